@@ -1,0 +1,2 @@
+//! The `malle` binary.
+fn main() {}
