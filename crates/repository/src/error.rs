@@ -1,0 +1,163 @@
+use model::ErrorClass;
+
+/// What can go wrong with a repository. `Display` completes "failed to …"; the cause is in `source()`.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The object store answered with an error other than "not found".
+    #[error("reach the object store while {doing}")]
+    Store {
+        /// What was being done, without secrets.
+        doing: String,
+        /// The store's own words.
+        #[source]
+        source: object_store::Error,
+    },
+    /// The store has no room left.
+    #[error("write to the object store: it is full; free space or enlarge it, then run again (nothing that was announced is lost)")]
+    StoreFull {
+        /// The store's own words.
+        #[source]
+        source: object_store::Error,
+    },
+    /// The store breaks a promise the repository is built on.
+    #[error("use this object store: {what}")]
+    UnfitStore {
+        /// Which promise, and what to do.
+        what: String,
+    },
+    /// The store lies in another zone than the one configured.
+    #[error("use this object store: it says that it lies in zone `{found}`, `{wanted}` was asked for")]
+    WrongZone {
+        /// From the store's descriptor.
+        found: String,
+        /// From the configuration.
+        wanted: String,
+    },
+    /// No key in the ring opens this mailbox.
+    #[error("open the mailbox: none of the keys in the ring ({ring}) is one that it is wrapped with ({wrapped}); use the ring it was written with")]
+    WrongKey {
+        /// Ids of the ring's master keys.
+        ring: String,
+        /// Ids of the master keys the mailbox's key is wrapped with.
+        wrapped: String,
+    },
+    /// The key ring cannot be read.
+    #[error("read the key ring: {what}")]
+    BadRing {
+        /// What is wrong in which line; never the key.
+        what: String,
+    },
+    /// An object was written by a newer Malle.
+    #[error("read {object}: it has format {found}, this malle knows up to {known}; use a newer malle")]
+    NewerFormat {
+        /// The object's name.
+        object: String,
+        /// Its format.
+        found: u32,
+        /// The newest known here.
+        known: u32,
+    },
+    /// Stored bytes are not what was written.
+    #[error("read {object}: {what}")]
+    Corrupt {
+        /// The object's name.
+        object: String,
+        /// What does not fit.
+        what: String,
+    },
+    /// An object that must exist does not.
+    #[error("read {object}: it is missing from the store")]
+    Missing {
+        /// The object's name.
+        object: String,
+    },
+    /// Another writer committed first.
+    #[error("commit: {winner} committed entry {number} first")]
+    Lost {
+        /// Who wrote the entry that won.
+        winner: String,
+        /// The entry's number.
+        number: u64,
+    },
+    /// The mailbox was erased.
+    #[error("use the mailbox: it was erased by log entry {number}")]
+    Erased {
+        /// The entry that says so.
+        number: u64,
+    },
+    /// There is no such mailbox in the store.
+    #[error("find the mailbox in this store: it has never been backed up here")]
+    NoMailbox,
+    /// There is no such snapshot.
+    #[error("find snapshot {number}: this mailbox has {has}")]
+    NoSnapshot {
+        /// The number asked for.
+        number: u64,
+        /// The numbers there are, for people.
+        has: String,
+    },
+    /// What was sealed did not come back as what went in: memory or processor fault, or a defect.
+    #[error("verify {object} before upload: {what}; nothing was stored, check this machine's memory")]
+    Unverified {
+        /// The object's name.
+        object: String,
+        /// What differed.
+        what: String,
+    },
+    /// A background computation was cut off.
+    #[error("finish a computation: the runtime is shutting down")]
+    Stopped,
+}
+
+/// Shorthand of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// What a caller should do about it.
+    pub fn class(&self) -> ErrorClass {
+        match self {
+            Error::Store { source, .. } => class_of_store(source),
+            Error::StoreFull { .. }
+            | Error::UnfitStore { .. }
+            | Error::WrongZone { .. }
+            | Error::BadRing { .. }
+            | Error::NewerFormat { .. }
+            | Error::NoMailbox
+            | Error::NoSnapshot { .. } => ErrorClass::Permanent,
+            Error::WrongKey { .. } => ErrorClass::Auth,
+            Error::Corrupt { .. } | Error::Missing { .. } | Error::Unverified { .. } => ErrorClass::Corrupt,
+            Error::Lost { .. } | Error::Erased { .. } => ErrorClass::Fenced,
+            Error::Stopped => ErrorClass::Cancelled,
+        }
+    }
+
+    pub(crate) fn corrupt(object: impl Into<String>, what: impl Into<String>) -> Error {
+        Error::Corrupt { object: object.into(), what: what.into() }
+    }
+
+    pub(crate) fn store(doing: impl Into<String>, source: object_store::Error) -> Error {
+        if is_full(&source) { Error::StoreFull { source } } else { Error::Store { doing: doing.into(), source } }
+    }
+}
+
+fn class_of_store(error: &object_store::Error) -> ErrorClass {
+    use object_store::Error as E;
+    match error {
+        E::PermissionDenied { .. } | E::Unauthenticated { .. } => ErrorClass::Auth,
+        E::NotSupported { .. } | E::NotImplemented { .. } | E::InvalidPath { .. } => ErrorClass::Permanent,
+        E::UnknownConfigurationKey { .. } => ErrorClass::Permanent,
+        _ => ErrorClass::Transient { retry_after: None },
+    }
+}
+
+fn is_full(error: &object_store::Error) -> bool {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(this) = cause {
+        if let Some(io) = this.downcast_ref::<std::io::Error>() {
+            return matches!(io.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded);
+        }
+        cause = this.source();
+    }
+    false
+}

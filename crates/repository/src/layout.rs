@@ -1,0 +1,139 @@
+//! Names of objects. Nothing in a name tells an address, a content or a key.
+
+use std::fmt;
+use std::str::FromStr;
+
+use object_store::path::Path;
+
+/// Directory of one mailbox's repository under the store's root: 16 bytes, in hex.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MailboxDir(pub(crate) [u8; 16]);
+
+/// Random name of a pack or segment, used once.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectName(pub [u8; 16]);
+
+impl ObjectName {
+    pub(crate) fn random() -> ObjectName {
+        ObjectName(crate::seal::random())
+    }
+
+    pub(crate) fn from_slice(bytes: &[u8]) -> Option<ObjectName> {
+        bytes.try_into().ok().map(ObjectName)
+    }
+}
+
+/// Every kind of object in a mailbox's directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Object {
+    /// `keys/<master key id>`: the data key, wrapped.
+    Key([u8; 8]),
+    /// `log/<number>`: a log entry.
+    Log(u64),
+    /// `hint`: the newest entry's number as text; may be old or missing.
+    Hint,
+    /// `packs/<name>`: blobs.
+    Pack(ObjectName),
+    /// `segments/<name>`: rows.
+    Segment(ObjectName),
+}
+
+impl Object {
+    /// Path below the mailbox's directory.
+    pub fn relative(&self) -> String {
+        match self {
+            Object::Key(master) => format!("keys/{}", hex(master)),
+            Object::Log(number) => format!("log/{number:020}"),
+            Object::Hint => "hint".to_owned(),
+            Object::Pack(name) => format!("packs/{}", hex(&name.0)),
+            Object::Segment(name) => format!("segments/{}", hex(&name.0)),
+        }
+    }
+
+    /// The object a relative path names; `None` for a stranger.
+    pub fn parse(relative: &str) -> Option<Object> {
+        if relative == "hint" {
+            return Some(Object::Hint);
+        }
+        let (kind, name) = relative.split_once('/')?;
+        let object = match kind {
+            "keys" => Object::Key(unhex(name)?),
+            "log" => Object::Log(name.parse().ok()?),
+            "packs" => Object::Pack(ObjectName(unhex(name)?)),
+            "segments" => Object::Segment(ObjectName(unhex(name)?)),
+            _ => return None,
+        };
+        (object.relative() == relative).then_some(object)
+    }
+}
+
+impl MailboxDir {
+    pub(crate) fn path(&self, object: &Object) -> Path {
+        Path::from(format!("mailboxes/{self}/{}", object.relative()))
+    }
+
+    pub(crate) fn prefix(&self, below: &str) -> Path {
+        Path::from(format!("mailboxes/{self}/{below}"))
+    }
+}
+
+impl fmt::Display for MailboxDir {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex(&self.0))
+    }
+}
+
+impl fmt::Debug for MailboxDir {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for MailboxDir {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<MailboxDir, ()> {
+        unhex(text).map(MailboxDir).ok_or(())
+    }
+}
+
+impl fmt::Display for ObjectName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex(&self.0))
+    }
+}
+
+impl fmt::Debug for ObjectName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    hex::encode(bytes)
+}
+
+/// Lower-case hex of exactly `N` bytes.
+pub(crate) fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    hex::decode_to_slice(text, &mut bytes).ok()?;
+    (hex::encode(bytes) == text).then_some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_come_back_and_strangers_do_not() {
+        let name = ObjectName([0xab; 16]);
+        for object in
+            [Object::Key([1; 8]), Object::Log(7), Object::Hint, Object::Pack(name), Object::Segment(name)]
+        {
+            assert_eq!(Object::parse(&object.relative()), Some(object));
+        }
+        for stranger in ["log/7", "packs/AB", "packs/", "other/00", "", "log/-0000000000000000001"] {
+            assert_eq!(Object::parse(stranger), None, "{stranger}");
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! The object store as the repository sees it: whole objects, ranges, and *create if absent* with an honest answer.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::TryStreamExt;
+use object_store::path::Path;
+use object_store::{GetOptions, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+
+use crate::error::{Error, Result};
+use crate::layout::{MailboxDir, Object};
+
+/// How often an ambiguous answer to a create is asked about before giving up.
+const SETTLE_ATTEMPTS: usize = 4;
+/// No object that is read whole is larger than this.
+const MAX_WHOLE: u64 = 256 << 20;
+
+/// How a create ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Created {
+    /// The object now holds our bytes, and we may go on as its author.
+    Ours,
+    /// Somebody else's bytes were there.
+    Theirs(Bytes),
+}
+
+/// Thin layer over `object_store`: only "not found" means absent, and a create is settled by reading back.
+#[derive(Clone, Debug)]
+pub(crate) struct Objects {
+    inner: Arc<dyn ObjectStore>,
+    single_writer: bool,
+}
+
+impl Objects {
+    pub(crate) fn new(inner: Arc<dyn ObjectStore>, single_writer: bool) -> Objects {
+        Objects { inner, single_writer }
+    }
+
+    pub(crate) async fn get(&self, path: &Path) -> Result<Option<Bytes>> {
+        let answer = match self.inner.get_opts(path, GetOptions::default()).await {
+            Err(object_store::Error::NotFound { .. }) => return Ok(None),
+            answer => answer.map_err(|e| Error::store(format!("reading {path}"), e))?,
+        };
+        if answer.meta.size > MAX_WHOLE {
+            return Err(Error::corrupt(path.as_ref(), format!("it is {} bytes long", answer.meta.size)));
+        }
+        let bytes = answer.bytes().await.map_err(|e| Error::store(format!("reading {path}"), e))?;
+        Ok(Some(bytes))
+    }
+
+    /// Length of an object; `None` when it is absent.
+    pub(crate) async fn size(&self, path: &Path) -> Result<Option<u64>> {
+        match self.inner.head(path).await {
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            answer => Ok(Some(answer.map_err(|e| Error::store(format!("looking at {path}"), e))?.size)),
+        }
+    }
+
+    pub(crate) async fn range(&self, path: &Path, range: Range<u64>) -> Result<Bytes> {
+        let length = range.end - range.start;
+        let bytes = self.inner.get_range(path, range).await.map_err(|e| match e {
+            object_store::Error::NotFound { .. } => Error::Missing { object: path.to_string() },
+            e => Error::store(format!("reading {path}"), e),
+        })?;
+        if bytes.len() as u64 != length {
+            return Err(Error::corrupt(path.as_ref(), "it is shorter than its index says"));
+        }
+        Ok(bytes)
+    }
+
+    /// Writes an object whose name is used once; a retry by the store's client sends the same bytes.
+    pub(crate) async fn put(&self, path: &Path, payload: PutPayload) -> Result<()> {
+        let options = PutOptions::default();
+        self.inner.put_opts(path, payload, options).await.map_err(|e| Error::store(format!("writing {path}"), e))?;
+        Ok(())
+    }
+
+    /// Creates an object if it is absent. An answer that leaves it open whether our bytes arrived (a time-out, a
+    /// 5xx, or `AlreadyExists` after a retry inside the client) is settled by reading back and comparing.
+    pub(crate) async fn create(&self, path: &Path, bytes: &Bytes) -> Result<Created> {
+        let mut last = None;
+        for _ in 0..SETTLE_ATTEMPTS {
+            if self.single_writer && last.is_none() {
+                if let Some(found) = self.get(path).await? {
+                    return Ok(whose(found, bytes));
+                }
+            }
+            let mode = if self.single_writer { PutMode::Overwrite } else { PutMode::Create };
+            let answer = self.inner.put_opts(path, bytes.clone().into(), PutOptions::from(mode)).await;
+            let Err(error) = answer else { return Ok(Created::Ours) };
+            if refused(&error) {
+                return Err(Error::store(format!("creating {path}"), error));
+            }
+            if let Some(found) = self.get(path).await? {
+                return Ok(whose(found, bytes));
+            }
+            last = Some(error);
+        }
+        let error = last.expect("the loop ended by an error each time");
+        Err(Error::store(format!("creating {path}"), error))
+    }
+
+    pub(crate) async fn delete(&self, path: &Path) -> Result<()> {
+        match self.inner.delete(path).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(e) => Err(Error::store(format!("deleting {path}"), e)),
+        }
+    }
+
+    /// Names and lengths of everything below a prefix.
+    pub(crate) async fn list(&self, prefix: &Path) -> Result<Vec<(Path, u64)>> {
+        self.inner
+            .list(Some(prefix))
+            .map_ok(|meta| (meta.location, meta.size))
+            .try_collect()
+            .await
+            .map_err(|e| Error::store(format!("listing {prefix}"), e))
+    }
+
+    /// Names of the directories directly below a prefix.
+    pub(crate) async fn directories(&self, prefix: &Path) -> Result<Vec<String>> {
+        let listed = self.inner.list_with_delimiter(Some(prefix)).await;
+        let listed = listed.map_err(|e| Error::store(format!("listing {prefix}"), e))?;
+        Ok(listed.common_prefixes.iter().filter_map(|p| p.filename().map(str::to_owned)).collect())
+    }
+}
+
+fn whose(found: Bytes, ours: &Bytes) -> Created {
+    if found == *ours { Created::Ours } else { Created::Theirs(found) }
+}
+
+/// Errors that say for certain that nothing was written and that asking again will not help.
+fn refused(error: &object_store::Error) -> bool {
+    use object_store::Error as E;
+    matches!(
+        error,
+        E::PermissionDenied { .. }
+            | E::Unauthenticated { .. }
+            | E::NotSupported { .. }
+            | E::NotImplemented { .. }
+            | E::InvalidPath { .. }
+            | E::UnknownConfigurationKey { .. }
+    )
+}
+
+/// The objects of one mailbox, addressed by kind.
+#[derive(Clone, Debug)]
+pub(crate) struct MailboxObjects {
+    objects: Objects,
+    dir: MailboxDir,
+}
+
+impl MailboxObjects {
+    pub(crate) fn new(objects: Objects, dir: MailboxDir) -> MailboxObjects {
+        MailboxObjects { objects, dir }
+    }
+
+    pub(crate) fn dir(&self) -> MailboxDir {
+        self.dir
+    }
+
+    pub(crate) async fn get(&self, object: &Object) -> Result<Option<Bytes>> {
+        self.objects.get(&self.dir.path(object)).await
+    }
+
+    pub(crate) async fn must_get(&self, object: &Object) -> Result<Bytes> {
+        self.get(object).await?.ok_or_else(|| Error::Missing { object: object.relative() })
+    }
+
+    pub(crate) async fn size(&self, object: &Object) -> Result<Option<u64>> {
+        self.objects.size(&self.dir.path(object)).await
+    }
+
+    pub(crate) async fn range(&self, object: &Object, range: Range<u64>) -> Result<Bytes> {
+        self.objects.range(&self.dir.path(object), range).await
+    }
+
+    pub(crate) async fn put(&self, object: &Object, payload: impl Into<PutPayload>) -> Result<()> {
+        self.objects.put(&self.dir.path(object), payload.into()).await
+    }
+
+    pub(crate) async fn create(&self, object: &Object, bytes: &Bytes) -> Result<Created> {
+        self.objects.create(&self.dir.path(object), bytes).await
+    }
+
+    pub(crate) async fn delete(&self, object: &Object) -> Result<()> {
+        self.objects.delete(&self.dir.path(object)).await
+    }
+
+    /// The objects below `log`, `packs`, `segments` or `keys`, with their lengths; strangers are left out.
+    pub(crate) async fn list(&self, below: &str) -> Result<Vec<(Object, u64)>> {
+        let root = self.dir.prefix("");
+        let listed = self.objects.list(&self.dir.prefix(below)).await?;
+        Ok(listed
+            .into_iter()
+            .filter_map(|(path, size)| {
+                let relative = path.as_ref().strip_prefix(root.as_ref())?.trim_start_matches('/');
+                Some((Object::parse(relative)?, size))
+            })
+            .collect())
+    }
+}
