@@ -33,7 +33,9 @@ impl TryFrom<Row> for EmailRecord {
     type Error = NotAnEmail;
 
     fn try_from(row: Row) -> Result<EmailRecord, NotAnEmail> {
-        let Some(Content::Email(email)) = row.content else { return Err(NotAnEmail) };
+        let Some(Content::Email(email)) = row.content else {
+            return Err(NotAnEmail);
+        };
         let id = String::from_utf8(row.key.to_vec()).map_err(|_| NotAnEmail)?;
         Ok(EmailRecord {
             id: EmailId::from(id),
@@ -70,7 +72,11 @@ mod tests {
             size: 300,
             folders: vec![FolderId::from("a")],
             keywords: vec!["$seen".to_owned()],
-            envelope: Envelope { subject: "héllo".to_owned(), date: Some(0), ..Envelope::default() },
+            envelope: Envelope {
+                subject: "héllo".to_owned(),
+                date: Some(0),
+                ..Envelope::default()
+            },
         }
     }
 

@@ -14,7 +14,9 @@ pub enum Error {
         source: object_store::Error,
     },
     /// The store has no room left.
-    #[error("write to the object store: it is full; free space or enlarge it, then run again (nothing that was announced is lost)")]
+    #[error(
+        "write to the object store: it is full; free space or enlarge it, then run again (nothing that was announced is lost)"
+    )]
     StoreFull {
         /// The store's own words.
         #[source]
@@ -35,7 +37,9 @@ pub enum Error {
         wanted: String,
     },
     /// No key in the ring opens this mailbox.
-    #[error("open the mailbox: none of the keys in the ring ({ring}) is one that it is wrapped with ({wrapped}); use the ring it was written with")]
+    #[error(
+        "open the mailbox: none of the keys in the ring ({ring}) is one that it is wrapped with ({wrapped}); use the ring it was written with"
+    )]
     WrongKey {
         /// Ids of the ring's master keys.
         ring: String,
@@ -133,11 +137,21 @@ impl Error {
     }
 
     pub(crate) fn corrupt(object: impl Into<String>, what: impl Into<String>) -> Error {
-        Error::Corrupt { object: object.into(), what: what.into() }
+        Error::Corrupt {
+            object: object.into(),
+            what: what.into(),
+        }
     }
 
     pub(crate) fn store(doing: impl Into<String>, source: object_store::Error) -> Error {
-        if is_full(&source) { Error::StoreFull { source } } else { Error::Store { doing: doing.into(), source } }
+        if is_full(&source) {
+            Error::StoreFull { source }
+        } else {
+            Error::Store {
+                doing: doing.into(),
+                source,
+            }
+        }
     }
 }
 
@@ -155,7 +169,10 @@ fn is_full(error: &object_store::Error) -> bool {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(this) = cause {
         if let Some(io) = this.downcast_ref::<std::io::Error>() {
-            return matches!(io.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded);
+            return matches!(
+                io.kind(),
+                std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded
+            );
         }
         cause = this.source();
     }

@@ -35,7 +35,10 @@ pub(crate) async fn load(objects: &MailboxObjects, ring: &KeyRing) -> Result<Opt
     if wrapped.is_empty() {
         return Ok(None);
     }
-    Err(Error::WrongKey { ring: ring.ids().join(", "), wrapped: wrapped.join(", ") })
+    Err(Error::WrongKey {
+        ring: ring.ids().join(", "),
+        wrapped: wrapped.join(", "),
+    })
 }
 
 /// Creates the data key, or takes the one that a faster writer created.
@@ -70,7 +73,12 @@ pub(crate) async fn rewrap(objects: &MailboxObjects, ring: &KeyRing, key: &Secre
 
 async fn put(objects: &MailboxObjects, master: &Secret, key: &Secret) -> Result<Created> {
     let cipher = Cipher::fresh(master, Kind::Key, objects.dir(), name(master));
-    let plain = zeroize::Zeroizing::new(WrappedKey { data_key: key.bytes().to_vec().into() }.encode_to_vec());
+    let plain = zeroize::Zeroizing::new(
+        WrappedKey {
+            data_key: key.bytes().to_vec().into(),
+        }
+        .encode_to_vec(),
+    );
     let bytes = Bytes::from(seal_object(&cipher, &plain));
     objects.create(&Object::Key(master.id()), &bytes).await
 }
@@ -78,9 +86,12 @@ async fn put(objects: &MailboxObjects, master: &Secret, key: &Secret) -> Result<
 fn unwrap(objects: &MailboxObjects, master: &Secret, bytes: &[u8]) -> Result<Secret> {
     let cipher = Cipher::read(master, bytes, Kind::Key, objects.dir(), name(master))?;
     let plain = zeroize::Zeroizing::new(open_object(&cipher, bytes)?);
-    let key = WrappedKey::decode(plain.as_slice()).map_err(|_| Error::corrupt(name(master), "it is no key"))?;
+    let key =
+        WrappedKey::decode(plain.as_slice()).map_err(|_| Error::corrupt(name(master), "it is no key"))?;
     let bytes = key.data_key.as_ref().try_into();
-    bytes.map(Secret::from_bytes).map_err(|_| Error::corrupt(name(master), "its key has a wrong length"))
+    bytes
+        .map(Secret::from_bytes)
+        .map_err(|_| Error::corrupt(name(master), "its key has a wrong length"))
 }
 
 fn name(master: &Secret) -> String {

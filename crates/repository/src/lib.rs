@@ -1,14 +1,32 @@
 #![doc = include_str!("../README.md")]
 
+mod bucket;
+mod check;
 mod error;
+mod frame;
+mod info;
 mod keys;
+mod known;
 mod layout;
 pub mod log;
+mod packer;
+mod repository;
 mod ring_file;
+mod rows;
 mod seal;
+mod segment;
+mod snapshot;
 mod store;
+mod writer;
 
+pub use bucket::{Store, StoreOptions};
+pub use check::{CheckReport, Depth, Problem};
 pub use error::{Error, Result};
+pub use info::{Origin, SnapshotInfo, Summary, TypeState, TypeStatus};
 pub use layout::{MailboxDir, Object, ObjectName};
+pub use repository::Repository;
 pub use ring_file::KeyRing;
+pub use rows::{BlobPlace, FailureRecord, Location, ObjectRecord, Table};
 pub use seal::{BlobHasher, FORMAT, Secret};
+pub use snapshot::{BlobReader, Emails, Snapshot};
+pub use writer::{Committed, MAX_BLOB, SnapshotWriter};

@@ -24,14 +24,22 @@ pub struct KeyRing {
 impl KeyRing {
     /// A new ring with one master key, from the operating system's random generator.
     pub fn generate() -> KeyRing {
-        KeyRing { naming: Secret::random(), masters: vec![Secret::random()] }
+        KeyRing {
+            naming: Secret::random(),
+            masters: vec![Secret::random()],
+        }
     }
 
     /// The same ring with a new current master key; the older ones still open what they wrapped.
     #[must_use]
     pub fn rotated(&self) -> KeyRing {
-        let masters = std::iter::once(Secret::random()).chain(self.masters.iter().cloned()).collect();
-        KeyRing { naming: self.naming.clone(), masters }
+        let masters = std::iter::once(Secret::random())
+            .chain(self.masters.iter().cloned())
+            .collect();
+        KeyRing {
+            naming: self.naming.clone(),
+            masters,
+        }
     }
 
     /// The key that wraps from now on.
@@ -71,8 +79,12 @@ impl KeyRing {
     pub fn to_text(&self) -> Zeroizing<String> {
         let mut text = String::with_capacity(1024 + 96 * self.masters.len());
         let _ = writeln!(text, "{TITLE}");
-        let _ = writeln!(text, "# Keep this file safe and apart from the backups. Without it no backup can be read, ever.");
-        for (word, key) in std::iter::once(("naming", &self.naming)).chain(self.masters.iter().map(|k| ("master", k)))
+        let _ = writeln!(
+            text,
+            "# Keep this file safe and apart from the backups. Without it no backup can be read, ever."
+        );
+        for (word, key) in
+            std::iter::once(("naming", &self.naming)).chain(self.masters.iter().map(|k| ("master", k)))
         {
             let secret = Zeroizing::new(hex(key.bytes()));
             let _ = writeln!(text, "{word} {}", secret.as_str());
@@ -87,19 +99,28 @@ impl FromStr for KeyRing {
     fn from_str(text: &str) -> Result<KeyRing> {
         let mut lines = text.lines().map(str::trim).enumerate();
         if lines.next().map(|(_, title)| title) != Some(TITLE) {
-            return Err(bad("its first line is not that of a key ring; make one with `malle key new`"));
+            return Err(bad(
+                "its first line is not that of a key ring; make one with `malle key new`",
+            ));
         }
         let (mut naming, mut masters) = (None, Vec::new());
         for (number, line) in lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#')) {
             match parse_key(line) {
                 Some(("naming", key)) if naming.is_none() => naming = Some(key),
                 Some(("master", key)) if masters.len() < MAX_KEYS => masters.push(key),
-                _ => return Err(bad(&format!("line {} is not `naming` or `master` and 64 hex digits", number + 1))),
+                _ => {
+                    return Err(bad(&format!(
+                        "line {} is not `naming` or `master` and 64 hex digits",
+                        number + 1
+                    )));
+                }
             }
         }
         match naming {
             Some(naming) if !masters.is_empty() => Ok(KeyRing { naming, masters }),
-            _ => Err(bad("it is cut off: a ring has one `naming` line and at least one `master` line")),
+            _ => Err(bad(
+                "it is cut off: a ring has one `naming` line and at least one `master` line",
+            )),
         }
     }
 }
@@ -113,7 +134,9 @@ fn parse_key(line: &str) -> Option<(&str, Secret)> {
 }
 
 fn bad(what: &str) -> Error {
-    Error::BadRing { what: what.to_owned() }
+    Error::BadRing {
+        what: what.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -123,7 +146,11 @@ mod tests {
     use super::*;
 
     fn who(server: &str, account: &str, incarnation: u32) -> MailboxIdentity {
-        MailboxIdentity { server: server.to_owned(), account: AccountId::from(account), incarnation }
+        MailboxIdentity {
+            server: server.to_owned(),
+            account: AccountId::from(account),
+            incarnation,
+        }
     }
 
     #[test]
@@ -146,8 +173,14 @@ mod tests {
     #[test]
     fn directories_differ_wherever_the_mailbox_does() {
         let ring = KeyRing::generate();
-        let dirs = [who("s", "a", 0), who("s", "a", 1), who("sa", "", 0), who("", "sa", 0), who("s", "b", 0)]
-            .map(|m| ring.directory(&m).to_string());
+        let dirs = [
+            who("s", "a", 0),
+            who("s", "a", 1),
+            who("sa", "", 0),
+            who("", "sa", 0),
+            who("s", "b", 0),
+        ]
+        .map(|m| ring.directory(&m).to_string());
         let unique: std::collections::BTreeSet<_> = dirs.iter().collect();
         assert_eq!(unique.len(), dirs.len());
     }
@@ -155,7 +188,14 @@ mod tests {
     #[test]
     fn damaged_files_are_refused_without_telling_the_key() {
         let text = KeyRing::generate().to_text();
-        let secret = text.lines().last().expect("has lines").split(' ').next_back().expect("has a key").to_owned();
+        let secret = text
+            .lines()
+            .last()
+            .expect("has lines")
+            .split(' ')
+            .next_back()
+            .expect("has a key")
+            .to_owned();
         let cut = &text[..text.len() - 3];
         let twice = format!("{}{}", text.as_str(), text.lines().nth(2).expect("naming"));
         for damaged in ["", "hello", cut, &twice, text.lines().next().expect("title")] {

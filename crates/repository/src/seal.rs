@@ -85,7 +85,9 @@ impl BlobHasher {
     /// Short keyed hash of a server's blob id (see `model::EmailRecord::server_blob`).
     pub fn short(&self, text: &str) -> u64 {
         let hash = blake3::keyed_hash(&self.0, text.as_bytes());
-        hash.as_bytes()[..8].iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte))
+        hash.as_bytes()[..8]
+            .iter()
+            .fold(0, |sum, byte| sum << 8 | u64::from(*byte))
     }
 }
 
@@ -125,7 +127,10 @@ impl Cipher {
     ) -> Result<Cipher> {
         let header = check_header(header, kind, &name)?;
         if header[8..16] != secret.id() {
-            return Err(Error::corrupt(name, "it is sealed with the key of another mailbox"));
+            return Err(Error::corrupt(
+                name,
+                "it is sealed with the key of another mailbox",
+            ));
         }
         Ok(Cipher::with_header(secret, header, mailbox, name))
     }
@@ -136,7 +141,12 @@ impl Cipher {
         material[32..].copy_from_slice(&header);
         let key = Zeroizing::new(derive_key(OBJECT_CONTEXT, material.as_slice()));
         let key = UnboundKey::new(&AES_256_GCM, key.as_slice()).expect("the key has the cipher's length");
-        Cipher { header, mailbox, name, key: LessSafeKey::new(key) }
+        Cipher {
+            header,
+            mailbox,
+            name,
+            key: LessSafeKey::new(key),
+        }
     }
 
     pub(crate) fn header(&self) -> &[u8; HEADER] {
@@ -183,7 +193,10 @@ pub(crate) fn check_header(bytes: &[u8], kind: Kind, name: &str) -> Result<[u8; 
         .and_then(|h| h.try_into().ok())
         .ok_or_else(|| Error::corrupt(name, "it is shorter than a header"))?;
     if &header[..5] != MAGIC || header[5] != kind as u8 {
-        return Err(Error::corrupt(name, "it does not begin like an object of this kind"));
+        return Err(Error::corrupt(
+            name,
+            "it does not begin like an object of this kind",
+        ));
     }
     let format = u16::from_be_bytes([header[6], header[7]]);
     if format > FORMAT {
@@ -231,7 +244,8 @@ mod tests {
     fn what_was_sealed_opens_and_nothing_else_does() {
         let secret = Secret::random();
         let sealed = seal_object(&cipher(&secret, "log/1"), b"hello");
-        let reader = |name: &str| Cipher::read(&secret, &sealed, Kind::Log, DIR, name.to_owned()).expect("reads");
+        let reader =
+            |name: &str| Cipher::read(&secret, &sealed, Kind::Log, DIR, name.to_owned()).expect("reads");
         assert_eq!(open_object(&reader("log/1"), &sealed).expect("opens"), b"hello");
         assert!(open_object(&reader("log/2"), &sealed).is_err(), "another place");
         for i in HEADER..sealed.len() {

@@ -43,24 +43,24 @@ impl Objects {
             answer => answer.map_err(|e| Error::store(format!("reading {path}"), e))?,
         };
         if answer.meta.size > MAX_WHOLE {
-            return Err(Error::corrupt(path.as_ref(), format!("it is {} bytes long", answer.meta.size)));
+            return Err(Error::corrupt(
+                path.as_ref(),
+                format!("it is {} bytes long", answer.meta.size),
+            ));
         }
-        let bytes = answer.bytes().await.map_err(|e| Error::store(format!("reading {path}"), e))?;
+        let bytes = answer
+            .bytes()
+            .await
+            .map_err(|e| Error::store(format!("reading {path}"), e))?;
         Ok(Some(bytes))
-    }
-
-    /// Length of an object; `None` when it is absent.
-    pub(crate) async fn size(&self, path: &Path) -> Result<Option<u64>> {
-        match self.inner.head(path).await {
-            Err(object_store::Error::NotFound { .. }) => Ok(None),
-            answer => Ok(Some(answer.map_err(|e| Error::store(format!("looking at {path}"), e))?.size)),
-        }
     }
 
     pub(crate) async fn range(&self, path: &Path, range: Range<u64>) -> Result<Bytes> {
         let length = range.end - range.start;
         let bytes = self.inner.get_range(path, range).await.map_err(|e| match e {
-            object_store::Error::NotFound { .. } => Error::Missing { object: path.to_string() },
+            object_store::Error::NotFound { .. } => Error::Missing {
+                object: path.to_string(),
+            },
             e => Error::store(format!("reading {path}"), e),
         })?;
         if bytes.len() as u64 != length {
@@ -72,7 +72,10 @@ impl Objects {
     /// Writes an object whose name is used once; a retry by the store's client sends the same bytes.
     pub(crate) async fn put(&self, path: &Path, payload: PutPayload) -> Result<()> {
         let options = PutOptions::default();
-        self.inner.put_opts(path, payload, options).await.map_err(|e| Error::store(format!("writing {path}"), e))?;
+        self.inner
+            .put_opts(path, payload, options)
+            .await
+            .map_err(|e| Error::store(format!("writing {path}"), e))?;
         Ok(())
     }
 
@@ -86,9 +89,18 @@ impl Objects {
                     return Ok(whose(found, bytes));
                 }
             }
-            let mode = if self.single_writer { PutMode::Overwrite } else { PutMode::Create };
-            let answer = self.inner.put_opts(path, bytes.clone().into(), PutOptions::from(mode)).await;
-            let Err(error) = answer else { return Ok(Created::Ours) };
+            let mode = if self.single_writer {
+                PutMode::Overwrite
+            } else {
+                PutMode::Create
+            };
+            let answer = self
+                .inner
+                .put_opts(path, bytes.clone().into(), PutOptions::from(mode))
+                .await;
+            let Err(error) = answer else {
+                return Ok(Created::Ours);
+            };
             if refused(&error) {
                 return Err(Error::store(format!("creating {path}"), error));
             }
@@ -122,12 +134,20 @@ impl Objects {
     pub(crate) async fn directories(&self, prefix: &Path) -> Result<Vec<String>> {
         let listed = self.inner.list_with_delimiter(Some(prefix)).await;
         let listed = listed.map_err(|e| Error::store(format!("listing {prefix}"), e))?;
-        Ok(listed.common_prefixes.iter().filter_map(|p| p.filename().map(str::to_owned)).collect())
+        Ok(listed
+            .common_prefixes
+            .iter()
+            .filter_map(|p| p.filename().map(str::to_owned))
+            .collect())
     }
 }
 
 fn whose(found: Bytes, ours: &Bytes) -> Created {
-    if found == *ours { Created::Ours } else { Created::Theirs(found) }
+    if found == *ours {
+        Created::Ours
+    } else {
+        Created::Theirs(found)
+    }
 }
 
 /// Errors that say for certain that nothing was written and that asking again will not help.
@@ -165,11 +185,9 @@ impl MailboxObjects {
     }
 
     pub(crate) async fn must_get(&self, object: &Object) -> Result<Bytes> {
-        self.get(object).await?.ok_or_else(|| Error::Missing { object: object.relative() })
-    }
-
-    pub(crate) async fn size(&self, object: &Object) -> Result<Option<u64>> {
-        self.objects.size(&self.dir.path(object)).await
+        self.get(object).await?.ok_or_else(|| Error::Missing {
+            object: object.relative(),
+        })
     }
 
     pub(crate) async fn range(&self, object: &Object, range: Range<u64>) -> Result<Bytes> {

@@ -1,14 +1,14 @@
 //! The log's rules as pure functions: what a state is, what an entry does to it, who may commit, what is reachable.
 //!
-//! Everything that decides is here, so that the exhaustive model in `tests/log_protocol.rs` walks through the very
-//! functions that the program runs.
+//! Everything that decides is here and in `prune_rules`, so that the exhaustive model in `tests/log_protocol` walks through
+//! the very functions that the program runs.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use proto::repository::log_entry::Kind;
 use proto::repository::{
-    Checkpoint, Condemn, Forget, Head, LogEntry, NumberedCondemn, NumberedProgress, NumberedSnapshot, Progress,
-    SegmentRef, Snapshot,
+    Checkpoint, Condemn, Forget, Head, LogEntry, NumberedCondemn, NumberedProgress, NumberedSnapshot,
+    Progress, Replacement, SegmentRef, Snapshot,
 };
 
 use crate::layout::{Object, ObjectName};
@@ -52,6 +52,7 @@ impl LogState {
             Some(Kind::Checkpoint(checkpoint)) => self.replace(checkpoint),
             Some(Kind::Erased(_)) => {
                 self.snapshots.clear();
+                self.condemns.clear();
                 self.progress.clear();
             }
             Some(Kind::Init(_)) | None => {}
@@ -59,27 +60,43 @@ impl LogState {
     }
 
     fn forget(&mut self, forget: &Forget) {
-        self.snapshots.retain(|number, _| !forget.snapshots.contains(number));
+        self.snapshots
+            .retain(|number, _| !forget.snapshots.contains(number));
         if forget.progress {
             self.progress.clear();
         }
     }
 
     fn condemn(&mut self, entry: &LogEntry, condemn: &Condemn) {
-        for replacement in &condemn.replacements {
+        self.replace_segments(&condemn.replacements);
+        self.condemns
+            .insert(entry.number, (entry.written_ms, condemn.clone()));
+    }
+
+    pub(crate) fn replace_segments(&mut self, replacements: &[Replacement]) {
+        for replacement in replacements {
             if let Some(snapshot) = self.snapshots.get_mut(&replacement.snapshot) {
                 snapshot.segments.clone_from(&replacement.segments);
             }
         }
-        self.condemns.insert(entry.number, (entry.written_ms, condemn.clone()));
     }
 
     fn replace(&mut self, checkpoint: &Checkpoint) {
-        self.snapshots =
-            checkpoint.snapshots.iter().filter_map(|s| Some((s.number, s.snapshot.clone()?))).collect();
-        self.condemns =
-            checkpoint.condemns.iter().filter_map(|c| Some((c.number, (c.written_ms, c.condemn.clone()?)))).collect();
-        self.progress = checkpoint.progress.iter().filter_map(|p| Some((p.number, p.progress.clone()?))).collect();
+        self.snapshots = checkpoint
+            .snapshots
+            .iter()
+            .filter_map(|s| Some((s.number, s.snapshot.clone()?)))
+            .collect();
+        self.condemns = checkpoint
+            .condemns
+            .iter()
+            .filter_map(|c| Some((c.number, (c.written_ms, c.condemn.clone()?))))
+            .collect();
+        self.progress = checkpoint
+            .progress
+            .iter()
+            .filter_map(|p| Some((p.number, p.progress.clone()?)))
+            .collect();
     }
 
     /// The checkpoint that stands for this state.
@@ -88,7 +105,10 @@ impl LogState {
             snapshots: self
                 .snapshots
                 .iter()
-                .map(|(number, s)| NumberedSnapshot { number: *number, snapshot: Some(s.clone()) })
+                .map(|(number, s)| NumberedSnapshot {
+                    number: *number,
+                    snapshot: Some(s.clone()),
+                })
                 .collect(),
             condemns: self
                 .condemns
@@ -102,7 +122,10 @@ impl LogState {
             progress: self
                 .progress
                 .iter()
-                .map(|(number, p)| NumberedProgress { number: *number, progress: Some(p.clone()) })
+                .map(|(number, p)| NumberedProgress {
+                    number: *number,
+                    progress: Some(p.clone()),
+                })
                 .collect(),
         }
     }
@@ -140,11 +163,65 @@ pub fn next_head(before: &Head, number: u64, kind: &Kind) -> Head {
             }
         }
         Kind::Swept(swept) => head.condemns.retain(|condemn| *condemn != swept.condemn),
-        Kind::Erased(_) => head = Head { erased: true, ..Head::default() },
+        Kind::Erased(_) => {
+            head = Head {
+                erased: true,
+                checkpoint: before.checkpoint,
+                highest_backup_number: before.highest_backup_number,
+                ..Head::default()
+            }
+        }
         Kind::Checkpoint(_) => head.checkpoint = number,
         Kind::Init(_) | Kind::Forget(_) => {}
     }
     head
+}
+
+/// May `kind` be the entry behind entry `number` (0: the log has not begun) with head `before`?
+///
+/// Everybody who appends asks this of the entry that was read last. What it refuses is a defect of the caller or a change
+/// that came in between; it is never worth a second try at the next number.
+pub fn may_follow(number: u64, before: &Head, kind: &Kind) -> bool {
+    if before.erased || (number == 0) != matches!(kind, Kind::Init(_)) {
+        return false;
+    }
+    match kind {
+        Kind::Snapshot(snapshot) => snapshot.base == 0 || snapshot.base == before.snapshot,
+        Kind::Progress(progress) => {
+            progress.base == before.snapshot
+                && (progress.previous == 0 || progress.previous == before.progress)
+        }
+        // The newest snapshot is what the next backup grows from.
+        Kind::Forget(forget) => !forget.snapshots.contains(&before.snapshot),
+        // A live chain's rows may point to blobs that only its base's old segments name.
+        Kind::Condemn(condemn) => {
+            before.progress == 0 || condemn.replacements.iter().all(|r| r.snapshot != before.snapshot)
+        }
+        Kind::Swept(swept) => before.condemns.contains(&swept.condemn),
+        Kind::Init(_) | Kind::Erased(_) | Kind::Checkpoint(_) => true,
+    }
+}
+
+/// The segments of the newest snapshot for a reader that does not fold the log: from the entry that `Head.snapshot` names
+/// and, if `Head.rewritten` is not 0, the one that this names. `None` when the entries are not what the head says.
+pub fn newest_segments<'a>(
+    snapshot: &'a LogEntry,
+    rewritten: Option<&'a LogEntry>,
+) -> Option<&'a [SegmentRef]> {
+    let Some(Kind::Snapshot(made)) = &snapshot.kind else {
+        return None;
+    };
+    let Some(rewritten) = rewritten else {
+        return Some(&made.segments);
+    };
+    let Some(Kind::Condemn(condemn)) = &rewritten.kind else {
+        return None;
+    };
+    let replacement = condemn
+        .replacements
+        .iter()
+        .find(|r| r.snapshot == snapshot.number)?;
+    Some(&replacement.segments)
 }
 
 /// What a writer whose entry number was taken may do.
@@ -158,38 +235,52 @@ pub enum Rebase {
     Erased,
 }
 
-/// May an entry that was made for the place of `found` go behind it? `uses` is every pack and segment that ours refers to.
+/// May an entry that was made for the place of `found` go behind it? `uses` is every pack and segment that its writer
+/// uploaded; what its base and its chain are made of need not be in it, for they are roots as long as this says `Next`.
 ///
-/// Only snapshots and slices call this; forget, condemn, sweep, erase and checkpoint always start again.
+/// Only snapshots and slices call this, for each entry they find, one number after the other; forget, condemn, sweep, erase
+/// and checkpoint always start again.
 pub fn rebase(found: &LogEntry, uses: &BTreeSet<Object>) -> Rebase {
     match found.kind.as_ref() {
         Some(Kind::Checkpoint(_) | Kind::Swept(_)) => Rebase::Next,
         Some(Kind::Forget(forget)) if !forget.progress => Rebase::Next,
-        Some(Kind::Condemn(condemn)) => {
-            let doomed = condemn.objects.iter().filter_map(|name| Object::parse(name));
-            if condemn.replacements.is_empty() && doomed.into_iter().all(|object| !uses.contains(&object)) {
-                Rebase::Next
-            } else {
-                Rebase::Lost
-            }
+        Some(Kind::Condemn(condemn)) if condemn.replacements.is_empty() && !dooms(found, uses) => {
+            Rebase::Next
         }
         Some(Kind::Erased(_)) => Rebase::Erased,
-        Some(Kind::Init(_) | Kind::Snapshot(_) | Kind::Progress(_) | Kind::Forget(_)) | None => Rebase::Lost,
+        Some(Kind::Init(_) | Kind::Snapshot(_) | Kind::Progress(_) | Kind::Forget(_) | Kind::Condemn(_))
+        | None => Rebase::Lost,
     }
 }
 
-/// Why snapshots may not be forgotten, or nothing: the newest one is what the next backup grows from.
-pub fn may_forget(state: &LogState, forget: &Forget) -> bool {
-    !forget.snapshots.contains(&state.head.snapshot)
+/// Does this entry condemn one of these objects? A writer that starts again asks it of **every** entry since it began to
+/// upload, and uploads anew, under new names, what was condemned: a sweep in between leaves no trace in the newest entry.
+pub fn dooms(found: &LogEntry, uses: &BTreeSet<Object>) -> bool {
+    let Some(Kind::Condemn(condemn)) = &found.kind else {
+        return false;
+    };
+    condemn
+        .objects
+        .iter()
+        .filter_map(|name| Object::parse(name))
+        .any(|object| uses.contains(&object))
 }
 
 #[cfg(test)]
 mod tests {
+    use proto::repository::{Erased, Init, Swept};
+
     use super::*;
 
     fn snapshot(segment: u8) -> Kind {
-        let segments = vec![SegmentRef { name: vec![segment; 16].into(), ..SegmentRef::default() }];
-        Kind::Snapshot(Snapshot { segments, ..Snapshot::default() })
+        let segments = vec![SegmentRef {
+            name: vec![segment; 16].into(),
+            ..SegmentRef::default()
+        }];
+        Kind::Snapshot(Snapshot {
+            segments,
+            ..Snapshot::default()
+        })
     }
 
     fn state_after(kinds: Vec<Kind>) -> LogState {
@@ -197,19 +288,35 @@ mod tests {
         for kind in kinds {
             let number = state.number + 1;
             let head = next_head(&state.head, number, &kind);
-            state.apply(&LogEntry { number, head: Some(head), kind: Some(kind), ..LogEntry::default() });
+            state.apply(&LogEntry {
+                number,
+                head: Some(head),
+                kind: Some(kind),
+                ..LogEntry::default()
+            });
         }
         state
     }
 
     #[test]
     fn a_checkpoint_stands_for_everything_before_it() {
-        let condemn = Kind::Condemn(Condemn { objects: vec!["packs/x".to_owned()], ..Condemn::default() });
-        let forget = Kind::Forget(Forget { snapshots: vec![1], progress: false });
+        let condemn = Kind::Condemn(Condemn {
+            objects: vec!["packs/x".to_owned()],
+            ..Condemn::default()
+        });
+        let forget = Kind::Forget(Forget {
+            snapshots: vec![1],
+            progress: false,
+        });
         let before = state_after(vec![snapshot(1), snapshot(2), forget, condemn]);
         let kind = Kind::Checkpoint(before.checkpoint());
         let head = next_head(&before.head, 5, &kind);
-        let entry = LogEntry { number: 5, head: Some(head), kind: Some(kind), ..LogEntry::default() };
+        let entry = LogEntry {
+            number: 5,
+            head: Some(head),
+            kind: Some(kind),
+            ..LogEntry::default()
+        };
         let mut fresh = LogState::default();
         fresh.apply(&entry);
         let mut folded = before;
@@ -221,17 +328,120 @@ mod tests {
     #[test]
     fn a_writer_may_go_behind_a_condemnation_only_if_it_uses_nothing_doomed() {
         let doomed = Object::Pack(ObjectName([1; 16]));
-        let condemn = Condemn { objects: vec![doomed.relative()], ..Condemn::default() };
-        let found = LogEntry { kind: Some(Kind::Condemn(condemn)), ..LogEntry::default() };
+        let condemn = Condemn {
+            objects: vec![doomed.relative()],
+            ..Condemn::default()
+        };
+        let found = LogEntry {
+            kind: Some(Kind::Condemn(condemn)),
+            ..LogEntry::default()
+        };
         let other = Object::Pack(ObjectName([2; 16]));
         assert_eq!(rebase(&found, &BTreeSet::from([other])), Rebase::Next);
         assert_eq!(rebase(&found, &BTreeSet::from([other, doomed])), Rebase::Lost);
     }
 
     #[test]
-    fn the_newest_snapshot_is_not_forgotten() {
-        let state = state_after(vec![snapshot(1), snapshot(2)]);
-        assert!(may_forget(&state, &Forget { snapshots: vec![1], progress: false }));
-        assert!(!may_forget(&state, &Forget { snapshots: vec![2], progress: false }));
+    fn a_writer_may_not_go_behind_a_rewritten_base() {
+        let replacements = vec![Replacement {
+            snapshot: 1,
+            segments: Vec::new(),
+        }];
+        let condemn = Condemn {
+            replacements,
+            ..Condemn::default()
+        };
+        let found = LogEntry {
+            kind: Some(Kind::Condemn(condemn)),
+            ..LogEntry::default()
+        };
+        assert_eq!(rebase(&found, &BTreeSet::new()), Rebase::Lost);
+    }
+
+    fn check_may_follow(after: Vec<Kind>, kind: &Kind, expected: bool) {
+        let state = state_after(after);
+        assert_eq!(
+            may_follow(state.number, &state.head, kind),
+            expected,
+            "{kind:?} behind {state:?}"
+        );
+    }
+
+    #[test]
+    fn what_may_follow() {
+        let begun = |more: Vec<Kind>| [vec![Kind::Init(Init::default()), snapshot(1)], more].concat();
+        let forget = |number| {
+            Kind::Forget(Forget {
+                snapshots: vec![number],
+                progress: false,
+            })
+        };
+        let slice = |base, previous| {
+            Kind::Progress(Progress {
+                base,
+                previous,
+                ..Progress::default()
+            })
+        };
+        let replacements = vec![Replacement {
+            snapshot: 2,
+            segments: Vec::new(),
+        }];
+        let rewrite = Kind::Condemn(Condemn {
+            objects: Vec::new(),
+            replacements,
+        });
+        let swept = |condemn| {
+            Kind::Swept(Swept {
+                condemn,
+                ..Swept::default()
+            })
+        };
+        let erased = || Kind::Erased(Erased::default());
+
+        check_may_follow(Vec::new(), &Kind::Init(Init::default()), true);
+        check_may_follow(Vec::new(), &snapshot(1), false);
+        check_may_follow(begun(Vec::new()), &Kind::Init(Init::default()), false);
+        check_may_follow(begun(vec![snapshot(2)]), &forget(2), true);
+        check_may_follow(begun(vec![snapshot(2)]), &forget(3), false);
+        check_may_follow(begun(Vec::new()), &slice(2, 0), true);
+        check_may_follow(begun(vec![slice(2, 0)]), &slice(2, 3), true);
+        check_may_follow(begun(vec![slice(2, 0), snapshot(2)]), &slice(2, 3), false);
+        check_may_follow(begun(Vec::new()), &rewrite, true);
+        check_may_follow(begun(vec![slice(2, 0)]), &rewrite, false);
+        check_may_follow(begun(vec![rewrite.clone()]), &swept(3), true);
+        check_may_follow(begun(vec![rewrite.clone(), swept(3)]), &swept(3), false);
+        check_may_follow(begun(vec![erased()]), &snapshot(2), false);
+        check_may_follow(begun(vec![erased()]), &erased(), false);
+    }
+
+    #[test]
+    fn the_newest_segments_are_those_last_rewritten() {
+        let entry = |number, kind| LogEntry {
+            number,
+            kind: Some(kind),
+            ..LogEntry::default()
+        };
+        let Kind::Snapshot(other) = snapshot(9) else {
+            unreachable!()
+        };
+        let replacements = vec![Replacement {
+            snapshot: 1,
+            segments: other.segments.clone(),
+        }];
+        let rewritten = entry(
+            2,
+            Kind::Condemn(Condemn {
+                objects: Vec::new(),
+                replacements,
+            }),
+        );
+        let made = entry(1, snapshot(1));
+        assert_eq!(
+            newest_segments(&made, Some(&rewritten)),
+            Some(other.segments.as_slice())
+        );
+        assert_ne!(newest_segments(&made, None), Some(other.segments.as_slice()));
+        assert_eq!(newest_segments(&rewritten, None), None);
     }
 }

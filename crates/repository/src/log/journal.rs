@@ -68,16 +68,28 @@ impl Journal {
     }
 
     async fn hint(&self) -> Result<Option<u64>> {
-        let Some(bytes) = self.objects.get(&Object::Hint).await? else { return Ok(None) };
-        Ok(std::str::from_utf8(&bytes).ok().and_then(|text| text.parse().ok()).filter(|n| *n > 0))
+        let Some(bytes) = self.objects.get(&Object::Hint).await? else {
+            return Ok(None);
+        };
+        Ok(std::str::from_utf8(&bytes)
+            .ok()
+            .and_then(|text| text.parse().ok())
+            .filter(|n| *n > 0))
     }
 
     async fn newest_listed(&self) -> Result<Option<LogEntry>> {
-        let numbers = self.objects.list("log").await?.into_iter().filter_map(|(object, _)| match object {
-            Object::Log(number) => Some(number),
-            _ => None,
-        });
-        let Some(mut number) = numbers.max() else { return Ok(None) };
+        let numbers = self
+            .objects
+            .list("log")
+            .await?
+            .into_iter()
+            .filter_map(|(object, _)| match object {
+                Object::Log(number) => Some(number),
+                _ => None,
+            });
+        let Some(mut number) = numbers.max() else {
+            return Ok(None);
+        };
         let mut entry = self.read(number).await?;
         while let Some(next) = self.read_or_none(number + 1).await? {
             number += 1;
@@ -89,12 +101,18 @@ impl Journal {
     /// The entry of this number.
     pub(crate) async fn read(&self, number: u64) -> Result<LogEntry> {
         let entry = self.read_or_none(number).await?;
-        entry.ok_or_else(|| Error::Missing { object: Object::Log(number).relative() })
+        entry.ok_or_else(|| Error::Missing {
+            object: Object::Log(number).relative(),
+        })
     }
 
     async fn read_or_none(&self, number: u64) -> Result<Option<LogEntry>> {
         let object = Object::Log(number);
-        self.objects.get(&object).await?.map(|bytes| self.open(number, &bytes)).transpose()
+        self.objects
+            .get(&object)
+            .await?
+            .map(|bytes| self.open(number, &bytes))
+            .transpose()
     }
 
     fn open(&self, number: u64, bytes: &[u8]) -> Result<LogEntry> {
@@ -155,16 +173,28 @@ impl Journal {
 }
 
 /// Opens the entry of a number from its sealed bytes.
-pub(crate) fn open_entry(key: &Secret, objects: &MailboxObjects, number: u64, bytes: &[u8]) -> Result<LogEntry> {
+pub(crate) fn open_entry(
+    key: &Secret,
+    objects: &MailboxObjects,
+    number: u64,
+    bytes: &[u8],
+) -> Result<LogEntry> {
     let name = Object::Log(number).relative();
     let cipher = Cipher::read(key, bytes, Kind::Log, objects.dir(), name.clone())?;
     let plain = open_object(&cipher, bytes)?;
-    let entry = LogEntry::decode(plain.as_slice()).map_err(|_| Error::corrupt(&name, "it is no log entry"))?;
+    let entry =
+        LogEntry::decode(plain.as_slice()).map_err(|_| Error::corrupt(&name, "it is no log entry"))?;
     if entry.number != number {
-        return Err(Error::corrupt(name, format!("it says that it is entry {}", entry.number)));
+        return Err(Error::corrupt(
+            name,
+            format!("it says that it is entry {}", entry.number),
+        ));
     }
     if entry.kind.is_none() {
-        return Err(Error::corrupt(name, "it is of a kind that this malle does not know; use a newer malle"));
+        return Err(Error::corrupt(
+            name,
+            "it is of a kind that this malle does not know; use a newer malle",
+        ));
     }
     Ok(entry)
 }

@@ -1,4 +1,5 @@
-//! The numbered log: its rules (`fold`) and its objects (`journal`).
+//! The numbered log: its rules (`fold`, `prune_rules`) and its objects (`journal`).
 
 pub mod fold;
 pub(crate) mod journal;
+pub mod prune_rules;

@@ -1,0 +1,273 @@
+//! Turns a stream of blobs into packs on the store.
+//!
+//! **Layout.** header (32 bytes) · sealed frames · sealed footer · its length (4 bytes, big-endian).
+//! **Order.** A blob's location is handed out only when the pack that holds it lies on the store.
+//! **Crash.** A pack nobody refers to; a later prune removes it. Names are random and used once, so a retry of the same
+//! upload sends the same bytes and a new attempt takes a new name.
+//!
+//! Frames are compressed, sealed and verified on the blocking pool, a few at a time; packs are uploaded in the
+//! background, a few at a time. `add` waits when both are full: that is the back-pressure of the whole pipeline.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::stream::FuturesOrdered;
+use futures::{FutureExt, StreamExt, future::BoxFuture};
+use model::BlobId;
+use object_store::PutPayload;
+use prost::Message;
+use proto::repository::{PackFooter, PackFrame};
+use tokio::task::JoinSet;
+
+use crate::error::{Error, Result};
+use crate::frame;
+use crate::layout::{Object, ObjectName};
+use crate::rows::Location;
+use crate::seal::{BlobHasher, Cipher, FOOTER, HEADER, Kind, Secret};
+use crate::store::MailboxObjects;
+
+/// Raw bytes after which a frame is closed.
+const FRAME_BYTES: usize = 2 << 20;
+/// Frames being compressed at the same time.
+const FRAMES_IN_FLIGHT: usize = 3;
+/// Packs being uploaded at the same time.
+const UPLOADS_IN_FLIGHT: usize = 2;
+/// Bytes after which a pack is closed.
+const PACK_BYTES: usize = 16 << 20;
+
+type Blobs = Vec<(BlobId, Bytes)>;
+
+/// A blob that lies on the store.
+pub(crate) type Stored = (BlobId, Location);
+
+pub(crate) struct Packer {
+    objects: MailboxObjects,
+    key: Secret,
+    hasher: BlobHasher,
+    frame: Blobs,
+    frame_bytes: usize,
+    pack: Arc<Pack>,
+    frames_in_pack: u64,
+    /// Sealed bytes of the finished frames and raw bytes of the others: when this is full the pack is.
+    pack_bytes: usize,
+    sealing: FuturesOrdered<BoxFuture<'static, Result<SealedFrame>>>,
+    filling: Option<Filling>,
+    uploads: JoinSet<Result<Vec<Stored>>>,
+    stored: Vec<Stored>,
+    bytes_written: u64,
+    names: Vec<ObjectName>,
+}
+
+struct Pack {
+    name: ObjectName,
+    cipher: Cipher,
+}
+
+struct SealedFrame {
+    pack: Arc<Pack>,
+    blobs: Vec<(BlobId, usize)>,
+    raw_length: usize,
+    sealed: Bytes,
+}
+
+struct Filling {
+    pack: Arc<Pack>,
+    parts: Vec<Bytes>,
+    length: usize,
+    footer: PackFooter,
+    stored: Vec<Stored>,
+}
+
+impl Packer {
+    pub(crate) fn new(objects: MailboxObjects, key: Secret) -> Packer {
+        let pack = Arc::new(Pack::fresh(&objects, &key));
+        Packer {
+            hasher: BlobHasher::new(&key),
+            objects,
+            key,
+            frame: Vec::new(),
+            frame_bytes: 0,
+            pack,
+            frames_in_pack: 0,
+            pack_bytes: 0,
+            sealing: FuturesOrdered::new(),
+            filling: None,
+            uploads: JoinSet::new(),
+            stored: Vec::new(),
+            bytes_written: 0,
+            names: Vec::new(),
+        }
+    }
+
+    /// Takes a blob; waits while frames and uploads are behind.
+    pub(crate) async fn add(&mut self, id: BlobId, bytes: Bytes) -> Result<()> {
+        if self.frame_bytes + bytes.len() > FRAME_BYTES && !self.frame.is_empty() {
+            self.close_frame().await?;
+        }
+        self.frame_bytes += bytes.len();
+        self.frame.push((id, bytes));
+        Ok(())
+    }
+
+    /// Blobs that came to lie on the store since the last call.
+    pub(crate) fn take_stored(&mut self) -> Vec<Stored> {
+        std::mem::take(&mut self.stored)
+    }
+
+    /// Bytes of all packs so far, and their names.
+    pub(crate) fn written(&self) -> (u64, &[ObjectName]) {
+        (self.bytes_written, &self.names)
+    }
+
+    /// Closes everything and waits until it lies on the store.
+    pub(crate) async fn finish(&mut self) -> Result<()> {
+        if !self.frame.is_empty() {
+            self.close_frame().await?;
+        }
+        while !self.sealing.is_empty() {
+            self.take_sealed().await?;
+        }
+        self.close_pack().await?;
+        while !self.uploads.is_empty() {
+            self.take_uploaded().await?;
+        }
+        Ok(())
+    }
+
+    async fn close_frame(&mut self) -> Result<()> {
+        if self.pack_bytes >= PACK_BYTES {
+            self.pack = Arc::new(Pack::fresh(&self.objects, &self.key));
+            self.frames_in_pack = 0;
+            self.pack_bytes = 0;
+        }
+        let blobs = std::mem::take(&mut self.frame);
+        let raw_length = std::mem::take(&mut self.frame_bytes);
+        let (number, pack, hasher) = (self.frames_in_pack, self.pack.clone(), self.hasher.clone());
+        self.frames_in_pack += 1;
+        self.pack_bytes += raw_length;
+        let job = tokio::task::spawn_blocking(move || {
+            let sealed = Bytes::from(frame::seal_blobs(&pack.cipher, &hasher, number, &blobs)?);
+            let blobs = blobs.into_iter().map(|(id, bytes)| (id, bytes.len())).collect();
+            Ok(SealedFrame {
+                pack,
+                blobs,
+                raw_length,
+                sealed,
+            })
+        });
+        self.sealing
+            .push_back(job.map(|done| done.map_err(|_| Error::Stopped)?).boxed());
+        while self.sealing.len() > FRAMES_IN_FLIGHT {
+            self.take_sealed().await?;
+        }
+        Ok(())
+    }
+
+    async fn take_sealed(&mut self) -> Result<()> {
+        let Some(frame) = self.sealing.next().await.transpose()? else {
+            return Ok(());
+        };
+        if self
+            .filling
+            .as_ref()
+            .is_some_and(|f| !Arc::ptr_eq(&f.pack, &frame.pack))
+        {
+            self.close_pack().await?;
+        }
+        if Arc::ptr_eq(&frame.pack, &self.pack) {
+            self.pack_bytes = self.pack_bytes - frame.raw_length + frame.sealed.len();
+        }
+        let filling = self
+            .filling
+            .get_or_insert_with(|| Filling::new(frame.pack.clone()));
+        filling.push(frame);
+        Ok(())
+    }
+
+    async fn close_pack(&mut self) -> Result<()> {
+        let Some(filling) = self.filling.take() else {
+            return Ok(());
+        };
+        while self.uploads.len() >= UPLOADS_IN_FLIGHT {
+            self.take_uploaded().await?;
+        }
+        let name = filling.pack.name;
+        let (parts, stored) = filling.seal();
+        self.bytes_written += parts.iter().map(|part| part.len() as u64).sum::<u64>();
+        self.names.push(name);
+        let objects = self.objects.clone();
+        self.uploads.spawn(async move {
+            objects
+                .put(&Object::Pack(name), PutPayload::from_iter(parts))
+                .await?;
+            Ok(stored)
+        });
+        Ok(())
+    }
+
+    async fn take_uploaded(&mut self) -> Result<()> {
+        if let Some(done) = self.uploads.join_next().await {
+            self.stored.extend(done.map_err(|_| Error::Stopped)??);
+        }
+        Ok(())
+    }
+}
+
+impl Pack {
+    fn fresh(objects: &MailboxObjects, key: &Secret) -> Pack {
+        let name = ObjectName::random();
+        let cipher = Cipher::fresh(key, Kind::Pack, objects.dir(), Object::Pack(name).relative());
+        Pack { name, cipher }
+    }
+}
+
+impl Filling {
+    fn new(pack: Arc<Pack>) -> Filling {
+        let header = Bytes::copy_from_slice(pack.cipher.header());
+        Filling {
+            pack,
+            parts: vec![header],
+            length: HEADER,
+            footer: PackFooter::default(),
+            stored: Vec::new(),
+        }
+    }
+
+    fn push(&mut self, frame: SealedFrame) {
+        let number = narrow(self.footer.frames.len());
+        let mut start = 0;
+        for (id, length) in &frame.blobs {
+            let location = Location {
+                pack: self.pack.name,
+                frame: number,
+                offset: self.length as u64,
+                sealed_length: narrow(frame.sealed.len()),
+                raw_length: narrow(frame.raw_length),
+                start: narrow(start),
+                length: narrow(*length),
+            };
+            self.stored.push((*id, location));
+            start += length;
+        }
+        self.footer.frames.push(PackFrame {
+            sealed_length: narrow(frame.sealed.len()),
+            blob_lengths: frame.blobs.iter().map(|(_, length)| narrow(*length)).collect(),
+        });
+        self.length += frame.sealed.len();
+        self.parts.push(frame.sealed);
+    }
+
+    fn seal(mut self) -> (Vec<Bytes>, Vec<Stored>) {
+        let mut footer = self.footer.encode_to_vec();
+        self.pack.cipher.seal(FOOTER, &mut footer);
+        let length = narrow(footer.len()).to_be_bytes();
+        self.parts.push(Bytes::from(footer));
+        self.parts.push(Bytes::copy_from_slice(&length));
+        (self.parts, self.stored)
+    }
+}
+
+/// Frames, packs and footers are cut far below 4 GiB.
+pub(crate) fn narrow(length: usize) -> u32 {
+    u32::try_from(length).expect("lengths inside a pack stay below 4 GiB")
+}

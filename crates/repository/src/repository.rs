@@ -1,0 +1,251 @@
+//! One mailbox's repository: opening, creating, its snapshots.
+
+use model::{Clock, MailboxIdentity, SnapshotNumber};
+use proto::repository::log_entry::Kind;
+use proto::repository::{Head, Init, LogEntry};
+
+use crate::bucket::Store;
+use crate::error::{Error, Result};
+use crate::info::SnapshotInfo;
+use crate::keys;
+use crate::layout::MailboxDir;
+use crate::log::fold::LogState;
+use crate::log::journal::{Appended, Journal};
+use crate::ring_file::KeyRing;
+use crate::seal::Secret;
+use crate::snapshot::Snapshot;
+use crate::store::MailboxObjects;
+use crate::writer::SnapshotWriter;
+
+/// A checkpoint is written after this many entries.
+const CHECKPOINT_EVERY: u64 = 32;
+
+/// One mailbox's backups.
+#[derive(Debug, Clone)]
+pub struct Repository {
+    objects: MailboxObjects,
+    journal: Journal,
+    key: Secret,
+    zone: String,
+}
+
+impl Repository {
+    pub(crate) async fn open(store: &Store, ring: &KeyRing, dir: MailboxDir) -> Result<Option<Repository>> {
+        let objects = store.mailbox_objects(dir);
+        let key = keys::load(&objects, ring).await?;
+        Ok(key.map(|key| Repository::with(store, objects, key)))
+    }
+
+    pub(crate) async fn open_or_create(
+        store: &Store,
+        ring: &KeyRing,
+        identity: &MailboxIdentity,
+        account_name: &str,
+        clock: &dyn Clock,
+    ) -> Result<Repository> {
+        let objects = store.mailbox_objects(ring.directory(identity));
+        let key = match keys::load(&objects, ring).await? {
+            Some(key) => key,
+            None => keys::create(&objects, ring).await?,
+        };
+        let repository = Repository::with(store, objects, key);
+        if repository.journal.newest().await?.is_none() {
+            repository.begin_log(identity, account_name, clock).await?;
+        }
+        Ok(repository)
+    }
+
+    fn with(store: &Store, objects: MailboxObjects, key: Secret) -> Repository {
+        let journal = Journal::new(objects.clone(), key.clone(), store.writer().to_owned());
+        Repository {
+            objects,
+            journal,
+            key,
+            zone: store.zone().to_owned(),
+        }
+    }
+
+    /// Entry 1 settles which data key is the mailbox's: it opens with that key only.
+    async fn begin_log(
+        &self,
+        identity: &MailboxIdentity,
+        account_name: &str,
+        clock: &dyn Clock,
+    ) -> Result<()> {
+        let init = Init {
+            server: identity.server.clone(),
+            account_id: identity.account.as_str().to_owned(),
+            incarnation: identity.incarnation,
+            account_name: account_name.to_owned(),
+        };
+        // Another writer's entry 1 opened with our key: it began the same log a moment earlier.
+        let (_, Appended::Done | Appended::Taken(_)) = self
+            .journal
+            .append((0, &Head::default()), Kind::Init(init), clock.now())
+            .await?;
+        Ok(())
+    }
+
+    /// Where it lies in the store.
+    pub fn dir(&self) -> MailboxDir {
+        self.objects.dir()
+    }
+
+    /// Whose backups these are, and the account's name when they began.
+    pub async fn identity(&self) -> Result<(MailboxIdentity, String)> {
+        match self.journal.read(1).await?.kind {
+            Some(Kind::Init(init)) => {
+                let account = init.account_id.into();
+                let identity = MailboxIdentity {
+                    server: init.server,
+                    account,
+                    incarnation: init.incarnation,
+                };
+                Ok((identity, init.account_name))
+            }
+            _ => Err(Error::corrupt(
+                "log entry 1",
+                "it does not say whose mailbox this is",
+            )),
+        }
+    }
+
+    /// All snapshots that are not forgotten, oldest first.
+    pub async fn snapshots(&self) -> Result<Vec<SnapshotInfo>> {
+        let state = self.state().await?;
+        Ok(state
+            .snapshots
+            .iter()
+            .map(|(number, s)| SnapshotInfo::from_disk(*number, s))
+            .collect())
+    }
+
+    /// Opens one snapshot, the newest if no number is given.
+    pub async fn snapshot(&self, number: Option<SnapshotNumber>) -> Result<Snapshot> {
+        let mut snapshots = self.snapshots().await?;
+        let position = match number {
+            Some(number) => snapshots.iter().position(|s| s.number == number),
+            None => snapshots.len().checked_sub(1),
+        };
+        match position {
+            Some(position) => Ok(self.open_snapshot(snapshots.swap_remove(position))),
+            None => Err(Error::NoSnapshot {
+                number: number.map_or(0, |n| n.0),
+                has: list_numbers(&snapshots),
+            }),
+        }
+    }
+
+    /// Begins a snapshot that grows from the newest one.
+    pub async fn begin_snapshot(&self) -> Result<SnapshotWriter> {
+        let newest = self.newest().await?;
+        let base = self.base_of(&newest).await?.map(|info| self.open_snapshot(info));
+        Ok(SnapshotWriter::new(self, &newest, base))
+    }
+
+    /// The newest snapshot, from the newest entry and at most two that its head names.
+    async fn base_of(&self, newest: &LogEntry) -> Result<Option<SnapshotInfo>> {
+        let head = newest.head.clone().unwrap_or_default();
+        if head.snapshot == 0 {
+            return Ok(None);
+        }
+        let entry = if head.snapshot == newest.number {
+            newest.clone()
+        } else {
+            self.journal.read(head.snapshot).await?
+        };
+        let Some(Kind::Snapshot(mut snapshot)) = entry.kind else {
+            return Err(Error::corrupt(
+                "log",
+                format!("entry {} is not the snapshot it should be", head.snapshot),
+            ));
+        };
+        if head.rewritten > 0 {
+            let rewritten = self.journal.read(head.rewritten).await?;
+            let Some(Kind::Condemn(condemn)) = rewritten.kind else {
+                return Err(Error::corrupt(
+                    "log",
+                    format!("entry {} rewrites nothing", head.rewritten),
+                ));
+            };
+            let replacement = condemn
+                .replacements
+                .into_iter()
+                .find(|r| r.snapshot == head.snapshot);
+            snapshot.segments = replacement.map(|r| r.segments).unwrap_or(snapshot.segments);
+        }
+        Ok(Some(SnapshotInfo::from_disk(head.snapshot, &snapshot)))
+    }
+
+    /// Writes a checkpoint if the last one is long ago, so that readers start near the end. Losing a race here is fine.
+    pub async fn checkpoint_if_due(&self, clock: &dyn Clock) -> Result<()> {
+        let newest = self.newest().await?;
+        let head = newest.head.clone().unwrap_or_default();
+        if newest.number < head.checkpoint + CHECKPOINT_EVERY {
+            return Ok(());
+        }
+        let state = self.journal.state(&newest).await?;
+        let kind = Kind::Checkpoint(state.checkpoint());
+        let (entry, appended) = self
+            .journal
+            .append((newest.number, &head), kind, clock.now())
+            .await?;
+        if matches!(appended, Appended::Done) {
+            self.journal.write_hint(entry.number).await;
+        }
+        Ok(())
+    }
+
+    /// Wraps the data key under the ring's current master key and removes the copies under its older ones; their ids.
+    pub async fn rewrap(&self, ring: &KeyRing) -> Result<Vec<String>> {
+        keys::rewrap(&self.objects, ring, &self.key).await
+    }
+
+    pub(crate) async fn state(&self) -> Result<LogState> {
+        let newest = self.newest().await?;
+        self.journal.state(&newest).await
+    }
+
+    async fn newest(&self) -> Result<LogEntry> {
+        let newest = self.journal.newest().await?.ok_or(Error::NoMailbox)?;
+        if newest.head.as_ref().is_some_and(|head| head.erased) {
+            return Err(Error::Erased {
+                number: newest.number,
+            });
+        }
+        Ok(newest)
+    }
+
+    pub(crate) fn open_snapshot(&self, info: SnapshotInfo) -> Snapshot {
+        Snapshot::new(info, self.objects.clone(), self.key.clone())
+    }
+
+    pub(crate) fn objects(&self) -> &MailboxObjects {
+        &self.objects
+    }
+
+    pub(crate) fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    pub(crate) fn key(&self) -> &Secret {
+        &self.key
+    }
+
+    pub(crate) fn zone(&self) -> &str {
+        &self.zone
+    }
+}
+
+fn list_numbers(snapshots: &[SnapshotInfo]) -> String {
+    match snapshots {
+        [] => "none yet".to_owned(),
+        [only] => format!("only snapshot {}", only.number),
+        [first, .., last] => format!(
+            "{} snapshots from {} to {}",
+            snapshots.len(),
+            first.number,
+            last.number
+        ),
+    }
+}

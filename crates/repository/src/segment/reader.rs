@@ -1,0 +1,271 @@
+//! Reads segments: whole tables in order, or single keys.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::{Buf, Bytes};
+use prost::Message;
+use proto::repository::{Row, SegmentBlock, SegmentFooter, SegmentRef};
+
+use crate::error::{Error, Result};
+use crate::frame;
+use crate::layout::{Object, ObjectName};
+use crate::log::fold::segment_name;
+use crate::rows::Table;
+use crate::seal::{Cipher, FOOTER, HEADER, Kind, Secret, TAG};
+use crate::segment::builder::FILTER_TABLE;
+use crate::segment::filter::Filter;
+use crate::store::MailboxObjects;
+
+/// Segments up to this length are read in one request and kept while they are open.
+const WHOLE: u64 = 256 << 10;
+/// What the first request for a longer one asks for at its end.
+const TAIL: u64 = 64 << 10;
+/// What one request reads ahead while a table is walked through.
+const READ_AHEAD: u64 = 256 << 10;
+
+/// One opened segment: its footer is in memory, its blocks are read when needed.
+pub(crate) struct SegmentReader {
+    objects: MailboxObjects,
+    object: Object,
+    cipher: Cipher,
+    /// With the offset of each block.
+    blocks: Vec<(u64, SegmentBlock)>,
+    packs: Vec<ObjectName>,
+    whole: Option<Bytes>,
+}
+
+impl SegmentReader {
+    pub(crate) async fn open(
+        objects: &MailboxObjects,
+        key: &Secret,
+        reference: &SegmentRef,
+    ) -> Result<SegmentReader> {
+        let name = segment_name(reference).ok_or_else(|| Error::corrupt("log", "it names no segment"))?;
+        let object = Object::Segment(name);
+        let size = reference.bytes;
+        if size < (HEADER + TAG + 4) as u64 {
+            return Err(Error::corrupt(
+                object.relative(),
+                "its log entry gives it an impossible length",
+            ));
+        }
+        if size <= WHOLE {
+            let bytes = objects.range(&object, 0..size).await?;
+            let (head, tail) = (bytes.slice(..HEADER), bytes.clone());
+            return SegmentReader::parse(objects, key, object, size, &head, tail, Some(bytes)).await;
+        }
+        let (head, tail) = futures::try_join!(
+            objects.range(&object, 0..HEADER as u64),
+            objects.range(&object, size - TAIL..size)
+        )?;
+        SegmentReader::parse(objects, key, object, size, &head, tail, None).await
+    }
+
+    async fn parse(
+        objects: &MailboxObjects,
+        key: &Secret,
+        object: Object,
+        size: u64,
+        head: &[u8],
+        mut tail: Bytes,
+        whole: Option<Bytes>,
+    ) -> Result<SegmentReader> {
+        let cipher = Cipher::read(key, head, Kind::Segment, objects.dir(), object.relative())?;
+        let length = tail.slice(tail.len() - 4..).get_u32() as u64;
+        let end = size - 4;
+        let start = end
+            .checked_sub(length)
+            .filter(|start| *start >= HEADER as u64)
+            .ok_or_else(|| Error::corrupt(object.relative(), "its footer claims to be longer than itself"))?;
+        if length + 4 > tail.len() as u64 {
+            tail = objects.range(&object, start..size).await?;
+        }
+        let first = tail.len() - 4 - usize::try_from(length).unwrap_or(usize::MAX);
+        let footer = open_footer(&cipher, &tail[first..tail.len() - 4])?;
+        let packs = pack_names(&footer, &object)?;
+        let blocks = place_blocks(footer.blocks, start, &object)?;
+        Ok(SegmentReader {
+            objects: objects.clone(),
+            object,
+            cipher,
+            blocks,
+            packs,
+            whole,
+        })
+    }
+
+    /// The packs that blob rows of this segment point to.
+    pub(crate) fn packs(&self) -> &[ObjectName] {
+        &self.packs
+    }
+
+    pub(crate) async fn filter(&self) -> Result<Filter> {
+        let Some(number) = self.blocks.iter().position(|(_, b)| b.table == FILTER_TABLE) else {
+            return Err(Error::corrupt(self.object.relative(), "it has no filter"));
+        };
+        Ok(Filter::from_bytes(
+            self.read_blocks(number..number + 1).await?.remove(0),
+        ))
+    }
+
+    /// The block that holds `key` if this segment does.
+    pub(crate) fn block_of(&self, table: Table, key: &[u8]) -> Option<usize> {
+        let blocks = self.table_blocks(table);
+        let after = self.blocks[blocks.clone()].partition_point(|(_, b)| b.first_key.as_ref() <= key);
+        (after > 0).then(|| blocks.start + after - 1)
+    }
+
+    /// The rows of one block, in order.
+    pub(crate) async fn rows(&self, block: usize) -> Result<Vec<Row>> {
+        let raw = self.read_blocks(block..block + 1).await?.remove(0);
+        self.decode(block, raw)
+    }
+
+    fn table_blocks(&self, table: Table) -> Range<usize> {
+        let number = table as u32;
+        let start = self
+            .blocks
+            .iter()
+            .position(|(_, b)| b.table == number)
+            .unwrap_or(0);
+        let count = self.blocks[start..]
+            .iter()
+            .take_while(|(_, b)| b.table == number)
+            .count();
+        start..start + count
+    }
+
+    async fn read_blocks(&self, numbers: Range<usize>) -> Result<Vec<Vec<u8>>> {
+        let (Some((start, _)), Some((offset, last))) =
+            (self.blocks.get(numbers.start), self.blocks.get(numbers.end - 1))
+        else {
+            return Err(Error::corrupt(
+                self.object.relative(),
+                "a block beyond its end was asked for",
+            ));
+        };
+        let range = *start..offset + u64::from(last.sealed_length);
+        let bytes = match &self.whole {
+            Some(whole) => whole.slice(to_usize(range.start)..to_usize(range.end)),
+            None => self.objects.range(&self.object, range).await?,
+        };
+        let mut rest = bytes.as_ref();
+        numbers
+            .map(|number| {
+                let (_, block) = &self.blocks[number];
+                let (sealed, after) = rest.split_at(block.sealed_length as usize);
+                rest = after;
+                frame::open(&self.cipher, number as u64, sealed, block.raw_length as usize)
+            })
+            .collect()
+    }
+
+    fn decode(&self, number: usize, raw: Vec<u8>) -> Result<Vec<Row>> {
+        let mut raw = Bytes::from(raw);
+        let mut rows = Vec::new();
+        while raw.has_remaining() {
+            let row = Row::decode_length_delimited(&mut raw);
+            rows.push(row.map_err(|_| Error::corrupt(self.object.relative(), "a row does not decode"))?);
+        }
+        let block = &self.blocks[number].1;
+        if rows.len() != block.rows as usize || !rows.is_sorted_by(|a, b| a.key < b.key) {
+            return Err(Error::corrupt(
+                self.object.relative(),
+                "a block's rows are not as its footer says",
+            ));
+        }
+        Ok(rows)
+    }
+}
+
+/// Walks through one table of a segment in order of its keys.
+pub(crate) struct TableScan {
+    segment: Arc<SegmentReader>,
+    blocks: Range<usize>,
+    /// Blocks read ahead, not yet decoded: decoded rows take several times the memory.
+    ready: VecDeque<(usize, Vec<u8>)>,
+}
+
+impl TableScan {
+    pub(crate) fn new(segment: Arc<SegmentReader>, table: Table) -> TableScan {
+        let blocks = segment.table_blocks(table);
+        TableScan {
+            segment,
+            blocks,
+            ready: VecDeque::new(),
+        }
+    }
+
+    /// The rows of the next block, or `None` at the end.
+    pub(crate) async fn next_block(&mut self) -> Result<Option<Vec<Row>>> {
+        if self.ready.is_empty() && !self.blocks.is_empty() {
+            let numbers = self.take_ahead();
+            let raw = self.segment.read_blocks(numbers.clone()).await?;
+            self.ready.extend(numbers.zip(raw));
+        }
+        self.ready
+            .pop_front()
+            .map(|(number, raw)| self.segment.decode(number, raw))
+            .transpose()
+    }
+
+    pub(crate) fn segment(&self) -> &SegmentReader {
+        &self.segment
+    }
+
+    fn take_ahead(&mut self) -> Range<usize> {
+        let start = self.blocks.start;
+        let mut bytes = 0;
+        let count = self.segment.blocks[self.blocks.clone()]
+            .iter()
+            .take_while(|(_, block)| {
+                bytes += u64::from(block.raw_length);
+                bytes <= READ_AHEAD
+            })
+            .count();
+        self.blocks.start += count.max(1);
+        start..self.blocks.start
+    }
+}
+
+fn open_footer(cipher: &Cipher, sealed: &[u8]) -> Result<SegmentFooter> {
+    let mut plain = sealed.to_vec();
+    cipher.open(FOOTER, &mut plain)?;
+    SegmentFooter::decode(plain.as_slice())
+        .map_err(|_| Error::corrupt(cipher.name(), "its footer does not decode"))
+}
+
+fn pack_names(footer: &SegmentFooter, object: &Object) -> Result<Vec<ObjectName>> {
+    let names = footer
+        .packs
+        .iter()
+        .map(|name| ObjectName::from_slice(name))
+        .collect::<Option<_>>();
+    names.ok_or_else(|| Error::corrupt(object.relative(), "its footer names a pack that cannot be"))
+}
+
+/// Gives every block its offset; together they must fill the object up to the footer.
+fn place_blocks(blocks: Vec<SegmentBlock>, end: u64, object: &Object) -> Result<Vec<(u64, SegmentBlock)>> {
+    let mut offset = HEADER as u64;
+    let placed = blocks
+        .into_iter()
+        .map(|block| {
+            let at = offset;
+            offset += u64::from(block.sealed_length);
+            (at, block)
+        })
+        .collect();
+    if offset != end {
+        return Err(Error::corrupt(
+            object.relative(),
+            "its blocks do not add up to its length",
+        ));
+    }
+    Ok(placed)
+}
+
+fn to_usize(offset: u64) -> usize {
+    usize::try_from(offset).expect("offsets in a buffer fit memory")
+}

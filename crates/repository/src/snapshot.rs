@@ -1,0 +1,344 @@
+//! Reading one snapshot: its tables in order, single rows, and blobs.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::{Bytes, BytesMut};
+use futures::{StreamExt, TryStreamExt, stream};
+use model::{BlobId, DataType, EmailId, EmailRecord};
+use proto::repository::SegmentRef;
+use tokio::sync::OnceCell;
+
+use crate::error::{Error, Result};
+use crate::frame;
+use crate::info::SnapshotInfo;
+use crate::layout::Object;
+use crate::rows::{
+    BlobPlace, FailureRecord, Location, ObjectRecord, Table, email_key, failure_from, object_from, object_key,
+};
+use crate::seal::{BlobHasher, Cipher, HEADER, Kind, Secret};
+use crate::segment::filter::{Filter, key_hash};
+use crate::segment::merge::{Merge, MergedRow};
+use crate::segment::reader::SegmentReader;
+use crate::store::MailboxObjects;
+
+/// Requests in flight while segments are opened or blocks looked up.
+const READS_IN_FLIGHT: usize = 8;
+/// Opened frames that are kept: neighbours in a mailbox are mostly neighbours in a pack.
+const KEPT_FRAMES: usize = 4;
+/// A chunked blob that is read whole is not longer than this.
+const MAX_BLOB: u64 = 1 << 30;
+
+/// A snapshot, opened for reading. Segments are opened when first needed.
+pub struct Snapshot {
+    info: SnapshotInfo,
+    objects: MailboxObjects,
+    key: Secret,
+    hasher: BlobHasher,
+    segments: OnceCell<Vec<Arc<SegmentReader>>>,
+    filters: OnceCell<Vec<Filter>>,
+    frames: Mutex<VecDeque<(Location, Bytes)>>,
+}
+
+impl Snapshot {
+    pub(crate) fn new(info: SnapshotInfo, objects: MailboxObjects, key: Secret) -> Snapshot {
+        let hasher = BlobHasher::new(&key);
+        Snapshot {
+            info,
+            objects,
+            key,
+            hasher,
+            segments: OnceCell::new(),
+            filters: OnceCell::new(),
+            frames: Mutex::default(),
+        }
+    }
+
+    /// What the log says of it.
+    pub fn info(&self) -> &SnapshotInfo {
+        &self.info
+    }
+
+    pub(crate) async fn segments(&self) -> Result<&[Arc<SegmentReader>]> {
+        let opened = self
+            .segments
+            .get_or_try_init(|| open_all(&self.objects, &self.key, &self.info.segments));
+        Ok(opened.await?)
+    }
+
+    pub(crate) async fn table(&self, table: Table) -> Result<Merge> {
+        Merge::new(self.segments().await?, table).await
+    }
+
+    /// All emails, ordered by id (as bytes).
+    pub async fn emails(&self) -> Result<Emails> {
+        Ok(Emails(self.table(Table::Emails).await?))
+    }
+
+    /// All objects but emails, ordered by type, then id.
+    pub async fn objects(&self) -> Result<Vec<ObjectRecord>> {
+        let mut table = self.table(Table::Objects).await?;
+        let mut objects = Vec::new();
+        while let Some(MergedRow { row, .. }) = table.next_present().await? {
+            let object = row.content.and_then(|content| object_from(&row.key, content));
+            objects.push(object.ok_or_else(|| malformed("an object"))?);
+        }
+        Ok(objects)
+    }
+
+    /// All objects of one type.
+    pub async fn objects_of(&self, data_type: DataType) -> Result<Vec<ObjectRecord>> {
+        let mut objects = self.objects().await?;
+        objects.retain(|object| object.data_type == data_type);
+        Ok(objects)
+    }
+
+    /// What could not be fetched.
+    pub async fn failures(&self) -> Result<Vec<FailureRecord>> {
+        let mut table = self.table(Table::Failures).await?;
+        let mut failures = Vec::new();
+        while let Some(MergedRow { row, .. }) = table.next_present().await? {
+            let failure = row.content.and_then(|content| failure_from(&row.key, content));
+            failures.push(failure.ok_or_else(|| malformed("a failure"))?);
+        }
+        Ok(failures)
+    }
+
+    /// The emails with these ids, as far as they are in the snapshot.
+    pub async fn find_emails(&self, ids: &[EmailId]) -> Result<Vec<EmailRecord>> {
+        let keys = ids.iter().map(email_key).collect();
+        let rows = self.lookup(Table::Emails, keys).await?;
+        rows.into_values()
+            .map(|found| EmailRecord::try_from(found.row).map_err(|_| malformed("an email")))
+            .collect()
+    }
+
+    /// One object by type and id.
+    pub async fn find_object(&self, data_type: DataType, id: &str) -> Result<Option<ObjectRecord>> {
+        let mut rows = self
+            .lookup(Table::Objects, vec![object_key(data_type, id)])
+            .await?;
+        let Some((key, found)) = rows.pop_first() else {
+            return Ok(None);
+        };
+        let object = found.row.content.and_then(|content| object_from(&key, content));
+        object.map(Some).ok_or_else(|| malformed("an object"))
+    }
+
+    /// Where these blobs lie, as far as they are known.
+    pub(crate) async fn places(&self, ids: &[BlobId]) -> Result<BTreeMap<BlobId, BlobPlace>> {
+        let keys = ids.iter().map(|id| Bytes::copy_from_slice(&id.0)).collect();
+        let rows = self.lookup(Table::Blobs, keys).await?;
+        Ok(rows
+            .into_iter()
+            .filter_map(|(key, found)| Some((BlobId(key.as_ref().try_into().ok()?), found.place?)))
+            .collect())
+    }
+
+    /// The bytes of a blob, hashed again: what comes back is what the id names.
+    pub async fn blob(&self, id: &BlobId) -> Result<Bytes> {
+        let place = self.place(id).await?;
+        if place.length() > MAX_BLOB {
+            return Err(Error::corrupt(
+                "segments",
+                format!("a blob claims {} bytes", place.length()),
+            ));
+        }
+        let mut whole = BytesMut::new();
+        let mut pieces = self.reader(*id, place);
+        while let Some(piece) = pieces.next().await? {
+            whole.extend_from_slice(&piece);
+        }
+        Ok(whole.freeze())
+    }
+
+    /// The bytes of a blob piece by piece, for blobs too large to hold.
+    pub async fn blob_reader(&self, id: &BlobId) -> Result<BlobReader<'_>> {
+        let place = self.place(id).await?;
+        Ok(self.reader(*id, place))
+    }
+
+    async fn place(&self, id: &BlobId) -> Result<BlobPlace> {
+        let place = self.places(std::slice::from_ref(id)).await?.remove(id);
+        place.ok_or_else(|| Error::corrupt("segments", "a blob that is referred to is not in the index"))
+    }
+
+    fn reader(&self, id: BlobId, place: BlobPlace) -> BlobReader<'_> {
+        let pieces: Vec<Piece> = match place {
+            BlobPlace::Whole(location) => vec![Piece::At(location)],
+            BlobPlace::Chunks { chunks, .. } => chunks.into_iter().map(Piece::Chunk).collect(),
+        };
+        BlobReader {
+            snapshot: self,
+            id,
+            pieces: pieces.into_iter(),
+            hash: Some(self.hasher.stream()),
+        }
+    }
+
+    async fn read_chunk(&self, chunk: &BlobId) -> Result<Bytes> {
+        match self.place(chunk).await? {
+            BlobPlace::Whole(location) => self.read(&location).await,
+            BlobPlace::Chunks { .. } => Err(Error::corrupt("segments", "a chunk consists of chunks")),
+        }
+    }
+
+    async fn read(&self, at: &Location) -> Result<Bytes> {
+        let raw = match self.kept_frame(at) {
+            Some(raw) => raw,
+            None => self.read_frame(at).await?,
+        };
+        let start = at.start as usize;
+        let end = start + at.length as usize;
+        if end > raw.len() {
+            return Err(Error::corrupt(
+                Object::Pack(at.pack).relative(),
+                "a blob ends behind its frame",
+            ));
+        }
+        Ok(raw.slice(start..end))
+    }
+
+    fn kept_frame(&self, at: &Location) -> Option<Bytes> {
+        let frames = self.frames.lock().unwrap_or_else(PoisonError::into_inner);
+        frames
+            .iter()
+            .find(|(kept, _)| (kept.pack, kept.frame) == (at.pack, at.frame))
+            .map(|(_, raw)| raw.clone())
+    }
+
+    async fn read_frame(&self, at: &Location) -> Result<Bytes> {
+        let object = Object::Pack(at.pack);
+        let end = at.offset + u64::from(at.sealed_length);
+        let (header, sealed) = futures::try_join!(
+            self.objects.range(&object, 0..HEADER as u64),
+            self.objects.range(&object, at.offset..end)
+        )?;
+        let cipher = Cipher::read(
+            &self.key,
+            &header,
+            Kind::Pack,
+            self.objects.dir(),
+            object.relative(),
+        )?;
+        let raw = Bytes::from(frame::open(
+            &cipher,
+            at.frame.into(),
+            &sealed,
+            at.raw_length as usize,
+        )?);
+        let mut frames = self.frames.lock().unwrap_or_else(PoisonError::into_inner);
+        frames.push_front((*at, raw.clone()));
+        frames.truncate(KEPT_FRAMES);
+        Ok(raw)
+    }
+
+    /// The newest present row of each key; keys that are gone or unknown are left out.
+    async fn lookup(&self, table: Table, keys: Vec<Bytes>) -> Result<BTreeMap<Bytes, MergedRow>> {
+        let segments = self.segments().await?;
+        let filters = self.filters.get_or_try_init(|| load_filters(segments)).await?;
+        let mut wanted = keys;
+        wanted.sort_unstable();
+        wanted.dedup();
+        let mut found = BTreeMap::new();
+        for (segment, filter) in segments.iter().zip(filters).rev() {
+            if wanted.is_empty() {
+                break;
+            }
+            let blocks: BTreeSet<usize> = wanted
+                .iter()
+                .filter(|key| filter.may_contain(key_hash(table, key)))
+                .filter_map(|key| segment.block_of(table, key))
+                .collect();
+            let mut reads = stream::iter(blocks)
+                .map(|block| segment.rows(block))
+                .buffered(READS_IN_FLIGHT);
+            while let Some(rows) = reads.try_next().await? {
+                for row in rows {
+                    if let Ok(at) = wanted.binary_search(&row.key) {
+                        let key = wanted.remove(at);
+                        found.insert(key, MergedRow::new(row, segment.packs())?);
+                    }
+                }
+            }
+        }
+        found.retain(|_, row| !row.is_gone());
+        Ok(found)
+    }
+}
+
+enum Piece {
+    At(Location),
+    Chunk(BlobId),
+}
+
+/// Reads one blob in pieces of at most 1 MiB.
+pub struct BlobReader<'a> {
+    snapshot: &'a Snapshot,
+    id: BlobId,
+    pieces: std::vec::IntoIter<Piece>,
+    hash: Option<blake3::Hasher>,
+}
+
+impl BlobReader<'_> {
+    /// The next piece; at the end `None`, or an error if what came does not hash to the blob's id.
+    pub async fn next(&mut self) -> Result<Option<Bytes>> {
+        let bytes = match self.pieces.next() {
+            Some(Piece::At(location)) => self.snapshot.read(&location).await?,
+            Some(Piece::Chunk(chunk)) => self.snapshot.read_chunk(&chunk).await?,
+            None => return self.finish().map(|()| None),
+        };
+        if let Some(hash) = &mut self.hash {
+            hash.update(&bytes);
+        }
+        Ok(Some(bytes))
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        match self.hash.take() {
+            Some(hash) if *hash.finalize().as_bytes() != self.id.0 => {
+                Err(Error::corrupt("packs", "a blob's bytes are not those of its id"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Emails of a snapshot in order of their ids.
+pub struct Emails(Merge);
+
+impl Emails {
+    /// The next one, `None` at the end.
+    pub async fn next(&mut self) -> Result<Option<EmailRecord>> {
+        let Some(found) = self.0.next_present().await? else {
+            return Ok(None);
+        };
+        EmailRecord::try_from(found.row)
+            .map(Some)
+            .map_err(|_| malformed("an email"))
+    }
+}
+
+pub(crate) async fn open_all(
+    objects: &MailboxObjects,
+    key: &Secret,
+    references: &[SegmentRef],
+) -> Result<Vec<Arc<SegmentReader>>> {
+    stream::iter(references)
+        .map(|reference| async move { SegmentReader::open(objects, key, reference).await.map(Arc::new) })
+        .buffered(READS_IN_FLIGHT)
+        .try_collect()
+        .await
+}
+
+async fn load_filters(segments: &[Arc<SegmentReader>]) -> Result<Vec<Filter>> {
+    stream::iter(segments)
+        .map(|segment| segment.filter())
+        .buffered(READS_IN_FLIGHT)
+        .try_collect()
+        .await
+}
+
+fn malformed(what: &str) -> Error {
+    Error::corrupt("segments", format!("{what} in the tables makes no sense"))
+}

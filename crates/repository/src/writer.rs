@@ -1,0 +1,380 @@
+//! Writing one snapshot.
+//!
+//! **Order.** packs → segments → log entry. Rows of blobs reach a segment only after their pack lies on the store.
+//! **Crash.** Before the log entry: packs and segments that nobody refers to. After it: the snapshot is complete.
+//! **Retry.** Start again from the newest entry; blobs that the lost attempt stored are stored once more.
+
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
+use std::iter::Peekable;
+
+use bytes::Bytes;
+use model::{BlobId, Clock, DataType, EmailId, EmailRecord, SnapshotNumber};
+use prost::Message;
+use proto::repository::log_entry::Kind as EntryKind;
+use proto::repository::row::Content;
+use proto::repository::{self as disk, Head, LogEntry, Row, SegmentRef};
+
+use crate::error::{Error, Result};
+use crate::info::{SnapshotInfo, Summary};
+use crate::known::KnownBlobs;
+use crate::layout::Object;
+use crate::log::fold::{Rebase, rebase, segment_name};
+use crate::log::journal::{Appended, Journal};
+use crate::packer::Packer;
+use crate::repository::Repository;
+use crate::rows::{BlobPlace, FailureRecord, NewContent, NewRow, ObjectRecord, Table, email_key, object_key};
+use crate::seal::{BlobHasher, Secret};
+use crate::segment::builder::SegmentBuilder;
+use crate::segment::compaction::first_to_merge;
+use crate::segment::merge::{Merge, MergedRow};
+use crate::snapshot::{Snapshot, open_all};
+use crate::store::MailboxObjects;
+
+/// A blob is at most this long; longer content is cut into chunks first.
+pub const MAX_BLOB: usize = 1 << 20;
+/// Rows are written out when they take about this much.
+const SPILL_BYTES: usize = 8 << 20;
+/// Entries of others that a commit steps over before it gives up.
+const MAX_REBASES: usize = 32;
+
+/// A snapshot in the making. Dropping it leaves unreferenced objects and nothing else.
+pub struct SnapshotWriter {
+    objects: MailboxObjects,
+    journal: Journal,
+    key: Secret,
+    location: String,
+    base: Option<Snapshot>,
+    /// Newest entry when the writer began.
+    newest: (u64, Head),
+    known: KnownBlobs,
+    packer: Packer,
+    rows: BTreeMap<(Table, Bytes), NewContent>,
+    rows_weight: usize,
+    spilled: Vec<SegmentRef>,
+}
+
+/// A snapshot that stands in the log.
+#[derive(Debug, Clone)]
+pub struct Committed {
+    /// Its number.
+    pub number: SnapshotNumber,
+    /// Bytes of its new packs and segments.
+    pub stored_bytes: u64,
+}
+
+impl SnapshotWriter {
+    pub(crate) fn new(repository: &Repository, newest: &LogEntry, base: Option<Snapshot>) -> SnapshotWriter {
+        SnapshotWriter {
+            packer: Packer::new(repository.objects().clone(), repository.key().clone()),
+            objects: repository.objects().clone(),
+            journal: repository.journal().clone(),
+            key: repository.key().clone(),
+            location: repository.zone().to_owned(),
+            base,
+            newest: (newest.number, newest.head.clone().unwrap_or_default()),
+            known: KnownBlobs::default(),
+            rows: BTreeMap::new(),
+            rows_weight: 0,
+            spilled: Vec::new(),
+        }
+    }
+
+    /// The snapshot this one grows from. A row that is not replaced or removed stays as it is there.
+    pub fn base(&self) -> Option<&Snapshot> {
+        self.base.as_ref()
+    }
+
+    /// Computes blob ids; cheap to clone and to hand to other threads.
+    pub fn hasher(&self) -> BlobHasher {
+        BlobHasher::new(&self.key)
+    }
+
+    /// Stores those of these blobs that are not stored yet. `id` must be the hasher's id of the bytes, which are at most
+    /// `MAX_BLOB` long. Returns how many were new.
+    pub async fn add_blobs(&mut self, blobs: Vec<(BlobId, Bytes)>) -> Result<usize> {
+        let ids = blobs.iter().map(|(id, _)| *id);
+        let mut unknown = self.known.claim(ids, self.base.as_ref()).await?;
+        let new = unknown.len();
+        for (id, bytes) in blobs {
+            debug_assert!(bytes.len() <= MAX_BLOB, "callers cut longer content into chunks");
+            if unknown.remove(&id) {
+                self.packer.add(id, bytes).await?;
+            }
+        }
+        self.take_stored().await?;
+        Ok(new)
+    }
+
+    /// Makes `id` stand for these chunks, all of which were added, one behind the other, `length` bytes together.
+    pub async fn add_chunked(&mut self, id: BlobId, chunks: Vec<BlobId>, length: u64) -> Result<()> {
+        let unknown = self.known.claim(std::iter::once(id), self.base.as_ref()).await?;
+        if unknown.contains(&id) {
+            self.put(NewRow::blob(id, BlobPlace::Chunks { chunks, length }))
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Adds or replaces an email.
+    pub async fn put_email(&mut self, email: EmailRecord) -> Result<()> {
+        let key = email_key(&email.id);
+        let row = Row::from(email);
+        self.put(NewRow {
+            table: Table::Emails,
+            key,
+            content: encoded(&row),
+        })
+        .await
+    }
+
+    /// Removes an email, if it is there.
+    pub async fn remove_email(&mut self, id: &EmailId) -> Result<()> {
+        self.put(gone(Table::Emails, email_key(id))).await
+    }
+
+    /// Adds or replaces an object.
+    pub async fn put_object(&mut self, object: ObjectRecord) -> Result<()> {
+        let key = object_key(object.data_type, &object.id);
+        let blob = object
+            .blob
+            .map(|id| Bytes::copy_from_slice(&id.0))
+            .unwrap_or_default();
+        let content = Content::Object(disk::Object {
+            json: object.json,
+            blob,
+        });
+        let row = Row {
+            key: key.clone(),
+            content: Some(content),
+        };
+        self.put(NewRow {
+            table: Table::Objects,
+            key,
+            content: encoded(&row),
+        })
+        .await
+    }
+
+    /// Removes an object, if it is there.
+    pub async fn remove_object(&mut self, data_type: DataType, id: &str) -> Result<()> {
+        self.put(gone(Table::Objects, object_key(data_type, id))).await
+    }
+
+    /// Notes something that could not be fetched.
+    pub async fn put_failure(&mut self, failure: FailureRecord) -> Result<()> {
+        let key = object_key(failure.data_type, &failure.id);
+        let FailureRecord {
+            reason,
+            attempts,
+            first_ms,
+            ..
+        } = failure;
+        let content = Content::Failure(disk::Failure {
+            reason,
+            attempts,
+            first_ms,
+        });
+        let row = Row {
+            key: key.clone(),
+            content: Some(content),
+        };
+        self.put(NewRow {
+            table: Table::Failures,
+            key,
+            content: encoded(&row),
+        })
+        .await
+    }
+
+    /// Takes a failure back.
+    pub async fn remove_failure(&mut self, data_type: DataType, id: &str) -> Result<()> {
+        self.put(gone(Table::Failures, object_key(data_type, id))).await
+    }
+
+    /// Waits until everything lies on the store, then commits. Of several writers that began at the same entry one
+    /// succeeds, the others get `Error::Lost`.
+    pub async fn commit(mut self, summary: Summary, clock: &dyn Clock) -> Result<Committed> {
+        self.packer.finish().await?;
+        self.take_stored().await?;
+        let live = summary.emails * 2 + summary.types.iter().map(|t| t.count).sum::<u64>();
+        let segments = self.write_segments(live).await?;
+        let added: u64 = segments
+            .iter()
+            .filter(|s| !self.in_base(s))
+            .map(|s| s.bytes)
+            .sum();
+        let stored_bytes = self.packer.written().0 + added;
+        let info = SnapshotInfo {
+            number: SnapshotNumber(0),
+            base: self.base.as_ref().map(|base| base.info().number),
+            finished: clock.now(),
+            stored_bytes,
+            location: std::mem::take(&mut self.location),
+            summary,
+            segments,
+        };
+        let number = self.append(&info, clock).await?;
+        self.journal.write_hint(number).await;
+        Ok(Committed {
+            number: SnapshotNumber(number),
+            stored_bytes,
+        })
+    }
+
+    async fn append(&self, info: &SnapshotInfo, clock: &dyn Clock) -> Result<u64> {
+        let uses = self.uses(info);
+        let (mut number, mut head) = self.newest.clone();
+        for _ in 0..MAX_REBASES {
+            let kind = EntryKind::Snapshot(info.to_disk());
+            let (entry, appended) = self.journal.append((number, &head), kind, clock.now()).await?;
+            let found = match appended {
+                Appended::Done => return Ok(entry.number),
+                Appended::Taken(found) => found,
+            };
+            match rebase(&found, &uses) {
+                Rebase::Next => {
+                    number = found.number;
+                    head = found.head.unwrap_or_default();
+                }
+                Rebase::Lost => {
+                    return Err(Error::Lost {
+                        winner: found.writer,
+                        number: found.number,
+                    });
+                }
+                Rebase::Erased => return Err(Error::Erased { number: found.number }),
+            }
+        }
+        Err(Error::Lost {
+            winner: "a stream of other entries".to_owned(),
+            number,
+        })
+    }
+
+    /// What a prune must not have condemned meanwhile: the snapshot's segments and the packs of this run. The packs of the
+    /// base need no mention: while it is the newest snapshot it is kept, and once it is not, this commit is lost anyway.
+    fn uses(&self, info: &SnapshotInfo) -> BTreeSet<Object> {
+        let segments = info.segments.iter().filter_map(segment_name).map(Object::Segment);
+        segments
+            .chain(self.packer.written().1.iter().copied().map(Object::Pack))
+            .collect()
+    }
+
+    fn in_base(&self, segment: &SegmentRef) -> bool {
+        self.base
+            .as_ref()
+            .is_some_and(|base| base.info().segments.iter().any(|s| s.name == segment.name))
+    }
+
+    async fn put(&mut self, row: NewRow) -> Result<()> {
+        self.rows_weight += row.weight();
+        self.rows.insert((row.table, row.key), row.content);
+        if self.rows_weight >= SPILL_BYTES {
+            let mut builder = SegmentBuilder::new(&self.objects, &self.key);
+            for ((table, key), content) in std::mem::take(&mut self.rows) {
+                builder.push(NewRow { table, key, content }).await?;
+            }
+            self.spilled.extend(builder.finish().await?);
+            self.rows_weight = 0;
+        }
+        Ok(())
+    }
+
+    async fn take_stored(&mut self) -> Result<()> {
+        for (id, location) in self.packer.take_stored() {
+            self.put(NewRow::blob(id, BlobPlace::Whole(location))).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes the remaining rows, merged with as many of the newest segments as is worth it.
+    async fn write_segments(&mut self, live_rows: u64) -> Result<Vec<SegmentRef>> {
+        let mut segments = self
+            .base
+            .as_ref()
+            .map(|base| base.info().segments.clone())
+            .unwrap_or_default();
+        segments.append(&mut self.spilled);
+        if self.rows.is_empty() {
+            return Ok(segments);
+        }
+        // Rows compress to about a third.
+        let fresh = self.rows_weight as u64 / 3;
+        let rows = std::mem::take(&mut self.rows);
+        let first = first_to_merge(&segments, fresh, live_rows).unwrap_or(segments.len());
+        let old = segments.split_off(first);
+        let drops_gone = segments.is_empty();
+        let opened = open_all(&self.objects, &self.key, &old).await?;
+        let mut fresh_rows = rows.into_iter().peekable();
+        let mut builder = SegmentBuilder::new(&self.objects, &self.key);
+        for table in Table::ALL {
+            let old = Merge::new(&opened, table).await?;
+            merge_table(&mut builder, table, old, &mut fresh_rows, drops_gone).await?;
+        }
+        segments.extend(builder.finish().await?);
+        Ok(segments)
+    }
+}
+
+type FreshRows = Peekable<std::collections::btree_map::IntoIter<(Table, Bytes), NewContent>>;
+
+/// Rows of one table, old and fresh, in order; of two with one key the fresh one. Removals need to be kept only while
+/// an older segment may hold what they remove.
+async fn merge_table(
+    builder: &mut SegmentBuilder<'_>,
+    table: Table,
+    mut old: Merge,
+    fresh: &mut FreshRows,
+    drops_gone: bool,
+) -> Result<()> {
+    let mut old_row = old.next().await?;
+    loop {
+        let fresh_key = fresh
+            .peek()
+            .filter(|((t, _), _)| *t == table)
+            .map(|((_, key), _)| key);
+        let order = match (&old_row, fresh_key) {
+            (None, None) => return Ok(()),
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (Some(old), Some(key)) => old.row.key.cmp(key),
+        };
+        let row = if order == Ordering::Less {
+            std::mem::replace(&mut old_row, old.next().await?).map(|old| again(table, old))
+        } else {
+            if order == Ordering::Equal {
+                old_row = old.next().await?;
+            }
+            fresh
+                .next()
+                .map(|((table, key), content)| NewRow { table, key, content })
+        };
+        if let Some(row) = row.filter(|row| !(drops_gone && matches!(row.content, NewContent::Gone))) {
+            builder.push(row).await?;
+        }
+    }
+}
+
+fn encoded(row: &Row) -> NewContent {
+    NewContent::Encoded(row.encode_to_vec().into())
+}
+
+fn gone(table: Table, key: Bytes) -> NewRow {
+    NewRow {
+        table,
+        key,
+        content: NewContent::Gone,
+    }
+}
+
+/// A row of an older segment on its way to a new one.
+fn again(table: Table, old: MergedRow) -> NewRow {
+    let key = old.row.key.clone();
+    let content = match old.place {
+        Some(place) => NewContent::Blob(place),
+        None if old.is_gone() => NewContent::Gone,
+        None => encoded(&old.row),
+    };
+    NewRow { table, key, content }
+}
