@@ -1,5 +1,7 @@
 //! One mailbox's repository: opening, creating, its snapshots.
 
+use std::sync::Arc;
+
 use model::{Clock, MailboxIdentity, SnapshotNumber};
 use proto::repository::log_entry::Kind;
 use proto::repository::{Head, Init, LogEntry};
@@ -139,7 +141,7 @@ impl Repository {
     /// Begins a snapshot that grows from the newest one.
     pub async fn begin_snapshot(&self) -> Result<SnapshotWriter> {
         let newest = self.newest().await?;
-        let base = self.base_of(&newest).await?.map(|info| self.open_snapshot(info));
+        let base = self.base_of(&newest).await?.map(|info| Arc::new(self.open_snapshot(info)));
         Ok(SnapshotWriter::new(self, &newest, base))
     }
 

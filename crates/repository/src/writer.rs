@@ -7,6 +7,7 @@
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::iter::Peekable;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use model::{BlobId, Clock, DataType, EmailId, EmailRecord, SnapshotNumber};
@@ -44,7 +45,7 @@ pub struct SnapshotWriter {
     journal: Journal,
     key: Secret,
     location: String,
-    base: Option<Snapshot>,
+    base: Option<Arc<Snapshot>>,
     /// Newest entry when the writer began.
     newest: (u64, Head),
     known: KnownBlobs,
@@ -64,7 +65,7 @@ pub struct Committed {
 }
 
 impl SnapshotWriter {
-    pub(crate) fn new(repository: &Repository, newest: &LogEntry, base: Option<Snapshot>) -> SnapshotWriter {
+    pub(crate) fn new(repository: &Repository, newest: &LogEntry, base: Option<Arc<Snapshot>>) -> SnapshotWriter {
         SnapshotWriter {
             packer: Packer::new(repository.objects().clone(), repository.key().clone()),
             objects: repository.objects().clone(),
@@ -81,7 +82,7 @@ impl SnapshotWriter {
     }
 
     /// The snapshot this one grows from. A row that is not replaced or removed stays as it is there.
-    pub fn base(&self) -> Option<&Snapshot> {
+    pub fn base(&self) -> Option<&Arc<Snapshot>> {
         self.base.as_ref()
     }
 
@@ -94,7 +95,7 @@ impl SnapshotWriter {
     /// `MAX_BLOB` long. Returns how many were new.
     pub async fn add_blobs(&mut self, blobs: Vec<(BlobId, Bytes)>) -> Result<usize> {
         let ids = blobs.iter().map(|(id, _)| *id);
-        let mut unknown = self.known.claim(ids, self.base.as_ref()).await?;
+        let mut unknown = self.known.claim(ids, self.base.as_deref()).await?;
         let new = unknown.len();
         for (id, bytes) in blobs {
             debug_assert!(bytes.len() <= MAX_BLOB, "callers cut longer content into chunks");
@@ -108,7 +109,7 @@ impl SnapshotWriter {
 
     /// Makes `id` stand for these chunks, all of which were added, one behind the other, `length` bytes together.
     pub async fn add_chunked(&mut self, id: BlobId, chunks: Vec<BlobId>, length: u64) -> Result<()> {
-        let unknown = self.known.claim(std::iter::once(id), self.base.as_ref()).await?;
+        let unknown = self.known.claim(std::iter::once(id), self.base.as_deref()).await?;
         if unknown.contains(&id) {
             self.put(NewRow::blob(id, BlobPlace::Chunks { chunks, length }))
                 .await?;

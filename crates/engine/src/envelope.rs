@@ -1,0 +1,247 @@
+//! What people remember of an email, read from its raw bytes as they pass by.
+
+use std::sync::LazyLock;
+
+use mail_parser::{Address, MessageParser, MimeHeaders};
+use memchr::memmem;
+use model::Envelope;
+
+/// A header block longer than this is read up to here.
+const MOST_HEAD: usize = 256 << 10;
+const MOST_PART_HEAD: usize = 16 << 10;
+/// Longest text kept of one field, in bytes.
+const MOST_TEXT: usize = 2_000;
+const MOST_ATTACHMENTS: usize = 100;
+
+static PARSER: LazyLock<MessageParser> =
+    LazyLock::new(|| MessageParser::new().with_minimal_headers().header_id(mail_parser::HeaderName::MessageId));
+
+/// Reads an email that comes in pieces. Costs a search for line starts; bodies are never decoded.
+///
+/// Parts are recognised by any line that begins with `--`, whatever the boundary is called: parts of attached messages are
+/// seen too, and a text that quotes a MIME part may add a name that is no attachment's.
+pub(crate) struct EnvelopeScanner {
+    envelope: Envelope,
+    state: State,
+    /// The header block so far, or the last bytes of the body that may begin a boundary.
+    held: Vec<u8>,
+}
+
+enum State {
+    Head,
+    /// No parts to look for.
+    Done,
+    Body,
+    BoundaryLine,
+    PartHead,
+}
+
+impl EnvelopeScanner {
+    pub(crate) fn new() -> EnvelopeScanner {
+        EnvelopeScanner { envelope: Envelope::default(), state: State::Head, held: Vec::new() }
+    }
+
+    /// Of an email that is there as a whole.
+    pub(crate) fn scan(bytes: &[u8]) -> Envelope {
+        let mut scanner = EnvelopeScanner::new();
+        scanner.push(bytes);
+        scanner.finish()
+    }
+
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            rest = match self.state {
+                State::Head => self.head(rest, MOST_HEAD),
+                State::Done => return,
+                State::Body => self.body(rest),
+                State::BoundaryLine => self.boundary_line(rest),
+                State::PartHead => self.head(rest, MOST_PART_HEAD),
+            };
+        }
+    }
+
+    pub(crate) fn finish(mut self) -> Envelope {
+        if matches!(self.state, State::Head | State::PartHead) {
+            self.close_head();
+        }
+        self.envelope
+    }
+
+    /// Gathers a header block up to its empty line.
+    fn head<'a>(&mut self, bytes: &'a [u8], most: usize) -> &'a [u8] {
+        let before = self.held.len();
+        let room = most.saturating_sub(before).min(bytes.len());
+        self.held.extend_from_slice(&bytes[..room]);
+        let from = before.saturating_sub(3);
+        let end = end_of_head(&self.held, from);
+        if end.is_none() && before + bytes.len() < most {
+            return &[];
+        }
+        let end = end.unwrap_or(self.held.len());
+        self.held.truncate(end);
+        self.close_head();
+        &bytes[end.saturating_sub(before).min(bytes.len())..]
+    }
+
+    fn close_head(&mut self) {
+        let head = std::mem::take(&mut self.held);
+        let Some(message) = PARSER.parse_headers(&head) else {
+            self.state = if matches!(self.state, State::Head) { State::Done } else { State::Body };
+            return;
+        };
+        if let Some(name) = message.attachment_name().filter(|_| self.envelope.attachments.len() < MOST_ATTACHMENTS) {
+            self.envelope.attachments.push(cut(name.to_owned()));
+        }
+        if !matches!(self.state, State::Head) {
+            self.state = State::Body;
+            return;
+        }
+        self.envelope.from = message.from().map(addresses).unwrap_or_default();
+        let to = [message.to(), message.cc()].into_iter().flatten().map(addresses).collect::<Vec<_>>();
+        self.envelope.to = cut(to.join(", "));
+        self.envelope.subject = cut(message.subject().unwrap_or_default().to_owned());
+        self.envelope.message_id = cut(message.message_id().unwrap_or_default().to_owned());
+        self.envelope.date = message.date().filter(|date| date.is_valid()).map(|date| date.to_timestamp());
+        let is_multipart = message.content_type().is_some_and(|t| t.ctype().eq_ignore_ascii_case("multipart"));
+        self.state = if is_multipart { State::Body } else { State::Done };
+    }
+
+    /// Looks for a line that begins with `--`.
+    fn body<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
+        if !self.held.is_empty() {
+            let seam: Vec<u8> = self.held.iter().chain(bytes.iter().take(2)).copied().collect();
+            if let Some(at) = memmem::find(&seam, b"\n--") {
+                let used = (at + 3).saturating_sub(self.held.len());
+                self.held.clear();
+                self.state = State::BoundaryLine;
+                return &bytes[used..];
+            }
+        }
+        if let Some(at) = memmem::find(bytes, b"\n--") {
+            self.held.clear();
+            self.state = State::BoundaryLine;
+            return &bytes[at + 3..];
+        }
+        self.held.extend_from_slice(&bytes[bytes.len().saturating_sub(2)..]);
+        let surplus = self.held.len().saturating_sub(2);
+        self.held.drain(..surplus);
+        &[]
+    }
+
+    fn boundary_line<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
+        let Some(at) = memchr::memchr(b'\n', bytes) else { return &[] };
+        self.state = State::PartHead;
+        &bytes[at + 1..]
+    }
+}
+
+/// Index behind the empty line that ends a header block. A block may be empty itself.
+fn end_of_head(held: &[u8], from: usize) -> Option<usize> {
+    if held.starts_with(b"\r\n") {
+        return Some(2);
+    }
+    if held.starts_with(b"\n") {
+        return Some(1);
+    }
+    memchr::memchr_iter(b'\n', &held[from..]).map(|at| from + at).find_map(|at| match &held[at + 1..] {
+        [b'\n', ..] => Some(at + 2),
+        [b'\r', b'\n', ..] => Some(at + 3),
+        _ => None,
+    })
+}
+
+fn addresses(address: &Address<'_>) -> String {
+    let one = |addr: &mail_parser::Addr<'_>| match (&addr.name, &addr.address) {
+        (Some(name), Some(address)) => format!("{name} <{address}>"),
+        (Some(text), None) | (None, Some(text)) => text.to_string(),
+        (None, None) => String::new(),
+    };
+    let mut text = String::new();
+    for addr in address.iter() {
+        if text.len() > MOST_TEXT {
+            break;
+        }
+        if !text.is_empty() {
+            text.push_str(", ");
+        }
+        text.push_str(&one(addr));
+    }
+    cut(text)
+}
+
+fn cut(mut text: String) -> String {
+    let mut end = MOST_TEXT.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.truncate(end);
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const MAIL: &str = "From: =?utf-8?q?J=C3=BCrgen?= <j@example.org>\r\nTo: a@example.org,\r\n b@example.org\r\n\
+        Cc: Carla <c@example.org>\r\nSubject: =?utf-8?b?SMOpbGxv?=\r\nMessage-ID: <m@1>\r\n\
+        Date: Thu, 1 Jan 1970 00:01:00 +0000\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\npreamble\r\n--b\r\n\r\ntext\r\n\
+        --b\r\nContent-Type: application/pdf; name=\"bill.pdf\"\r\nContent-Disposition: attachment;\r\n\
+        \tfilename*=utf-8''r%C3%A9sum%C3%A9.pdf\r\n\r\nJVBERi0=\r\n--b--\r\n";
+
+    fn expected() -> Envelope {
+        Envelope {
+            from: "Jürgen <j@example.org>".to_owned(),
+            to: "a@example.org, b@example.org, Carla <c@example.org>".to_owned(),
+            subject: "Héllo".to_owned(),
+            message_id: "m@1".to_owned(),
+            date: Some(60),
+            attachments: vec!["résumé.pdf".to_owned()],
+        }
+    }
+
+    #[test]
+    fn an_email_with_an_attachment() {
+        assert_eq!(EnvelopeScanner::scan(MAIL.as_bytes()), expected());
+        assert_eq!(EnvelopeScanner::scan(MAIL.replace("\r\n", "\n").as_bytes()), expected());
+    }
+
+    #[test]
+    fn what_is_no_email_has_an_empty_envelope() {
+        for bytes in [&b""[..], b"\r\n", b"\n--\n", b"\0\xff\xfe", b"no header at all"] {
+            let envelope = EnvelopeScanner::scan(bytes);
+            assert_eq!((envelope.subject.as_str(), envelope.attachments.len()), ("", 0), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn absurd_lengths_are_cut() {
+        let long = format!("Subject: {}\r\n\r\n", "é".repeat(100_000));
+        assert!(EnvelopeScanner::scan(long.as_bytes()).subject.len() <= MOST_TEXT);
+        let parts = "\r\n--b\r\nContent-Disposition: attachment; filename=x\r\n\r\n".repeat(1000);
+        let many = format!("Content-Type: multipart/mixed; boundary=b\r\n\r\n{parts}");
+        assert_eq!(EnvelopeScanner::scan(many.as_bytes()).attachments.len(), MOST_ATTACHMENTS);
+    }
+
+    proptest! {
+        #[test]
+        fn pieces_do_not_matter(cuts in proptest::collection::vec(0..MAIL.len(), 0..20)) {
+            let mut cuts = cuts;
+            cuts.sort_unstable();
+            let mut scanner = EnvelopeScanner::new();
+            let mut from = 0;
+            for cut in cuts.into_iter().chain([MAIL.len()]) {
+                scanner.push(&MAIL.as_bytes()[from..cut]);
+                from = cut;
+            }
+            prop_assert_eq!(scanner.finish(), expected());
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            EnvelopeScanner::scan(&bytes);
+        }
+    }
+}

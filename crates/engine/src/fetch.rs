@@ -1,0 +1,309 @@
+//! Fetches bytes: many small blobs a request, big ones streamed, what fails alone once more by itself.
+
+use bytes::{Bytes, BytesMut};
+use futures::StreamExt;
+use jmap::{AccountId, Answer, Batch, Blobs, Call, Client, Download, Ids, JmapBlobId};
+use model::{BlobId, Envelope};
+use repository::{BlobHasher, ObjectRecord};
+use tokio::sync::mpsc;
+
+use crate::chunker::{Chunker, WHOLE};
+use crate::envelope::EnvelopeScanner;
+use crate::error::{Error, Result};
+
+/// Claimed bytes of one `Blob/get`: as fast as more, and the server's memory hardly moves.
+pub(crate) const BATCH_BYTES: u64 = 2 << 20;
+/// What a blob without a claimed size counts.
+const UNKNOWN_SIZE: u64 = 16 << 10;
+/// A download may be this much longer than claimed before it is cut off.
+const MOST_SURPLUS: u64 = 64 << 20;
+/// Chunks handed on together.
+const CHUNKS_TOGETHER: usize = 4;
+
+/// Something whose bytes are wanted.
+#[derive(Debug, Clone)]
+pub(crate) struct Wanted {
+    pub(crate) blob: JmapBlobId,
+    /// What the server claims.
+    pub(crate) size: Option<u64>,
+    pub(crate) subject: Subject,
+}
+
+/// What the bytes belong to.
+#[derive(Debug, Clone)]
+pub(crate) enum Subject {
+    Email(jmap::Email),
+    Object(ObjectRecord),
+}
+
+impl Wanted {
+    pub(crate) fn weight(&self) -> u64 {
+        self.size.unwrap_or(UNKNOWN_SIZE)
+    }
+
+    /// Too long for a batch.
+    pub(crate) fn is_big(&self) -> bool {
+        self.weight() > WHOLE as u64
+    }
+}
+
+/// What the fetchers hand on.
+pub(crate) enum Arrived {
+    /// Pieces of something big that is on its way.
+    Chunks(Vec<(BlobId, Bytes)>),
+    Whole(Vec<Fetched>),
+    Missing(Wanted, Miss),
+}
+
+/// Why something did not come.
+pub(crate) enum Miss {
+    /// The server says that there is no such blob.
+    Gone,
+    Failed(jmap::Error),
+    Wrong(String),
+}
+
+/// Something that came whole.
+pub(crate) struct Fetched {
+    pub(crate) subject: Subject,
+    pub(crate) blob: BlobId,
+    pub(crate) length: u64,
+    pub(crate) content: Content,
+    pub(crate) envelope: Envelope,
+}
+
+pub(crate) enum Content {
+    Bytes(Bytes),
+    Chunks(Vec<BlobId>),
+}
+
+/// Fetches for one account and hands on what came.
+#[derive(Clone)]
+pub(crate) struct Fetcher {
+    pub(crate) client: Client,
+    pub(crate) account: AccountId,
+    pub(crate) hasher: BlobHasher,
+    pub(crate) has_blob_get: bool,
+    pub(crate) out: mpsc::Sender<Result<Arrived>>,
+}
+
+impl Fetcher {
+    /// Fetches everything wanted, which is either one big thing or a batch of small ones.
+    pub(crate) async fn fetch(self, wanted: Vec<Wanted>) {
+        if !self.has_blob_get || wanted.iter().any(Wanted::is_big) {
+            for one in wanted {
+                self.alone(one).await;
+            }
+            return;
+        }
+        if let Err(error) = self.together(wanted).await {
+            self.send(Err(error)).await;
+        }
+    }
+
+    async fn together(&self, mut wanted: Vec<Wanted>) -> Result<()> {
+        let mut batch = Batch::new(&self.account);
+        let call = batch.blobs(Ids::These(wanted.iter().map(|w| w.blob.clone()).collect()));
+        let claimed: u64 = wanted.iter().map(Wanted::weight).sum();
+        // JSON may write one byte as six.
+        let batch = batch.limit_answer(6 * claimed + 4096 * wanted.len() as u64 + (64 << 10));
+        match self.client.call(&batch).await {
+            Ok(answer) => {
+                let (fetched, left) = self.digest(answer, call, wanted).await?;
+                self.send(Ok(Arrived::Whole(fetched))).await;
+                for one in left {
+                    self.alone(one).await;
+                }
+                Ok(())
+            }
+            Err(error) if concerns_everything(&error) => Err(Error::Server { what: "emails", source: error }),
+            Err(_) if wanted.len() > 1 => {
+                let rest = wanted.split_off(wanted.len() / 2);
+                Box::pin(self.together(wanted)).await?;
+                Box::pin(self.together(rest)).await
+            }
+            Err(_) => {
+                for one in wanted {
+                    self.alone(one).await;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Parses, hashes and scans on the blocking pool. What did not come, or not as long as claimed, is given back.
+    async fn digest(
+        &self,
+        answer: Answer,
+        call: Call<Blobs>,
+        wanted: Vec<Wanted>,
+    ) -> Result<(Vec<Fetched>, Vec<Wanted>)> {
+        let hasher = self.hasher.clone();
+        let done = tokio::task::spawn_blocking(move || {
+            let Ok(blobs) = answer.take(call) else { return (Vec::new(), wanted) };
+            drop(answer);
+            let mut came: Vec<(JmapBlobId, Bytes)> = blobs.list.into_iter().map(|b| (b.id, b.data)).collect();
+            came.sort_unstable_by(|a, b| a.0.as_str().cmp(b.0.as_str()));
+            let (mut fetched, mut left) = (Vec::new(), Vec::new());
+            for one in wanted {
+                let found = came.binary_search_by(|(id, _)| id.as_str().cmp(one.blob.as_str()));
+                match found.ok().map(|at| came[at].1.clone()) {
+                    Some(bytes) if one.size.is_none_or(|size| size == bytes.len() as u64) && bytes.len() <= WHOLE => {
+                        fetched.push(digest(&hasher, one.subject, bytes));
+                    }
+                    _ => left.push(one),
+                }
+            }
+            (fetched, left)
+        });
+        done.await.map_err(|_| Error::Stopped)
+    }
+
+    /// Fetches one thing by itself. When its length is not the claimed one it is fetched twice, and believed if the same
+    /// bytes came both times.
+    async fn alone(&self, wanted: Wanted) {
+        let mut first: Option<BlobId> = None;
+        for attempt in 0..2 {
+            let miss = match self.download(&wanted).await {
+                Ok(fetched) => {
+                    let as_claimed = wanted.size.is_none_or(|size| size == fetched.length);
+                    if as_claimed || first == Some(fetched.blob) {
+                        return self.send(Ok(Arrived::Whole(vec![fetched]))).await;
+                    }
+                    first = Some(fetched.blob);
+                    let claimed = wanted.size.unwrap_or_default();
+                    Miss::Wrong(format!("the server claims {claimed} bytes and sends {}", fetched.length))
+                }
+                Err(jmap::Error::Status { status: 404, .. }) => Miss::Gone,
+                Err(error) if concerns_everything(&error) => {
+                    return self.send(Err(Error::Server { what: "emails", source: error })).await;
+                }
+                Err(error) => Miss::Failed(error),
+            };
+            if attempt == 1 || matches!(miss, Miss::Gone) {
+                return self.send(Ok(Arrived::Missing(wanted, miss))).await;
+            }
+        }
+    }
+
+    async fn download(&self, wanted: &Wanted) -> Result<Fetched, jmap::Error> {
+        let most = wanted.size.unwrap_or(0).saturating_mul(2) + MOST_SURPLUS;
+        let download = Download::new(&self.account, &wanted.blob, most);
+        let mut pieces = Box::pin(self.client.download(download));
+        let mut small = BytesMut::new();
+        while let Some(piece) = pieces.next().await {
+            small.extend_from_slice(&piece?);
+            if small.len() > WHOLE {
+                return self.big(wanted, small.freeze(), pieces).await;
+            }
+        }
+        Ok(digest(&self.hasher, wanted.subject.clone(), small.freeze()))
+    }
+
+    /// Goes on with something that turned out too long for one piece: chunks are handed on as they come.
+    async fn big(
+        &self,
+        wanted: &Wanted,
+        begin: Bytes,
+        mut pieces: impl futures::Stream<Item = Result<Bytes, jmap::Error>> + Unpin,
+    ) -> Result<Fetched, jmap::Error> {
+        let mut cutting = Cutting::new(&self.hasher, matches!(wanted.subject, Subject::Email(_)));
+        let mut piece = Some(begin);
+        while let Some(bytes) = piece {
+            if let Some(chunks) = cutting.push(&bytes) {
+                self.send(Ok(Arrived::Chunks(chunks))).await;
+            }
+            piece = pieces.next().await.transpose()?;
+        }
+        let (rest, fetched) = cutting.finish(wanted.subject.clone());
+        self.send(Ok(Arrived::Chunks(rest))).await;
+        Ok(fetched)
+    }
+
+    async fn send(&self, arrived: Result<Arrived>) {
+        // Nobody listening means that the backup has ended already, by an error of its own.
+        let _ = self.out.send(arrived).await;
+    }
+}
+
+/// Something big on its way: hashed, scanned and cut as it comes. A piece of a download is small enough to be hashed
+/// between two awaits.
+struct Cutting<'a> {
+    hasher: &'a BlobHasher,
+    chunker: Chunker,
+    scanner: Option<EnvelopeScanner>,
+    whole: blake3::Hasher,
+    ids: Vec<BlobId>,
+    ready: Vec<(BlobId, Bytes)>,
+    length: u64,
+}
+
+impl Cutting<'_> {
+    fn new(hasher: &BlobHasher, is_email: bool) -> Cutting<'_> {
+        Cutting {
+            hasher,
+            chunker: Chunker::default(),
+            scanner: is_email.then(EnvelopeScanner::new),
+            whole: hasher.stream(),
+            ids: Vec::new(),
+            ready: Vec::new(),
+            length: 0,
+        }
+    }
+
+    fn push(&mut self, bytes: &[u8]) -> Option<Vec<(BlobId, Bytes)>> {
+        self.length += bytes.len() as u64;
+        self.whole.update(bytes);
+        if let Some(scanner) = &mut self.scanner {
+            scanner.push(bytes);
+        }
+        let chunks = self.chunker.push(bytes);
+        self.take(chunks);
+        (self.ready.len() >= CHUNKS_TOGETHER).then(|| std::mem::take(&mut self.ready))
+    }
+
+    fn take(&mut self, chunks: Vec<Bytes>) {
+        for chunk in chunks {
+            let id = self.hasher.id(&chunk);
+            self.ids.push(id);
+            self.ready.push((id, chunk));
+        }
+    }
+
+    fn finish(mut self, subject: Subject) -> (Vec<(BlobId, Bytes)>, Fetched) {
+        let rest = std::mem::take(&mut self.chunker).finish();
+        self.take(rest);
+        let fetched = Fetched {
+            subject,
+            blob: BlobId(*self.whole.finalize().as_bytes()),
+            length: self.length,
+            content: Content::Chunks(self.ids),
+            envelope: self.scanner.map(EnvelopeScanner::finish).unwrap_or_default(),
+        };
+        (self.ready, fetched)
+    }
+}
+
+fn digest(hasher: &BlobHasher, subject: Subject, bytes: Bytes) -> Fetched {
+    let envelope = match subject {
+        Subject::Email(_) => EnvelopeScanner::scan(&bytes),
+        Subject::Object(_) => Envelope::default(),
+    };
+    Fetched {
+        blob: hasher.id(&bytes),
+        length: bytes.len() as u64,
+        content: Content::Bytes(bytes),
+        subject,
+        envelope,
+    }
+}
+
+/// Errors that would meet every other request as well: no use in trying emails one by one.
+fn concerns_everything(error: &jmap::Error) -> bool {
+    use jmap::Error as E;
+    match error {
+        E::Unreachable(_) | E::Tls(_) | E::Unauthorized | E::Cancelled | E::Setup(_) | E::InvalidCredentials => true,
+        E::Status { status, .. } => matches!(status, 429 | 403),
+        _ => false,
+    }
+}

@@ -1,0 +1,34 @@
+use model::Clock;
+use repository::Origin;
+
+/// What one backup needs to know besides where from and where to.
+pub struct Backup<'a> {
+    /// What asked for it; goes into the log.
+    pub origin: Origin,
+    /// List everything although the server's states could be trusted.
+    pub full_listing: bool,
+    /// Told what is going on.
+    pub progress: &'a dyn Progress,
+    /// The time.
+    pub clock: &'a dyn Clock,
+}
+
+/// Is told how a backup goes. Called often, from one task; must not block.
+pub trait Progress: Send + Sync {
+    /// A phase began: `listing`, `fetching`, `objects`, `committing`.
+    fn phase(&self, name: &'static str);
+    /// About so many emails have to be looked at in all; may grow.
+    fn expect(&self, emails: u64);
+    /// So many emails were looked at since the last call, and this many bytes of them were fetched.
+    fn advance(&self, emails: u64, bytes: u64);
+}
+
+/// Tells nobody.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Silent;
+
+impl Progress for Silent {
+    fn phase(&self, _name: &'static str) {}
+    fn expect(&self, _emails: u64) {}
+    fn advance(&self, _emails: u64, _bytes: u64) {}
+}

@@ -1,0 +1,66 @@
+use model::SnapshotNumber;
+use repository::{FailureRecord, SnapshotInfo, TypeState, TypeStatus};
+
+/// How good a snapshot is, in one word; the first that applies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Something could not be fetched; it is named in the snapshot and tried again next time.
+    Partial,
+    /// More than half of the emails of the snapshot before are gone: look before that one is forgotten.
+    Shrunk,
+    /// The mailbox never held still; the snapshot is close to what it was, and the next one will tell.
+    Moving,
+    /// Everything the server offers is in it.
+    Good,
+}
+
+impl State {
+    /// The state of a snapshot.
+    pub fn of(info: &SnapshotInfo) -> State {
+        let any = |status| info.summary.types.iter().any(|t| t.status == status);
+        if info.summary.failures > 0 || any(TypeStatus::Stale) {
+            State::Partial
+        } else if info.summary.shrunk {
+            State::Shrunk
+        } else if any(TypeStatus::Moving) {
+            State::Moving
+        } else {
+            State::Good
+        }
+    }
+
+    /// The word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            State::Partial => "partial",
+            State::Shrunk => "shrunk",
+            State::Moving => "moving",
+            State::Good => "good",
+        }
+    }
+}
+
+/// What a backup did.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// The snapshot it made.
+    pub number: SnapshotNumber,
+    /// How good it is.
+    pub state: State,
+    /// Emails in the snapshot.
+    pub emails: u64,
+    /// Their raw bytes.
+    pub email_bytes: u64,
+    /// Emails the snapshot before did not have.
+    pub new_emails: u64,
+    /// Emails of the snapshot before that are gone.
+    pub removed_emails: u64,
+    /// Bytes added to the store.
+    pub stored_bytes: u64,
+    /// Raw bytes fetched from the server.
+    pub fetched_bytes: u64,
+    /// Every data type and how well it is known.
+    pub types: Vec<TypeState>,
+    /// What could not be fetched.
+    pub failures: Vec<FailureRecord>,
+}

@@ -1,0 +1,321 @@
+//! HTTP with one server: credentials, redirects within the origin, bounds, time-outs, retries.
+
+use std::error::Error as _;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, SystemTime};
+
+use bytes::{Bytes, BytesMut};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, LOCATION, RETRY_AFTER};
+use reqwest::{Response, redirect};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use crate::class::Class;
+use crate::config::{Config, RetryPolicy, Timeouts};
+use crate::counters::Tally;
+use crate::error::{Error, Wait};
+use crate::gate::{Gate, Pass};
+use crate::problem::Problem;
+use crate::retry::{random, retry_after, wait_before_retry};
+use crate::template::origin;
+
+/// Redirects followed for one request.
+const MOST_REDIRECTS: usize = 5;
+
+/// Bytes of an error answer that are read for its problem details.
+const PROBLEM_LIMIT: u64 = 64 << 10;
+
+/// A request that may be sent more than once: a `GET`, or with a body a `POST`.
+#[derive(Debug, Clone)]
+pub(crate) struct Outgoing {
+    pub(crate) url: Url,
+    pub(crate) body: Option<Bytes>,
+    pub(crate) accept: &'static str,
+}
+
+#[derive(Debug)]
+pub(crate) struct Transport {
+    http: reqwest::Client,
+    origin: url::Origin,
+    authorization: HeaderValue,
+    timeouts: Timeouts,
+    retry: RetryPolicy,
+    cancel: CancellationToken,
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) tally: Tally,
+}
+
+/// A successful answer's body, read piece by piece.
+pub(crate) struct Incoming {
+    response: Response,
+    started: Instant,
+    received: u64,
+    /// Kept while the body is read; absent when the caller holds it.
+    _pass: Option<Pass>,
+}
+
+impl Transport {
+    pub(crate) fn new(config: &Config) -> Result<Self, Error> {
+        let http = reqwest::Client::builder()
+            .user_agent(config.user_agent.as_str())
+            .redirect(redirect::Policy::none())
+            .connect_timeout(config.timeouts.connect)
+            .http2_adaptive_window(true)
+            .build()
+            .map_err(Error::Setup)?;
+        Ok(Self {
+            http,
+            origin: config.url.origin(),
+            authorization: config.credentials.header()?,
+            timeouts: config.timeouts,
+            retry: config.retry,
+            cancel: config.cancel.clone(),
+            gate: Gate::new(config.concurrency),
+            tally: Tally::default(),
+        })
+    }
+
+    /// The whole body of a successful answer, at most `limit` bytes of it.
+    pub(crate) async fn fetch(&self, request: &Outgoing, limit: u64) -> Result<Bytes, Error> {
+        self.retrying(|| async {
+            let _pass = self.gate.pass().await;
+            let work = async {
+                let incoming = Incoming::new(self.send(request).await?, None);
+                self.read_whole(incoming, limit).await
+            };
+            within(self.timeouts.request, Wait::Request, work).await
+        })
+        .await
+    }
+
+    /// A successful answer whose body is still to come.
+    pub(crate) async fn open(&self, request: &Outgoing) -> Result<Incoming, Error> {
+        self.retrying(|| async {
+            let pass = self.gate.pass().await;
+            let response = within(self.timeouts.request, Wait::Request, self.send(request)).await?;
+            Ok(Incoming::new(response, Some(pass)))
+        })
+        .await
+    }
+
+    /// The next piece of a body, never empty; `None` at its end.
+    pub(crate) async fn next(&self, incoming: &mut Incoming) -> Result<Option<Bytes>, Error> {
+        let next = self
+            .cancel
+            .run_until_cancelled(self.next_uncancelled(incoming))
+            .await;
+        next.unwrap_or(Err(Error::Cancelled))
+    }
+
+    async fn next_uncancelled(&self, incoming: &mut Incoming) -> Result<Option<Bytes>, Error> {
+        loop {
+            let chunk = async { incoming.response.chunk().await.map_err(broken) };
+            let Some(chunk) = within(self.timeouts.stall, Wait::Stall, chunk).await? else {
+                return Ok(None);
+            };
+            Tally::add(&self.tally.bytes_received, chunk.len());
+            incoming.received += chunk.len() as u64;
+            let due = incoming.received / u64::from(self.timeouts.slowest_rate.max(1));
+            let after = self.timeouts.stall + Duration::from_secs(due);
+            if incoming.started.elapsed() > after {
+                return Err(Error::TimedOut {
+                    wait: Wait::Stall,
+                    after,
+                });
+            }
+            if !chunk.is_empty() {
+                return Ok(Some(chunk));
+            }
+        }
+    }
+
+    async fn read_whole(&self, mut incoming: Incoming, limit: u64) -> Result<Bytes, Error> {
+        let announced = incoming.announced().unwrap_or(0);
+        if announced > limit {
+            return Err(Error::AnswerTooLarge { limit });
+        }
+        // Reserving an honest length saves copies; a lying one costs address space, not memory, and at most `limit`.
+        let mut body = BytesMut::with_capacity(usize::try_from(announced).unwrap_or(0));
+        while let Some(chunk) = self.next_uncancelled(&mut incoming).await? {
+            if incoming.received > limit {
+                return Err(Error::AnswerTooLarge { limit });
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body.freeze())
+    }
+
+    /// Tries until it goes well, the policy gives up, or the token is cancelled.
+    async fn retrying<T, F>(&self, attempt: impl Fn() -> F) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        let started = Instant::now();
+        for number in 1.. {
+            let result = self.cancel.run_until_cancelled(attempt()).await;
+            let error = match result.unwrap_or(Err(Error::Cancelled)) {
+                Ok(value) => {
+                    self.gate.succeeded();
+                    return Ok(value);
+                }
+                Err(error) => error,
+            };
+            self.heed(&error);
+            let wait = wait_before_retry(&self.retry, &error, number, started.elapsed(), random());
+            let Some(wait) = wait else { return Err(error) };
+            let slept = self.cancel.run_until_cancelled(tokio::time::sleep(wait)).await;
+            slept.ok_or(Error::Cancelled)?;
+            self.tally.retries.fetch_add(1, Relaxed);
+        }
+        unreachable!("the policy bounds the attempts")
+    }
+
+    /// Lowers the pace when the server asks for it, or is too slow to ask.
+    fn heed(&self, error: &Error) {
+        if error.is_throttle() {
+            self.tally.throttled.fetch_add(1, Relaxed);
+            let asked = match error.class() {
+                Class::Transient { retry_after } => retry_after,
+                _ => None,
+            };
+            self.gate
+                .refused(asked.filter(|asked| *asked <= self.retry.longest_retry_after));
+        } else if matches!(error, Error::TimedOut { .. }) {
+            self.gate.refused(None);
+        }
+    }
+
+    /// Sends a request, follows redirects within the origin, and turns every other status than success into an error.
+    async fn send(&self, request: &Outgoing) -> Result<Response, Error> {
+        let mut url = request.url.clone();
+        for _ in 0..=MOST_REDIRECTS {
+            let response = self.send_once(request, &url).await?;
+            let status = response.status();
+            if status.is_success() {
+                return Ok(response);
+            }
+            if !matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) {
+                return Err(self.refusal(response).await);
+            }
+            let location = response
+                .headers()
+                .get(LOCATION)
+                .and_then(|value| value.to_str().ok());
+            url = location
+                .and_then(|location| url.join(location).ok())
+                .ok_or(Error::BadRedirect)?;
+            if url.origin() != self.origin {
+                return Err(Error::ForeignRedirect { to: origin(&url) });
+            }
+        }
+        Err(Error::BadRedirect)
+    }
+
+    async fn send_once(&self, request: &Outgoing, url: &Url) -> Result<Response, Error> {
+        debug_assert!(url.origin() == self.origin, "credentials stay with their origin");
+        let builder = match &request.body {
+            None => self.http.get(url.clone()),
+            Some(body) => {
+                Tally::add(&self.tally.bytes_sent, body.len());
+                self.http
+                    .post(url.clone())
+                    .header(CONTENT_TYPE, "application/json")
+                    .body(body.clone())
+            }
+        };
+        self.tally.requests.fetch_add(1, Relaxed);
+        let builder = builder
+            .header(ACCEPT, request.accept)
+            .header(AUTHORIZATION, self.authorization.clone());
+        builder.send().await.map_err(broken)
+    }
+
+    /// The error that an unsuccessful answer means.
+    async fn refusal(&self, response: Response) -> Error {
+        let status = response.status().as_u16();
+        if status == 401 {
+            return Error::Unauthorized;
+        }
+        let retry_after = response
+            .headers()
+            .get(RETRY_AFTER)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|value| retry_after(value, SystemTime::now()));
+        let body = self
+            .read_whole(Incoming::new(response, None), PROBLEM_LIMIT)
+            .await;
+        let problem = body.ok().and_then(|body| Problem::parse(&body));
+        Error::Status {
+            status,
+            problem,
+            retry_after,
+        }
+    }
+}
+
+impl Incoming {
+    fn new(response: Response, pass: Option<Pass>) -> Self {
+        Self {
+            response,
+            started: Instant::now(),
+            received: 0,
+            _pass: pass,
+        }
+    }
+
+    /// `Content-Length`, if there is one.
+    pub(crate) fn announced(&self) -> Option<u64> {
+        self.response.content_length()
+    }
+
+    /// Bytes handed out so far.
+    pub(crate) fn received(&self) -> u64 {
+        self.received
+    }
+}
+
+async fn within<T>(
+    time: Duration,
+    wait: Wait,
+    work: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    tokio::time::timeout(time, work)
+        .await
+        .unwrap_or(Err(Error::TimedOut { wait, after: time }))
+}
+
+/// Sorts the HTTP library's errors; URLs are removed, they may name people.
+fn broken(error: reqwest::Error) -> Error {
+    let error = error.without_url();
+    if error.is_builder() {
+        Error::Setup(error)
+    } else if error.is_connect() {
+        if is_tls(&error) {
+            Error::Tls(error)
+        } else {
+            Error::Unreachable(error)
+        }
+    } else {
+        Error::Interrupted(error)
+    }
+}
+
+/// rustls reports a failed handshake as invalid data on the connection, wrapped in further I/O errors.
+fn is_tls(error: &reqwest::Error) -> bool {
+    let mut source = error.source();
+    while let Some(error) = source {
+        let io = error.downcast_ref::<std::io::Error>();
+        if io.is_some_and(|io| io.kind() == std::io::ErrorKind::InvalidData) {
+            return true;
+        }
+        // An I/O error hides the error it wraps from `source` and names that one's source instead.
+        let wrapped = io.and_then(std::io::Error::get_ref);
+        source = wrapped
+            .map(|wrapped| wrapped as &(dyn std::error::Error + 'static))
+            .or_else(|| error.source());
+    }
+    false
+}
