@@ -1,17 +1,292 @@
-use jmap::{Account, Client};
-use repository::Repository;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::error::Result;
+use jmap::{Account, Batch, Client, Ids, Objects, State};
+use model::{DataType, FolderId};
+use repository::{ObjectRecord, Repository, Summary, TypeState, TypeStatus};
+
+use crate::emails::Synced;
+use crate::error::{Error, Result};
 use crate::options::Backup;
-use crate::report::Report;
+use crate::report::{Report, State as Quality};
+use crate::run::Run;
+use crate::types::to_jmap;
+
+/// Every so many backups everything is listed, whatever the server's states say.
+pub(crate) const LIST_EVERY: u32 = 7;
+/// Rounds in which emails and folders are brought to agree.
+const AGREEMENT_ROUNDS: usize = 8;
 
 /// Makes one snapshot of one account: everything the server offers of it, incrementally where states can be trusted.
+///
+/// What fails by itself (an email, a type) makes the snapshot *partial*; what would make it untrue ends the backup with
+/// an error, and the repository is as it was.
 pub async fn backup(
     client: &Client,
     account: &Account,
     repository: &Repository,
     how: &Backup<'_>,
 ) -> Result<Report> {
-    let _ = (client, account, repository, how);
-    todo!()
+    let started = how.clock.now();
+    let writer = repository.begin_snapshot(how.clock).await?;
+    let mut run = Run::new(client, account, writer, how).await?;
+    let now = run.probe_types().await?;
+    let mut types = Types::default();
+    run.sync(&now, &mut types).await?;
+    how.progress.phase("committing");
+    let (report, repository_wants_checkpoint) = run.commit(types, started).await?;
+    if repository_wants_checkpoint {
+        repository.checkpoint_if_due(how.clock).await?;
+    }
+    Ok(report)
+}
+
+/// What the server said of a type before anything else was asked.
+enum Offer {
+    /// Its state, and for a type without states a fingerprint of its content.
+    State(Option<State>, Option<String>),
+    No,
+    Broken(String),
+}
+
+/// The types of the snapshot as they come to be known.
+#[derive(Default)]
+struct Types {
+    states: BTreeMap<DataType, TypeState>,
+    listed: bool,
+}
+
+impl Types {
+    fn set(&mut self, data_type: DataType, status: TypeStatus, state: &str, count: u64, reason: &str) {
+        let (state, reason) = (state.to_owned(), reason.to_owned());
+        self.states.insert(data_type, TypeState { data_type, status, state, count, reason });
+    }
+}
+
+impl Run<'_> {
+    /// The states of all types in one request.
+    async fn probe_types(&self) -> Result<BTreeMap<DataType, Offer>> {
+        let offered = DataType::ALL.into_iter().filter(|t| self.account.offers(to_jmap(*t)));
+        let offered: Vec<DataType> = offered.collect();
+        let mut offers: BTreeMap<_, _> = DataType::ALL.into_iter().map(|t| (t, Offer::No)).collect();
+        for types in offered.chunks(self.client.session().limits.max_calls_in_request.max(1)) {
+            let mut batch = Batch::new(&self.account.id);
+            let calls: Vec<_> = types
+                .iter()
+                .map(|t| {
+                    let ids = if has_no_state(*t) { Ids::All } else { Ids::These(Vec::new()) };
+                    (*t, batch.get(to_jmap(*t), ids))
+                })
+                .collect();
+            let answer = self.client.call(&batch).await;
+            let answer = answer.map_err(|source| Error::Server { what: "the states of the account", source })?;
+            for (data_type, call) in calls {
+                offers.insert(data_type, self.offer(data_type, answer.take(call)));
+            }
+        }
+        Ok(offers)
+    }
+
+    fn offer(&self, data_type: DataType, answer: Result<Objects, jmap::Error>) -> Offer {
+        match answer {
+            Ok(objects) if has_no_state(data_type) => Offer::State(None, self.fingerprint_of(&objects)),
+            Ok(objects) => Offer::State(objects.state, None),
+            Err(error) if error.method_error().is_some_and(|e| e.kind == jmap::MethodErrorKind::UnknownMethod) => {
+                Offer::No
+            }
+            Err(error) => Offer::Broken(error.to_string()),
+        }
+    }
+
+    async fn sync(&mut self, now: &BTreeMap<DataType, Offer>, types: &mut Types) -> Result<()> {
+        let emails_changed = self.sync_type_of_emails(&now[&DataType::Email], types).await?;
+        self.how.progress.phase("objects");
+        let mut known = None;
+        for (data_type, offer) in now.iter().filter(|(t, _)| **t != DataType::Email) {
+            self.sync_type(*data_type, offer, types, &mut known).await?;
+        }
+        let folders_changed = self.same_as_base(types, DataType::Mailbox).is_none();
+        if emails_changed || folders_changed {
+            self.agree(types, &mut known).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether anything about emails may have changed.
+    async fn sync_type_of_emails(&mut self, offer: &Offer, types: &mut Types) -> Result<bool> {
+        let t = DataType::Email;
+        let state = match offer {
+            Offer::State(Some(state), _) => state,
+            Offer::State(None, _) => return self.keep(t, "the server names no state for it", types).map(|()| false),
+            Offer::No => return self.not_offered(t, types).map(|()| false),
+            Offer::Broken(reason) => return self.keep(t, reason, types).map(|()| false),
+        };
+        let has_failed = self.failures.keys().any(|(failed, _)| *failed == t);
+        if self.trusted_state(t).as_ref() == Some(state) && !has_failed {
+            types.set(t, TypeStatus::Complete, state.as_str(), self.counts.emails, "");
+            return Ok(false);
+        }
+        match self.sync_emails(state.clone()).await {
+            Ok(Synced { state, status, listed }) => {
+                types.listed = listed;
+                types.set(t, status, state.as_str(), self.counts.emails, "");
+                Ok(true)
+            }
+            // Nothing of emails was written yet, so the rows of the base can stay.
+            Err(error) if self.is_untouched() && is_about_type(&error) => {
+                self.keep(t, &root_cause(&error), types).map(|()| false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn sync_type(
+        &mut self,
+        t: DataType,
+        offer: &Offer,
+        types: &mut Types,
+        known: &mut Option<Known>,
+    ) -> Result<()> {
+        let state = match offer {
+            Offer::No => return self.not_offered(t, types),
+            Offer::Broken(reason) => return self.keep(t, reason, types),
+            Offer::State(Some(state), _) => state.as_str(),
+            Offer::State(None, Some(fingerprint)) => fingerprint.as_str(),
+            Offer::State(None, None) => "",
+        };
+        let trusted = self.trusted_state(t);
+        let has_failed = self.failures.keys().any(|(failed, _)| *failed == t);
+        let base = self.base.as_ref().and_then(|b| b.info().type_state(t)).cloned();
+        let unchanged = trusted.as_ref().is_some_and(|trusted| trusted.as_str() == state) && !has_failed;
+        if let (true, Some(base)) = (unchanged, base) {
+            types.set(t, TypeStatus::Complete, state, base.count, "");
+            return Ok(());
+        }
+        let rows = self.known(known).await?.entry(t).or_default();
+        match self.sync_objects(t, trusted.filter(|_| !has_failed), rows).await? {
+            Ok(synced) => types.set(t, synced.status, &synced.state, synced.count, ""),
+            Err(error) => self.keep(t, &error.to_string(), types)?,
+        }
+        Ok(())
+    }
+
+    /// Brings emails and folders to agree: after the folders were read, emails are brought up to date once more, and when
+    /// one then lies in a folder that is not known yet, so are the folders.
+    async fn agree(&mut self, types: &mut Types, known: &mut Option<Known>) -> Result<()> {
+        for _ in 0..AGREEMENT_ROUNDS {
+            let Some(emails) = complete_state(types, DataType::Email) else { return Ok(()) };
+            let Some(folders) = complete_state(types, DataType::Mailbox) else { return Ok(()) };
+            self.folders_used.clear();
+            let synced = self.catch_up(emails, BTreeSet::new()).await?;
+            types.set(DataType::Email, synced.status, synced.state.as_str(), self.counts.emails, "");
+            let rows = self.known(known).await?.entry(DataType::Mailbox).or_default();
+            let is_known = |id: &FolderId| rows.contains_key(id.as_str());
+            if self.folders_used.iter().all(is_known) {
+                return Ok(());
+            }
+            match self.sync_objects(DataType::Mailbox, Some(folders), rows).await? {
+                Ok(synced) => types.set(DataType::Mailbox, synced.status, &synced.state, synced.count, ""),
+                Err(error) => return self.keep(DataType::Mailbox, &error.to_string(), types),
+            }
+        }
+        if let Some(emails) = types.states.get_mut(&DataType::Email) {
+            emails.status = TypeStatus::Moving;
+        }
+        Ok(())
+    }
+
+    /// The objects of the base by type and id, read when first needed.
+    async fn known<'k>(&self, known: &'k mut Option<Known>) -> Result<&'k mut Known> {
+        if known.is_none() {
+            let mut all = Known::new();
+            if let Some(base) = &self.base {
+                for object in base.objects().await? {
+                    all.entry(object.data_type).or_default().insert(object.id.clone(), object);
+                }
+            }
+            *known = Some(all);
+        }
+        Ok(known.get_or_insert_default())
+    }
+
+    /// A type whose objects stay those of the base, because it could not be read.
+    fn keep(&self, t: DataType, reason: &str, types: &mut Types) -> Result<()> {
+        let count = self.base.as_ref().and_then(|b| b.info().type_state(t)).map_or(0, |known| known.count);
+        types.set(t, TypeStatus::Stale, "", count, reason);
+        Ok(())
+    }
+
+    fn not_offered(&self, t: DataType, types: &mut Types) -> Result<()> {
+        let before = self.base.as_ref().and_then(|b| b.info().type_state(t));
+        match before.map(|known| known.status) {
+            None | Some(TypeStatus::NotOffered) => types.set(t, TypeStatus::NotOffered, "", 0, ""),
+            Some(_) => self.keep(t, "the server offered it before and does not now", types)?,
+        }
+        Ok(())
+    }
+
+    fn same_as_base(&self, types: &Types, t: DataType) -> Option<()> {
+        let base = self.base.as_ref()?.info().type_state(t)?;
+        (types.states.get(&t)? == base).then_some(())
+    }
+
+    async fn commit(self, types: Types, started: model::Timestamp) -> Result<(Report, bool)> {
+        let base = self.base.as_ref().map(|base| &base.info().summary);
+        let summary = Summary {
+            account_name: self.account.name.clone(),
+            types: types.states.into_values().collect(),
+            emails: self.counts.emails,
+            email_bytes: self.counts.bytes,
+            new_emails: self.counts.new,
+            removed_emails: self.counts.removed,
+            failures: self.failures.len() as u64,
+            shrunk: base.is_some_and(|base| self.counts.removed * 2 > base.emails),
+            since_listing: if types.listed { 0 } else { base.map_or(0, |base| base.since_listing + 1) },
+            started,
+            origin: self.how.origin.clone(),
+        };
+        let committed = self.writer.commit(summary.clone(), self.how.clock).await?;
+        let report = Report {
+            number: committed.number,
+            state: Quality::of_summary(&summary),
+            emails: summary.emails,
+            email_bytes: summary.email_bytes,
+            new_emails: summary.new_emails,
+            removed_emails: summary.removed_emails,
+            stored_bytes: committed.stored_bytes,
+            fetched_bytes: self.counts.fetched_bytes,
+            types: summary.types,
+            failures: self.failures.into_values().collect(),
+        };
+        Ok((report, committed.checkpoint_due))
+    }
+}
+
+/// Objects by type and id.
+type Known = BTreeMap<DataType, BTreeMap<String, ObjectRecord>>;
+
+fn has_no_state(data_type: DataType) -> bool {
+    data_type == DataType::ParticipantIdentity
+}
+
+fn complete_state(types: &Types, data_type: DataType) -> Option<State> {
+    let known = types.states.get(&data_type).filter(|t| t.status == TypeStatus::Complete)?;
+    State::new(&known.state).ok()
+}
+
+/// Errors of a method or an answer, as opposed to those of the connection or the repository.
+fn is_about_type(error: &Error) -> bool {
+    match error {
+        Error::Server { source, .. } => {
+            matches!(source.class(), jmap::Class::Corrupt) || source.method_error().is_some()
+        }
+        Error::Unlisted { .. } => true,
+        _ => false,
+    }
+}
+
+fn root_cause(error: &Error) -> String {
+    match std::error::Error::source(error) {
+        Some(source) => source.to_string(),
+        None => error.to_string(),
+    }
 }

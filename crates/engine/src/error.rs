@@ -22,6 +22,12 @@ pub enum Error {
         #[source]
         source: jmap::Error,
     },
+    /// The server's listing never held together.
+    #[error("list every {data_type} of the account: the pages do not add up to the server's own total")]
+    Unlisted {
+        /// JMAP's name of the type.
+        data_type: &'static str,
+    },
     /// The repository refused or failed.
     #[error(transparent)]
     Repository(#[from] repository::Error),
@@ -39,12 +45,9 @@ impl Error {
         match self {
             Error::Server { source, .. } | Error::ManyFailures { source, .. } => class_of(source),
             Error::Repository(source) => source.class(),
+            Error::Unlisted { .. } => ErrorClass::Corrupt,
             Error::Stopped => ErrorClass::Cancelled,
         }
-    }
-
-    pub(crate) fn server(what: &'static str) -> impl FnOnce(jmap::Error) -> Error {
-        move |source| Error::Server { what, source }
     }
 }
 

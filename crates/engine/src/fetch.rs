@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use crate::chunker::{Chunker, WHOLE};
 use crate::envelope::EnvelopeScanner;
 use crate::error::{Error, Result};
+use crate::pump::Step;
 
 /// Claimed bytes of one `Blob/get`: as fast as more, and the server's memory hardly moves.
 pub(crate) const BATCH_BYTES: u64 = 2 << 20;
@@ -32,7 +33,11 @@ pub(crate) struct Wanted {
 /// What the bytes belong to.
 #[derive(Debug, Clone)]
 pub(crate) enum Subject {
-    Email(jmap::Email),
+    Email {
+        email: Box<jmap::Email>,
+        /// Length of the email's bytes in the base, which these replace.
+        replaces: Option<u64>,
+    },
     Object(ObjectRecord),
 }
 
@@ -84,7 +89,7 @@ pub(crate) struct Fetcher {
     pub(crate) account: AccountId,
     pub(crate) hasher: BlobHasher,
     pub(crate) has_blob_get: bool,
-    pub(crate) out: mpsc::Sender<Result<Arrived>>,
+    pub(crate) out: mpsc::Sender<Result<Step>>,
 }
 
 impl Fetcher {
@@ -207,7 +212,7 @@ impl Fetcher {
         begin: Bytes,
         mut pieces: impl futures::Stream<Item = Result<Bytes, jmap::Error>> + Unpin,
     ) -> Result<Fetched, jmap::Error> {
-        let mut cutting = Cutting::new(&self.hasher, matches!(wanted.subject, Subject::Email(_)));
+        let mut cutting = Cutting::new(&self.hasher, matches!(wanted.subject, Subject::Email { .. }));
         let mut piece = Some(begin);
         while let Some(bytes) = piece {
             if let Some(chunks) = cutting.push(&bytes) {
@@ -222,7 +227,7 @@ impl Fetcher {
 
     async fn send(&self, arrived: Result<Arrived>) {
         // Nobody listening means that the backup has ended already, by an error of its own.
-        let _ = self.out.send(arrived).await;
+        let _ = self.out.send(arrived.map(Step::Arrived)).await;
     }
 }
 
@@ -286,7 +291,7 @@ impl Cutting<'_> {
 
 fn digest(hasher: &BlobHasher, subject: Subject, bytes: Bytes) -> Fetched {
     let envelope = match subject {
-        Subject::Email(_) => EnvelopeScanner::scan(&bytes),
+        Subject::Email { .. } => EnvelopeScanner::scan(&bytes),
         Subject::Object(_) => Envelope::default(),
     };
     Fetched {

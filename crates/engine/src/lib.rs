@@ -1,9 +1,19 @@
 #![doc = include_str!("../README.md")]
 
 mod backup;
+mod chunker;
+mod emails;
+mod envelope;
 mod error;
+mod fetch;
+mod listing;
+mod metadata;
+mod objects;
 mod options;
+mod pump;
 mod report;
+mod run;
+mod types;
 
 pub use backup::backup;
 pub use error::{Error, Result};

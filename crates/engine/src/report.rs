@@ -1,5 +1,5 @@
 use model::SnapshotNumber;
-use repository::{FailureRecord, SnapshotInfo, TypeState, TypeStatus};
+use repository::{FailureRecord, SnapshotInfo, Summary, TypeState, TypeStatus};
 
 /// How good a snapshot is, in one word; the first that applies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,10 +17,14 @@ pub enum State {
 impl State {
     /// The state of a snapshot.
     pub fn of(info: &SnapshotInfo) -> State {
-        let any = |status| info.summary.types.iter().any(|t| t.status == status);
-        if info.summary.failures > 0 || any(TypeStatus::Stale) {
+        State::of_summary(&info.summary)
+    }
+
+    pub(crate) fn of_summary(summary: &Summary) -> State {
+        let any = |status| summary.types.iter().any(|t| t.status == status);
+        if summary.failures > 0 || any(TypeStatus::Stale) {
             State::Partial
-        } else if info.summary.shrunk {
+        } else if summary.shrunk {
             State::Shrunk
         } else if any(TypeStatus::Moving) {
             State::Moving

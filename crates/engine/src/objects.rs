@@ -1,0 +1,308 @@
+//! Brings the objects of one type but Email to a state the server really had. They are few: whole types are read into
+//! memory, and only what differs from the base becomes rows.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use jmap::{Batch, Changes, Id, Ids, JmapBlobId, Objects, State};
+use model::DataType;
+use repository::{ObjectRecord, TypeStatus};
+use serde::Deserialize;
+
+use crate::emails::cannot_tell;
+use crate::fetch::{Subject, Wanted};
+use crate::listing::list_ids;
+use crate::run::Run;
+use crate::types::to_jmap;
+
+/// Rounds before a type counts as moving.
+const ROUNDS: usize = 8;
+const CHANGES_PAGE: usize = 1_000;
+/// Objects fetched at once; some (contacts with pictures) are long.
+const GET_AT_ONCE: usize = 100;
+/// A type with more objects than this is refused rather than held.
+const MOST_OBJECTS: usize = 200_000;
+
+/// What a type holds now, or how it differs from the base.
+#[derive(Default)]
+struct Found {
+    /// `None`: gone.
+    objects: BTreeMap<String, Option<Bytes>>,
+    /// `objects` is all there is, not a difference.
+    is_all: bool,
+}
+
+/// How a type ended up.
+pub(crate) struct SyncedObjects {
+    pub(crate) state: String,
+    pub(crate) status: TypeStatus,
+    pub(crate) count: u64,
+    pub(crate) changed: bool,
+}
+
+/// Why a type could not be read; its previous objects stay.
+pub(crate) type Unread = jmap::Error;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WithContent {
+    #[serde(default)]
+    blob_id: Option<JmapBlobId>,
+    #[serde(default)]
+    size: Option<u64>,
+}
+
+impl Run<'_> {
+    /// Syncs one type. `since`: what the rows of the base, or of an earlier call of this run, are the state of.
+    pub(crate) async fn sync_objects(
+        &mut self,
+        data_type: DataType,
+        since: Option<State>,
+        known: &mut BTreeMap<String, ObjectRecord>,
+    ) -> crate::error::Result<Result<SyncedObjects, Unread>> {
+        let read = match self.read_objects(data_type, since).await {
+            Ok(read) => read,
+            Err(error) if is_fatal(&error) => {
+                return Err(crate::error::Error::Server { what: "the account's objects", source: error });
+            }
+            Err(error) => return Ok(Err(error)),
+        };
+        let (found, state, status) = read;
+        let changed = self.put_objects(data_type, found, known).await?;
+        Ok(Ok(SyncedObjects { state, status, count: known.len() as u64, changed }))
+    }
+
+    async fn read_objects(
+        &self,
+        data_type: DataType,
+        since: Option<State>,
+    ) -> Result<(Found, String, TypeStatus), Unread> {
+        if let Some(since) = since.filter(|_| to_jmap(data_type).has_changes()) {
+            let mut found = Found::default();
+            match self.follow(data_type, since, BTreeSet::new(), &mut found).await {
+                Err(error) if cannot_tell(&error) => {}
+                followed => return followed.map(|(state, status)| (found, state, status)),
+            }
+        }
+        self.list_objects(data_type).await
+    }
+
+    /// Reads a type as a whole, then what changed meanwhile; without `/changes`, again until the state stays.
+    async fn list_objects(&self, data_type: DataType) -> Result<(Found, String, TypeStatus), Unread> {
+        let mut last = None;
+        for _ in 0..ROUNDS {
+            let before = self.get(data_type, Ids::These(Vec::new())).await?.state;
+            let (mut found, after) = self.read_all(data_type).await?;
+            let Some(before) = before.filter(|_| data_type != DataType::ParticipantIdentity) else {
+                // A type without states; its content is its state.
+                let state = self.fingerprint(&found);
+                return Ok((found, state, TypeStatus::Complete));
+            };
+            if after.as_ref() == Some(&before) {
+                return Ok((found, before.as_str().to_owned(), TypeStatus::Complete));
+            }
+            if to_jmap(data_type).has_changes() {
+                let touched = found.objects.keys().cloned().collect();
+                match self.follow(data_type, before.clone(), touched, &mut found).await {
+                    Err(error) if cannot_tell(&error) => {}
+                    followed => return followed.map(|(state, status)| (found, state, status)),
+                }
+            }
+            last = Some((found, before.as_str().to_owned(), TypeStatus::Moving));
+        }
+        Ok(last.expect("the loop ran"))
+    }
+
+    /// All objects, and the state they all were read at, if it was one.
+    async fn read_all(&self, data_type: DataType) -> Result<(Found, Option<State>), Unread> {
+        let mut found = Found { is_all: true, ..Found::default() };
+        if !to_jmap(data_type).has_query() {
+            let objects = self.get(data_type, Ids::All).await?;
+            if objects.may_be_cut {
+                return Err(incomplete(data_type, "the server may have cut the list off"));
+            }
+            return found.add(data_type, &objects).map(|()| (found, objects.state));
+        }
+        let ids = match list_ids(self.client, &self.account.id, to_jmap(data_type)).await {
+            Ok(ids) => ids,
+            Err(crate::error::Error::Server { source, .. }) => return Err(source),
+            Err(_) => return Err(incomplete(data_type, "its pages do not add up")),
+        };
+        if ids.len() > MOST_OBJECTS {
+            return Err(incomplete(data_type, "there are more objects than can be held"));
+        }
+        let ids: Vec<Id> = (0..ids.len()).filter_map(|at| Id::new(ids.get(at)).ok()).collect();
+        let states = self.get_into(data_type, ids, &mut found).await?;
+        let one = states.len() == 1;
+        Ok((found, states.into_iter().next().filter(|_| one)))
+    }
+
+    /// Applies changes since a state until nothing that may have been read too late is named again.
+    async fn follow(
+        &self,
+        data_type: DataType,
+        mut since: State,
+        mut touched: BTreeSet<String>,
+        found: &mut Found,
+    ) -> Result<(String, TypeStatus), Unread> {
+        for round in 0..ROUNDS {
+            let (to, changed, gone) = self.changes_of(data_type, &since).await?;
+            let late = changed.iter().chain(&gone).any(|id| touched.contains(id.as_str()));
+            let nothing = changed.is_empty() && gone.is_empty();
+            let is_progress = round > 0 || found.is_all;
+            if nothing || (is_progress && !late) {
+                return Ok((since.as_str().to_owned(), TypeStatus::Complete));
+            }
+            found.objects.extend(gone.iter().map(|id| (id.as_str().to_owned(), None)));
+            touched = changed.iter().chain(&gone).map(|id| id.as_str().to_owned()).collect();
+            self.get_into(data_type, changed.into_iter().collect(), found).await?;
+            since = to;
+        }
+        Ok((since.as_str().to_owned(), TypeStatus::Moving))
+    }
+
+    async fn changes_of(
+        &self,
+        data_type: DataType,
+        since: &State,
+    ) -> Result<(State, BTreeSet<Id>, BTreeSet<Id>), Unread> {
+        let (mut to, mut changed, mut gone) = (since.clone(), BTreeSet::new(), BTreeSet::new());
+        loop {
+            let mut batch = Batch::new(&self.account.id);
+            let call = batch.changes(to_jmap(data_type), &to, CHANGES_PAGE);
+            let page: Changes = self.client.call(&batch).await?.take(call)?;
+            for id in page.created.into_iter().chain(page.updated) {
+                gone.remove(&id);
+                changed.insert(id);
+            }
+            for id in page.destroyed {
+                changed.remove(&id);
+                gone.insert(id);
+            }
+            to = page.new_state;
+            if !page.has_more_changes {
+                return Ok((to, changed, gone));
+            }
+        }
+    }
+
+    async fn get_into(
+        &self,
+        data_type: DataType,
+        ids: Vec<Id>,
+        found: &mut Found,
+    ) -> Result<BTreeSet<State>, Unread> {
+        let mut states = BTreeSet::new();
+        let at_once = GET_AT_ONCE.min(self.client.session().limits.max_objects_in_get);
+        for chunk in ids.chunks(at_once) {
+            let objects = self.get(data_type, Ids::These(chunk.to_vec())).await?;
+            found.add(data_type, &objects)?;
+            states.extend(objects.state);
+        }
+        Ok(states)
+    }
+
+    async fn get(&self, data_type: DataType, ids: Ids<Id>) -> Result<Objects, Unread> {
+        let mut batch = Batch::new(&self.account.id);
+        let call = batch.get(to_jmap(data_type), ids);
+        self.client.call(&batch).await?.take(call)
+    }
+
+    /// Makes rows of what differs from what is known, which is brought up to date.
+    async fn put_objects(
+        &mut self,
+        data_type: DataType,
+        mut found: Found,
+        known: &mut BTreeMap<String, ObjectRecord>,
+    ) -> crate::error::Result<bool> {
+        if found.is_all {
+            for id in known.keys() {
+                found.objects.entry(id.clone()).or_insert(None);
+            }
+        }
+        let mut wanted = Vec::new();
+        let mut changed = false;
+        for (id, json) in found.objects {
+            let failed = self.failures.contains_key(&(data_type, id.clone()));
+            let old = known.get(&id);
+            let Some(json) = json else {
+                if old.is_some() {
+                    known.remove(&id);
+                    self.writer.remove_object(data_type, &id).await?;
+                    changed = true;
+                }
+                self.forgive(data_type, &id).await?;
+                continue;
+            };
+            if !failed && old.is_some_and(|old| old.json == json) {
+                continue;
+            }
+            changed = true;
+            let blob = old.filter(|old| content_of(&old.json).0 == content_of(&json).0).and_then(|old| old.blob);
+            let object = ObjectRecord { data_type, id: id.clone(), json, blob };
+            match content_of(&object.json) {
+                (Some(content), size) if blob.is_none() => {
+                    wanted.push(Wanted { blob: content, size, subject: Subject::Object(object.clone()) });
+                }
+                _ => {
+                    self.forgive(data_type, &id).await?;
+                    self.writer.put_object(object.clone()).await?;
+                }
+            }
+            known.insert(id, object);
+        }
+        self.fetch(wanted).await?;
+        Ok(changed)
+    }
+
+    /// A state for types that have none: equal content, equal state.
+    fn fingerprint(&self, found: &Found) -> String {
+        let mut text = String::new();
+        for (id, json) in &found.objects {
+            text.push_str(id);
+            text.push_str(&String::from_utf8_lossy(json.as_deref().unwrap_or_default()));
+        }
+        format!("content:{:016x}", self.hasher.short(&text))
+    }
+
+    pub(crate) fn fingerprint_of(&self, objects: &Objects) -> Option<String> {
+        let mut found = Found::default();
+        found.add(DataType::ParticipantIdentity, objects).ok()?;
+        Some(self.fingerprint(&found))
+    }
+}
+
+impl Found {
+    fn add(&mut self, data_type: DataType, objects: &Objects) -> Result<(), Unread> {
+        if !objects.failures.is_empty() {
+            return Err(incomplete(data_type, "an object in it cannot be read"));
+        }
+        for object in &objects.list {
+            // A copy, so that one small object does not keep a whole answer in memory.
+            let json = Bytes::copy_from_slice(&object.json);
+            self.objects.insert(object.id.as_str().to_owned(), Some(json));
+        }
+        for id in &objects.not_found {
+            self.objects.insert(id.as_str().to_owned(), None);
+        }
+        Ok(())
+    }
+}
+
+/// Types whose objects have bytes beside their JSON (scripts, files) name them by `blobId`.
+fn content_of(json: &[u8]) -> (Option<JmapBlobId>, Option<u64>) {
+    match serde_json::from_slice(json) {
+        Ok(WithContent { blob_id, size }) => (blob_id, size),
+        Err(_) => (None, None),
+    }
+}
+
+fn incomplete(data_type: DataType, reason: &'static str) -> Unread {
+    jmap::Error::Untrue { method: to_jmap(data_type).get_method(), reason }
+}
+
+/// Errors that would meet the other types as well.
+fn is_fatal(error: &jmap::Error) -> bool {
+    use jmap::Error as E;
+    matches!(error, E::Unreachable(_) | E::Tls(_) | E::Unauthorized | E::Cancelled | E::Setup(_))
+}

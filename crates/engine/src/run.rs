@@ -1,0 +1,342 @@
+//! What one backup holds while it runs, and how steps of the pipeline become rows.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use jmap::{Account, Client, State};
+use model::{DataType, EmailId, EmailRecord, FolderId};
+use repository::{BlobHasher, FailureRecord, Snapshot, SnapshotWriter};
+
+use crate::error::{Error, Result};
+use crate::fetch::{Arrived, Content, Fetched, Fetcher, Miss, Subject, Wanted};
+use crate::listing::IdList;
+use crate::options::Backup;
+use crate::pump::{Intake, Planner, Step, pipeline};
+
+/// After so many failures without a success between them it is not the emails' fault.
+const FAILURES_IN_A_ROW: u32 = 8;
+
+/// One backup on its way.
+pub(crate) struct Run<'a> {
+    pub(crate) client: &'a Client,
+    pub(crate) account: &'a Account,
+    pub(crate) how: &'a Backup<'a>,
+    pub(crate) writer: SnapshotWriter,
+    pub(crate) hasher: BlobHasher,
+    pub(crate) base: Option<Arc<Snapshot>>,
+    pub(crate) failures: BTreeMap<(DataType, String), FailureRecord>,
+    /// Emails whose rows were changed one by one, newest last; `None`: removed.
+    pub(crate) late: HashMap<EmailId, Option<Box<EmailRecord>>>,
+    /// The last full listing of this run and the length of each email that was fetched for it.
+    pub(crate) listed: Option<Listed>,
+    /// The listing is still being worked off.
+    pub(crate) listing: bool,
+    /// Emails whose bytes are gone although the server listed them.
+    pub(crate) vanished: BTreeSet<EmailId>,
+    /// Folders that emails changed in the last round lie in.
+    pub(crate) folders_used: BTreeSet<FolderId>,
+    pub(crate) counts: Counts,
+    /// The listing changed a row without fetching.
+    relabelled: bool,
+    failed_in_a_row: u32,
+}
+
+/// Ids of a listing with lengths beside them.
+pub(crate) struct Listed {
+    pub(crate) ids: Arc<IdList>,
+    pub(crate) lengths: Vec<u64>,
+}
+
+/// Nothing was stored for this email in this run.
+pub(crate) const ABSENT: u64 = u64::MAX;
+/// The email was gone again when its metadata was read.
+const GONE: u64 = u64::MAX - 1;
+
+impl Listed {
+    pub(crate) fn new(ids: Arc<IdList>) -> Listed {
+        Listed { lengths: vec![ABSENT; ids.len()], ids }
+    }
+
+    fn note(&mut self, id: &EmailId, length: u64) {
+        if let Some(at) = self.ids.position(id.as_str()) {
+            self.lengths[at] = length;
+        }
+    }
+}
+
+/// Counts of the snapshot that grows.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Counts {
+    pub(crate) emails: u64,
+    pub(crate) bytes: u64,
+    pub(crate) new: u64,
+    pub(crate) removed: u64,
+    pub(crate) fetched_bytes: u64,
+}
+
+impl<'a> Run<'a> {
+    pub(crate) async fn new(
+        client: &'a Client,
+        account: &'a Account,
+        writer: SnapshotWriter,
+        how: &'a Backup<'a>,
+    ) -> Result<Run<'a>> {
+        let base = writer.base().cloned();
+        let mut failures = BTreeMap::new();
+        let mut counts = Counts::default();
+        if let Some(base) = &base {
+            counts.emails = base.info().summary.emails;
+            counts.bytes = base.info().summary.email_bytes;
+            if base.info().summary.failures > 0 {
+                let known = base.failures().await?;
+                failures.extend(known.into_iter().map(|f| ((f.data_type, f.id.clone()), f)));
+            }
+        }
+        Ok(Run {
+            client,
+            account,
+            how,
+            hasher: writer.hasher(),
+            writer,
+            base,
+            failures,
+            late: HashMap::new(),
+            listed: None,
+            listing: false,
+            vanished: BTreeSet::new(),
+            folders_used: BTreeSet::new(),
+            counts,
+            relabelled: false,
+            failed_in_a_row: 0,
+        })
+    }
+
+    /// No row of an email was written or counted yet.
+    pub(crate) fn is_untouched(&self) -> bool {
+        self.late.is_empty() && self.counts.fetched_bytes == 0 && self.counts.removed == 0 && !self.relabelled
+    }
+
+    pub(crate) fn pipeline(&self) -> (Planner, Intake) {
+        let session = self.client.session();
+        let fetcher = |out| Fetcher {
+            client: self.client.clone(),
+            account: self.account.id.clone(),
+            hasher: self.hasher.clone(),
+            has_blob_get: session.offers(jmap::Capability::BLOB),
+            out,
+        };
+        pipeline(fetcher, self.client.concurrency(), session.limits.max_objects_in_get)
+    }
+
+    /// Fetches these and makes rows of them.
+    pub(crate) async fn fetch(&mut self, wanted: Vec<Wanted>) -> Result<()> {
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let (mut planner, mut intake) = self.pipeline();
+        let planning = async move {
+            for one in wanted {
+                planner.want(one).await;
+            }
+            planner.finish().await;
+            Ok(())
+        };
+        let taking = async {
+            while let Some(step) = intake.next().await? {
+                self.take(step).await?;
+            }
+            Ok(())
+        };
+        futures::try_join!(planning, taking).map(|_: ((), ())| ())
+    }
+
+    /// Makes rows of one step.
+    pub(crate) async fn take(&mut self, step: Step) -> Result<()> {
+        match step {
+            Step::Arrived(Arrived::Chunks(chunks)) => {
+                self.writer.add_blobs(chunks).await?;
+            }
+            Step::Arrived(Arrived::Whole(fetched)) => self.take_whole(fetched).await?,
+            Step::Arrived(Arrived::Missing(wanted, miss)) => self.take_missing(wanted, miss).await?,
+            Step::Relabelled(record) => {
+                self.how.progress.advance(1, 0);
+                self.relabelled = true;
+                self.writer.put_email(*record).await?;
+            }
+            Step::Removed(record) => {
+                if let Some(listed) = &mut self.listed {
+                    listed.note(&record.id, GONE);
+                }
+                self.count_removed(&record.id, record.size, true).await?;
+            }
+            Step::Unreadable(id, reason) => self.fail(DataType::Email, id.into(), reason).await?,
+            Step::Unchanged(emails) => self.how.progress.advance(emails, 0),
+        }
+        Ok(())
+    }
+
+    async fn take_whole(&mut self, fetched: Vec<Fetched>) -> Result<()> {
+        self.failed_in_a_row = 0;
+        let mut rows = Vec::with_capacity(fetched.len());
+        let mut blobs = Vec::with_capacity(fetched.len());
+        for one in fetched {
+            self.counts.fetched_bytes += one.length;
+            match one.content {
+                Content::Bytes(bytes) => blobs.push((one.blob, bytes)),
+                Content::Chunks(chunks) => self.writer.add_chunked(one.blob, chunks, one.length).await?,
+            }
+            rows.push((one.subject, one.blob, one.length, one.envelope));
+        }
+        self.writer.add_blobs(blobs).await?;
+        for (subject, blob, length, envelope) in rows {
+            match subject {
+                Subject::Email { email, replaces } => {
+                    let record = record_of(&self.hasher, &email, blob, length, envelope);
+                    self.how.progress.advance(1, length);
+                    self.put_fetched(record, replaces).await?;
+                }
+                Subject::Object(mut object) => {
+                    self.forgive(object.data_type, &object.id).await?;
+                    object.blob = Some(blob);
+                    self.writer.put_object(object).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn put_fetched(&mut self, record: EmailRecord, replaces: Option<u64>) -> Result<()> {
+        self.forgive(DataType::Email, record.id.as_str()).await?;
+        match self.length_of(&record.id).or(replaces) {
+            Some(length) => self.counts.bytes = self.counts.bytes - length + record.size,
+            None => {
+                self.counts.emails += 1;
+                self.counts.bytes += record.size;
+                self.counts.new += 1;
+            }
+        }
+        match &mut self.listed {
+            Some(listed) if self.listing => listed.note(&record.id, record.size),
+            _ => {
+                self.late.insert(record.id.clone(), Some(Box::new(record.clone())));
+            }
+        }
+        self.writer.put_email(record).await?;
+        Ok(())
+    }
+
+    /// Length of an email as far as this run has touched it.
+    pub(crate) fn length_of(&self, id: &EmailId) -> Option<u64> {
+        if let Some(late) = self.late.get(id) {
+            return late.as_ref().map(|record| record.size);
+        }
+        let listed = self.listed.as_ref()?;
+        let length = listed.lengths[listed.ids.position(id.as_str())?];
+        (length != ABSENT && length != GONE).then_some(length)
+    }
+
+    /// Counts an email out and removes its row. `from_base`: the snapshot before had it.
+    pub(crate) async fn count_removed(&mut self, id: &EmailId, size: u64, from_base: bool) -> Result<()> {
+        self.counts.emails = self.counts.emails.saturating_sub(1);
+        self.counts.bytes = self.counts.bytes.saturating_sub(size);
+        match from_base {
+            true => self.counts.removed += 1,
+            false => self.counts.new = self.counts.new.saturating_sub(1),
+        }
+        self.forgive(DataType::Email, id.as_str()).await?;
+        self.writer.remove_email(id).await?;
+        Ok(())
+    }
+
+    async fn take_missing(&mut self, wanted: Wanted, miss: Miss) -> Result<()> {
+        let (data_type, id) = match &wanted.subject {
+            Subject::Email { email, .. } => (DataType::Email, email.id.as_str().to_owned()),
+            Subject::Object(object) => (object.data_type, object.id.clone()),
+        };
+        let reason = match miss {
+            Miss::Gone if data_type == DataType::Email => {
+                self.vanished.insert(EmailId::from(id));
+                return Ok(());
+            }
+            Miss::Gone => "its content is gone".to_owned(),
+            Miss::Wrong(reason) => reason,
+            Miss::Failed(source) => {
+                self.failed_in_a_row += 1;
+                if self.failed_in_a_row >= FAILURES_IN_A_ROW {
+                    return Err(Error::ManyFailures { count: self.failed_in_a_row, source });
+                }
+                source.to_string()
+            }
+        };
+        self.fail(data_type, id, reason).await
+    }
+
+    /// Notes that something could not be fetched; its row of the snapshot before stays, if there is one.
+    pub(crate) async fn fail(&mut self, data_type: DataType, id: String, reason: String) -> Result<()> {
+        let now = self.how.clock.now().as_millisecond();
+        let record = self.failures.entry((data_type, id.clone())).or_insert(FailureRecord {
+            data_type,
+            id,
+            reason: String::new(),
+            attempts: 0,
+            first_ms: now,
+        });
+        record.attempts += 1;
+        record.reason = reason;
+        self.writer.put_failure(record.clone()).await?;
+        Ok(())
+    }
+
+    /// Takes a failure back: the thing came after all, or is no more.
+    pub(crate) async fn forgive(&mut self, data_type: DataType, id: &str) -> Result<()> {
+        if !self.failures.is_empty() && self.failures.remove(&(data_type, id.to_owned())).is_some() {
+            self.writer.remove_failure(data_type, id).await?;
+        }
+        Ok(())
+    }
+
+    /// The state in which a type was in the base, if it may be trusted to ask what changed since.
+    pub(crate) fn trusted_state(&self, data_type: DataType) -> Option<State> {
+        let info = self.base.as_ref()?.info();
+        let known = info.type_state(data_type)?;
+        // An empty type's first state is one some servers count no changes from; and listing nothing costs nothing.
+        let usable = known.status == repository::TypeStatus::Complete && known.count > 0;
+        let due = self.how.full_listing || info.summary.since_listing + 1 >= crate::backup::LIST_EVERY;
+        (usable && !due).then(|| State::new(&known.state).ok()).flatten()
+    }
+}
+
+/// The row of an email that came whole.
+pub(crate) fn record_of(
+    hasher: &BlobHasher,
+    email: &jmap::Email,
+    blob: model::BlobId,
+    length: u64,
+    envelope: model::Envelope,
+) -> EmailRecord {
+    EmailRecord {
+        id: EmailId::from(email.id.as_str()),
+        blob,
+        server_blob: hasher.short(email.blob_id.as_str()),
+        received_at: email.received_at.unix_seconds(),
+        size: length,
+        folders: folders_of(email),
+        keywords: email.keywords.iter().map(|k| k.to_string()).collect(),
+        envelope,
+    }
+}
+
+pub(crate) fn folders_of(email: &jmap::Email) -> Vec<FolderId> {
+    email.mailbox_ids.iter().map(|id| FolderId::from(id.as_str())).collect()
+}
+
+/// The same email with the labels the server has now; `None` when they are the same.
+pub(crate) fn relabelled(record: &EmailRecord, email: &jmap::Email) -> Option<EmailRecord> {
+    let new = EmailRecord {
+        received_at: email.received_at.unix_seconds(),
+        folders: folders_of(email),
+        keywords: email.keywords.iter().map(|k| k.to_string()).collect(),
+        ..record.clone()
+    };
+    (new != *record).then_some(new)
+}

@@ -1,0 +1,123 @@
+//! What the server has done so far, for tests that assert how much a client asked of it.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::Serialize;
+
+#[derive(Debug, Default)]
+pub(crate) struct Meters {
+    requests: AtomicU64,
+    downloads: AtomicU64,
+    sessions: AtomicU64,
+    pub(crate) bytes_in: AtomicU64,
+    pub(crate) bytes_out: AtomicU64,
+    connections: AtomicU64,
+    now: AtomicU64,
+    peak: AtomicU64,
+    refused: AtomicU64,
+    calls: Mutex<BTreeMap<String, u64>>,
+}
+
+/// Counters at one moment. Subtract by [`Counters::since`] to learn what a piece of work cost.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counters {
+    /// HTTP requests of every kind, refused ones included.
+    pub requests: u64,
+    /// Requests to the download URL.
+    pub downloads: u64,
+    /// Requests for the session object.
+    pub sessions: u64,
+    /// Requests answered 4xx or 5xx.
+    pub refused: u64,
+    /// TCP connections accepted.
+    pub connections: u64,
+    /// Bytes read from sockets, heads included.
+    pub bytes_in: u64,
+    /// Bytes written to sockets, heads included.
+    pub bytes_out: u64,
+    /// Most requests that were being served at the same moment since the simulator started.
+    pub peak_concurrency: u64,
+    /// Method calls by name.
+    pub calls: BTreeMap<String, u64>,
+}
+
+impl Counters {
+    /// What was added since `earlier`; the peak stays the overall one.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        let calls = self.calls.iter().map(|(name, count)| (name.clone(), count - earlier.calls_of(name)));
+        Self {
+            requests: self.requests - earlier.requests,
+            downloads: self.downloads - earlier.downloads,
+            sessions: self.sessions - earlier.sessions,
+            refused: self.refused - earlier.refused,
+            connections: self.connections - earlier.connections,
+            bytes_in: self.bytes_in - earlier.bytes_in,
+            bytes_out: self.bytes_out - earlier.bytes_out,
+            peak_concurrency: self.peak_concurrency,
+            calls: calls.filter(|(_, count)| *count > 0).collect(),
+        }
+    }
+
+    /// Calls of one method, such as `Email/get`.
+    #[must_use]
+    pub fn calls_of(&self, method: &str) -> u64 {
+        self.calls.get(method).copied().unwrap_or(0)
+    }
+}
+
+/// A request being served, counted until dropped.
+#[derive(Debug)]
+pub(crate) struct Serving(Arc<Meters>);
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.0.now.fetch_sub(1, Relaxed);
+    }
+}
+
+impl Meters {
+    pub(crate) fn request(self: &Arc<Self>, path: &str) -> Serving {
+        self.requests.fetch_add(1, Relaxed);
+        if path.starts_with("/jmap/download/") {
+            self.downloads.fetch_add(1, Relaxed);
+        } else if path == "/jmap/session" {
+            self.sessions.fetch_add(1, Relaxed);
+        }
+        let now = self.now.fetch_add(1, Relaxed) + 1;
+        self.peak.fetch_max(now, Relaxed);
+        Serving(Arc::clone(self))
+    }
+
+    pub(crate) fn call(&self, name: &str) {
+        let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        match calls.get_mut(name) {
+            Some(count) => *count += 1,
+            None => drop(calls.insert(name.to_owned(), 1)),
+        }
+    }
+
+    pub(crate) fn connection(&self) {
+        self.connections.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn refused(&self) {
+        self.refused.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn read(&self) -> Counters {
+        Counters {
+            requests: self.requests.load(Relaxed),
+            downloads: self.downloads.load(Relaxed),
+            sessions: self.sessions.load(Relaxed),
+            refused: self.refused.load(Relaxed),
+            connections: self.connections.load(Relaxed),
+            bytes_in: self.bytes_in.load(Relaxed),
+            bytes_out: self.bytes_out.load(Relaxed),
+            peak_concurrency: self.peak.load(Relaxed),
+            calls: self.calls.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! `Foo/get` of everything but emails (RFC 8620 §5.1).
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::account::{Account, folder};
+use crate::api::Context;
+use crate::error::MethodError;
+use crate::ids;
+use crate::json::{self, Arguments};
+use crate::kind::DataType;
+
+/// A state as the client sees it; `n` is the initial one.
+pub(crate) fn state_text(state: u64) -> String {
+    if state == 0 { "n".to_owned() } else { format!("s{}", ids::short(state)) }
+}
+
+/// The state that a text names.
+pub(crate) fn state_number(text: &str) -> Option<u64> {
+    if text == "n" { Some(0) } else { ids::number(text.strip_prefix('s')?) }
+}
+
+/// Writes `{"accountId":…,"state":…`, left open.
+pub(crate) fn begin(out: &mut Vec<u8>, account: &Account, kind: DataType) {
+    out.push(b'{');
+    json::member(out, "accountId", &account.id);
+    if kind != DataType::ParticipantIdentity {
+        json::member(out, "state", &state_text(account.state(kind)));
+    }
+}
+
+pub(crate) fn get(
+    context: &Context<'_>,
+    account: &Account,
+    kind: DataType,
+    arguments: &Arguments,
+    out: &mut Vec<u8>,
+) -> Result<(), MethodError> {
+    let present = &account.objects[&kind].present;
+    let (mut found, mut missing): (BTreeSet<&str>, Vec<String>) = Default::default();
+    match context.ids(arguments)? {
+        // As Stalwart does: all means the first so many, and nothing says that there are more.
+        None => {
+            found.extend(present.keys().take(context.settings.limits.max_objects_in_get).map(String::as_str))
+        }
+        Some(ids) => {
+            for id in ids {
+                match present.get_key_value(&id) {
+                    Some((id, _)) => drop(found.insert(id)),
+                    None => missing.push(id),
+                }
+            }
+        }
+    }
+    if kind == DataType::VacationResponse
+        && present.is_empty()
+        && arguments.get("ids").is_none_or(Value::is_null)
+    {
+        missing.push("singleton".to_owned());
+    }
+    let properties = json::strings(arguments, "properties")?;
+    begin(out, account, kind);
+    json::key(out, "list");
+    let own = context.login.account.as_ref() == Some(&account.id);
+    let reader = if own { Reader::Owner } else { Reader::Stranger };
+    json::array(out, found, |out, id| {
+        write(out, account, (kind, id), reader, properties.as_deref());
+    });
+    json::member(out, "notFound", &missing);
+    out.push(b'}');
+    Ok(())
+}
+
+/// Subscriptions are those of the reader: to one who impersonates, nothing is subscribed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reader {
+    Owner,
+    Stranger,
+}
+
+fn write(
+    out: &mut Vec<u8>,
+    account: &Account,
+    (kind, id): (DataType, &str),
+    reader: Reader,
+    properties: Option<&[String]>,
+) {
+    let wanted = |name: &str| {
+        name == "id" || properties.is_none_or(|properties| properties.iter().any(|property| property == name))
+    };
+    out.push(b'{');
+    let object = account.object(kind, id).and_then(|object| object.as_object());
+    for (name, value) in object.into_iter().flatten().filter(|(name, _)| wanted(name)) {
+        match name.as_str() {
+            "isSubscribed" if reader == Reader::Stranger && kind == DataType::Mailbox => {
+                json::member(out, name, &false);
+            }
+            _ => json::member(out, name, value),
+        }
+    }
+    if kind == DataType::Mailbox {
+        let counts = folder(id).and_then(|number| account.counts.get(&number)).copied().unwrap_or_default();
+        let numbers = [
+            ("totalEmails", counts.total),
+            ("unreadEmails", counts.unread),
+            ("totalThreads", counts.total),
+            ("unreadThreads", counts.unread),
+        ];
+        numbers
+            .iter()
+            .filter(|(name, _)| wanted(name))
+            .for_each(|(name, number)| json::member(out, name, number));
+    }
+    out.push(b'}');
+}

@@ -1,0 +1,53 @@
+//! `Principal/query` and `Principal/get`: how an administrator finds the account of a name (Stalwart 0.16).
+
+use serde_json::{Value, json};
+
+use crate::api::Context;
+use crate::error::MethodError;
+use crate::json::{self, Arguments};
+use crate::server::Role;
+
+pub(crate) fn serve(
+    context: &Context<'_>,
+    verb: &str,
+    arguments: &Arguments,
+    out: &mut Vec<u8>,
+) -> Result<(), MethodError> {
+    if context.login.role != Role::Administrator {
+        let reason = "The administrator has disabled directory queries.".to_owned();
+        return Err(MethodError::of("forbidden").because(reason));
+    }
+    let account = context.account(arguments)?;
+    let account = crate::server::lock(&account).id.clone();
+    let visible = context.server.accounts();
+    let answer = match verb {
+        "query" => {
+            let filter = arguments.get("filter").cloned().unwrap_or_default();
+            let wanted = ["email", "name", "text"].into_iter().find_map(|key| filter[key].as_str());
+            let named = visible.iter().filter(|(_, name)| wanted.is_none_or(|wanted| wanted == name));
+            let ids: Vec<&String> = named.map(|(id, _)| id).collect();
+            json!({
+                "accountId": account, "queryState": "n", "canCalculateChanges": false, "position": 0, "total": ids.len(),
+                "ids": ids,
+            })
+        }
+        "get" => {
+            let wanted = context.ids(arguments)?;
+            let chosen = |id: &String| wanted.as_ref().is_none_or(|wanted| wanted.contains(id));
+            let list: Vec<Value> = visible.iter().filter(|(id, _)| chosen(id)).map(principal).collect();
+            let missing: Vec<&String> = wanted
+                .iter()
+                .flatten()
+                .filter(|id| !visible.iter().any(|(present, _)| present == *id))
+                .collect();
+            json!({ "accountId": account, "state": "n", "list": list, "notFound": missing })
+        }
+        _ => return Err(MethodError::of("unknownMethod")),
+    };
+    json::push(out, &answer);
+    Ok(())
+}
+
+fn principal((id, name): &(String, String)) -> Value {
+    json!({ "id": id, "type": "individual", "name": name, "description": null, "email": name, "timeZone": null })
+}

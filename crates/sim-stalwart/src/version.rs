@@ -1,0 +1,32 @@
+//! Which Stalwart is simulated, where the two in the field differ.
+
+use crate::kind::Capabilities;
+
+/// A generation of Stalwart. It decides what is offered and these manners:
+///
+/// | | 0.15 | 0.16 |
+/// |---|---|---|
+/// | capability not named in `using` | the method works | `unknownMethod` |
+/// | body that is no JSON, unknown capability | problem `notRequest` | problems of their own (RFC 8620 §3.6.1) |
+/// | `Blob/get` of a malformed id | in neither list | in `notFound` |
+/// | `changes` of a type that is not offered | `cannotCalculateChanges` | `unknownMethod` |
+/// | an impersonator names an account that does not exist | an empty one is made by the reading | `accountNotFound` |
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Version {
+    /// Mail, scripts, vacation, identities; no contacts, calendars and files.
+    V0_15,
+    /// Everything.
+    #[default]
+    V0_16,
+}
+
+impl Version {
+    /// What this generation offers.
+    #[must_use]
+    pub fn capabilities(self) -> Capabilities {
+        match self {
+            Self::V0_15 => Capabilities::v0_15(),
+            Self::V0_16 => Capabilities::v0_16(),
+        }
+    }
+}
