@@ -6,6 +6,7 @@ use repository::{ObjectRecord, Repository, Summary, TypeState, TypeStatus};
 
 use crate::emails::Synced;
 use crate::error::{Error, Result};
+use crate::objects::has_state;
 use crate::options::Backup;
 use crate::report::{Report, State as Quality};
 use crate::run::Run;
@@ -13,6 +14,8 @@ use crate::types::to_jmap;
 
 /// Every so many backups everything is listed, whatever the server's states say.
 pub(crate) const LIST_EVERY: u32 = 7;
+/// Types with more objects than this are brought up to date by `/changes`.
+const LONG_TYPE: u64 = 400;
 /// Rounds in which emails and folders are brought to agree.
 const AGREEMENT_ROUNDS: usize = 8;
 
@@ -73,7 +76,7 @@ impl Run<'_> {
             let calls: Vec<_> = types
                 .iter()
                 .map(|t| {
-                    let ids = if has_no_state(*t) { Ids::All } else { Ids::These(Vec::new()) };
+                    let ids = if !has_state(*t) { Ids::All } else { Ids::These(Vec::new()) };
                     (*t, batch.get(to_jmap(*t), ids))
                 })
                 .collect();
@@ -88,7 +91,7 @@ impl Run<'_> {
 
     fn offer(&self, data_type: DataType, answer: Result<Objects, jmap::Error>) -> Offer {
         match answer {
-            Ok(objects) if has_no_state(data_type) => Offer::State(None, self.fingerprint_of(&objects)),
+            Ok(objects) if !has_state(data_type) => Offer::State(None, self.fingerprint_of(&objects)),
             Ok(objects) => Offer::State(objects.state, None),
             Err(error) if error.method_error().is_some_and(|e| e.kind == jmap::MethodErrorKind::UnknownMethod) => {
                 Offer::No
@@ -156,13 +159,15 @@ impl Run<'_> {
         let trusted = self.trusted_state(t);
         let has_failed = self.failures.keys().any(|(failed, _)| *failed == t);
         let base = self.base.as_ref().and_then(|b| b.info().type_state(t)).cloned();
+        // Fewer are read as a whole: one request, of one moment, and no history to trust.
+        let is_long = base.as_ref().is_some_and(|base| base.count > LONG_TYPE);
         let unchanged = trusted.as_ref().is_some_and(|trusted| trusted.as_str() == state) && !has_failed;
         if let (true, Some(base)) = (unchanged, base) {
             types.set(t, TypeStatus::Complete, state, base.count, "");
             return Ok(());
         }
         let rows = self.known(known).await?.entry(t).or_default();
-        match self.sync_objects(t, trusted.filter(|_| !has_failed), rows).await? {
+        match self.sync_objects(t, trusted.filter(|_| is_long && !has_failed), rows).await? {
             Ok(synced) => types.set(t, synced.status, &synced.state, synced.count, ""),
             Err(error) => self.keep(t, &error.to_string(), types)?,
         }
@@ -174,7 +179,9 @@ impl Run<'_> {
     async fn agree(&mut self, types: &mut Types, known: &mut Option<Known>) -> Result<()> {
         for _ in 0..AGREEMENT_ROUNDS {
             let Some(emails) = complete_state(types, DataType::Email) else { return Ok(()) };
-            let Some(folders) = complete_state(types, DataType::Mailbox) else { return Ok(()) };
+            if complete_state(types, DataType::Mailbox).is_none() {
+                return Ok(());
+            }
             self.folders_used.clear();
             let synced = self.catch_up(emails, BTreeSet::new()).await?;
             types.set(DataType::Email, synced.status, synced.state.as_str(), self.counts.emails, "");
@@ -183,7 +190,7 @@ impl Run<'_> {
             if self.folders_used.iter().all(is_known) {
                 return Ok(());
             }
-            match self.sync_objects(DataType::Mailbox, Some(folders), rows).await? {
+            match self.sync_objects(DataType::Mailbox, None, rows).await? {
                 Ok(synced) => types.set(DataType::Mailbox, synced.status, &synced.state, synced.count, ""),
                 Err(error) => return self.keep(DataType::Mailbox, &error.to_string(), types),
             }
@@ -263,10 +270,6 @@ impl Run<'_> {
 
 /// Objects by type and id.
 type Known = BTreeMap<DataType, BTreeMap<String, ObjectRecord>>;
-
-fn has_no_state(data_type: DataType) -> bool {
-    data_type == DataType::ParticipantIdentity
-}
 
 fn complete_state(types: &Types, data_type: DataType) -> Option<State> {
     let known = types.states.get(&data_type).filter(|t| t.status == TypeStatus::Complete)?;

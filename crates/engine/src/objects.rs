@@ -20,6 +20,8 @@ const ROUNDS: usize = 8;
 const CHANGES_PAGE: usize = 1_000;
 /// Objects fetched at once; some (contacts with pictures) are long.
 const GET_AT_ONCE: usize = 100;
+/// Longest answer; objects are held in memory.
+const MOST_BYTES: u64 = 16 << 20;
 /// A type with more objects than this is refused rather than held.
 const MOST_OBJECTS: usize = 200_000;
 
@@ -37,7 +39,11 @@ pub(crate) struct SyncedObjects {
     pub(crate) state: String,
     pub(crate) status: TypeStatus,
     pub(crate) count: u64,
-    pub(crate) changed: bool,
+}
+
+/// Types whose `/get` names a state that moves when they do.
+pub(crate) fn has_state(data_type: DataType) -> bool {
+    data_type != DataType::ParticipantIdentity
 }
 
 /// Why a type could not be read; its previous objects stay.
@@ -68,8 +74,8 @@ impl Run<'_> {
             Err(error) => return Ok(Err(error)),
         };
         let (found, state, status) = read;
-        let changed = self.put_objects(data_type, found, known).await?;
-        Ok(Ok(SyncedObjects { state, status, count: known.len() as u64, changed }))
+        self.put_objects(data_type, found, known).await?;
+        Ok(Ok(SyncedObjects { state, status, count: known.len() as u64 }))
     }
 
     async fn read_objects(
@@ -87,41 +93,45 @@ impl Run<'_> {
         self.list_objects(data_type).await
     }
 
-    /// Reads a type as a whole, then what changed meanwhile; without `/changes`, again until the state stays.
+    /// Reads a type as a whole. What fits one answer is of one moment; of what does not, the ids are listed first, then
+    /// what changed meanwhile is read again.
     async fn list_objects(&self, data_type: DataType) -> Result<(Found, String, TypeStatus), Unread> {
         let mut last = None;
         for _ in 0..ROUNDS {
-            let before = self.get(data_type, Ids::These(Vec::new())).await?.state;
-            let (mut found, after) = self.read_all(data_type).await?;
-            let Some(before) = before.filter(|_| data_type != DataType::ParticipantIdentity) else {
-                // A type without states; its content is its state.
-                let state = self.fingerprint(&found);
-                return Ok((found, state, TypeStatus::Complete));
+            let objects = match self.get(data_type, Ids::All).await {
+                // Long objects, such as contacts with pictures: page by page then.
+                Err(jmap::Error::AnswerTooLarge { .. }) => {
+                    let state = self.get(data_type, Ids::These(Vec::new())).await?;
+                    Objects { may_be_cut: true, ..state }
+                }
+                answer => answer?,
             };
-            if after.as_ref() == Some(&before) {
+            if !objects.may_be_cut {
+                let mut found = Found { is_all: true, ..Found::default() };
+                found.add(data_type, &objects)?;
+                let state = objects.state.map(|state| state.as_str().to_owned());
+                let state = state.filter(|_| has_state(data_type)).unwrap_or_else(|| self.fingerprint(&found));
+                return Ok((found, state, TypeStatus::Complete));
+            }
+            let before = objects.state.ok_or_else(|| incomplete(data_type, "the server may have cut the list off"))?;
+            let (mut found, is_settled) = self.read_by_pages(data_type, &before).await?;
+            if is_settled {
                 return Ok((found, before.as_str().to_owned(), TypeStatus::Complete));
             }
-            if to_jmap(data_type).has_changes() {
-                let touched = found.objects.keys().cloned().collect();
-                match self.follow(data_type, before.clone(), touched, &mut found).await {
-                    Err(error) if cannot_tell(&error) => {}
-                    followed => return followed.map(|(state, status)| (found, state, status)),
-                }
+            let touched = found.objects.keys().cloned().collect();
+            match self.follow(data_type, before.clone(), touched, &mut found).await {
+                Err(error) if cannot_tell(&error) => {}
+                followed => return followed.map(|(state, status)| (found, state, status)),
             }
             last = Some((found, before.as_str().to_owned(), TypeStatus::Moving));
         }
         Ok(last.expect("the loop ran"))
     }
 
-    /// All objects, and the state they all were read at, if it was one.
-    async fn read_all(&self, data_type: DataType) -> Result<(Found, Option<State>), Unread> {
-        let mut found = Found { is_all: true, ..Found::default() };
+    /// All objects of a type with more of them than one answer holds, and whether all were read at this state.
+    async fn read_by_pages(&self, data_type: DataType, state: &State) -> Result<(Found, bool), Unread> {
         if !to_jmap(data_type).has_query() {
-            let objects = self.get(data_type, Ids::All).await?;
-            if objects.may_be_cut {
-                return Err(incomplete(data_type, "the server may have cut the list off"));
-            }
-            return found.add(data_type, &objects).map(|()| (found, objects.state));
+            return Err(incomplete(data_type, "the server may have cut the list off"));
         }
         let ids = match list_ids(self.client, &self.account.id, to_jmap(data_type)).await {
             Ok(ids) => ids,
@@ -132,9 +142,10 @@ impl Run<'_> {
             return Err(incomplete(data_type, "there are more objects than can be held"));
         }
         let ids: Vec<Id> = (0..ids.len()).filter_map(|at| Id::new(ids.get(at)).ok()).collect();
+        let mut found = Found { is_all: true, ..Found::default() };
         let states = self.get_into(data_type, ids, &mut found).await?;
-        let one = states.len() == 1;
-        Ok((found, states.into_iter().next().filter(|_| one)))
+        let is_settled = states.iter().all(|seen| seen == state);
+        Ok((found, is_settled))
     }
 
     /// Applies changes since a state until nothing that may have been read too late is named again.
@@ -194,10 +205,19 @@ impl Run<'_> {
     ) -> Result<BTreeSet<State>, Unread> {
         let mut states = BTreeSet::new();
         let at_once = GET_AT_ONCE.min(self.client.session().limits.max_objects_in_get);
-        for chunk in ids.chunks(at_once) {
-            let objects = self.get(data_type, Ids::These(chunk.to_vec())).await?;
-            found.add(data_type, &objects)?;
-            states.extend(objects.state);
+        let mut left: Vec<Vec<Id>> = ids.chunks(at_once).map(<[Id]>::to_vec).collect();
+        while let Some(mut chunk) = left.pop() {
+            match self.get(data_type, Ids::These(chunk.clone())).await {
+                Err(jmap::Error::AnswerTooLarge { .. }) if chunk.len() > 1 => {
+                    left.push(chunk.split_off(chunk.len() / 2));
+                    left.push(chunk);
+                }
+                answer => {
+                    let objects = answer?;
+                    found.add(data_type, &objects)?;
+                    states.extend(objects.state);
+                }
+            }
         }
         Ok(states)
     }
@@ -205,7 +225,7 @@ impl Run<'_> {
     async fn get(&self, data_type: DataType, ids: Ids<Id>) -> Result<Objects, Unread> {
         let mut batch = Batch::new(&self.account.id);
         let call = batch.get(to_jmap(data_type), ids);
-        self.client.call(&batch).await?.take(call)
+        self.client.call(&batch.limit_answer(MOST_BYTES)).await?.take(call)
     }
 
     /// Makes rows of what differs from what is known, which is brought up to date.
@@ -214,14 +234,13 @@ impl Run<'_> {
         data_type: DataType,
         mut found: Found,
         known: &mut BTreeMap<String, ObjectRecord>,
-    ) -> crate::error::Result<bool> {
+    ) -> crate::error::Result<()> {
         if found.is_all {
             for id in known.keys() {
                 found.objects.entry(id.clone()).or_insert(None);
             }
         }
         let mut wanted = Vec::new();
-        let mut changed = false;
         for (id, json) in found.objects {
             let failed = self.failures.contains_key(&(data_type, id.clone()));
             let old = known.get(&id);
@@ -229,7 +248,6 @@ impl Run<'_> {
                 if old.is_some() {
                     known.remove(&id);
                     self.writer.remove_object(data_type, &id).await?;
-                    changed = true;
                 }
                 self.forgive(data_type, &id).await?;
                 continue;
@@ -237,7 +255,6 @@ impl Run<'_> {
             if !failed && old.is_some_and(|old| old.json == json) {
                 continue;
             }
-            changed = true;
             let blob = old.filter(|old| content_of(&old.json).0 == content_of(&json).0).and_then(|old| old.blob);
             let object = ObjectRecord { data_type, id: id.clone(), json, blob };
             match content_of(&object.json) {
@@ -251,8 +268,7 @@ impl Run<'_> {
             }
             known.insert(id, object);
         }
-        self.fetch(wanted).await?;
-        Ok(changed)
+        self.fetch(wanted).await
     }
 
     /// A state for types that have none: equal content, equal state.

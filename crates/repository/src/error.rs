@@ -90,6 +90,31 @@ pub enum Error {
         /// The entry that says so.
         number: u64,
     },
+    /// The mailbox has a log, and no copy of its key.
+    #[error(
+        "open the mailbox: its key is gone from the store and nothing in it can be read any more; either it was erased, \
+         or somebody deleted what lay in {keys} (a mirror of the store may still have it)"
+    )]
+    KeyGone {
+        /// Where it should be.
+        keys: String,
+    },
+    /// Something is longer than the format allows.
+    #[error("store {what}: it is {length} bytes long and the limit is {limit}")]
+    TooLarge {
+        /// What it is.
+        what: String,
+        /// Its length.
+        length: u64,
+        /// What the format allows.
+        limit: u64,
+    },
+    /// A log entry that may not stand where it was meant to stand.
+    #[error("append log entry {number}: the log's rules do not allow it there")]
+    Misplaced {
+        /// The number it would have had.
+        number: u64,
+    },
     /// There is no such mailbox in the store.
     #[error("find the mailbox in this store: it has never been backed up here")]
     NoMailbox,
@@ -101,6 +126,9 @@ pub enum Error {
         /// The numbers there are, for people.
         has: String,
     },
+    /// A snapshot whose writing was interrupted cannot be committed: something it was given may be missing.
+    #[error("commit: an earlier step of this snapshot failed or was cut off; begin the snapshot again")]
+    Interrupted,
     /// What was sealed did not come back as what went in: memory or processor fault, or a defect.
     #[error("verify {object} before upload: {what}; nothing was stored, check this machine's memory")]
     Unverified {
@@ -127,8 +155,12 @@ impl Error {
             | Error::WrongZone { .. }
             | Error::BadRing { .. }
             | Error::NewerFormat { .. }
+            | Error::KeyGone { .. }
+            | Error::TooLarge { .. }
+            | Error::Misplaced { .. }
             | Error::NoMailbox
             | Error::NoSnapshot { .. } => ErrorClass::Permanent,
+            Error::Interrupted => ErrorClass::Transient { retry_after: None },
             Error::WrongKey { .. } => ErrorClass::Auth,
             Error::Corrupt { .. } | Error::Missing { .. } | Error::Unverified { .. } => ErrorClass::Corrupt,
             Error::Lost { .. } | Error::Erased { .. } => ErrorClass::Fenced,
@@ -137,20 +169,14 @@ impl Error {
     }
 
     pub(crate) fn corrupt(object: impl Into<String>, what: impl Into<String>) -> Error {
-        Error::Corrupt {
-            object: object.into(),
-            what: what.into(),
-        }
+        Error::Corrupt { object: object.into(), what: what.into() }
     }
 
     pub(crate) fn store(doing: impl Into<String>, source: object_store::Error) -> Error {
         if is_full(&source) {
             Error::StoreFull { source }
         } else {
-            Error::Store {
-                doing: doing.into(),
-                source,
-            }
+            Error::Store { doing: doing.into(), source }
         }
     }
 }
@@ -169,10 +195,7 @@ fn is_full(error: &object_store::Error) -> bool {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(this) = cause {
         if let Some(io) = this.downcast_ref::<std::io::Error>() {
-            return matches!(
-                io.kind(),
-                std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded
-            );
+            return matches!(io.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded);
         }
         cause = this.source();
     }

@@ -96,6 +96,11 @@ impl SnapshotInfo {
         self.summary.failures == 0 && self.summary.types.iter().all(held)
     }
 
+    /// Segments that its tables are spread over; compaction keeps it small.
+    pub fn segment_count(&self) -> usize {
+        self.segments.len()
+    }
+
     /// What the snapshot knows of one type; `None` if it never heard of it.
     pub fn type_state(&self, data_type: DataType) -> Option<&TypeState> {
         self.summary.types.iter().find(|t| t.data_type == data_type)
@@ -171,13 +176,7 @@ fn type_from_disk(t: disk::TypeState) -> Option<TypeState> {
         disk::type_state::Status::Stale | disk::type_state::Status::Unknown => TypeStatus::Stale,
     };
     let data_type = DataType::from_number(t.r#type)?;
-    Some(TypeState {
-        data_type,
-        status,
-        state: t.state,
-        count: t.count,
-        reason: t.reason,
-    })
+    Some(TypeState { data_type, status, state: t.state, count: t.count, reason: t.reason })
 }
 
 fn type_to_disk(t: TypeState) -> disk::TypeState {

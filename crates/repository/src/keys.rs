@@ -9,91 +9,142 @@
 use bytes::Bytes;
 use prost::Message;
 use proto::repository::WrappedKey;
+use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
 use crate::layout::{Object, hex};
 use crate::ring_file::KeyRing;
-use crate::seal::{Cipher, Kind, Secret, open_object, seal_object};
+use crate::seal::{Cipher, Kind, Secret, check_header, open_sealed, seal_plain};
 use crate::store::{Created, MailboxObjects};
 
-/// The mailbox's data key, if one of the ring's master keys opens a copy; `None` if the mailbox has no key at all.
+/// The mailbox's data key, if one of the ring's master keys opens a copy; `None` if the mailbox has neither key nor log.
 pub(crate) async fn load(objects: &MailboxObjects, ring: &KeyRing) -> Result<Option<Secret>> {
-    for master in ring.masters() {
-        if let Some(bytes) = objects.get(&Object::Key(master.id())).await? {
-            return unwrap(objects, master, &bytes).map(Some);
-        }
+    if let [only] = ring.masters()
+        && let Some(bytes) = objects.get(&object(only)).await?
+    {
+        return unwrap(objects, only, &bytes).map(Some);
     }
-    let wrapped: Vec<String> = objects
-        .list("keys")
-        .await?
+    let mut copies = listed(objects).await?;
+    if copies.is_empty() {
+        if settled(objects).await?.is_none() {
+            return Ok(None);
+        }
+        // Somebody may have begun the mailbox in between.
+        copies = listed(objects).await?;
+    }
+    if copies.is_empty() {
+        let keys = objects.dir().prefix("keys").to_string();
+        return Err(Error::KeyGone { keys });
+    }
+    choose(objects, ring, &copies).await.map(Some)
+}
+
+/// Ids of the master keys that the data key is wrapped with.
+async fn listed(objects: &MailboxObjects) -> Result<Vec<[u8; 8]>> {
+    let listed = objects.list("keys").await?;
+    Ok(listed
         .into_iter()
         .filter_map(|(object, _)| match object {
-            Object::Key(master) => Some(hex(&master)),
+            Object::Key(master) => Some(master),
             _ => None,
         })
-        .collect();
-    if wrapped.is_empty() {
+        .collect())
+}
+
+/// Id of the data key that entry 1 is sealed with; `None` for a log that has not begun.
+async fn settled(objects: &MailboxObjects) -> Result<Option<[u8; 8]>> {
+    let first = Object::Log(1);
+    let Some(bytes) = objects.get(&first).await? else {
         return Ok(None);
+    };
+    let header = check_header(&bytes, Kind::Log, &first.relative())?;
+    let mut id = [0; 8];
+    id.copy_from_slice(&header[8..16]);
+    Ok(Some(id))
+}
+
+/// Of several copies the one that entry 1 is sealed with. One damaged copy does no harm while another opens.
+async fn choose(objects: &MailboxObjects, ring: &KeyRing, copies: &[[u8; 8]]) -> Result<Secret> {
+    let (mut keys, mut failure) = (Vec::<Secret>::new(), None);
+    for master in ring.masters().iter().filter(|m| copies.contains(&m.id())) {
+        let bytes = objects.must_get(&Object::Key(master.id())).await;
+        match bytes.and_then(|bytes| unwrap(objects, master, &bytes)) {
+            Ok(key) => keys.push(key),
+            Err(error) => failure = Some(error),
+        }
     }
-    Err(Error::WrongKey {
-        ring: ring.ids().join(", "),
-        wrapped: wrapped.join(", "),
-    })
+    keys.dedup_by_key(|key| key.id());
+    if keys.len() > 1
+        && let Some(settled) = settled(objects).await?
+    {
+        keys.retain(|key| key.id() == settled);
+    }
+    match (keys.into_iter().next(), failure) {
+        (Some(key), _) => Ok(key),
+        (None, Some(failure)) => Err(failure),
+        (None, None) => Err(Error::WrongKey {
+            ring: ring.ids().join(", "),
+            wrapped: copies.iter().map(|id| hex(id)).collect::<Vec<_>>().join(", "),
+        }),
+    }
 }
 
 /// Creates the data key, or takes the one that a faster writer created.
 pub(crate) async fn create(objects: &MailboxObjects, ring: &KeyRing) -> Result<Secret> {
     let key = Secret::random();
-    match put(objects, ring.current(), &key).await? {
+    match objects.create(&object(ring.current()), &wrap(objects, ring.current(), &key)).await? {
         Created::Ours => {}
         Created::Theirs(bytes) => return unwrap(objects, ring.current(), &bytes),
     }
-    let back = objects.must_get(&Object::Key(ring.current().id())).await?;
+    let back = objects.must_get(&object(ring.current())).await?;
     unwrap(objects, ring.current(), &back)
 }
 
 /// Wraps the data key under the ring's current master key and removes the copies under the older ones.
 /// Returns the ids of the copies that were removed.
 pub(crate) async fn rewrap(objects: &MailboxObjects, ring: &KeyRing, key: &Secret) -> Result<Vec<String>> {
-    put(objects, ring.current(), key).await?;
-    let back = objects.must_get(&Object::Key(ring.current().id())).await?;
-    if unwrap(objects, ring.current(), &back)?.id() != key.id() {
-        return Err(Error::corrupt(name(ring.current()), "it holds another data key"));
+    let copy = object(ring.current());
+    let wrapped = wrap(objects, ring.current(), key);
+    let stands =
+        |bytes: &[u8]| unwrap(objects, ring.current(), bytes).is_ok_and(|found| found.id() == key.id());
+    if let Created::Theirs(found) = objects.create(&copy, &wrapped).await? {
+        // A damaged copy, or the unused key of a writer that lost the race for entry 1. Entry 1 proves that it opens nothing.
+        if !stands(&found) && settled(objects).await? == Some(key.id()) {
+            objects.put(&copy, wrapped).await?;
+        }
+    }
+    if !stands(&objects.must_get(&copy).await?) {
+        return Err(Error::corrupt(copy.relative(), "it holds another data key"));
     }
     let mut removed = Vec::new();
-    for old in &ring.masters()[1..] {
-        let object = Object::Key(old.id());
-        if objects.get(&object).await?.is_some() {
-            objects.delete(&object).await?;
-            removed.push(hex(&old.id()));
-        }
+    let copies = listed(objects).await?;
+    for old in ring.masters()[1..].iter().filter(|old| copies.contains(&old.id())) {
+        objects.delete(&object(old)).await?;
+        removed.push(hex(&old.id()));
     }
     Ok(removed)
 }
 
-async fn put(objects: &MailboxObjects, master: &Secret, key: &Secret) -> Result<Created> {
-    let cipher = Cipher::fresh(master, Kind::Key, objects.dir(), name(master));
-    let plain = zeroize::Zeroizing::new(
-        WrappedKey {
-            data_key: key.bytes().to_vec().into(),
-        }
-        .encode_to_vec(),
-    );
-    let bytes = Bytes::from(seal_object(&cipher, &plain));
-    objects.create(&Object::Key(master.id()), &bytes).await
+fn wrap(objects: &MailboxObjects, master: &Secret, key: &Secret) -> Bytes {
+    let cipher = Cipher::fresh(master, Kind::Key, objects.dir(), object(master).relative());
+    let data_key = key.bytes().to_vec().into();
+    let plain = Zeroizing::new(WrappedKey { data_key }.encode_to_vec());
+    Bytes::from(seal_plain(&cipher, &plain))
 }
 
 fn unwrap(objects: &MailboxObjects, master: &Secret, bytes: &[u8]) -> Result<Secret> {
-    let cipher = Cipher::read(master, bytes, Kind::Key, objects.dir(), name(master))?;
-    let plain = zeroize::Zeroizing::new(open_object(&cipher, bytes)?);
-    let key =
-        WrappedKey::decode(plain.as_slice()).map_err(|_| Error::corrupt(name(master), "it is no key"))?;
-    let bytes = key.data_key.as_ref().try_into();
-    bytes
-        .map(Secret::from_bytes)
-        .map_err(|_| Error::corrupt(name(master), "its key has a wrong length"))
+    let name = object(master).relative();
+    let cipher = Cipher::read(master, bytes, Kind::Key, objects.dir(), name.clone())?;
+    let plain = Zeroizing::new(open_sealed(&cipher, bytes)?);
+    parse(&plain).ok_or_else(|| Error::corrupt(name, "it is no key"))
 }
 
-fn name(master: &Secret) -> String {
-    Object::Key(master.id()).relative()
+/// The data key from an opened copy.
+pub(crate) fn parse(plain: &[u8]) -> Option<Secret> {
+    let key = WrappedKey::decode(plain).ok()?;
+    key.data_key.as_ref().try_into().ok().map(Secret::from_bytes)
+}
+
+fn object(master: &Secret) -> Object {
+    Object::Key(master.id())
 }

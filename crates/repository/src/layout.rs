@@ -127,23 +127,12 @@ mod tests {
     #[test]
     fn names_come_back_and_strangers_do_not() {
         let name = ObjectName([0xab; 16]);
-        for object in [
-            Object::Key([1; 8]),
-            Object::Log(7),
-            Object::Hint,
-            Object::Pack(name),
-            Object::Segment(name),
-        ] {
+        for object in
+            [Object::Key([1; 8]), Object::Log(7), Object::Hint, Object::Pack(name), Object::Segment(name)]
+        {
             assert_eq!(Object::parse(&object.relative()), Some(object));
         }
-        for stranger in [
-            "log/7",
-            "packs/AB",
-            "packs/",
-            "other/00",
-            "",
-            "log/-0000000000000000001",
-        ] {
+        for stranger in ["log/7", "packs/AB", "packs/", "other/00", "", "log/-0000000000000000001"] {
             assert_eq!(Object::parse(stranger), None, "{stranger}");
         }
     }

@@ -4,17 +4,24 @@ mod bucket;
 mod check;
 mod error;
 mod frame;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
+#[cfg(test)]
+mod generate;
 mod info;
 mod keys;
 mod known;
 mod layout;
 pub mod log;
+mod pack_reader;
 mod packer;
 mod repository;
 mod ring_file;
 mod rows;
 mod seal;
 mod segment;
+mod sizes;
 mod snapshot;
 mod store;
 mod writer;
@@ -28,5 +35,6 @@ pub use repository::Repository;
 pub use ring_file::KeyRing;
 pub use rows::{BlobPlace, FailureRecord, Location, ObjectRecord, Table};
 pub use seal::{BlobHasher, FORMAT, Secret};
+pub use sizes::Sizes;
 pub use snapshot::{BlobReader, Emails, Snapshot};
 pub use writer::{Committed, MAX_BLOB, SnapshotWriter};

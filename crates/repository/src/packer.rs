@@ -11,29 +11,26 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures::StreamExt;
 use futures::stream::FuturesOrdered;
-use futures::{FutureExt, StreamExt, future::BoxFuture};
 use model::BlobId;
 use object_store::PutPayload;
 use prost::Message;
 use proto::repository::{PackFooter, PackFrame};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 
 use crate::error::{Error, Result};
 use crate::frame;
 use crate::layout::{Object, ObjectName};
 use crate::rows::Location;
 use crate::seal::{BlobHasher, Cipher, FOOTER, HEADER, Kind, Secret};
+use crate::sizes::Sizes;
 use crate::store::MailboxObjects;
 
-/// Raw bytes after which a frame is closed.
-const FRAME_BYTES: usize = 2 << 20;
 /// Frames being compressed at the same time.
 const FRAMES_IN_FLIGHT: usize = 3;
 /// Packs being uploaded at the same time.
 const UPLOADS_IN_FLIGHT: usize = 2;
-/// Bytes after which a pack is closed.
-const PACK_BYTES: usize = 16 << 20;
 
 type Blobs = Vec<(BlobId, Bytes)>;
 
@@ -50,12 +47,13 @@ pub(crate) struct Packer {
     frames_in_pack: u64,
     /// Sealed bytes of the finished frames and raw bytes of the others: when this is full the pack is.
     pack_bytes: usize,
-    sealing: FuturesOrdered<BoxFuture<'static, Result<SealedFrame>>>,
+    sealing: FuturesOrdered<JoinHandle<Result<SealedFrame>>>,
     filling: Option<Filling>,
     uploads: JoinSet<Result<Vec<Stored>>>,
     stored: Vec<Stored>,
     bytes_written: u64,
     names: Vec<ObjectName>,
+    sizes: Sizes,
 }
 
 struct Pack {
@@ -79,7 +77,7 @@ struct Filling {
 }
 
 impl Packer {
-    pub(crate) fn new(objects: MailboxObjects, key: Secret) -> Packer {
+    pub(crate) fn new(objects: MailboxObjects, key: Secret, sizes: Sizes) -> Packer {
         let pack = Arc::new(Pack::fresh(&objects, &key));
         Packer {
             hasher: BlobHasher::new(&key),
@@ -96,12 +94,13 @@ impl Packer {
             stored: Vec::new(),
             bytes_written: 0,
             names: Vec::new(),
+            sizes,
         }
     }
 
     /// Takes a blob; waits while frames and uploads are behind.
     pub(crate) async fn add(&mut self, id: BlobId, bytes: Bytes) -> Result<()> {
-        if self.frame_bytes + bytes.len() > FRAME_BYTES && !self.frame.is_empty() {
+        if self.frame_bytes + bytes.len() > self.sizes.frame && !self.frame.is_empty() {
             self.close_frame().await?;
         }
         self.frame_bytes += bytes.len();
@@ -128,17 +127,23 @@ impl Packer {
             self.take_sealed().await?;
         }
         self.close_pack().await?;
+        // What comes later must not go into a pack that lies on the store.
+        self.next_pack();
         while !self.uploads.is_empty() {
             self.take_uploaded().await?;
         }
         Ok(())
     }
 
+    fn next_pack(&mut self) {
+        self.pack = Arc::new(Pack::fresh(&self.objects, &self.key));
+        self.frames_in_pack = 0;
+        self.pack_bytes = 0;
+    }
+
     async fn close_frame(&mut self) -> Result<()> {
-        if self.pack_bytes >= PACK_BYTES {
-            self.pack = Arc::new(Pack::fresh(&self.objects, &self.key));
-            self.frames_in_pack = 0;
-            self.pack_bytes = 0;
+        if self.pack_bytes >= self.sizes.pack {
+            self.next_pack();
         }
         let blobs = std::mem::take(&mut self.frame);
         let raw_length = std::mem::take(&mut self.frame_bytes);
@@ -148,15 +153,9 @@ impl Packer {
         let job = tokio::task::spawn_blocking(move || {
             let sealed = Bytes::from(frame::seal_blobs(&pack.cipher, &hasher, number, &blobs)?);
             let blobs = blobs.into_iter().map(|(id, bytes)| (id, bytes.len())).collect();
-            Ok(SealedFrame {
-                pack,
-                blobs,
-                raw_length,
-                sealed,
-            })
+            Ok(SealedFrame { pack, blobs, raw_length, sealed })
         });
-        self.sealing
-            .push_back(job.map(|done| done.map_err(|_| Error::Stopped)?).boxed());
+        self.sealing.push_back(job);
         while self.sealing.len() > FRAMES_IN_FLIGHT {
             self.take_sealed().await?;
         }
@@ -164,22 +163,17 @@ impl Packer {
     }
 
     async fn take_sealed(&mut self) -> Result<()> {
-        let Some(frame) = self.sealing.next().await.transpose()? else {
+        let Some(frame) = self.sealing.next().await else {
             return Ok(());
         };
-        if self
-            .filling
-            .as_ref()
-            .is_some_and(|f| !Arc::ptr_eq(&f.pack, &frame.pack))
-        {
+        let frame = frame.map_err(|_| Error::Stopped)??;
+        if self.filling.as_ref().is_some_and(|f| !Arc::ptr_eq(&f.pack, &frame.pack)) {
             self.close_pack().await?;
         }
         if Arc::ptr_eq(&frame.pack, &self.pack) {
             self.pack_bytes = self.pack_bytes - frame.raw_length + frame.sealed.len();
         }
-        let filling = self
-            .filling
-            .get_or_insert_with(|| Filling::new(frame.pack.clone()));
+        let filling = self.filling.get_or_insert_with(|| Filling::new(frame.pack.clone()));
         filling.push(frame);
         Ok(())
     }
@@ -197,9 +191,7 @@ impl Packer {
         self.names.push(name);
         let objects = self.objects.clone();
         self.uploads.spawn(async move {
-            objects
-                .put(&Object::Pack(name), PutPayload::from_iter(parts))
-                .await?;
+            objects.put(&Object::Pack(name), PutPayload::from_iter(parts)).await?;
             Ok(stored)
         });
         Ok(())
@@ -270,4 +262,41 @@ impl Filling {
 /// Frames, packs and footers are cut far below 4 GiB.
 pub(crate) fn narrow(length: usize) -> u32 {
     u32::try_from(length).expect("lengths inside a pack stay below 4 GiB")
+}
+
+#[cfg(test)]
+mod tests {
+    use object_store::memory::InMemory;
+
+    use super::*;
+    use crate::layout::MailboxDir;
+    use crate::pack_reader::read_pack;
+    use crate::store::Objects;
+
+    /// A slice of a backup ends with `finish` and the next one goes on: what lies on the store must stay as it is.
+    #[tokio::test]
+    async fn what_comes_after_finish_goes_into_another_pack() {
+        let objects = Objects::new(Arc::new(InMemory::new()), false);
+        let objects = MailboxObjects::new(objects, MailboxDir([1; 16]));
+        let key = Secret::random();
+        let mut packer = Packer::new(objects.clone(), key.clone(), Sizes::default());
+        let hasher = BlobHasher::new(&key);
+        for text in ["one", "two"] {
+            let bytes = Bytes::from_static(text.as_bytes());
+            packer.add(hasher.id(&bytes), bytes).await.expect("adds");
+            packer.finish().await.expect("finishes");
+        }
+        let stored = packer.take_stored();
+        assert_eq!(stored.len(), 2);
+        for ((id, at), text) in stored.iter().zip(["one", "two"]) {
+            let object = Object::Pack(at.pack);
+            let bytes = objects.must_get(&object).await.expect("is there");
+            let cipher =
+                Cipher::read(&key, &bytes, Kind::Pack, objects.dir(), object.relative()).expect("reads");
+            let mut found = Vec::new();
+            read_pack(&cipher, at.pack, &bytes, |at, blob| found.push((*at, blob.to_vec()))).expect("opens");
+            assert_eq!(found, [(*at, text.as_bytes().to_vec())]);
+            assert_eq!(*id, hasher.id(text.as_bytes()));
+        }
+    }
 }

@@ -10,17 +10,15 @@ use crate::bucket::Store;
 use crate::error::{Error, Result};
 use crate::info::SnapshotInfo;
 use crate::keys;
-use crate::layout::MailboxDir;
-use crate::log::fold::LogState;
+use crate::layout::{MailboxDir, Object};
+use crate::log::fold::{LogState, newest_segments};
 use crate::log::journal::{Appended, Journal};
 use crate::ring_file::KeyRing;
 use crate::seal::Secret;
+use crate::sizes::Sizes;
 use crate::snapshot::Snapshot;
 use crate::store::MailboxObjects;
 use crate::writer::SnapshotWriter;
-
-/// A checkpoint is written after this many entries.
-const CHECKPOINT_EVERY: u64 = 32;
 
 /// One mailbox's backups.
 #[derive(Debug, Clone)]
@@ -29,6 +27,9 @@ pub struct Repository {
     journal: Journal,
     key: Secret,
     zone: String,
+    sizes: Sizes,
+    /// Entry 1, should it be missing still; known only to who may create the mailbox.
+    init: Option<Init>,
 }
 
 impl Repository {
@@ -43,49 +44,35 @@ impl Repository {
         ring: &KeyRing,
         identity: &MailboxIdentity,
         account_name: &str,
-        clock: &dyn Clock,
     ) -> Result<Repository> {
         let objects = store.mailbox_objects(ring.directory(identity));
         let key = match keys::load(&objects, ring).await? {
             Some(key) => key,
             None => keys::create(&objects, ring).await?,
         };
-        let repository = Repository::with(store, objects, key);
-        if repository.journal.newest().await?.is_none() {
-            repository.begin_log(identity, account_name, clock).await?;
-        }
+        let mut repository = Repository::with(store, objects, key);
+        repository.init = Some(Init {
+            server: identity.server.clone(),
+            account_id: identity.account.as_str().to_owned(),
+            incarnation: identity.incarnation,
+            account_name: account_name.to_owned(),
+        });
         Ok(repository)
     }
 
     fn with(store: &Store, objects: MailboxObjects, key: Secret) -> Repository {
         let journal = Journal::new(objects.clone(), key.clone(), store.writer().to_owned());
-        Repository {
-            objects,
-            journal,
-            key,
-            zone: store.zone().to_owned(),
-        }
+        Repository { objects, journal, key, zone: store.zone().to_owned(), sizes: store.sizes(), init: None }
     }
 
     /// Entry 1 settles which data key is the mailbox's: it opens with that key only.
-    async fn begin_log(
-        &self,
-        identity: &MailboxIdentity,
-        account_name: &str,
-        clock: &dyn Clock,
-    ) -> Result<()> {
-        let init = Init {
-            server: identity.server.clone(),
-            account_id: identity.account.as_str().to_owned(),
-            incarnation: identity.incarnation,
-            account_name: account_name.to_owned(),
-        };
-        // Another writer's entry 1 opened with our key: it began the same log a moment earlier.
-        let (_, Appended::Done | Appended::Taken(_)) = self
-            .journal
-            .append((0, &Head::default()), Kind::Init(init), clock.now())
-            .await?;
-        Ok(())
+    async fn begin_log(&self, init: Init, clock: &dyn Clock) -> Result<LogEntry> {
+        let begun = self.journal.append((0, &Head::default()), Kind::Init(init), clock.now()).await?;
+        Ok(match begun {
+            (entry, Appended::Done) => entry,
+            // It opened with our key: another writer began the same log a moment earlier.
+            (_, Appended::Taken(theirs)) => *theirs,
+        })
     }
 
     /// Where it lies in the store.
@@ -98,28 +85,18 @@ impl Repository {
         match self.journal.read(1).await?.kind {
             Some(Kind::Init(init)) => {
                 let account = init.account_id.into();
-                let identity = MailboxIdentity {
-                    server: init.server,
-                    account,
-                    incarnation: init.incarnation,
-                };
+                let identity =
+                    MailboxIdentity { server: init.server, account, incarnation: init.incarnation };
                 Ok((identity, init.account_name))
             }
-            _ => Err(Error::corrupt(
-                "log entry 1",
-                "it does not say whose mailbox this is",
-            )),
+            _ => Err(Error::corrupt("log entry 1", "it does not say whose mailbox this is")),
         }
     }
 
     /// All snapshots that are not forgotten, oldest first.
     pub async fn snapshots(&self) -> Result<Vec<SnapshotInfo>> {
         let state = self.state().await?;
-        Ok(state
-            .snapshots
-            .iter()
-            .map(|(number, s)| SnapshotInfo::from_disk(*number, s))
-            .collect())
+        Ok(state.snapshots.iter().map(|(number, s)| SnapshotInfo::from_disk(*number, s)).collect())
     }
 
     /// Opens one snapshot, the newest if no number is given.
@@ -131,16 +108,18 @@ impl Repository {
         };
         match position {
             Some(position) => Ok(self.open_snapshot(snapshots.swap_remove(position))),
-            None => Err(Error::NoSnapshot {
-                number: number.map_or(0, |n| n.0),
-                has: list_numbers(&snapshots),
-            }),
+            None => {
+                Err(Error::NoSnapshot { number: number.map_or(0, |n| n.0), has: list_numbers(&snapshots) })
+            }
         }
     }
 
-    /// Begins a snapshot that grows from the newest one.
-    pub async fn begin_snapshot(&self) -> Result<SnapshotWriter> {
-        let newest = self.newest().await?;
+    /// Begins a snapshot that grows from the newest one; the first one begins the log.
+    pub async fn begin_snapshot(&self, clock: &dyn Clock) -> Result<SnapshotWriter> {
+        let newest = match (self.newest().await, &self.init) {
+            (Err(Error::NoMailbox), Some(init)) => self.begin_log(init.clone(), clock).await?,
+            (newest, _) => newest?,
+        };
         let base = self.base_of(&newest).await?.map(|info| Arc::new(self.open_snapshot(info)));
         Ok(SnapshotWriter::new(self, &newest, base))
     }
@@ -148,50 +127,54 @@ impl Repository {
     /// The newest snapshot, from the newest entry and at most two that its head names.
     async fn base_of(&self, newest: &LogEntry) -> Result<Option<SnapshotInfo>> {
         let head = newest.head.clone().unwrap_or_default();
-        if head.snapshot == 0 {
+        let number = head.snapshot;
+        if number == 0 {
             return Ok(None);
         }
-        let entry = if head.snapshot == newest.number {
-            newest.clone()
-        } else {
-            self.journal.read(head.snapshot).await?
-        };
-        let Some(Kind::Snapshot(mut snapshot)) = entry.kind else {
-            return Err(Error::corrupt(
-                "log",
-                format!("entry {} is not the snapshot it should be", head.snapshot),
-            ));
-        };
-        if head.rewritten > 0 {
-            let rewritten = self.journal.read(head.rewritten).await?;
-            let Some(Kind::Condemn(condemn)) = rewritten.kind else {
-                return Err(Error::corrupt(
-                    "log",
-                    format!("entry {} rewrites nothing", head.rewritten),
-                ));
-            };
-            let replacement = condemn
-                .replacements
-                .into_iter()
-                .find(|r| r.snapshot == head.snapshot);
-            snapshot.segments = replacement.map(|r| r.segments).unwrap_or(snapshot.segments);
+        if let Some(Kind::Checkpoint(checkpoint)) = &newest.kind {
+            let kept = checkpoint.snapshots.iter().find(|s| s.number == number);
+            if let Some(snapshot) = kept.and_then(|s| s.snapshot.as_ref()) {
+                return Ok(Some(SnapshotInfo::from_disk(number, snapshot)));
+            }
         }
-        Ok(Some(SnapshotInfo::from_disk(head.snapshot, &snapshot)))
+        let made = self.entry(number, newest).await?;
+        let rewritten = match head.rewritten {
+            0 => None,
+            rewritten => Some(self.entry(rewritten, newest).await?),
+        };
+        match (&made.kind, newest_segments(&made, rewritten.as_ref())) {
+            (Some(Kind::Snapshot(snapshot)), Some(segments)) => {
+                let mut info = SnapshotInfo::from_disk(number, snapshot);
+                info.segments = segments.to_vec();
+                Ok(Some(info))
+            }
+            _ => Err(Error::corrupt(
+                Object::Log(newest.number).relative(),
+                format!(
+                    "it names entry {number} as the newest snapshot and {} as what replaced its segments, and they are not",
+                    head.rewritten
+                ),
+            )),
+        }
+    }
+
+    async fn entry(&self, number: u64, newest: &LogEntry) -> Result<LogEntry> {
+        match number == newest.number {
+            true => Ok(newest.clone()),
+            false => self.journal.read(number).await,
+        }
     }
 
     /// Writes a checkpoint if the last one is long ago, so that readers start near the end. Losing a race here is fine.
     pub async fn checkpoint_if_due(&self, clock: &dyn Clock) -> Result<()> {
         let newest = self.newest().await?;
         let head = newest.head.clone().unwrap_or_default();
-        if newest.number < head.checkpoint + CHECKPOINT_EVERY {
+        if newest.number < head.checkpoint + self.sizes.checkpoint {
             return Ok(());
         }
         let state = self.journal.state(&newest).await?;
         let kind = Kind::Checkpoint(state.checkpoint());
-        let (entry, appended) = self
-            .journal
-            .append((newest.number, &head), kind, clock.now())
-            .await?;
+        let (entry, appended) = self.journal.append((newest.number, &head), kind, clock.now()).await?;
         if matches!(appended, Appended::Done) {
             self.journal.write_hint(entry.number).await;
         }
@@ -211,9 +194,7 @@ impl Repository {
     async fn newest(&self) -> Result<LogEntry> {
         let newest = self.journal.newest().await?.ok_or(Error::NoMailbox)?;
         if newest.head.as_ref().is_some_and(|head| head.erased) {
-            return Err(Error::Erased {
-                number: newest.number,
-            });
+            return Err(Error::Erased { number: newest.number });
         }
         Ok(newest)
     }
@@ -234,6 +215,10 @@ impl Repository {
         &self.key
     }
 
+    pub(crate) fn sizes(&self) -> Sizes {
+        self.sizes
+    }
+
     pub(crate) fn zone(&self) -> &str {
         &self.zone
     }
@@ -243,11 +228,8 @@ fn list_numbers(snapshots: &[SnapshotInfo]) -> String {
     match snapshots {
         [] => "none yet".to_owned(),
         [only] => format!("only snapshot {}", only.number),
-        [first, .., last] => format!(
-            "{} snapshots from {} to {}",
-            snapshots.len(),
-            first.number,
-            last.number
-        ),
+        [first, .., last] => {
+            format!("{} snapshots from {} to {}", snapshots.len(), first.number, last.number)
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::str::FromStr;
 
-use blake3::keyed_hash;
+use blake3::{Hasher, keyed_hash};
 use model::MailboxIdentity;
 use zeroize::{Zeroize, Zeroizing};
 
@@ -13,6 +13,7 @@ use crate::seal::Secret;
 
 const TITLE: &str = "malle key ring, format 1";
 const MAX_KEYS: usize = 64;
+const CHECK_CONTEXT: &str = "malle key ring format 1: check line";
 
 /// Master keys, the current one first, and the secret that names mailboxes' directories.
 #[derive(Debug, Clone)]
@@ -24,22 +25,14 @@ pub struct KeyRing {
 impl KeyRing {
     /// A new ring with one master key, from the operating system's random generator.
     pub fn generate() -> KeyRing {
-        KeyRing {
-            naming: Secret::random(),
-            masters: vec![Secret::random()],
-        }
+        KeyRing { naming: Secret::random(), masters: vec![Secret::random()] }
     }
 
     /// The same ring with a new current master key; the older ones still open what they wrapped.
     #[must_use]
     pub fn rotated(&self) -> KeyRing {
-        let masters = std::iter::once(Secret::random())
-            .chain(self.masters.iter().cloned())
-            .collect();
-        KeyRing {
-            naming: self.naming.clone(),
-            masters,
-        }
+        let masters = std::iter::once(Secret::random()).chain(self.masters.iter().cloned()).collect();
+        KeyRing { naming: self.naming.clone(), masters }
     }
 
     /// The key that wraps from now on.
@@ -89,7 +82,19 @@ impl KeyRing {
             let secret = Zeroizing::new(hex(key.bytes()));
             let _ = writeln!(text, "{word} {}", secret.as_str());
         }
+        let _ = writeln!(text, "check {}", hex(&self.check()));
         Zeroizing::new(text)
+    }
+
+    /// Without it a wrong digit would be another key: a mistyped naming key would show an empty store, and fill it.
+    fn check(&self) -> [u8; 8] {
+        let mut hasher = Hasher::new_derive_key(CHECK_CONTEXT);
+        for key in std::iter::once(&self.naming).chain(&self.masters) {
+            hasher.update(key.bytes());
+        }
+        let mut check = [0; 8];
+        hasher.finalize_xof().fill(&mut check);
+        check
     }
 }
 
@@ -99,12 +104,14 @@ impl FromStr for KeyRing {
     fn from_str(text: &str) -> Result<KeyRing> {
         let mut lines = text.lines().map(str::trim).enumerate();
         if lines.next().map(|(_, title)| title) != Some(TITLE) {
-            return Err(bad(
-                "its first line is not that of a key ring; make one with `malle key new`",
-            ));
+            return Err(bad("its first line is not that of a key ring; make one with `malle key new`"));
         }
-        let (mut naming, mut masters) = (None, Vec::new());
+        let (mut naming, mut masters, mut check) = (None, Vec::new(), None);
         for (number, line) in lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#')) {
+            if let (Some(digits), None) = (line.strip_prefix("check "), check) {
+                check = Some(digits.trim());
+                continue;
+            }
             match parse_key(line) {
                 Some(("naming", key)) if naming.is_none() => naming = Some(key),
                 Some(("master", key)) if masters.len() < MAX_KEYS => masters.push(key),
@@ -116,12 +123,18 @@ impl FromStr for KeyRing {
                 }
             }
         }
-        match naming {
-            Some(naming) if !masters.is_empty() => Ok(KeyRing { naming, masters }),
-            _ => Err(bad(
-                "it is cut off: a ring has one `naming` line and at least one `master` line",
-            )),
+        let (Some(naming), Some(check), false) = (naming, check, masters.is_empty()) else {
+            return Err(bad(
+                "it is cut off: a ring has one `naming` line, at least one `master` line and one `check` line",
+            ));
+        };
+        let ring = KeyRing { naming, masters };
+        if hex(&ring.check()) != check {
+            return Err(bad(
+                "its keys do not match its `check` line: a digit or a line is wrong; take another copy of the file",
+            ));
         }
+        Ok(ring)
     }
 }
 
@@ -134,9 +147,7 @@ fn parse_key(line: &str) -> Option<(&str, Secret)> {
 }
 
 fn bad(what: &str) -> Error {
-    Error::BadRing {
-        what: what.to_owned(),
-    }
+    Error::BadRing { what: what.to_owned() }
 }
 
 #[cfg(test)]
@@ -146,11 +157,7 @@ mod tests {
     use super::*;
 
     fn who(server: &str, account: &str, incarnation: u32) -> MailboxIdentity {
-        MailboxIdentity {
-            server: server.to_owned(),
-            account: AccountId::from(account),
-            incarnation,
-        }
+        MailboxIdentity { server: server.to_owned(), account: AccountId::from(account), incarnation }
     }
 
     #[test]
@@ -173,29 +180,29 @@ mod tests {
     #[test]
     fn directories_differ_wherever_the_mailbox_does() {
         let ring = KeyRing::generate();
-        let dirs = [
-            who("s", "a", 0),
-            who("s", "a", 1),
-            who("sa", "", 0),
-            who("", "sa", 0),
-            who("s", "b", 0),
-        ]
-        .map(|m| ring.directory(&m).to_string());
+        let dirs = [who("s", "a", 0), who("s", "a", 1), who("sa", "", 0), who("", "sa", 0), who("s", "b", 0)]
+            .map(|m| ring.directory(&m).to_string());
         let unique: std::collections::BTreeSet<_> = dirs.iter().collect();
         assert_eq!(unique.len(), dirs.len());
     }
 
     #[test]
+    fn one_wrong_digit_anywhere_is_noticed() {
+        let text = KeyRing::generate().rotated().to_text();
+        for (at, digit) in text.char_indices().filter(|(_, c)| c.is_ascii_hexdigit()) {
+            let other = if digit == '0' { "1" } else { "0" };
+            let mut wrong = text.as_str().to_owned();
+            wrong.replace_range(at..=at, other);
+            let comment = text[..at].rsplit('\n').next().is_some_and(|line| line.starts_with('#'));
+            assert_eq!(wrong.parse::<KeyRing>().is_ok(), comment, "digit at {at}");
+        }
+    }
+
+    #[test]
     fn damaged_files_are_refused_without_telling_the_key() {
         let text = KeyRing::generate().to_text();
-        let secret = text
-            .lines()
-            .last()
-            .expect("has lines")
-            .split(' ')
-            .next_back()
-            .expect("has a key")
-            .to_owned();
+        let secret =
+            text.lines().nth(3).expect("has a master").split(' ').next_back().expect("has a key").to_owned();
         let cut = &text[..text.len() - 3];
         let twice = format!("{}{}", text.as_str(), text.lines().nth(2).expect("naming"));
         for damaged in ["", "hello", cut, &twice, text.lines().next().expect("title")] {

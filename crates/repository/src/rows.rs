@@ -122,11 +122,7 @@ impl NewRow {
     }
 
     pub(crate) fn blob(id: BlobId, place: BlobPlace) -> NewRow {
-        NewRow {
-            table: Table::Blobs,
-            key: Bytes::copy_from_slice(&id.0),
-            content: NewContent::Blob(place),
-        }
+        NewRow { table: Table::Blobs, key: Bytes::copy_from_slice(&id.0), content: NewContent::Blob(place) }
     }
 }
 
@@ -143,27 +139,33 @@ pub(crate) fn email_key(id: &EmailId) -> Bytes {
 
 pub(crate) fn parse_object_key(key: &[u8]) -> Option<(DataType, String)> {
     let (number, id) = key.split_first()?;
-    Some((
-        DataType::from_number(u32::from(*number))?,
-        std::str::from_utf8(id).ok()?.to_owned(),
-    ))
+    Some((DataType::from_number(u32::from(*number))?, std::str::from_utf8(id).ok()?.to_owned()))
 }
 
-pub(crate) fn object_from(key: &[u8], content: Content) -> Option<ObjectRecord> {
-    let Content::Object(object) = content else {
+/// An object as its row has it.
+pub(crate) struct StoredObject {
+    /// Its JSON is empty if that lies in a blob.
+    pub(crate) record: ObjectRecord,
+    pub(crate) json_blob: Option<BlobId>,
+}
+
+pub(crate) fn object_from(row: disk::Row) -> Option<StoredObject> {
+    let Some(Content::Object(object)) = row.content else {
         return None;
     };
-    let (data_type, id) = parse_object_key(key)?;
-    let blob = match object.blob.as_ref() {
-        [] => None,
-        bytes => Some(BlobId(bytes.try_into().ok()?)),
-    };
-    Some(ObjectRecord {
-        data_type,
-        id,
-        json: object.json,
-        blob,
+    let (data_type, id) = parse_object_key(&row.key)?;
+    Some(StoredObject {
+        json_blob: optional_blob(&object.json_blob)?,
+        record: ObjectRecord { data_type, id, blob: optional_blob(&object.blob)?, json: object.json },
     })
+}
+
+/// Empty bytes stand for no blob; the outer `None` for bytes that are no id.
+fn optional_blob(bytes: &[u8]) -> Option<Option<BlobId>> {
+    match bytes {
+        [] => Some(None),
+        id => Some(Some(BlobId(id.try_into().ok()?))),
+    }
 }
 
 pub(crate) fn failure_from(key: &[u8], content: Content) -> Option<FailureRecord> {
@@ -171,35 +173,20 @@ pub(crate) fn failure_from(key: &[u8], content: Content) -> Option<FailureRecord
         return None;
     };
     let (data_type, id) = parse_object_key(key)?;
-    let disk::Failure {
-        reason,
-        attempts,
-        first_ms,
-    } = failure;
-    Some(FailureRecord {
-        data_type,
-        id,
-        reason,
-        attempts,
-        first_ms,
-    })
+    let disk::Failure { reason, attempts, first_ms } = failure;
+    Some(FailureRecord { data_type, id, reason, attempts, first_ms })
 }
 
 /// A blob's place from its row; `packs` is the footer's list.
 pub(crate) fn place_from(blob: &disk::Blob, packs: &[ObjectName]) -> Option<BlobPlace> {
     if !blob.chunks.is_empty() {
-        let chunks = blob
-            .chunks
-            .iter()
-            .map(|id| Some(BlobId(id.as_ref().try_into().ok()?)));
-        return Some(BlobPlace::Chunks {
-            chunks: chunks.collect::<Option<_>>()?,
-            length: blob.length,
-        });
+        let chunks = blob.chunks.iter().map(|id| Some(BlobId(id.as_ref().try_into().ok()?)));
+        return Some(BlobPlace::Chunks { chunks: chunks.collect::<Option<_>>()?, length: blob.length });
     }
     let length = u32::try_from(blob.length).ok()?;
     let end = blob.start.checked_add(length)?;
     (end <= blob.raw_length).then_some(())?;
+    blob.offset.checked_add(blob.sealed_length.into())?;
     Some(BlobPlace::Whole(Location {
         pack: *packs.get(usize::try_from(blob.pack).ok()?)?,
         frame: blob.frame,

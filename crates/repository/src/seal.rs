@@ -85,9 +85,7 @@ impl BlobHasher {
     /// Short keyed hash of a server's blob id (see `model::EmailRecord::server_blob`).
     pub fn short(&self, text: &str) -> u64 {
         let hash = blake3::keyed_hash(&self.0, text.as_bytes());
-        hash.as_bytes()[..8]
-            .iter()
-            .fold(0, |sum, byte| sum << 8 | u64::from(*byte))
+        hash.as_bytes()[..8].iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte))
     }
 }
 
@@ -127,10 +125,7 @@ impl Cipher {
     ) -> Result<Cipher> {
         let header = check_header(header, kind, &name)?;
         if header[8..16] != secret.id() {
-            return Err(Error::corrupt(
-                name,
-                "it is sealed with the key of another mailbox",
-            ));
+            return Err(Error::corrupt(name, "it is sealed with the key of another mailbox"));
         }
         Ok(Cipher::with_header(secret, header, mailbox, name))
     }
@@ -141,12 +136,7 @@ impl Cipher {
         material[32..].copy_from_slice(&header);
         let key = Zeroizing::new(derive_key(OBJECT_CONTEXT, material.as_slice()));
         let key = UnboundKey::new(&AES_256_GCM, key.as_slice()).expect("the key has the cipher's length");
-        Cipher {
-            header,
-            mailbox,
-            name,
-            key: LessSafeKey::new(key),
-        }
+        Cipher { header, mailbox, name, key: LessSafeKey::new(key) }
     }
 
     pub(crate) fn header(&self) -> &[u8; HEADER] {
@@ -193,12 +183,12 @@ pub(crate) fn check_header(bytes: &[u8], kind: Kind, name: &str) -> Result<[u8; 
         .and_then(|h| h.try_into().ok())
         .ok_or_else(|| Error::corrupt(name, "it is shorter than a header"))?;
     if &header[..5] != MAGIC || header[5] != kind as u8 {
-        return Err(Error::corrupt(
-            name,
-            "it does not begin like an object of this kind",
-        ));
+        return Err(Error::corrupt(name, "it does not begin like an object of this kind"));
     }
     let format = u16::from_be_bytes([header[6], header[7]]);
+    if format == 0 {
+        return Err(Error::corrupt(name, "it says that it has format 0"));
+    }
     if format > FORMAT {
         return Err(Error::NewerFormat {
             object: name.to_owned(),
@@ -215,16 +205,16 @@ fn nonce(frame: u64) -> Nonce {
     Nonce::assume_unique_for_key(nonce)
 }
 
-/// A whole small object: header, then frame 0.
-pub(crate) fn seal_object(cipher: &Cipher, plain: &[u8]) -> Vec<u8> {
+/// A key object: header, then frame 0, not compressed.
+pub(crate) fn seal_plain(cipher: &Cipher, plain: &[u8]) -> Vec<u8> {
     let mut frame = Vec::with_capacity(plain.len() + TAG);
     frame.extend_from_slice(plain);
     cipher.seal(0, &mut frame);
     [cipher.header().as_slice(), &frame].concat()
 }
 
-/// The inverse of `seal_object`; `bytes` still begin with the header the cipher was read from.
-pub(crate) fn open_object(cipher: &Cipher, bytes: &[u8]) -> Result<Vec<u8>> {
+/// The inverse of `seal_plain`; `bytes` still begin with the header the cipher was read from.
+pub(crate) fn open_sealed(cipher: &Cipher, bytes: &[u8]) -> Result<Vec<u8>> {
     let mut frame = bytes.get(HEADER..).unwrap_or_default().to_vec();
     cipher.open(0, &mut frame)?;
     Ok(frame)
@@ -243,22 +233,22 @@ mod tests {
     #[test]
     fn what_was_sealed_opens_and_nothing_else_does() {
         let secret = Secret::random();
-        let sealed = seal_object(&cipher(&secret, "log/1"), b"hello");
+        let sealed = seal_plain(&cipher(&secret, "log/1"), b"hello");
         let reader =
             |name: &str| Cipher::read(&secret, &sealed, Kind::Log, DIR, name.to_owned()).expect("reads");
-        assert_eq!(open_object(&reader("log/1"), &sealed).expect("opens"), b"hello");
-        assert!(open_object(&reader("log/2"), &sealed).is_err(), "another place");
+        assert_eq!(open_sealed(&reader("log/1"), &sealed).expect("opens"), b"hello");
+        assert!(open_sealed(&reader("log/2"), &sealed).is_err(), "another place");
         for i in HEADER..sealed.len() {
             let mut bad = sealed.clone();
             bad[i] ^= 1;
-            assert!(open_object(&reader("log/1"), &bad).is_err(), "flipped byte {i}");
+            assert!(open_sealed(&reader("log/1"), &bad).is_err(), "flipped byte {i}");
         }
     }
 
     #[test]
     fn a_newer_format_is_named_as_such() {
         let secret = Secret::random();
-        let mut sealed = seal_object(&cipher(&secret, "log/1"), b"hello");
+        let mut sealed = seal_plain(&cipher(&secret, "log/1"), b"hello");
         sealed[7] = 2;
         let error = Cipher::read(&secret, &sealed, Kind::Log, DIR, "log/1".to_owned()).err();
         assert!(matches!(error, Some(Error::NewerFormat { found: 2, .. })));
@@ -267,7 +257,7 @@ mod tests {
     #[test]
     fn another_kind_or_another_key_is_refused() {
         let secret = Secret::random();
-        let sealed = seal_object(&cipher(&secret, "log/1"), b"hello");
+        let sealed = seal_plain(&cipher(&secret, "log/1"), b"hello");
         assert!(Cipher::read(&secret, &sealed, Kind::Pack, DIR, "log/1".to_owned()).is_err());
         assert!(Cipher::read(&Secret::random(), &sealed, Kind::Log, DIR, "log/1".to_owned()).is_err());
         assert!(Cipher::read(&secret, &sealed[..20], Kind::Log, DIR, "log/1".to_owned()).is_err());

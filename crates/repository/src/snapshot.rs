@@ -1,18 +1,18 @@
 //! Reading one snapshot: its tables in order, single rows, and blobs.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::{Bytes, BytesMut};
 use futures::{StreamExt, TryStreamExt, stream};
 use model::{BlobId, DataType, EmailId, EmailRecord};
-use proto::repository::SegmentRef;
+use proto::repository::{Row, SegmentRef};
 use tokio::sync::OnceCell;
 
 use crate::error::{Error, Result};
 use crate::frame;
 use crate::info::SnapshotInfo;
-use crate::layout::Object;
+use crate::layout::{Object, ObjectName};
 use crate::rows::{
     BlobPlace, FailureRecord, Location, ObjectRecord, Table, email_key, failure_from, object_from, object_key,
 };
@@ -37,7 +37,14 @@ pub struct Snapshot {
     hasher: BlobHasher,
     segments: OnceCell<Vec<Arc<SegmentReader>>>,
     filters: OnceCell<Vec<Filter>>,
-    frames: Mutex<VecDeque<(Location, Bytes)>>,
+    frames: Mutex<VecDeque<KeptFrame>>,
+}
+
+struct KeptFrame {
+    at: Location,
+    /// Header of its pack.
+    header: Bytes,
+    raw: Bytes,
 }
 
 impl Snapshot {
@@ -60,9 +67,8 @@ impl Snapshot {
     }
 
     pub(crate) async fn segments(&self) -> Result<&[Arc<SegmentReader>]> {
-        let opened = self
-            .segments
-            .get_or_try_init(|| open_all(&self.objects, &self.key, &self.info.segments));
+        let opened =
+            self.segments.get_or_try_init(|| open_all(&self.objects, &self.key, &self.info.segments));
         Ok(opened.await?)
     }
 
@@ -80,8 +86,7 @@ impl Snapshot {
         let mut table = self.table(Table::Objects).await?;
         let mut objects = Vec::new();
         while let Some(MergedRow { row, .. }) = table.next_present().await? {
-            let object = row.content.and_then(|content| object_from(&row.key, content));
-            objects.push(object.ok_or_else(|| malformed("an object"))?);
+            objects.push(self.object(row).await?);
         }
         Ok(objects)
     }
@@ -115,14 +120,21 @@ impl Snapshot {
 
     /// One object by type and id.
     pub async fn find_object(&self, data_type: DataType, id: &str) -> Result<Option<ObjectRecord>> {
-        let mut rows = self
-            .lookup(Table::Objects, vec![object_key(data_type, id)])
-            .await?;
-        let Some((key, found)) = rows.pop_first() else {
-            return Ok(None);
-        };
-        let object = found.row.content.and_then(|content| object_from(&key, content));
-        object.map(Some).ok_or_else(|| malformed("an object"))
+        let mut rows = self.lookup(Table::Objects, vec![object_key(data_type, id)]).await?;
+        match rows.pop_first() {
+            Some((_, found)) => self.object(found.row).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The object of a row, its JSON fetched if that lies in a blob.
+    async fn object(&self, row: Row) -> Result<ObjectRecord> {
+        let stored = object_from(row).ok_or_else(|| malformed("an object"))?;
+        let mut object = stored.record;
+        if let Some(id) = stored.json_blob {
+            object.json = self.blob(&id).await?;
+        }
+        Ok(object)
     }
 
     /// Where these blobs lie, as far as they are known.
@@ -139,13 +151,10 @@ impl Snapshot {
     pub async fn blob(&self, id: &BlobId) -> Result<Bytes> {
         let place = self.place(id).await?;
         if place.length() > MAX_BLOB {
-            return Err(Error::corrupt(
-                "segments",
-                format!("a blob claims {} bytes", place.length()),
-            ));
+            return Err(Error::corrupt("segments", format!("a blob claims {} bytes", place.length())));
         }
         let mut whole = BytesMut::new();
-        let mut pieces = self.reader(*id, place);
+        let mut pieces = self.reader(*id, place).await?;
         while let Some(piece) = pieces.next().await? {
             whole.extend_from_slice(&piece);
         }
@@ -155,32 +164,31 @@ impl Snapshot {
     /// The bytes of a blob piece by piece, for blobs too large to hold.
     pub async fn blob_reader(&self, id: &BlobId) -> Result<BlobReader<'_>> {
         let place = self.place(id).await?;
-        Ok(self.reader(*id, place))
+        self.reader(*id, place).await
     }
 
     async fn place(&self, id: &BlobId) -> Result<BlobPlace> {
         let place = self.places(std::slice::from_ref(id)).await?.remove(id);
-        place.ok_or_else(|| Error::corrupt("segments", "a blob that is referred to is not in the index"))
+        place.ok_or_else(not_in_index)
     }
 
-    fn reader(&self, id: BlobId, place: BlobPlace) -> BlobReader<'_> {
-        let pieces: Vec<Piece> = match place {
-            BlobPlace::Whole(location) => vec![Piece::At(location)],
-            BlobPlace::Chunks { chunks, .. } => chunks.into_iter().map(Piece::Chunk).collect(),
+    async fn reader(&self, id: BlobId, place: BlobPlace) -> Result<BlobReader<'_>> {
+        let pieces = match place {
+            BlobPlace::Whole(location) => vec![location],
+            BlobPlace::Chunks { chunks, .. } => self.chunk_locations(&chunks).await?,
         };
-        BlobReader {
-            snapshot: self,
-            id,
-            pieces: pieces.into_iter(),
-            hash: Some(self.hasher.stream()),
-        }
+        Ok(BlobReader { snapshot: self, id, pieces: pieces.into_iter(), hash: Some(self.hasher.stream()) })
     }
 
-    async fn read_chunk(&self, chunk: &BlobId) -> Result<Bytes> {
-        match self.place(chunk).await? {
-            BlobPlace::Whole(location) => self.read(&location).await,
-            BlobPlace::Chunks { .. } => Err(Error::corrupt("segments", "a chunk consists of chunks")),
-        }
+    /// All at once: chunks of one blob stand anywhere in the table, and many share a block.
+    async fn chunk_locations(&self, chunks: &[BlobId]) -> Result<Vec<Location>> {
+        let places = self.places(chunks).await?;
+        let locations = chunks.iter().map(|chunk| match places.get(chunk) {
+            Some(BlobPlace::Whole(location)) => Ok(*location),
+            Some(BlobPlace::Chunks { .. }) => Err(Error::corrupt("segments", "a chunk consists of chunks")),
+            None => Err(not_in_index()),
+        });
+        locations.collect()
     }
 
     async fn read(&self, at: &Location) -> Result<Bytes> {
@@ -191,44 +199,39 @@ impl Snapshot {
         let start = at.start as usize;
         let end = start + at.length as usize;
         if end > raw.len() {
-            return Err(Error::corrupt(
-                Object::Pack(at.pack).relative(),
-                "a blob ends behind its frame",
-            ));
+            return Err(Error::corrupt(Object::Pack(at.pack).relative(), "a blob ends behind its frame"));
         }
         Ok(raw.slice(start..end))
     }
 
     fn kept_frame(&self, at: &Location) -> Option<Bytes> {
-        let frames = self.frames.lock().unwrap_or_else(PoisonError::into_inner);
-        frames
-            .iter()
-            .find(|(kept, _)| (kept.pack, kept.frame) == (at.pack, at.frame))
-            .map(|(_, raw)| raw.clone())
+        let frames = self.kept_frames();
+        let same = frames.iter().find(|kept| (kept.at.pack, kept.at.frame) == (at.pack, at.frame));
+        same.map(|kept| kept.raw.clone())
+    }
+
+    fn kept_frames(&self) -> MutexGuard<'_, VecDeque<KeptFrame>> {
+        self.frames.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn pack_header(&self, pack: ObjectName) -> Result<Bytes> {
+        let kept =
+            self.kept_frames().iter().find(|kept| kept.at.pack == pack).map(|kept| kept.header.clone());
+        match kept {
+            Some(header) => Ok(header),
+            None => self.objects.range(&Object::Pack(pack), 0..HEADER as u64).await,
+        }
     }
 
     async fn read_frame(&self, at: &Location) -> Result<Bytes> {
         let object = Object::Pack(at.pack);
         let end = at.offset + u64::from(at.sealed_length);
-        let (header, sealed) = futures::try_join!(
-            self.objects.range(&object, 0..HEADER as u64),
-            self.objects.range(&object, at.offset..end)
-        )?;
-        let cipher = Cipher::read(
-            &self.key,
-            &header,
-            Kind::Pack,
-            self.objects.dir(),
-            object.relative(),
-        )?;
-        let raw = Bytes::from(frame::open(
-            &cipher,
-            at.frame.into(),
-            &sealed,
-            at.raw_length as usize,
-        )?);
-        let mut frames = self.frames.lock().unwrap_or_else(PoisonError::into_inner);
-        frames.push_front((*at, raw.clone()));
+        let (header, sealed) =
+            futures::try_join!(self.pack_header(at.pack), self.objects.range(&object, at.offset..end))?;
+        let cipher = Cipher::read(&self.key, &header, Kind::Pack, self.objects.dir(), object.relative())?;
+        let raw = Bytes::from(frame::open(&cipher, at.frame.into(), &sealed, at.raw_length as usize)?);
+        let mut frames = self.kept_frames();
+        frames.push_front(KeptFrame { at: *at, header, raw: raw.clone() });
         frames.truncate(KEPT_FRAMES);
         Ok(raw)
     }
@@ -250,12 +253,11 @@ impl Snapshot {
                 .filter(|key| filter.may_contain(key_hash(table, key)))
                 .filter_map(|key| segment.block_of(table, key))
                 .collect();
-            let mut reads = stream::iter(blocks)
-                .map(|block| segment.rows(block))
-                .buffered(READS_IN_FLIGHT);
+            let reads: Vec<_> = blocks.into_iter().map(|block| segment.rows(block)).collect();
+            let mut reads = stream::iter(reads).buffered(READS_IN_FLIGHT);
             while let Some(rows) = reads.try_next().await? {
                 for row in rows {
-                    if let Ok(at) = wanted.binary_search(&row.key) {
+                    if let Ok(at) = wanted.binary_search(row.key()) {
                         let key = wanted.remove(at);
                         found.insert(key, MergedRow::new(row, segment.packs())?);
                     }
@@ -267,16 +269,11 @@ impl Snapshot {
     }
 }
 
-enum Piece {
-    At(Location),
-    Chunk(BlobId),
-}
-
 /// Reads one blob in pieces of at most 1 MiB.
 pub struct BlobReader<'a> {
     snapshot: &'a Snapshot,
     id: BlobId,
-    pieces: std::vec::IntoIter<Piece>,
+    pieces: std::vec::IntoIter<Location>,
     hash: Option<blake3::Hasher>,
 }
 
@@ -284,8 +281,7 @@ impl BlobReader<'_> {
     /// The next piece; at the end `None`, or an error if what came does not hash to the blob's id.
     pub async fn next(&mut self) -> Result<Option<Bytes>> {
         let bytes = match self.pieces.next() {
-            Some(Piece::At(location)) => self.snapshot.read(&location).await?,
-            Some(Piece::Chunk(chunk)) => self.snapshot.read_chunk(&chunk).await?,
+            Some(location) => self.snapshot.read(&location).await?,
             None => return self.finish().map(|()| None),
         };
         if let Some(hash) = &mut self.hash {
@@ -313,9 +309,7 @@ impl Emails {
         let Some(found) = self.0.next_present().await? else {
             return Ok(None);
         };
-        EmailRecord::try_from(found.row)
-            .map(Some)
-            .map_err(|_| malformed("an email"))
+        EmailRecord::try_from(found.row).map(Some).map_err(|_| malformed("an email"))
     }
 }
 
@@ -324,19 +318,18 @@ pub(crate) async fn open_all(
     key: &Secret,
     references: &[SegmentRef],
 ) -> Result<Vec<Arc<SegmentReader>>> {
-    stream::iter(references)
-        .map(|reference| async move { SegmentReader::open(objects, key, reference).await.map(Arc::new) })
-        .buffered(READS_IN_FLIGHT)
-        .try_collect()
-        .await
+    let opening: Vec<_> =
+        references.iter().map(|reference| SegmentReader::open(objects, key, reference)).collect();
+    stream::iter(opening).buffered(READS_IN_FLIGHT).map_ok(Arc::new).try_collect().await
 }
 
 async fn load_filters(segments: &[Arc<SegmentReader>]) -> Result<Vec<Filter>> {
-    stream::iter(segments)
-        .map(|segment| segment.filter())
-        .buffered(READS_IN_FLIGHT)
-        .try_collect()
-        .await
+    let loading: Vec<_> = segments.iter().map(|segment| segment.filter()).collect();
+    stream::iter(loading).buffered(READS_IN_FLIGHT).try_collect().await
+}
+
+fn not_in_index() -> Error {
+    Error::corrupt("segments", "a blob that is referred to is not in the index")
 }
 
 fn malformed(what: &str) -> Error {

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::TryStreamExt;
@@ -13,6 +14,9 @@ use crate::layout::{MailboxDir, Object};
 
 /// How often an ambiguous answer to a create is asked about before giving up.
 const SETTLE_ATTEMPTS: usize = 4;
+/// Pause before the second attempt; doubled each time. A store that answers "conflict" while another create is under way
+/// needs a moment.
+const SETTLE_PAUSE: Duration = Duration::from_millis(50);
 /// No object that is read whole is larger than this.
 const MAX_WHOLE: u64 = 256 << 20;
 
@@ -43,30 +47,34 @@ impl Objects {
             answer => answer.map_err(|e| Error::store(format!("reading {path}"), e))?,
         };
         if answer.meta.size > MAX_WHOLE {
-            return Err(Error::corrupt(
-                path.as_ref(),
-                format!("it is {} bytes long", answer.meta.size),
-            ));
+            return Err(Error::corrupt(path.as_ref(), format!("it is {} bytes long", answer.meta.size)));
         }
-        let bytes = answer
-            .bytes()
-            .await
-            .map_err(|e| Error::store(format!("reading {path}"), e))?;
+        let bytes = answer.bytes().await.map_err(|e| Error::store(format!("reading {path}"), e))?;
         Ok(Some(bytes))
     }
 
     pub(crate) async fn range(&self, path: &Path, range: Range<u64>) -> Result<Bytes> {
         let length = range.end - range.start;
-        let bytes = self.inner.get_range(path, range).await.map_err(|e| match e {
-            object_store::Error::NotFound { .. } => Error::Missing {
-                object: path.to_string(),
-            },
-            e => Error::store(format!("reading {path}"), e),
-        })?;
+        let bytes = match self.inner.get_range(path, range.clone()).await {
+            Ok(bytes) => bytes,
+            Err(object_store::Error::NotFound { .. }) => {
+                let object = path.to_string();
+                return Err(Error::Missing { object });
+            }
+            Err(error) => return Err(self.why_no_range(path, range.end, error).await),
+        };
         if bytes.len() as u64 != length {
-            return Err(Error::corrupt(path.as_ref(), "it is shorter than its index says"));
+            return Err(cut_off(path));
         }
         Ok(bytes)
+    }
+
+    /// Stores word "the range starts behind the end" in many ways, some as a passing failure: the length tells.
+    async fn why_no_range(&self, path: &Path, end: u64, error: object_store::Error) -> Error {
+        match self.inner.head(path).await {
+            Ok(meta) if meta.size < end => cut_off(path),
+            _ => Error::store(format!("reading {path}"), error),
+        }
     }
 
     /// Writes an object whose name is used once; a retry by the store's client sends the same bytes.
@@ -83,28 +91,26 @@ impl Objects {
     /// 5xx, or `AlreadyExists` after a retry inside the client) is settled by reading back and comparing.
     pub(crate) async fn create(&self, path: &Path, bytes: &Bytes) -> Result<Created> {
         let mut last = None;
-        for _ in 0..SETTLE_ATTEMPTS {
-            if self.single_writer && last.is_none() {
-                if let Some(found) = self.get(path).await? {
-                    return Ok(whose(found, bytes));
-                }
+        for attempt in 0..SETTLE_ATTEMPTS {
+            if last.is_some() {
+                tokio::time::sleep(SETTLE_PAUSE * (1 << (attempt - 1))).await;
             }
-            let mode = if self.single_writer {
-                PutMode::Overwrite
-            } else {
-                PutMode::Create
-            };
-            let answer = self
-                .inner
-                .put_opts(path, bytes.clone().into(), PutOptions::from(mode))
-                .await;
+            if self.single_writer
+                && last.is_none()
+                && let Some(found) = self.get(path).await?
+            {
+                return Ok(whose(found, bytes));
+            }
+            let mode = if self.single_writer { PutMode::Overwrite } else { PutMode::Create };
+            let answer = self.inner.put_opts(path, bytes.clone().into(), PutOptions::from(mode)).await;
             let Err(error) = answer else {
                 return Ok(Created::Ours);
             };
             if refused(&error) {
                 return Err(Error::store(format!("creating {path}"), error));
             }
-            if let Some(found) = self.get(path).await? {
+            // While reading back fails too, ours may stand there or not: creating again is harmless and asks again.
+            if let Ok(Some(found)) = self.get(path).await {
                 return Ok(whose(found, bytes));
             }
             last = Some(error);
@@ -134,20 +140,16 @@ impl Objects {
     pub(crate) async fn directories(&self, prefix: &Path) -> Result<Vec<String>> {
         let listed = self.inner.list_with_delimiter(Some(prefix)).await;
         let listed = listed.map_err(|e| Error::store(format!("listing {prefix}"), e))?;
-        Ok(listed
-            .common_prefixes
-            .iter()
-            .filter_map(|p| p.filename().map(str::to_owned))
-            .collect())
+        Ok(listed.common_prefixes.iter().filter_map(|p| p.filename().map(str::to_owned)).collect())
     }
 }
 
+fn cut_off(path: &Path) -> Error {
+    Error::corrupt(path.as_ref(), "it is shorter than its index says")
+}
+
 fn whose(found: Bytes, ours: &Bytes) -> Created {
-    if found == *ours {
-        Created::Ours
-    } else {
-        Created::Theirs(found)
-    }
+    if found == *ours { Created::Ours } else { Created::Theirs(found) }
 }
 
 /// Errors that say for certain that nothing was written and that asking again will not help.
@@ -185,9 +187,7 @@ impl MailboxObjects {
     }
 
     pub(crate) async fn must_get(&self, object: &Object) -> Result<Bytes> {
-        self.get(object).await?.ok_or_else(|| Error::Missing {
-            object: object.relative(),
-        })
+        self.get(object).await?.ok_or_else(|| Error::Missing { object: object.relative() })
     }
 
     pub(crate) async fn range(&self, object: &Object, range: Range<u64>) -> Result<Bytes> {

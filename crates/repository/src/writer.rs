@@ -29,13 +29,16 @@ use crate::seal::{BlobHasher, Secret};
 use crate::segment::builder::SegmentBuilder;
 use crate::segment::compaction::first_to_merge;
 use crate::segment::merge::{Merge, MergedRow};
+use crate::sizes::Sizes;
 use crate::snapshot::{Snapshot, open_all};
 use crate::store::MailboxObjects;
 
 /// A blob is at most this long; longer content is cut into chunks first.
 pub const MAX_BLOB: usize = 1 << 20;
-/// Rows are written out when they take about this much.
-const SPILL_BYTES: usize = 8 << 20;
+/// Longer JSON is stored as a blob, so that it is written once and not with every merge of segments.
+const MAX_JSON: usize = 64 << 10;
+/// No row is longer than this, so that a block stays below what a frame may open to.
+const MAX_ROW: usize = 4 << 20;
 /// Entries of others that a commit steps over before it gives up.
 const MAX_REBASES: usize = 32;
 
@@ -53,6 +56,9 @@ pub struct SnapshotWriter {
     rows: BTreeMap<(Table, Bytes), NewContent>,
     rows_weight: usize,
     spilled: Vec<SegmentRef>,
+    sizes: Sizes,
+    /// No step failed or was dropped half way.
+    intact: bool,
 }
 
 /// A snapshot that stands in the log.
@@ -62,12 +68,18 @@ pub struct Committed {
     pub number: SnapshotNumber,
     /// Bytes of its new packs and segments.
     pub stored_bytes: u64,
+    /// The last checkpoint is long ago: call `Repository::checkpoint_if_due`.
+    pub checkpoint_due: bool,
 }
 
 impl SnapshotWriter {
-    pub(crate) fn new(repository: &Repository, newest: &LogEntry, base: Option<Arc<Snapshot>>) -> SnapshotWriter {
+    pub(crate) fn new(
+        repository: &Repository,
+        newest: &LogEntry,
+        base: Option<Arc<Snapshot>>,
+    ) -> SnapshotWriter {
         SnapshotWriter {
-            packer: Packer::new(repository.objects().clone(), repository.key().clone()),
+            packer: Packer::new(repository.objects().clone(), repository.key().clone(), repository.sizes()),
             objects: repository.objects().clone(),
             journal: repository.journal().clone(),
             key: repository.key().clone(),
@@ -78,6 +90,8 @@ impl SnapshotWriter {
             rows: BTreeMap::new(),
             rows_weight: 0,
             spilled: Vec::new(),
+            sizes: repository.sizes(),
+            intact: true,
         }
     }
 
@@ -94,15 +108,19 @@ impl SnapshotWriter {
     /// Stores those of these blobs that are not stored yet. `id` must be the hasher's id of the bytes, which are at most
     /// `MAX_BLOB` long. Returns how many were new.
     pub async fn add_blobs(&mut self, blobs: Vec<(BlobId, Bytes)>) -> Result<usize> {
+        if let Some((_, bytes)) = blobs.iter().find(|(_, bytes)| bytes.len() > MAX_BLOB) {
+            return Err(too_large("a blob in one piece", bytes.len(), MAX_BLOB));
+        }
         let ids = blobs.iter().map(|(id, _)| *id);
         let mut unknown = self.known.claim(ids, self.base.as_deref()).await?;
+        self.begin_step()?;
         let new = unknown.len();
         for (id, bytes) in blobs {
-            debug_assert!(bytes.len() <= MAX_BLOB, "callers cut longer content into chunks");
             if unknown.remove(&id) {
                 self.packer.add(id, bytes).await?;
             }
         }
+        self.intact = true;
         self.take_stored().await?;
         Ok(new)
     }
@@ -111,8 +129,7 @@ impl SnapshotWriter {
     pub async fn add_chunked(&mut self, id: BlobId, chunks: Vec<BlobId>, length: u64) -> Result<()> {
         let unknown = self.known.claim(std::iter::once(id), self.base.as_deref()).await?;
         if unknown.contains(&id) {
-            self.put(NewRow::blob(id, BlobPlace::Chunks { chunks, length }))
-                .await?;
+            self.put(NewRow::blob(id, BlobPlace::Chunks { chunks, length })).await?;
         }
         Ok(())
     }
@@ -121,12 +138,7 @@ impl SnapshotWriter {
     pub async fn put_email(&mut self, email: EmailRecord) -> Result<()> {
         let key = email_key(&email.id);
         let row = Row::from(email);
-        self.put(NewRow {
-            table: Table::Emails,
-            key,
-            content: encoded(&row),
-        })
-        .await
+        self.put(NewRow { table: Table::Emails, key, content: encoded(&row) }).await
     }
 
     /// Removes an email, if it is there.
@@ -135,26 +147,32 @@ impl SnapshotWriter {
     }
 
     /// Adds or replaces an object.
-    pub async fn put_object(&mut self, object: ObjectRecord) -> Result<()> {
-        let key = object_key(object.data_type, &object.id);
-        let blob = object
-            .blob
-            .map(|id| Bytes::copy_from_slice(&id.0))
-            .unwrap_or_default();
-        let content = Content::Object(disk::Object {
-            json: object.json,
-            blob,
-        });
-        let row = Row {
-            key: key.clone(),
-            content: Some(content),
+    pub async fn put_object(&mut self, mut object: ObjectRecord) -> Result<()> {
+        let json_blob = match object.json.len() {
+            0..=MAX_JSON => Bytes::new(),
+            _ => self.put_long(std::mem::take(&mut object.json)).await?,
         };
-        self.put(NewRow {
-            table: Table::Objects,
-            key,
-            content: encoded(&row),
-        })
-        .await
+        let key = object_key(object.data_type, &object.id);
+        let blob = object.blob.map(|id| Bytes::copy_from_slice(&id.0)).unwrap_or_default();
+        let content = Content::Object(disk::Object { json: object.json, blob, json_blob });
+        let row = Row { key: key.clone(), content: Some(content) };
+        self.put(NewRow { table: Table::Objects, key, content: encoded(&row) }).await
+    }
+
+    /// Stores bytes of any length as a blob, whole or in chunks of one length.
+    async fn put_long(&mut self, bytes: Bytes) -> Result<Bytes> {
+        let hasher = self.hasher();
+        let id = hasher.id(&bytes);
+        let length = bytes.len();
+        let starts = (0..length).step_by(MAX_BLOB);
+        let pieces = starts.map(|start| bytes.slice(start..length.min(start + MAX_BLOB)));
+        let pieces: Vec<_> = pieces.map(|piece| (hasher.id(&piece), piece)).collect();
+        let ids: Vec<_> = pieces.iter().map(|(id, _)| *id).collect();
+        self.add_blobs(pieces).await?;
+        if ids != [id] {
+            self.add_chunked(id, ids, length as u64).await?;
+        }
+        Ok(Bytes::copy_from_slice(&id.0))
     }
 
     /// Removes an object, if it is there.
@@ -165,27 +183,10 @@ impl SnapshotWriter {
     /// Notes something that could not be fetched.
     pub async fn put_failure(&mut self, failure: FailureRecord) -> Result<()> {
         let key = object_key(failure.data_type, &failure.id);
-        let FailureRecord {
-            reason,
-            attempts,
-            first_ms,
-            ..
-        } = failure;
-        let content = Content::Failure(disk::Failure {
-            reason,
-            attempts,
-            first_ms,
-        });
-        let row = Row {
-            key: key.clone(),
-            content: Some(content),
-        };
-        self.put(NewRow {
-            table: Table::Failures,
-            key,
-            content: encoded(&row),
-        })
-        .await
+        let FailureRecord { reason, attempts, first_ms, .. } = failure;
+        let content = Content::Failure(disk::Failure { reason, attempts, first_ms });
+        let row = Row { key: key.clone(), content: Some(content) };
+        self.put(NewRow { table: Table::Failures, key, content: encoded(&row) }).await
     }
 
     /// Takes a failure back.
@@ -196,15 +197,13 @@ impl SnapshotWriter {
     /// Waits until everything lies on the store, then commits. Of several writers that began at the same entry one
     /// succeeds, the others get `Error::Lost`.
     pub async fn commit(mut self, summary: Summary, clock: &dyn Clock) -> Result<Committed> {
+        self.begin_step()?;
         self.packer.finish().await?;
+        self.intact = true;
         self.take_stored().await?;
-        let live = summary.emails * 2 + summary.types.iter().map(|t| t.count).sum::<u64>();
+        let live = summary.emails + summary.types.iter().map(|t| t.count).sum::<u64>();
         let segments = self.write_segments(live).await?;
-        let added: u64 = segments
-            .iter()
-            .filter(|s| !self.in_base(s))
-            .map(|s| s.bytes)
-            .sum();
+        let added: u64 = segments.iter().filter(|s| !self.in_base(s)).map(|s| s.bytes).sum();
         let stored_bytes = self.packer.written().0 + added;
         let info = SnapshotInfo {
             number: SnapshotNumber(0),
@@ -217,10 +216,8 @@ impl SnapshotWriter {
         };
         let number = self.append(&info, clock).await?;
         self.journal.write_hint(number).await;
-        Ok(Committed {
-            number: SnapshotNumber(number),
-            stored_bytes,
-        })
+        let checkpoint_due = number >= self.newest.1.checkpoint + self.sizes.checkpoint;
+        Ok(Committed { number: SnapshotNumber(number), stored_bytes, checkpoint_due })
     }
 
     async fn append(&self, info: &SnapshotInfo, clock: &dyn Clock) -> Result<u64> {
@@ -239,45 +236,49 @@ impl SnapshotWriter {
                     head = found.head.unwrap_or_default();
                 }
                 Rebase::Lost => {
-                    return Err(Error::Lost {
-                        winner: found.writer,
-                        number: found.number,
-                    });
+                    return Err(Error::Lost { winner: found.writer, number: found.number });
                 }
                 Rebase::Erased => return Err(Error::Erased { number: found.number }),
             }
         }
-        Err(Error::Lost {
-            winner: "a stream of other entries".to_owned(),
-            number,
-        })
+        Err(Error::Lost { winner: "a stream of other entries".to_owned(), number })
     }
 
     /// What a prune must not have condemned meanwhile: the snapshot's segments and the packs of this run. The packs of the
     /// base need no mention: while it is the newest snapshot it is kept, and once it is not, this commit is lost anyway.
     fn uses(&self, info: &SnapshotInfo) -> BTreeSet<Object> {
         let segments = info.segments.iter().filter_map(segment_name).map(Object::Segment);
-        segments
-            .chain(self.packer.written().1.iter().copied().map(Object::Pack))
-            .collect()
+        segments.chain(self.packer.written().1.iter().copied().map(Object::Pack)).collect()
     }
 
     fn in_base(&self, segment: &SegmentRef) -> bool {
-        self.base
-            .as_ref()
-            .is_some_and(|base| base.info().segments.iter().any(|s| s.name == segment.name))
+        self.base.as_ref().is_some_and(|base| base.info().segments.iter().any(|s| s.name == segment.name))
+    }
+
+    /// From here until `intact` is set again an error, or a caller that drops the future, leaves a gap: no commit then.
+    fn begin_step(&mut self) -> Result<()> {
+        match std::mem::replace(&mut self.intact, false) {
+            true => Ok(()),
+            false => Err(Error::Interrupted),
+        }
     }
 
     async fn put(&mut self, row: NewRow) -> Result<()> {
-        self.rows_weight += row.weight();
+        let weight = row.weight();
+        if weight > MAX_ROW {
+            return Err(too_large("a row", weight, MAX_ROW));
+        }
+        self.rows_weight += weight;
         self.rows.insert((row.table, row.key), row.content);
-        if self.rows_weight >= SPILL_BYTES {
-            let mut builder = SegmentBuilder::new(&self.objects, &self.key);
+        if self.rows_weight >= self.sizes.spill {
+            self.begin_step()?;
+            let mut builder = SegmentBuilder::new(&self.objects, &self.key, self.sizes);
             for ((table, key), content) in std::mem::take(&mut self.rows) {
                 builder.push(NewRow { table, key, content }).await?;
             }
             self.spilled.extend(builder.finish().await?);
             self.rows_weight = 0;
+            self.intact = true;
         }
         Ok(())
     }
@@ -291,11 +292,7 @@ impl SnapshotWriter {
 
     /// Writes the remaining rows, merged with as many of the newest segments as is worth it.
     async fn write_segments(&mut self, live_rows: u64) -> Result<Vec<SegmentRef>> {
-        let mut segments = self
-            .base
-            .as_ref()
-            .map(|base| base.info().segments.clone())
-            .unwrap_or_default();
+        let mut segments = self.base.as_ref().map(|base| base.info().segments.clone()).unwrap_or_default();
         segments.append(&mut self.spilled);
         if self.rows.is_empty() {
             return Ok(segments);
@@ -303,12 +300,12 @@ impl SnapshotWriter {
         // Rows compress to about a third.
         let fresh = self.rows_weight as u64 / 3;
         let rows = std::mem::take(&mut self.rows);
-        let first = first_to_merge(&segments, fresh, live_rows).unwrap_or(segments.len());
+        let first = first_to_merge(&segments, fresh, live_rows, self.sizes).unwrap_or(segments.len());
         let old = segments.split_off(first);
         let drops_gone = segments.is_empty();
         let opened = open_all(&self.objects, &self.key, &old).await?;
         let mut fresh_rows = rows.into_iter().peekable();
-        let mut builder = SegmentBuilder::new(&self.objects, &self.key);
+        let mut builder = SegmentBuilder::new(&self.objects, &self.key, self.sizes);
         for table in Table::ALL {
             let old = Merge::new(&opened, table).await?;
             merge_table(&mut builder, table, old, &mut fresh_rows, drops_gone).await?;
@@ -331,10 +328,7 @@ async fn merge_table(
 ) -> Result<()> {
     let mut old_row = old.next().await?;
     loop {
-        let fresh_key = fresh
-            .peek()
-            .filter(|((t, _), _)| *t == table)
-            .map(|((_, key), _)| key);
+        let fresh_key = fresh.peek().filter(|((t, _), _)| *t == table).map(|((_, key), _)| key);
         let order = match (&old_row, fresh_key) {
             (None, None) => return Ok(()),
             (Some(_), None) => Ordering::Less,
@@ -347,9 +341,7 @@ async fn merge_table(
             if order == Ordering::Equal {
                 old_row = old.next().await?;
             }
-            fresh
-                .next()
-                .map(|((table, key), content)| NewRow { table, key, content })
+            fresh.next().map(|((table, key), content)| NewRow { table, key, content })
         };
         if let Some(row) = row.filter(|row| !(drops_gone && matches!(row.content, NewContent::Gone))) {
             builder.push(row).await?;
@@ -357,25 +349,25 @@ async fn merge_table(
     }
 }
 
+fn too_large(what: &str, length: usize, limit: usize) -> Error {
+    Error::TooLarge { what: what.to_owned(), length: length as u64, limit: limit as u64 }
+}
+
 fn encoded(row: &Row) -> NewContent {
     NewContent::Encoded(row.encode_to_vec().into())
 }
 
 fn gone(table: Table, key: Bytes) -> NewRow {
-    NewRow {
-        table,
-        key,
-        content: NewContent::Gone,
-    }
+    NewRow { table, key, content: NewContent::Gone }
 }
 
 /// A row of an older segment on its way to a new one.
-fn again(table: Table, old: MergedRow) -> NewRow {
+pub(crate) fn again(table: Table, old: MergedRow) -> NewRow {
     let key = old.row.key.clone();
     let content = match old.place {
         Some(place) => NewContent::Blob(place),
         None if old.is_gone() => NewContent::Gone,
-        None => encoded(&old.row),
+        None => NewContent::Encoded(old.encoded),
     };
     NewRow { table, key, content }
 }

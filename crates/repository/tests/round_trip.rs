@@ -10,25 +10,13 @@ use object_store::memory::InMemory;
 use repository::{Depth, Error, KeyRing, ObjectRecord, Origin, Repository, Store, StoreOptions, Summary};
 
 fn who() -> MailboxIdentity {
-    MailboxIdentity {
-        server: "mail.example.org".to_owned(),
-        account: AccountId::from("a"),
-        incarnation: 0,
-    }
+    MailboxIdentity { server: "mail.example.org".to_owned(), account: AccountId::from("a"), incarnation: 0 }
 }
 
 async fn repository(inner: Arc<InMemory>, ring: &KeyRing, writer: &str) -> Repository {
-    let options = StoreOptions {
-        writer: writer.to_owned(),
-        ..StoreOptions::default()
-    };
-    let store = Store::open_or_init(inner, options, &SystemClock)
-        .await
-        .expect("store opens");
-    store
-        .create_mailbox(ring, &who(), "alice", &SystemClock)
-        .await
-        .expect("mailbox opens")
+    let options = StoreOptions { writer: writer.to_owned(), ..StoreOptions::default() };
+    let store = Store::open_or_init(inner, options, &SystemClock).await.expect("store opens");
+    store.create_mailbox(ring, &who(), "alice").await.expect("mailbox opens")
 }
 
 fn bytes_of(i: usize) -> Bytes {
@@ -45,10 +33,7 @@ fn email(i: usize, hasher: &repository::BlobHasher) -> (EmailRecord, Bytes) {
         size: bytes.len() as u64,
         folders: vec![FolderId::from("a")],
         keywords: vec!["$seen".to_owned()],
-        envelope: Envelope {
-            subject: i.to_string(),
-            ..Envelope::default()
-        },
+        envelope: Envelope { subject: i.to_string(), ..Envelope::default() },
     };
     (record, bytes)
 }
@@ -70,10 +55,9 @@ fn summary(emails: u64, email_bytes: u64) -> Summary {
 }
 
 async fn add(repository: &Repository, range: std::ops::Range<usize>) -> Result<repository::Committed, Error> {
-    let mut writer = repository.begin_snapshot().await?;
-    let (mut count, mut bytes) = writer.base().map_or((0, 0), |b| {
-        (b.info().summary.emails, b.info().summary.email_bytes)
-    });
+    let mut writer = repository.begin_snapshot(&SystemClock).await?;
+    let (mut count, mut bytes) =
+        writer.base().map_or((0, 0), |b| (b.info().summary.emails, b.info().summary.email_bytes));
     let hasher = writer.hasher();
     for i in range {
         let (record, raw) = email(i, &hasher);
@@ -83,12 +67,7 @@ async fn add(repository: &Repository, range: std::ops::Range<usize>) -> Result<r
         writer.put_email(record).await?;
     }
     let json = Bytes::from_static(br#"{"id":"x","name":"Inbox"}"#);
-    let object = ObjectRecord {
-        data_type: DataType::Mailbox,
-        id: "x".to_owned(),
-        json,
-        blob: None,
-    };
+    let object = ObjectRecord { data_type: DataType::Mailbox, id: "x".to_owned(), json, blob: None };
     writer.put_object(object).await?;
     writer.commit(summary(count, bytes), &SystemClock).await
 }
@@ -98,9 +77,7 @@ async fn nights_add_up_and_every_byte_comes_back() {
     let (inner, ring) = (Arc::new(InMemory::new()), KeyRing::generate());
     let repository = repository(inner, &ring, "w").await;
     for night in 0..12 {
-        add(&repository, night * 500..(night + 1) * 500)
-            .await
-            .expect("commits");
+        add(&repository, night * 500..(night + 1) * 500).await.expect("commits");
     }
     let snapshots = repository.snapshots().await.expect("lists");
     assert_eq!(snapshots.len(), 12);
@@ -125,37 +102,16 @@ async fn a_removed_email_is_gone_and_stays_in_the_older_snapshot() {
     let (inner, ring) = (Arc::new(InMemory::new()), KeyRing::generate());
     let repository = repository(inner, &ring, "w").await;
     add(&repository, 0..10).await.expect("commits");
-    let mut writer = repository.begin_snapshot().await.expect("begins");
+    let mut writer = repository.begin_snapshot(&SystemClock).await.expect("begins");
     let (gone, bytes) = email(3, &writer.hasher());
     writer.remove_email(&gone.id).await.expect("removes");
     let left = writer.base().expect("has a base").info().summary.email_bytes - bytes.len() as u64;
-    writer
-        .commit(summary(9, left), &SystemClock)
-        .await
-        .expect("commits");
+    writer.commit(summary(9, left), &SystemClock).await.expect("commits");
     let now = repository.snapshot(None).await.expect("opens");
-    assert_eq!(
-        now.find_emails(std::slice::from_ref(&gone.id))
-            .await
-            .expect("looks"),
-        vec![]
-    );
+    assert_eq!(now.find_emails(std::slice::from_ref(&gone.id)).await.expect("looks"), vec![]);
     let before = repository.snapshot(now.info().base).await.expect("opens");
-    assert_eq!(
-        before
-            .find_emails(std::slice::from_ref(&gone.id))
-            .await
-            .expect("looks"),
-        vec![gone]
-    );
-    assert_eq!(
-        repository
-            .check(None, Depth::Data)
-            .await
-            .expect("checks")
-            .problems,
-        vec![]
-    );
+    assert_eq!(before.find_emails(std::slice::from_ref(&gone.id)).await.expect("looks"), vec![gone]);
+    assert_eq!(repository.check(None, Depth::Data).await.expect("checks").problems, vec![]);
 }
 
 #[tokio::test]
@@ -163,13 +119,10 @@ async fn of_two_writers_one_wins_and_the_other_learns_who() {
     let (inner, ring) = (Arc::new(InMemory::new()), KeyRing::generate());
     let first = repository(inner.clone(), &ring, "first").await;
     let second = repository(inner, &ring, "second").await;
-    let slow = second.begin_snapshot().await.expect("begins");
+    let slow = second.begin_snapshot(&SystemClock).await.expect("begins");
     add(&first, 0..10).await.expect("commits");
     let lost = slow.commit(summary(0, 0), &SystemClock).await.expect_err("loses");
-    assert!(
-        matches!(&lost, Error::Lost { winner, number: 2 } if winner == "first"),
-        "{lost}"
-    );
+    assert!(matches!(&lost, Error::Lost { winner, number: 2 } if winner == "first"), "{lost}");
     assert_eq!(first.snapshots().await.expect("lists").len(), 1);
 }
 
@@ -179,9 +132,6 @@ async fn another_ring_is_told_so() {
     let ring = KeyRing::generate();
     let dir = repository(inner.clone(), &ring, "w").await.dir();
     let store = Store::open(inner, StoreOptions::default()).await.expect("opens");
-    let error = store
-        .mailbox(&KeyRing::generate(), dir)
-        .await
-        .expect_err("is refused");
+    let error = store.mailbox(&KeyRing::generate(), dir).await.expect_err("is refused");
     assert!(matches!(error, Error::WrongKey { .. }), "{error}");
 }

@@ -2,5 +2,18 @@
 
 mod service;
 
+pub mod decorated;
+pub mod failing;
+pub mod lying;
+pub mod manual_clock;
+pub mod recording;
 pub mod seaweedfs;
+pub mod shaken;
 pub mod stalwart;
+
+pub use decorated::{Behaviour, Call, CallKind, Decorated};
+pub use failing::{Failing, Fault, Moment, Span};
+pub use lying::Lie;
+pub use manual_clock::ManualClock;
+pub use recording::{Recorded, Recorder, Recording};
+pub use shaken::Shaken;

@@ -64,16 +64,9 @@ async fn launch(weed: &Path) -> io::Result<SeaweedFs> {
     ready(&mut service, &filer, &s3).await.map_err(|error| {
         let log = fs::read_to_string(dir.path().join("log")).unwrap_or_default();
         let tail: Vec<&str> = log.lines().rev().take(10).collect();
-        io::Error::new(
-            error.kind(),
-            format!("seaweedfs did not start: {error}; {tail:#?}"),
-        )
+        io::Error::new(error.kind(), format!("seaweedfs did not start: {error}; {tail:#?}"))
     })?;
-    Ok(SeaweedFs {
-        endpoint: format!("http://{s3}"),
-        _service: service,
-        _dir: dir,
-    })
+    Ok(SeaweedFs { endpoint: format!("http://{s3}"), _service: service, _dir: dir })
 }
 
 fn binary() -> io::Result<PathBuf> {
@@ -84,16 +77,7 @@ fn binary() -> io::Result<PathBuf> {
 }
 
 fn command(weed: &Path, dir: &Path, ports: [u16; 8]) -> io::Result<Command> {
-    let [
-        master,
-        master_grpc,
-        volume,
-        volume_grpc,
-        filer,
-        filer_grpc,
-        s3,
-        s3_grpc,
-    ] = ports;
+    let [master, master_grpc, volume, volume_grpc, filer, filer_grpc, s3, s3_grpc] = ports;
     let identities = dir.join("identities.json");
     let keys = json!([{"accessKey": ACCESS_KEY, "secretKey": SECRET_KEY}]);
     let admin = json!({"name": "malle", "credentials": keys, "actions": ["Admin", "Read", "Write", "List"]});
@@ -101,35 +85,17 @@ fn command(weed: &Path, dir: &Path, ports: [u16; 8]) -> io::Result<Command> {
     let log = fs::File::create(dir.join("log"))?;
 
     let mut command = Command::new("sh");
-    command
-        .args(["-c", ENDS_WITH_STDIN])
-        .arg(weed)
-        .args(["-logtostderr=true", "server"]);
+    command.args(["-c", ENDS_WITH_STDIN]).arg(weed).args(["-logtostderr=true", "server"]);
     command.args(["-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-filer", "-s3"]);
-    command.args([
-        "-s3.port.iceberg=0",
-        "-s3.port.lance=0",
-        "-s3.iam=false",
-        "-s3.autoCreateBucket=false",
-    ]);
+    command.args(["-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.iam=false", "-s3.autoCreateBucket=false"]);
     command.args(["-volume.max=200", "-master.volumeSizeLimitMB=512"]);
     command.arg(format!("-dir={}", dir.display()));
     command.arg(format!("-s3.config={}", identities.display()));
-    for (name, port) in [
-        ("master", master),
-        ("volume", volume),
-        ("filer", filer),
-        ("s3", s3),
-    ] {
+    for (name, port) in [("master", master), ("volume", volume), ("filer", filer), ("s3", s3)] {
         command.arg(format!("-{name}.port={port}"));
     }
     let mut sockets = String::new();
-    let grpc = [
-        ("master", master_grpc),
-        ("volume", volume_grpc),
-        ("filer", filer_grpc),
-        ("s3", s3_grpc),
-    ];
+    let grpc = [("master", master_grpc), ("volume", volume_grpc), ("filer", filer_grpc), ("s3", s3_grpc)];
     for (name, port) in grpc {
         command.arg(format!("-{name}.port.grpc={port}"));
         sockets += &format!(" /tmp/seaweedfs-{name}-grpc-{port}.sock");
@@ -137,11 +103,7 @@ fn command(weed: &Path, dir: &Path, ports: [u16; 8]) -> io::Result<Command> {
     for name in ["filer", "s3"] {
         command.arg(format!("-{name}.localSocket={}/{name}.sock", dir.display()));
     }
-    command
-        .env("HOME", dir)
-        .env("SOCKETS", sockets)
-        .stdout(log.try_clone()?)
-        .stderr(log);
+    command.env("HOME", dir).env("SOCKETS", sockets).stdout(log.try_clone()?).stderr(log);
     Ok(command)
 }
 

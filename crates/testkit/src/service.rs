@@ -42,10 +42,7 @@ impl Service {
                 return Err(io::Error::other(format!("the process ended: {status}")));
             }
             if start.elapsed() > limit {
-                return Err(io::Error::new(
-                    io::ErrorKind::TimedOut,
-                    format!("not ready within {limit:?}"),
-                ));
+                return Err(io::Error::new(io::ErrorKind::TimedOut, format!("not ready within {limit:?}")));
             }
             tokio::time::sleep(POLL).await;
         }
@@ -57,13 +54,7 @@ impl Service {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         status
             .lines()
-            .find_map(|line| {
-                line.strip_prefix("VmHWM:")?
-                    .trim()
-                    .strip_suffix(" kB")?
-                    .parse::<u64>()
-                    .ok()
-            })
+            .find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok())
             .map(|kilobytes| kilobytes * 1024)
             .ok_or_else(|| io::Error::other("/proc names no VmHWM"))
     }
@@ -77,19 +68,10 @@ impl Drop for Service {
 
 /// The only line that an installing script under `tests/` prints: the path of a binary.
 pub(crate) fn installed(script: &str) -> io::Result<PathBuf> {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../tests")
-        .join(script);
-    let output = Command::new("sh")
-        .arg(&script)
-        .stderr(Stdio::inherit())
-        .output()?;
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests").join(script);
+    let output = Command::new("sh").arg(&script).stderr(Stdio::inherit()).output()?;
     if !output.status.success() {
-        return Err(io::Error::other(format!(
-            "{} failed: {}",
-            script.display(),
-            output.status
-        )));
+        return Err(io::Error::other(format!("{} failed: {}", script.display(), output.status)));
     }
     Ok(String::from_utf8_lossy(&output.stdout).trim().into())
 }
@@ -109,11 +91,6 @@ pub(crate) async fn http(address: &str, head: &str, body: &[u8]) -> io::Result<(
 
 fn split(answer: &[u8]) -> Option<(u16, Vec<u8>)> {
     let end = answer.windows(4).position(|window| window == b"\r\n\r\n")?;
-    let status = std::str::from_utf8(&answer[..end])
-        .ok()?
-        .split(' ')
-        .nth(1)?
-        .parse()
-        .ok()?;
+    let status = std::str::from_utf8(&answer[..end]).ok()?.split(' ').nth(1)?.parse().ok()?;
     Some((status, answer[end + 4..].to_vec()))
 }

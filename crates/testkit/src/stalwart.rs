@@ -44,10 +44,7 @@ impl Stalwart {
 
     /// As [`Self::start`], with Stalwart's own settings on top, such as `("http.rate-limit.account", "10/1m")`.
     pub async fn start_with(dir: &Path, settings: &[(&str, &str)]) -> io::Result<Self> {
-        let settings = settings
-            .iter()
-            .map(|(key, value)| ((*key).into(), (*value).into()))
-            .collect();
+        let settings = settings.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
         launch(dir.into(), settings, None).await
     }
 
@@ -84,16 +81,12 @@ impl Stalwart {
 
     /// Deletes an account and all that is in it.
     pub async fn delete_account(&self, name: &str) -> io::Result<()> {
-        self.manage("DELETE", &format!("principal/{name}"), &Value::Null)
-            .await
-            .map(drop)
+        self.manage("DELETE", &format!("principal/{name}"), &Value::Null).await.map(drop)
     }
 
     /// Cuts the account's change history down to the newest `changes.max-history` changes (a setting).
     pub async fn truncate_history(&self, name: &str) -> io::Result<()> {
-        self.manage("GET", &format!("store/purge/account/{name}"), &Value::Null)
-            .await
-            .map(drop)
+        self.manage("GET", &format!("store/purge/account/{name}"), &Value::Null).await.map(drop)
     }
 
     /// Calls `/jmap` as any user and returns the answer's status and JSON.
@@ -102,16 +95,10 @@ impl Stalwart {
     }
 
     async fn create(&self, name: &str, password: &str, permissions: &[&str]) -> io::Result<String> {
-        let (_, domain) = name
-            .split_once('@')
-            .ok_or_else(|| io::Error::other("an account is name@domain"))?;
-        let domain = self
-            .manage("POST", "principal", &json!({"type": "domain", "name": domain}))
-            .await?;
-        if domain
-            .get("error")
-            .is_some_and(|error| error != "fieldAlreadyExists")
-        {
+        let (_, domain) =
+            name.split_once('@').ok_or_else(|| io::Error::other("an account is name@domain"))?;
+        let domain = self.manage("POST", "principal", &json!({"type": "domain", "name": domain})).await?;
+        if domain.get("error").is_some_and(|error| error != "fieldAlreadyExists") {
             return Err(io::Error::other(domain.to_string()));
         }
         let account = json!({"type": "individual", "name": name, "emails": [name], "secrets": [password],
@@ -120,23 +107,15 @@ impl Stalwart {
         if created.get("data").is_none() {
             return Err(io::Error::other(created.to_string()));
         }
-        let (_, session) = self
-            .request(name, password, "GET", "/jmap/session", &Value::Null)
-            .await?;
+        let (_, session) = self.request(name, password, "GET", "/jmap/session", &Value::Null).await?;
         let id = session["primaryAccounts"]["urn:ietf:params:jmap:mail"].as_str();
-        id.map(str::to_owned)
-            .ok_or_else(|| io::Error::other(session.to_string()))
+        id.map(str::to_owned).ok_or_else(|| io::Error::other(session.to_string()))
     }
 
     async fn manage(&self, method: &str, path: &str, body: &Value) -> io::Result<Value> {
-        let (status, answer) = self
-            .request(ADMIN, ADMIN_PASSWORD, method, &format!("/api/{path}"), body)
-            .await?;
-        if status == 200 {
-            Ok(answer)
-        } else {
-            Err(io::Error::other(format!("{path}: {status} {answer}")))
-        }
+        let (status, answer) =
+            self.request(ADMIN, ADMIN_PASSWORD, method, &format!("/api/{path}"), body).await?;
+        if status == 200 { Ok(answer) } else { Err(io::Error::other(format!("{path}: {status} {answer}"))) }
     }
 
     async fn request(
@@ -150,11 +129,7 @@ impl Stalwart {
         let address = self.address.http.trim_start_matches("http://");
         let credentials = STANDARD.encode(format!("{user}:{password}"));
         let head = format!("{method} {path} HTTP/1.1\r\nAuthorization: Basic {credentials}");
-        let body = if body.is_null() {
-            String::new()
-        } else {
-            body.to_string()
-        };
+        let body = if body.is_null() { String::new() } else { body.to_string() };
         let (status, answer) = service::http(address, &head, body.as_bytes()).await?;
         Ok((status, serde_json::from_slice(&answer)?))
     }
@@ -166,10 +141,7 @@ async fn launch(
     ports: Option<&Address>,
 ) -> io::Result<Stalwart> {
     let mut command = Command::new(binary()?);
-    command
-        .arg("--dir")
-        .arg(&dir)
-        .env("TEST_STALWART_ADMIN_SECRET", ADMIN_PASSWORD);
+    command.arg("--dir").arg(&dir).env("TEST_STALWART_ADMIN_SECRET", ADMIN_PASSWORD);
     command.args(["--set", SORTED_QUERIES]);
     for (key, value) in &settings {
         command.arg("--set").arg(format!("{key}={value}"));
@@ -178,20 +150,13 @@ async fn launch(
         command.args(["--http-port", port(http), "--imap-port", port(imap)]);
     }
     fs::create_dir_all(&dir)?;
-    command
-        .stdout(Stdio::piped())
-        .stderr(fs::File::create(dir.join("stderr"))?);
+    command.stdout(Stdio::piped()).stderr(fs::File::create(dir.join("stderr"))?);
     let mut service = Service::spawn(&mut command)?;
     let address = ready(&mut service).await.map_err(|error| {
         let said = fs::read_to_string(dir.join("stderr")).unwrap_or_default();
         io::Error::other(format!("stalwart did not start: {error}; {said}"))
     })?;
-    Ok(Stalwart {
-        dir,
-        settings,
-        address,
-        service,
-    })
+    Ok(Stalwart { dir, settings, address, service })
 }
 
 fn binary() -> io::Result<PathBuf> {
@@ -202,25 +167,16 @@ fn binary() -> io::Result<PathBuf> {
 }
 
 fn port(address: &str) -> &str {
-    address
-        .rsplit(':')
-        .next()
-        .expect("rsplit yields at least one part")
+    address.rsplit(':').next().expect("rsplit yields at least one part")
 }
 
 /// Reads the ready line. The blocking reader ends with the process, at the latest when `service` is dropped.
 async fn ready(service: &mut Service) -> io::Result<Address> {
-    let stdout = service
-        .child
-        .stdout
-        .take()
-        .ok_or_else(|| io::Error::other("stdout is not piped"))?;
+    let stdout = service.child.stdout.take().ok_or_else(|| io::Error::other("stdout is not piped"))?;
     let line = tokio::task::spawn_blocking(move || {
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line).map(|_| line)
     });
-    let line = tokio::time::timeout(START_LIMIT, line)
-        .await
-        .map_err(io::Error::from)???;
+    let line = tokio::time::timeout(START_LIMIT, line).await.map_err(io::Error::from)???;
     Ok(serde_json::from_str(&line)?)
 }

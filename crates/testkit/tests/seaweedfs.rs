@@ -27,9 +27,7 @@ async fn a_fresh_server_creates_once_reads_ranges_and_refuses_a_wrong_secret() {
     let path = Path::from("log/1");
     let create = PutOptions::from(PutMode::Create);
 
-    ours.put_opts(&path, "first".into(), create.clone())
-        .await
-        .unwrap();
+    ours.put_opts(&path, "first".into(), create.clone()).await.unwrap();
     let again = ours.put_opts(&path, "second".into(), create).await;
     assert!(matches!(again, Err(Error::AlreadyExists { .. })), "{again:?}");
     assert_eq!(&ours.get_range(&path, 1..4).await.unwrap()[..], b"irs");
@@ -37,10 +35,7 @@ async fn a_fresh_server_creates_once_reads_ranges_and_refuses_a_wrong_secret() {
     let absent = ours.get(&Path::from("log/2")).await;
     assert!(matches!(absent, Err(Error::NotFound { .. })), "{absent:?}");
     let forged = store(&server, "not the secret").get(&path).await;
-    assert!(
-        matches!(forged, Err(Error::PermissionDenied { .. })),
-        "{forged:?}"
-    );
+    assert!(matches!(forged, Err(Error::PermissionDenied { .. })), "{forged:?}");
 }
 
 #[tokio::test]

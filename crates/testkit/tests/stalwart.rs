@@ -25,11 +25,7 @@ async fn home(settings: &[(&str, &str)]) -> Home {
     let dir = TempDir::new().unwrap();
     let server = Stalwart::start_with(dir.path(), settings).await.unwrap();
     let alice = server.create_account(ALICE, PASSWORD).await.unwrap();
-    Home {
-        server,
-        alice,
-        _dir: dir,
-    }
+    Home { server, alice, _dir: dir }
 }
 
 impl Home {
@@ -41,11 +37,7 @@ impl Home {
         mut arguments: Value,
     ) -> (String, Value) {
         arguments["accountId"] = json!(self.alice);
-        let (status, answer) = self
-            .server
-            .jmap(user, password, &request(method, &arguments))
-            .await
-            .unwrap();
+        let (status, answer) = self.server.jmap(user, password, &request(method, &arguments)).await.unwrap();
         assert_eq!(status, 200, "{answer}");
         let [name, result, _] = answer["methodResponses"][0].as_array().unwrap().as_slice() else {
             panic!("{answer}");
@@ -71,9 +63,7 @@ impl Home {
         let uploaded = self.alice("Blob/upload", json!({ "create": blob })).await;
         let folders = self.alice("Mailbox/get", json!({"properties": ["role"]})).await;
         let mut folders = folders["list"].as_array().unwrap().iter();
-        let inbox = folders.find(|folder| folder["role"] == "inbox").unwrap()["id"]
-            .as_str()
-            .unwrap();
+        let inbox = folders.find(|folder| folder["role"] == "inbox").unwrap()["id"].as_str().unwrap();
         let email = json!({"blobId": uploaded["created"]["b"]["id"], "mailboxIds": {inbox: true},
             "keywords": {"$seen": true}, "receivedAt": "2020-01-02T03:04:05Z"});
         let imported = self.alice("Email/import", json!({"emails": {"e": email}})).await;
@@ -92,10 +82,7 @@ async fn imap(address: &str, commands: &[&str]) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let mut said = String::new();
     for (tag, command) in commands.iter().enumerate() {
-        stream
-            .write_all(format!("t{tag} {command}\r\n").as_bytes())
-            .await
-            .unwrap();
+        stream.write_all(format!("t{tag} {command}\r\n").as_bytes()).await.unwrap();
         while !said.contains(&format!("t{tag} OK")) {
             let mut bytes = [0; 4096];
             let count = stream.read(&mut bytes).await.unwrap();
@@ -108,9 +95,7 @@ async fn imap(address: &str, commands: &[&str]) -> String {
 
 /// Says everything at once and listens until the server hangs up.
 async fn talk(address: &str, words: &str) -> String {
-    let mut stream = TcpStream::connect(address.trim_start_matches("http://"))
-        .await
-        .unwrap();
+    let mut stream = TcpStream::connect(address.trim_start_matches("http://")).await.unwrap();
     stream.write_all(words.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await.unwrap();
@@ -129,30 +114,17 @@ async fn an_imported_email_comes_back_by_blob_by_url_and_by_imap() {
     let newest_first = json!({"sort": [{"property": "receivedAt", "isAscending": false}]});
     let listed = home.alice("Email/query", newest_first).await;
     assert_eq!(listed["ids"], json!([id]));
-    let email = home
-        .alice(
-            "Email/get",
-            json!({"ids": [id], "properties": ["blobId", "receivedAt"]}),
-        )
-        .await;
+    let email = home.alice("Email/get", json!({"ids": [id], "properties": ["blobId", "receivedAt"]})).await;
     let email = &email["list"][0];
     assert_eq!(email["receivedAt"], "2020-01-02T03:04:05Z");
 
     let blob = home.alice("Blob/get", json!({"ids": [email["blobId"]]})).await;
     assert_eq!(blob["list"][0]["data:asText"], MESSAGE);
-    let path = format!(
-        "/jmap/download/{}/{}/a.eml",
-        home.alice,
-        email["blobId"].as_str().unwrap()
-    );
+    let path = format!("/jmap/download/{}/{}/a.eml", home.alice, email["blobId"].as_str().unwrap());
     let download = talk(home.server.url(), &get(&path, ALICE, PASSWORD)).await;
     assert!(download.ends_with(&format!("\r\n\r\n{MESSAGE}")), "{download}");
     let login = format!("LOGIN {ALICE} \"{PASSWORD}\"");
-    let said = imap(
-        home.server.imap(),
-        &[&login, "SELECT INBOX", "FETCH 1 BODY.PEEK[]"],
-    )
-    .await;
+    let said = imap(home.server.imap(), &[&login, "SELECT INBOX", "FETCH 1 BODY.PEEK[]"]).await;
     assert!(said.contains(MESSAGE), "{said}");
 }
 
@@ -160,22 +132,14 @@ async fn an_imported_email_comes_back_by_blob_by_url_and_by_imap() {
 async fn folders_scripts_vacation_and_identities_can_be_set_and_read() {
     let home = home(&[]).await;
     let name = "Ärger / 2026.11";
-    let folder = home
-        .alice("Mailbox/set", json!({"create": {"f": {"name": name}}}))
-        .await;
-    let folder = home
-        .alice("Mailbox/get", json!({"ids": [folder["created"]["f"]["id"]]}))
-        .await;
+    let folder = home.alice("Mailbox/set", json!({"create": {"f": {"name": name}}})).await;
+    let folder = home.alice("Mailbox/get", json!({"ids": [folder["created"]["f"]["id"]]})).await;
     assert_eq!(folder["list"][0]["name"], name);
 
     let none = home.alice("VacationResponse/get", json!({})).await;
-    assert_eq!(
-        (&none["list"], &none["notFound"]),
-        (&json!([]), &json!(["singleton"]))
-    );
+    assert_eq!((&none["list"], &none["notFound"]), (&json!([]), &json!(["singleton"])));
     let away = json!({"singleton": {"isEnabled": true, "subject": "Away", "textBody": "Later"}});
-    home.alice("VacationResponse/set", json!({ "update": away }))
-        .await;
+    home.alice("VacationResponse/set", json!({ "update": away })).await;
     let vacation = home.alice("VacationResponse/get", json!({})).await;
     assert_eq!(vacation["list"][0]["subject"], "Away");
     let scripts = home.alice("SieveScript/get", json!({})).await;
@@ -204,15 +168,9 @@ async fn administrators_and_impersonators_read_other_accounts_and_nobody_else_do
 async fn a_restart_finds_the_same_data_at_the_same_address() {
     let mut home = home(&[]).await;
     let id = home.import().await;
-    let before = (
-        home.server.url().to_owned(),
-        home.alice("Email/get", json!({"ids": [id]})).await,
-    );
+    let before = (home.server.url().to_owned(), home.alice("Email/get", json!({"ids": [id]})).await);
     home.server = home.server.restart().await.unwrap();
-    let after = (
-        home.server.url().to_owned(),
-        home.alice("Email/get", json!({"ids": [id]})).await,
-    );
+    let after = (home.server.url().to_owned(), home.alice("Email/get", json!({"ids": [id]})).await);
     assert_eq!(before, after);
     assert!(home.server.memory_peak().unwrap() > 1 << 20);
 }
@@ -223,39 +181,21 @@ async fn a_truncated_history_cannot_calculate_except_from_the_initial_state() {
     let id = home.import().await;
     let state = home.alice("Email/get", json!({"ids": []})).await["state"].clone();
     for keyword in ["one", "two", "three"] {
-        home.alice(
-            "Email/set",
-            json!({"update": {&id: {format!("keywords/{keyword}"): true}}}),
-        )
-        .await;
+        home.alice("Email/set", json!({"update": {&id: {format!("keywords/{keyword}"): true}}})).await;
     }
     let known = home.alice("Email/changes", json!({"sinceState": state})).await;
     assert_eq!(known["updated"], json!([id]));
 
     home.server.truncate_history(ALICE).await.unwrap();
     // The server truncates in the background.
-    while home
-        .call((ALICE, PASSWORD), "Email/changes", json!({"sinceState": state}))
-        .await
-        .0
-        != "error"
-    {
+    while home.call((ALICE, PASSWORD), "Email/changes", json!({"sinceState": state})).await.0 != "error" {
         tokio::task::yield_now().await;
     }
-    assert_eq!(
-        home.error("Email/changes", json!({"sinceState": state})).await,
-        "cannotCalculateChanges"
-    );
+    assert_eq!(home.error("Email/changes", json!({"sinceState": state})).await, "cannotCalculateChanges");
     let initial = home.alice("Email/changes", json!({"sinceState": "n"})).await;
-    assert_eq!(
-        (&initial["created"], &initial["updated"]),
-        (&json!([]), &json!([id]))
-    );
+    assert_eq!((&initial["created"], &initial["updated"]), (&json!([]), &json!([id])));
     for method in ["SieveScript/changes", "VacationResponse/changes"] {
-        assert_eq!(
-            home.error(method, json!({"sinceState": "n"})).await,
-            "unknownMethod"
-        );
+        assert_eq!(home.error(method, json!({"sinceState": "n"})).await, "unknownMethod");
     }
 }
 

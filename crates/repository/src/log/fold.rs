@@ -60,8 +60,7 @@ impl LogState {
     }
 
     fn forget(&mut self, forget: &Forget) {
-        self.snapshots
-            .retain(|number, _| !forget.snapshots.contains(number));
+        self.snapshots.retain(|number, _| !forget.snapshots.contains(number));
         if forget.progress {
             self.progress.clear();
         }
@@ -69,8 +68,7 @@ impl LogState {
 
     fn condemn(&mut self, entry: &LogEntry, condemn: &Condemn) {
         self.replace_segments(&condemn.replacements);
-        self.condemns
-            .insert(entry.number, (entry.written_ms, condemn.clone()));
+        self.condemns.insert(entry.number, (entry.written_ms, condemn.clone()));
     }
 
     pub(crate) fn replace_segments(&mut self, replacements: &[Replacement]) {
@@ -82,21 +80,15 @@ impl LogState {
     }
 
     fn replace(&mut self, checkpoint: &Checkpoint) {
-        self.snapshots = checkpoint
-            .snapshots
-            .iter()
-            .filter_map(|s| Some((s.number, s.snapshot.clone()?)))
-            .collect();
+        self.snapshots =
+            checkpoint.snapshots.iter().filter_map(|s| Some((s.number, s.snapshot.clone()?))).collect();
         self.condemns = checkpoint
             .condemns
             .iter()
             .filter_map(|c| Some((c.number, (c.written_ms, c.condemn.clone()?))))
             .collect();
-        self.progress = checkpoint
-            .progress
-            .iter()
-            .filter_map(|p| Some((p.number, p.progress.clone()?)))
-            .collect();
+        self.progress =
+            checkpoint.progress.iter().filter_map(|p| Some((p.number, p.progress.clone()?))).collect();
     }
 
     /// The checkpoint that stands for this state.
@@ -105,10 +97,7 @@ impl LogState {
             snapshots: self
                 .snapshots
                 .iter()
-                .map(|(number, s)| NumberedSnapshot {
-                    number: *number,
-                    snapshot: Some(s.clone()),
-                })
+                .map(|(number, s)| NumberedSnapshot { number: *number, snapshot: Some(s.clone()) })
                 .collect(),
             condemns: self
                 .condemns
@@ -122,10 +111,7 @@ impl LogState {
             progress: self
                 .progress
                 .iter()
-                .map(|(number, p)| NumberedProgress {
-                    number: *number,
-                    progress: Some(p.clone()),
-                })
+                .map(|(number, p)| NumberedProgress { number: *number, progress: Some(p.clone()) })
                 .collect(),
         }
     }
@@ -217,10 +203,7 @@ pub fn newest_segments<'a>(
     let Some(Kind::Condemn(condemn)) = &rewritten.kind else {
         return None;
     };
-    let replacement = condemn
-        .replacements
-        .iter()
-        .find(|r| r.snapshot == snapshot.number)?;
+    let replacement = condemn.replacements.iter().find(|r| r.snapshot == snapshot.number)?;
     Some(&replacement.segments)
 }
 
@@ -259,11 +242,7 @@ pub fn dooms(found: &LogEntry, uses: &BTreeSet<Object>) -> bool {
     let Some(Kind::Condemn(condemn)) = &found.kind else {
         return false;
     };
-    condemn
-        .objects
-        .iter()
-        .filter_map(|name| Object::parse(name))
-        .any(|object| uses.contains(&object))
+    condemn.objects.iter().filter_map(|name| Object::parse(name)).any(|object| uses.contains(&object))
 }
 
 #[cfg(test)]
@@ -273,14 +252,8 @@ mod tests {
     use super::*;
 
     fn snapshot(segment: u8) -> Kind {
-        let segments = vec![SegmentRef {
-            name: vec![segment; 16].into(),
-            ..SegmentRef::default()
-        }];
-        Kind::Snapshot(Snapshot {
-            segments,
-            ..Snapshot::default()
-        })
+        let segments = vec![SegmentRef { name: vec![segment; 16].into(), ..SegmentRef::default() }];
+        Kind::Snapshot(Snapshot { segments, ..Snapshot::default() })
     }
 
     fn state_after(kinds: Vec<Kind>) -> LogState {
@@ -288,35 +261,19 @@ mod tests {
         for kind in kinds {
             let number = state.number + 1;
             let head = next_head(&state.head, number, &kind);
-            state.apply(&LogEntry {
-                number,
-                head: Some(head),
-                kind: Some(kind),
-                ..LogEntry::default()
-            });
+            state.apply(&LogEntry { number, head: Some(head), kind: Some(kind), ..LogEntry::default() });
         }
         state
     }
 
     #[test]
     fn a_checkpoint_stands_for_everything_before_it() {
-        let condemn = Kind::Condemn(Condemn {
-            objects: vec!["packs/x".to_owned()],
-            ..Condemn::default()
-        });
-        let forget = Kind::Forget(Forget {
-            snapshots: vec![1],
-            progress: false,
-        });
+        let condemn = Kind::Condemn(Condemn { objects: vec!["packs/x".to_owned()], ..Condemn::default() });
+        let forget = Kind::Forget(Forget { snapshots: vec![1], progress: false });
         let before = state_after(vec![snapshot(1), snapshot(2), forget, condemn]);
         let kind = Kind::Checkpoint(before.checkpoint());
         let head = next_head(&before.head, 5, &kind);
-        let entry = LogEntry {
-            number: 5,
-            head: Some(head),
-            kind: Some(kind),
-            ..LogEntry::default()
-        };
+        let entry = LogEntry { number: 5, head: Some(head), kind: Some(kind), ..LogEntry::default() };
         let mut fresh = LogState::default();
         fresh.apply(&entry);
         let mut folded = before;
@@ -328,14 +285,8 @@ mod tests {
     #[test]
     fn a_writer_may_go_behind_a_condemnation_only_if_it_uses_nothing_doomed() {
         let doomed = Object::Pack(ObjectName([1; 16]));
-        let condemn = Condemn {
-            objects: vec![doomed.relative()],
-            ..Condemn::default()
-        };
-        let found = LogEntry {
-            kind: Some(Kind::Condemn(condemn)),
-            ..LogEntry::default()
-        };
+        let condemn = Condemn { objects: vec![doomed.relative()], ..Condemn::default() };
+        let found = LogEntry { kind: Some(Kind::Condemn(condemn)), ..LogEntry::default() };
         let other = Object::Pack(ObjectName([2; 16]));
         assert_eq!(rebase(&found, &BTreeSet::from([other])), Rebase::Next);
         assert_eq!(rebase(&found, &BTreeSet::from([other, doomed])), Rebase::Lost);
@@ -343,60 +294,25 @@ mod tests {
 
     #[test]
     fn a_writer_may_not_go_behind_a_rewritten_base() {
-        let replacements = vec![Replacement {
-            snapshot: 1,
-            segments: Vec::new(),
-        }];
-        let condemn = Condemn {
-            replacements,
-            ..Condemn::default()
-        };
-        let found = LogEntry {
-            kind: Some(Kind::Condemn(condemn)),
-            ..LogEntry::default()
-        };
+        let replacements = vec![Replacement { snapshot: 1, segments: Vec::new() }];
+        let condemn = Condemn { replacements, ..Condemn::default() };
+        let found = LogEntry { kind: Some(Kind::Condemn(condemn)), ..LogEntry::default() };
         assert_eq!(rebase(&found, &BTreeSet::new()), Rebase::Lost);
     }
 
     fn check_may_follow(after: Vec<Kind>, kind: &Kind, expected: bool) {
         let state = state_after(after);
-        assert_eq!(
-            may_follow(state.number, &state.head, kind),
-            expected,
-            "{kind:?} behind {state:?}"
-        );
+        assert_eq!(may_follow(state.number, &state.head, kind), expected, "{kind:?} behind {state:?}");
     }
 
     #[test]
     fn what_may_follow() {
         let begun = |more: Vec<Kind>| [vec![Kind::Init(Init::default()), snapshot(1)], more].concat();
-        let forget = |number| {
-            Kind::Forget(Forget {
-                snapshots: vec![number],
-                progress: false,
-            })
-        };
-        let slice = |base, previous| {
-            Kind::Progress(Progress {
-                base,
-                previous,
-                ..Progress::default()
-            })
-        };
-        let replacements = vec![Replacement {
-            snapshot: 2,
-            segments: Vec::new(),
-        }];
-        let rewrite = Kind::Condemn(Condemn {
-            objects: Vec::new(),
-            replacements,
-        });
-        let swept = |condemn| {
-            Kind::Swept(Swept {
-                condemn,
-                ..Swept::default()
-            })
-        };
+        let forget = |number| Kind::Forget(Forget { snapshots: vec![number], progress: false });
+        let slice = |base, previous| Kind::Progress(Progress { base, previous, ..Progress::default() });
+        let replacements = vec![Replacement { snapshot: 2, segments: Vec::new() }];
+        let rewrite = Kind::Condemn(Condemn { objects: Vec::new(), replacements });
+        let swept = |condemn| Kind::Swept(Swept { condemn, ..Swept::default() });
         let erased = || Kind::Erased(Erased::default());
 
         check_may_follow(Vec::new(), &Kind::Init(Init::default()), true);
@@ -417,30 +333,12 @@ mod tests {
 
     #[test]
     fn the_newest_segments_are_those_last_rewritten() {
-        let entry = |number, kind| LogEntry {
-            number,
-            kind: Some(kind),
-            ..LogEntry::default()
-        };
-        let Kind::Snapshot(other) = snapshot(9) else {
-            unreachable!()
-        };
-        let replacements = vec![Replacement {
-            snapshot: 1,
-            segments: other.segments.clone(),
-        }];
-        let rewritten = entry(
-            2,
-            Kind::Condemn(Condemn {
-                objects: Vec::new(),
-                replacements,
-            }),
-        );
+        let entry = |number, kind| LogEntry { number, kind: Some(kind), ..LogEntry::default() };
+        let Kind::Snapshot(other) = snapshot(9) else { unreachable!() };
+        let replacements = vec![Replacement { snapshot: 1, segments: other.segments.clone() }];
+        let rewritten = entry(2, Kind::Condemn(Condemn { objects: Vec::new(), replacements }));
         let made = entry(1, snapshot(1));
-        assert_eq!(
-            newest_segments(&made, Some(&rewritten)),
-            Some(other.segments.as_slice())
-        );
+        assert_eq!(newest_segments(&made, Some(&rewritten)), Some(other.segments.as_slice()));
         assert_ne!(newest_segments(&made, None), Some(other.segments.as_slice()));
         assert_eq!(newest_segments(&rewritten, None), None);
     }

@@ -16,9 +16,10 @@ use proto::repository::log_entry::Kind as EntryKind;
 use proto::repository::{Head, LogEntry};
 
 use crate::error::{Error, Result};
+use crate::frame::{open_object, seal_object};
 use crate::layout::Object;
-use crate::log::fold::{LogState, next_head};
-use crate::seal::{Cipher, Kind, Secret, open_object, seal_object};
+use crate::log::fold::{LogState, may_follow, next_head};
+use crate::seal::{Cipher, Kind, Secret};
 use crate::store::{Created, MailboxObjects};
 
 /// How far behind the hint may be before a listing is cheaper than walking.
@@ -67,26 +68,19 @@ impl Journal {
         Ok(Some(entry))
     }
 
-    async fn hint(&self) -> Result<Option<u64>> {
+    /// What the hint says, if it says a number.
+    pub(crate) async fn hint(&self) -> Result<Option<u64>> {
         let Some(bytes) = self.objects.get(&Object::Hint).await? else {
             return Ok(None);
         };
-        Ok(std::str::from_utf8(&bytes)
-            .ok()
-            .and_then(|text| text.parse().ok())
-            .filter(|n| *n > 0))
+        Ok(std::str::from_utf8(&bytes).ok().and_then(|text| text.parse().ok()).filter(|n| *n > 0))
     }
 
     async fn newest_listed(&self) -> Result<Option<LogEntry>> {
-        let numbers = self
-            .objects
-            .list("log")
-            .await?
-            .into_iter()
-            .filter_map(|(object, _)| match object {
-                Object::Log(number) => Some(number),
-                _ => None,
-            });
+        let numbers = self.objects.list("log").await?.into_iter().filter_map(|(object, _)| match object {
+            Object::Log(number) => Some(number),
+            _ => None,
+        });
         let Some(mut number) = numbers.max() else {
             return Ok(None);
         };
@@ -101,18 +95,12 @@ impl Journal {
     /// The entry of this number.
     pub(crate) async fn read(&self, number: u64) -> Result<LogEntry> {
         let entry = self.read_or_none(number).await?;
-        entry.ok_or_else(|| Error::Missing {
-            object: Object::Log(number).relative(),
-        })
+        entry.ok_or_else(|| Error::Missing { object: Object::Log(number).relative() })
     }
 
     async fn read_or_none(&self, number: u64) -> Result<Option<LogEntry>> {
         let object = Object::Log(number);
-        self.objects
-            .get(&object)
-            .await?
-            .map(|bytes| self.open(number, &bytes))
-            .transpose()
+        self.objects.get(&object).await?.map(|bytes| self.open(number, &bytes)).transpose()
     }
 
     fn open(&self, number: u64, bytes: &[u8]) -> Result<LogEntry> {
@@ -147,6 +135,12 @@ impl Journal {
         now: Timestamp,
     ) -> Result<(LogEntry, Appended)> {
         let number = before.0 + 1;
+        if before.1.erased {
+            return Err(Error::Erased { number: before.0 });
+        }
+        if !may_follow(before.0, before.1, &kind) {
+            return Err(Error::Misplaced { number });
+        }
         let entry = LogEntry {
             number,
             written_ms: now.as_millisecond(),
@@ -156,7 +150,7 @@ impl Journal {
         };
         let object = Object::Log(number);
         let cipher = Cipher::fresh(&self.key, Kind::Log, self.objects.dir(), object.relative());
-        let bytes = Bytes::from(seal_object(&cipher, &entry.encode_to_vec()));
+        let bytes = Bytes::from(seal_object(&cipher, &entry.encode_to_vec())?);
         self.open(number, &bytes)?;
         let appended = match self.objects.create(&object, &bytes).await? {
             Created::Ours => Appended::Done,
@@ -182,19 +176,17 @@ pub(crate) fn open_entry(
     let name = Object::Log(number).relative();
     let cipher = Cipher::read(key, bytes, Kind::Log, objects.dir(), name.clone())?;
     let plain = open_object(&cipher, bytes)?;
-    let entry =
-        LogEntry::decode(plain.as_slice()).map_err(|_| Error::corrupt(&name, "it is no log entry"))?;
+    parse_entry(name, number, &plain)
+}
+
+/// The entry of a number from its opened and decompressed bytes.
+pub(crate) fn parse_entry(name: String, number: u64, plain: &[u8]) -> Result<LogEntry> {
+    let entry = LogEntry::decode(plain).map_err(|_| Error::corrupt(&name, "it is no log entry"))?;
     if entry.number != number {
-        return Err(Error::corrupt(
-            name,
-            format!("it says that it is entry {}", entry.number),
-        ));
+        return Err(Error::corrupt(name, format!("it says that it is entry {}", entry.number)));
     }
     if entry.kind.is_none() {
-        return Err(Error::corrupt(
-            name,
-            "it is of a kind that this malle does not know; use a newer malle",
-        ));
+        return Err(Error::corrupt(name, "it is of a kind that this malle does not know; use a newer malle"));
     }
     Ok(entry)
 }

@@ -28,13 +28,7 @@ pub struct Pin {
 impl Pin {
     /// A pin on a kept snapshot; `None` when it is not kept.
     pub fn on(state: &LogState, snapshot: u64) -> Option<Pin> {
-        let segments = state
-            .snapshots
-            .get(&snapshot)?
-            .segments
-            .iter()
-            .filter_map(segment_name)
-            .collect();
+        let segments = state.snapshots.get(&snapshot)?.segments.iter().filter_map(segment_name).collect();
         Some(Pin { snapshot, segments })
     }
 
@@ -87,18 +81,12 @@ pub fn condemnation(
         .filter(|object| !stays.contains(*object) && !is_condemned(state, object))
         .map(Object::relative)
         .collect();
-    Ok(Condemn {
-        objects,
-        replacements,
-    })
+    Ok(Condemn { objects, replacements })
 }
 
 fn is_condemned(state: &LogState, object: &Object) -> bool {
     let name = object.relative();
-    state
-        .condemns
-        .values()
-        .any(|(_, condemn)| condemn.objects.contains(&name))
+    state.condemns.values().any(|(_, condemn)| condemn.objects.contains(&name))
 }
 
 /// The second phase: may this object of the condemnation `number` be deleted now? `state` and `pins` are read anew before
@@ -132,10 +120,7 @@ mod tests {
     fn refs(segments: &[u8]) -> Vec<SegmentRef> {
         segments
             .iter()
-            .map(|n| SegmentRef {
-                name: name(*n).0.to_vec().into(),
-                ..SegmentRef::default()
-            })
+            .map(|n| SegmentRef { name: name(*n).0.to_vec().into(), ..SegmentRef::default() })
             .collect()
     }
 
@@ -143,30 +128,17 @@ mod tests {
         let number = state.number + 1;
         let head = Some(next_head(&state.head, number, &kind));
         let mut state = state.clone();
-        state.apply(&LogEntry {
-            number,
-            head,
-            kind: Some(kind),
-            ..LogEntry::default()
-        });
+        state.apply(&LogEntry { number, head, kind: Some(kind), ..LogEntry::default() });
         state
     }
 
     /// One snapshot of segment 1 (pack 1); segment 2 (pack 2) lies around.
     fn scene() -> (LogState, BTreeSet<Object>, Footers) {
-        let snapshot = Snapshot {
-            segments: refs(&[1]),
-            ..Snapshot::default()
-        };
+        let snapshot = Snapshot { segments: refs(&[1]), ..Snapshot::default() };
         let state = after(&LogState::default(), Kind::Snapshot(snapshot));
-        let stored = [1, 2]
-            .into_iter()
-            .flat_map(|n| [Object::Pack(name(n)), Object::Segment(name(n))])
-            .collect();
-        let footers = [1, 2]
-            .into_iter()
-            .map(|n| (name(n), BTreeSet::from([name(n)])))
-            .collect();
+        let stored =
+            [1, 2].into_iter().flat_map(|n| [Object::Pack(name(n)), Object::Segment(name(n))]).collect();
+        let footers = [1, 2].into_iter().map(|n| (name(n), BTreeSet::from([name(n)]))).collect();
         (state, stored, footers)
     }
 
@@ -174,13 +146,7 @@ mod tests {
     fn what_no_root_needs_is_condemned_once() {
         let (state, stored, footers) = scene();
         let condemn = condemnation(&state, Vec::new(), &stored, &footers, &[]).unwrap();
-        assert_eq!(
-            condemn.objects,
-            [
-                Object::Pack(name(2)).relative(),
-                Object::Segment(name(2)).relative()
-            ]
-        );
+        assert_eq!(condemn.objects, [Object::Pack(name(2)).relative(), Object::Segment(name(2)).relative()]);
         let state = after(&state, Kind::Condemn(condemn));
         let again = condemnation(&state, Vec::new(), &stored, &footers, &[]).unwrap();
         assert!(again.objects.is_empty(), "{again:?}");
@@ -190,27 +156,15 @@ mod tests {
     fn nothing_is_pruned_while_a_root_cannot_be_read() {
         let (state, stored, mut footers) = scene();
         footers.remove(&name(1));
-        assert_eq!(
-            condemnation(&state, Vec::new(), &stored, &footers, &[]),
-            Err(name(1))
-        );
+        assert_eq!(condemnation(&state, Vec::new(), &stored, &footers, &[]), Err(name(1)));
     }
 
     #[test]
     fn a_pinned_or_reachable_or_uncondemned_object_is_not_deleted() {
         let (state, stored, footers) = scene();
         let objects = vec![Object::Pack(name(1)).relative(), Object::Pack(name(2)).relative()];
-        let state = after(
-            &state,
-            Kind::Condemn(Condemn {
-                objects,
-                replacements: Vec::new(),
-            }),
-        );
-        let pin = Pin {
-            snapshot: 9,
-            segments: BTreeSet::from([name(2)]),
-        };
+        let state = after(&state, Kind::Condemn(Condemn { objects, replacements: Vec::new() }));
+        let pin = Pin { snapshot: 9, segments: BTreeSet::from([name(2)]) };
         let deletable = |pins: &[Pin]| -> Vec<Object> {
             stored
                 .iter()
@@ -227,17 +181,8 @@ mod tests {
         let (state, ..) = scene();
         let pin = Pin::on(&state, 1).unwrap();
         assert!(pin.holds(&state));
-        let replacements = vec![Replacement {
-            snapshot: 1,
-            segments: refs(&[2]),
-        }];
-        let state = after(
-            &state,
-            Kind::Condemn(Condemn {
-                objects: Vec::new(),
-                replacements,
-            }),
-        );
+        let replacements = vec![Replacement { snapshot: 1, segments: refs(&[2]) }];
+        let state = after(&state, Kind::Condemn(Condemn { objects: Vec::new(), replacements }));
         assert!(!pin.holds(&state));
     }
 }

@@ -13,12 +13,11 @@ use crate::packer::narrow;
 use crate::rows::{BlobPlace, NewContent, NewRow, Table};
 use crate::seal::{Cipher, FOOTER, Kind, Secret};
 use crate::segment::filter::{Filter, key_hash};
+use crate::sizes::Sizes;
 use crate::store::MailboxObjects;
 
 /// Number of the filter's block in place of a table's.
 pub(crate) const FILTER_TABLE: u32 = 0;
-const BLOCK_BYTES: usize = 64 << 10;
-const SEGMENT_BYTES: usize = 16 << 20;
 /// The filter must fit a frame.
 const MAX_ROWS: usize = 1 << 21;
 
@@ -26,6 +25,7 @@ const MAX_ROWS: usize = 1 << 21;
 pub(crate) struct SegmentBuilder<'a> {
     objects: &'a MailboxObjects,
     key: &'a Secret,
+    sizes: Sizes,
     current: Option<Building>,
     done: Vec<SegmentRef>,
 }
@@ -40,6 +40,7 @@ struct Building {
     hashes: Vec<u64>,
     rows: Vec<TableRows>,
     block: Block,
+    block_bytes: usize,
 }
 
 struct Block {
@@ -50,26 +51,16 @@ struct Block {
 }
 
 impl<'a> SegmentBuilder<'a> {
-    pub(crate) fn new(objects: &'a MailboxObjects, key: &'a Secret) -> SegmentBuilder<'a> {
-        SegmentBuilder {
-            objects,
-            key,
-            current: None,
-            done: Vec::new(),
-        }
+    pub(crate) fn new(objects: &'a MailboxObjects, key: &'a Secret, sizes: Sizes) -> SegmentBuilder<'a> {
+        SegmentBuilder { objects, key, sizes, current: None, done: Vec::new() }
     }
 
     pub(crate) async fn push(&mut self, row: NewRow) -> Result<()> {
-        if self
-            .current
-            .as_ref()
-            .is_some_and(|c| c.bytes >= SEGMENT_BYTES || c.hashes.len() >= MAX_ROWS)
+        if self.current.as_ref().is_some_and(|c| c.bytes >= self.sizes.segment || c.hashes.len() >= MAX_ROWS)
         {
             self.close().await?;
         }
-        self.current
-            .get_or_insert_with(|| Building::new(self.objects, self.key))
-            .push(row)
+        self.current.get_or_insert_with(|| Building::new(self.objects, self.key, self.sizes.block)).push(row)
     }
 
     /// Uploads what is left; the segments in order of their keys.
@@ -83,23 +74,16 @@ impl<'a> SegmentBuilder<'a> {
             return Ok(());
         };
         let (name, parts, reference) = building.seal()?;
-        self.objects
-            .put(&Object::Segment(name), PutPayload::from_iter(parts))
-            .await?;
+        self.objects.put(&Object::Segment(name), PutPayload::from_iter(parts)).await?;
         self.done.push(reference);
         Ok(())
     }
 }
 
 impl Building {
-    fn new(objects: &MailboxObjects, key: &Secret) -> Building {
+    fn new(objects: &MailboxObjects, key: &Secret, block_bytes: usize) -> Building {
         let name = ObjectName::random();
-        let cipher = Cipher::fresh(
-            key,
-            Kind::Segment,
-            objects.dir(),
-            Object::Segment(name).relative(),
-        );
+        let cipher = Cipher::fresh(key, Kind::Segment, objects.dir(), Object::Segment(name).relative());
         let header = Bytes::copy_from_slice(cipher.header());
         Building {
             name,
@@ -111,11 +95,12 @@ impl Building {
             hashes: Vec::new(),
             rows: Vec::new(),
             block: Block::new(Table::Emails),
+            block_bytes,
         }
     }
 
     fn push(&mut self, row: NewRow) -> Result<()> {
-        if row.table != self.block.table || self.block.raw.len() >= BLOCK_BYTES {
+        if row.table != self.block.table || self.block.raw.len() >= self.block_bytes {
             self.close_block()?;
             self.block = Block::new(row.table);
         }
@@ -124,12 +109,9 @@ impl Building {
         let encoded = match row.content {
             NewContent::Encoded(bytes) => bytes,
             NewContent::Blob(place) => self.encode_blob(&row.key, place),
-            NewContent::Gone => Row {
-                key: row.key.clone(),
-                content: Some(Content::Gone(Gone {})),
+            NewContent::Gone => {
+                Row { key: row.key.clone(), content: Some(Content::Gone(Gone {})) }.encode_to_vec().into()
             }
-            .encode_to_vec()
-            .into(),
         };
         self.block.push(row.key, &encoded);
         Ok(())
@@ -138,10 +120,7 @@ impl Building {
     fn count(&mut self, table: Table) {
         match self.rows.last_mut() {
             Some(last) if last.table == table as u32 => last.rows += 1,
-            _ => self.rows.push(TableRows {
-                table: table as u32,
-                rows: 1,
-            }),
+            _ => self.rows.push(TableRows { table: table as u32, rows: 1 }),
         }
     }
 
@@ -163,12 +142,7 @@ impl Building {
                 ..Blob::default()
             },
         };
-        Row {
-            key: key.clone(),
-            content: Some(Content::Blob(blob)),
-        }
-        .encode_to_vec()
-        .into()
+        Row { key: key.clone(), content: Some(Content::Blob(blob)) }.encode_to_vec().into()
     }
 
     fn pack_index(&mut self, pack: ObjectName) -> u32 {
@@ -183,16 +157,17 @@ impl Building {
     fn close_block(&mut self) -> Result<()> {
         let block = std::mem::replace(&mut self.block, Block::new(Table::Emails));
         if block.rows > 0 {
-            self.add_block(block.table as u32, block.first_key, &block.raw, block.rows)?;
+            self.add_block(block.table as u32, &block.first_key, &block.raw, block.rows)?;
         }
         Ok(())
     }
 
-    fn add_block(&mut self, table: u32, first_key: Bytes, raw: &[u8], rows: u32) -> Result<()> {
+    fn add_block(&mut self, table: u32, first_key: &[u8], raw: &[u8], rows: u32) -> Result<()> {
         let sealed = frame::seal(&self.cipher, self.footer.blocks.len() as u64, raw)?;
         self.footer.blocks.push(SegmentBlock {
             table,
-            first_key,
+            // A slice would keep the block that the key was read from in memory.
+            first_key: Bytes::copy_from_slice(first_key),
             sealed_length: narrow(sealed.len()),
             raw_length: narrow(raw.len()),
             rows,
@@ -205,12 +180,8 @@ impl Building {
     fn seal(mut self) -> Result<(ObjectName, Vec<Bytes>, SegmentRef)> {
         self.close_block()?;
         let filter = Filter::build(&self.hashes);
-        self.add_block(FILTER_TABLE, Bytes::new(), filter.as_bytes(), 0)?;
-        self.footer.packs = self
-            .packs
-            .iter()
-            .map(|name| Bytes::copy_from_slice(&name.0))
-            .collect();
+        self.add_block(FILTER_TABLE, &[], filter.as_bytes(), 0)?;
+        self.footer.packs = self.packs.iter().map(|name| Bytes::copy_from_slice(&name.0)).collect();
         let mut footer = self.footer.encode_to_vec();
         self.cipher.seal(FOOTER, &mut footer);
         let length = narrow(footer.len()).to_be_bytes();
@@ -218,26 +189,13 @@ impl Building {
         self.parts.push(footer.into());
         self.parts.push(Bytes::copy_from_slice(&length));
         let name = Bytes::copy_from_slice(&self.name.0);
-        Ok((
-            self.name,
-            self.parts,
-            SegmentRef {
-                name,
-                bytes: self.bytes as u64,
-                rows: self.rows,
-            },
-        ))
+        Ok((self.name, self.parts, SegmentRef { name, bytes: self.bytes as u64, rows: self.rows }))
     }
 }
 
 impl Block {
     fn new(table: Table) -> Block {
-        Block {
-            table,
-            first_key: Bytes::new(),
-            raw: BytesMut::new(),
-            rows: 0,
-        }
+        Block { table, first_key: Bytes::new(), raw: BytesMut::new(), rows: 0 }
     }
 
     fn push(&mut self, key: Bytes, encoded: &[u8]) {

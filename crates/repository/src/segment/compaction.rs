@@ -2,24 +2,36 @@
 
 use proto::repository::SegmentRef;
 
-/// Segments from this length on are merged only when much of what they hold is outdated.
-const FULL: u64 = 4 << 20;
-/// More segments than this are never left.
-const MANY: usize = 96;
+use crate::rows::Table;
+use crate::sizes::Sizes;
+
+/// More segments than this are never left, unless so many full ones are needed.
+const MANY: u64 = 96;
 
 /// Index of the first segment to merge with everything newer, `fresh` bytes of new rows included; `None`: merge nothing.
 ///
 /// A segment is taken along when all that is newer has together grown as large as it is. So a row is rewritten about
 /// log2(n) times in its life, and log2(n) small segments are left.
-pub(crate) fn first_to_merge(segments: &[SegmentRef], fresh: u64, live_rows: u64) -> Option<usize> {
-    let rows: u64 = segments.iter().flat_map(|s| &s.rows).map(|t| t.rows).sum();
-    if !segments.is_empty() && (segments.len() > MANY || rows > 3 * live_rows + 10_000) {
+///
+/// `live_rows` are the emails and objects of the snapshot. Rows of blobs do not count: they are never replaced, so merging
+/// them gains nothing.
+pub(crate) fn first_to_merge(
+    segments: &[SegmentRef],
+    fresh: u64,
+    live_rows: u64,
+    sizes: Sizes,
+) -> Option<usize> {
+    let all = segments.iter().flat_map(|s| &s.rows);
+    let rows: u64 = all.filter(|t| t.table != Table::Blobs as u32).map(|t| t.rows).sum();
+    let bytes: u64 = segments.iter().map(|s| s.bytes).sum();
+    let many = MANY.max(2 * bytes / sizes.segment as u64);
+    if !segments.is_empty() && (segments.len() as u64 > many || rows > 3 * live_rows + 10_000) {
         return Some(0);
     }
     let mut newer = fresh;
     let mut first = None;
     for (index, segment) in segments.iter().enumerate().rev() {
-        if segment.bytes >= FULL {
+        if segment.bytes >= sizes.full_segment {
             break;
         }
         if segment.bytes <= newer {
@@ -36,17 +48,16 @@ mod tests {
 
     use super::*;
 
+    const FULL: u64 = 4 << 20;
+
     fn segment(bytes: u64) -> SegmentRef {
-        SegmentRef {
-            bytes,
-            ..SegmentRef::default()
-        }
+        SegmentRef { bytes, ..SegmentRef::default() }
     }
 
     fn check(segments: &[u64], fresh: u64, expected: Option<usize>) {
         let segments: Vec<_> = segments.iter().map(|bytes| segment(*bytes)).collect();
         assert_eq!(
-            first_to_merge(&segments, fresh, 1000),
+            first_to_merge(&segments, fresh, 1000, Sizes::default()),
             expected,
             "{segments:?} + {fresh}"
         );
@@ -68,7 +79,7 @@ mod tests {
         let (mut segments, mut written) = (vec![segment(3 << 20)], 0);
         for _ in 0..365 {
             let fresh = 10_000;
-            let merged: u64 = match first_to_merge(&segments, fresh, 1_000_000) {
+            let merged: u64 = match first_to_merge(&segments, fresh, 1_000_000, Sizes::default()) {
                 Some(first) => segments.drain(first..).map(|s| s.bytes).sum(),
                 None => 0,
             };
@@ -81,11 +92,20 @@ mod tests {
 
     #[test]
     fn outdated_rows_lead_to_a_full_merge() {
-        let mut full = segment(FULL);
-        full.rows = vec![TableRows {
-            table: 1,
-            rows: 50_000,
-        }];
-        assert_eq!(first_to_merge(&[full.clone(), full], 10, 20_000), Some(0));
+        let full = |table| SegmentRef { rows: vec![TableRows { table, rows: 50_000 }], ..segment(FULL) };
+        let check = |table, expected| {
+            let segments = [full(table), full(table)];
+            assert_eq!(first_to_merge(&segments, 10, 20_000, Sizes::default()), expected);
+        };
+        check(Table::Emails as u32, Some(0));
+        check(Table::Blobs as u32, None);
+    }
+
+    #[test]
+    fn a_mailbox_that_needs_many_full_segments_is_not_rewritten_every_night() {
+        let segments = vec![segment(16 << 20); 1000];
+        assert_eq!(first_to_merge(&segments, 10, 1 << 30, Sizes::default()), None);
+        let spilled = vec![segment(FULL); 97];
+        assert_eq!(first_to_merge(&spilled, 10, 1 << 30, Sizes::default()), Some(0));
     }
 }

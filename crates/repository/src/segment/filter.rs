@@ -16,16 +16,12 @@ pub(crate) fn key_hash(table: Table, key: &[u8]) -> u64 {
     let mut hasher = blake3::Hasher::new();
     hasher.update(&[table as u8]).update(key);
     let hash = hasher.finalize();
-    hash.as_bytes()[..8]
-        .iter()
-        .fold(0, |sum, byte| sum << 8 | u64::from(*byte))
+    hash.as_bytes()[..8].iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte))
 }
 
 impl Filter {
     pub(crate) fn build(hashes: &[u64]) -> Filter {
-        let mut filter = Filter {
-            bits: vec![0; (hashes.len() * BITS_PER_KEY).div_ceil(8)],
-        };
+        let mut filter = Filter { bits: vec![0; (hashes.len() * BITS_PER_KEY).div_ceil(8)] };
         for hash in hashes {
             for (byte, mask) in filter.places(*hash).collect::<Vec<_>>() {
                 filter.bits[byte] |= mask;
@@ -51,10 +47,7 @@ impl Filter {
         let (first, step) = (hash >> 32, (hash & 0xffff_ffff) | 1);
         (0..HASHES).map(move |i| {
             let bit = (first + i * step) % bits;
-            (
-                usize::try_from(bit / 8).expect("a filter is far shorter than memory"),
-                1u8 << (bit % 8),
-            )
+            (usize::try_from(bit / 8).expect("a filter is far shorter than memory"), 1u8 << (bit % 8))
         })
     }
 }
@@ -65,9 +58,7 @@ mod tests {
 
     #[test]
     fn present_keys_are_never_denied_and_absent_ones_mostly_are() {
-        let hashes: Vec<u64> = (0u32..10_000)
-            .map(|i| key_hash(Table::Emails, &i.to_be_bytes()))
-            .collect();
+        let hashes: Vec<u64> = (0u32..10_000).map(|i| key_hash(Table::Emails, &i.to_be_bytes())).collect();
         let filter = Filter::from_bytes(Filter::build(&hashes).as_bytes().to_vec());
         assert!(hashes.iter().all(|hash| filter.may_contain(*hash)));
         let wrong = (10_000u32..110_000)

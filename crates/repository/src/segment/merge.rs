@@ -4,23 +4,26 @@ use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use proto::repository::Row;
 use proto::repository::row::Content;
 
 use crate::error::{Error, Result};
 use crate::layout::ObjectName;
 use crate::rows::{BlobPlace, Table, place_from};
-use crate::segment::reader::{SegmentReader, TableScan};
+use crate::segment::reader::{SegmentReader, StoredRow, TableScan};
 
 /// A row and, when it is a blob's, its place.
 #[derive(Debug)]
 pub(crate) struct MergedRow {
     pub(crate) row: Row,
+    pub(crate) encoded: Bytes,
     pub(crate) place: Option<BlobPlace>,
 }
 
 impl MergedRow {
-    pub(crate) fn new(row: Row, packs: &[ObjectName]) -> Result<MergedRow> {
+    pub(crate) fn new(stored: StoredRow, packs: &[ObjectName]) -> Result<MergedRow> {
+        let StoredRow { row, encoded } = stored;
         let place = match &row.content {
             Some(Content::Blob(blob)) => {
                 let place = place_from(blob, packs);
@@ -28,7 +31,7 @@ impl MergedRow {
             }
             _ => None,
         };
-        Ok(MergedRow { row, place })
+        Ok(MergedRow { row, encoded, place })
     }
 
     pub(crate) fn is_gone(&self) -> bool {
@@ -38,12 +41,12 @@ impl MergedRow {
 
 struct Source {
     scan: TableScan,
-    rows: std::vec::IntoIter<Row>,
+    rows: std::vec::IntoIter<StoredRow>,
 }
 
 /// Next row of one source; the smallest key first, of equal keys the one of the newest source.
 struct Head {
-    row: Row,
+    row: StoredRow,
     source: usize,
 }
 
@@ -56,16 +59,10 @@ pub(crate) struct Merge {
 impl Merge {
     /// `segments` oldest first.
     pub(crate) async fn new(segments: &[Arc<SegmentReader>], table: Table) -> Result<Merge> {
-        let mut merge = Merge {
-            sources: Vec::new(),
-            heads: BinaryHeap::new(),
-        };
+        let mut merge = Merge { sources: Vec::new(), heads: BinaryHeap::new() };
         for (number, segment) in segments.iter().enumerate() {
             let scan = TableScan::new(segment.clone(), table);
-            merge.sources.push(Source {
-                scan,
-                rows: Vec::new().into_iter(),
-            });
+            merge.sources.push(Source { scan, rows: Vec::new().into_iter() });
             merge.advance(number).await?;
         }
         Ok(merge)
@@ -77,7 +74,7 @@ impl Merge {
         };
         self.advance(newest.source).await?;
         while let Some(Reverse(head)) = self.heads.peek() {
-            if head.row.key != newest.row.key {
+            if head.row.key() != newest.row.key() {
                 break;
             }
             let source = head.source;
@@ -115,10 +112,7 @@ impl Merge {
 
 impl Ord for Head {
     fn cmp(&self, other: &Head) -> Ordering {
-        self.row
-            .key
-            .cmp(&other.row.key)
-            .then(other.source.cmp(&self.source))
+        self.row.key().cmp(other.row.key()).then(other.source.cmp(&self.source))
     }
 }
 

@@ -8,3 +8,4 @@ pub(crate) mod compaction;
 pub(crate) mod filter;
 pub(crate) mod merge;
 pub(crate) mod reader;
+pub(crate) mod verify;

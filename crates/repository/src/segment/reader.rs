@@ -46,10 +46,7 @@ impl SegmentReader {
         let object = Object::Segment(name);
         let size = reference.bytes;
         if size < (HEADER + TAG + 4) as u64 {
-            return Err(Error::corrupt(
-                object.relative(),
-                "its log entry gives it an impossible length",
-            ));
+            return Err(Error::corrupt(object.relative(), "its log entry gives it an impossible length"));
         }
         if size <= WHOLE {
             let bytes = objects.range(&object, 0..size).await?;
@@ -86,14 +83,7 @@ impl SegmentReader {
         let footer = open_footer(&cipher, &tail[first..tail.len() - 4])?;
         let packs = pack_names(&footer, &object)?;
         let blocks = place_blocks(footer.blocks, start, &object)?;
-        Ok(SegmentReader {
-            objects: objects.clone(),
-            object,
-            cipher,
-            blocks,
-            packs,
-            whole,
-        })
+        Ok(SegmentReader { objects: objects.clone(), object, cipher, blocks, packs, whole })
     }
 
     /// The packs that blob rows of this segment point to.
@@ -101,13 +91,20 @@ impl SegmentReader {
         &self.packs
     }
 
+    /// The table of each block, in their order; the filter's among them.
+    pub(crate) fn tables(&self) -> impl Iterator<Item = u32> {
+        self.blocks.iter().map(|(_, block)| block.table)
+    }
+
+    pub(crate) fn damaged(&self, what: &str) -> Error {
+        Error::corrupt(self.object.relative(), what)
+    }
+
     pub(crate) async fn filter(&self) -> Result<Filter> {
         let Some(number) = self.blocks.iter().position(|(_, b)| b.table == FILTER_TABLE) else {
             return Err(Error::corrupt(self.object.relative(), "it has no filter"));
         };
-        Ok(Filter::from_bytes(
-            self.read_blocks(number..number + 1).await?.remove(0),
-        ))
+        Ok(Filter::from_bytes(self.read_blocks(number..number + 1).await?.remove(0)))
     }
 
     /// The block that holds `key` if this segment does.
@@ -118,22 +115,15 @@ impl SegmentReader {
     }
 
     /// The rows of one block, in order.
-    pub(crate) async fn rows(&self, block: usize) -> Result<Vec<Row>> {
+    pub(crate) async fn rows(&self, block: usize) -> Result<Vec<StoredRow>> {
         let raw = self.read_blocks(block..block + 1).await?.remove(0);
         self.decode(block, raw)
     }
 
     fn table_blocks(&self, table: Table) -> Range<usize> {
         let number = table as u32;
-        let start = self
-            .blocks
-            .iter()
-            .position(|(_, b)| b.table == number)
-            .unwrap_or(0);
-        let count = self.blocks[start..]
-            .iter()
-            .take_while(|(_, b)| b.table == number)
-            .count();
+        let start = self.blocks.iter().position(|(_, b)| b.table == number).unwrap_or(0);
+        let count = self.blocks[start..].iter().take_while(|(_, b)| b.table == number).count();
         start..start + count
     }
 
@@ -141,10 +131,7 @@ impl SegmentReader {
         let (Some((start, _)), Some((offset, last))) =
             (self.blocks.get(numbers.start), self.blocks.get(numbers.end - 1))
         else {
-            return Err(Error::corrupt(
-                self.object.relative(),
-                "a block beyond its end was asked for",
-            ));
+            return Err(Error::corrupt(self.object.relative(), "a block beyond its end was asked for"));
         };
         let range = *start..offset + u64::from(last.sealed_length);
         let bytes = match &self.whole {
@@ -162,22 +149,44 @@ impl SegmentReader {
             .collect()
     }
 
-    fn decode(&self, number: usize, raw: Vec<u8>) -> Result<Vec<Row>> {
-        let mut raw = Bytes::from(raw);
-        let mut rows = Vec::new();
-        while raw.has_remaining() {
-            let row = Row::decode_length_delimited(&mut raw);
-            rows.push(row.map_err(|_| Error::corrupt(self.object.relative(), "a row does not decode"))?);
-        }
-        let block = &self.blocks[number].1;
-        if rows.len() != block.rows as usize || !rows.is_sorted_by(|a, b| a.key < b.key) {
-            return Err(Error::corrupt(
-                self.object.relative(),
-                "a block's rows are not as its footer says",
-            ));
-        }
-        Ok(rows)
+    fn decode(&self, number: usize, raw: Vec<u8>) -> Result<Vec<StoredRow>> {
+        decode_block(&self.blocks[number].1, raw).map_err(|what| Error::corrupt(self.object.relative(), what))
     }
+}
+
+/// A row and its bytes on disk, which a merge takes along unread: they may hold fields of a later minor change.
+#[derive(Debug)]
+pub(crate) struct StoredRow {
+    pub(crate) row: Row,
+    pub(crate) encoded: Bytes,
+}
+
+impl StoredRow {
+    pub(crate) fn key(&self) -> &Bytes {
+        &self.row.key
+    }
+}
+
+/// The rows of an opened block.
+pub(crate) fn decode_block(block: &SegmentBlock, raw: Vec<u8>) -> Result<Vec<StoredRow>, &'static str> {
+    let mut raw = Bytes::from(raw);
+    let mut rows = Vec::<StoredRow>::new();
+    while raw.has_remaining() {
+        let length =
+            prost::decode_length_delimiter(&mut raw).map_err(|_| "a row's length does not decode")?;
+        if length > raw.len() {
+            return Err("a row is longer than its block");
+        }
+        let encoded = raw.split_to(length);
+        let row = Row::decode(encoded.clone()).map_err(|_| "a row does not decode")?;
+        rows.push(StoredRow { row, encoded });
+    }
+    let first = rows.first().map(|stored| &stored.row.key);
+    let in_order = rows.is_sorted_by(|a, b| a.row.key < b.row.key);
+    if rows.len() != block.rows as usize || first != Some(&block.first_key) || !in_order {
+        return Err("a block's rows are not as its footer says");
+    }
+    Ok(rows)
 }
 
 /// Walks through one table of a segment in order of its keys.
@@ -191,24 +200,17 @@ pub(crate) struct TableScan {
 impl TableScan {
     pub(crate) fn new(segment: Arc<SegmentReader>, table: Table) -> TableScan {
         let blocks = segment.table_blocks(table);
-        TableScan {
-            segment,
-            blocks,
-            ready: VecDeque::new(),
-        }
+        TableScan { segment, blocks, ready: VecDeque::new() }
     }
 
     /// The rows of the next block, or `None` at the end.
-    pub(crate) async fn next_block(&mut self) -> Result<Option<Vec<Row>>> {
+    pub(crate) async fn next_block(&mut self) -> Result<Option<Vec<StoredRow>>> {
         if self.ready.is_empty() && !self.blocks.is_empty() {
             let numbers = self.take_ahead();
             let raw = self.segment.read_blocks(numbers.clone()).await?;
             self.ready.extend(numbers.zip(raw));
         }
-        self.ready
-            .pop_front()
-            .map(|(number, raw)| self.segment.decode(number, raw))
-            .transpose()
+        self.ready.pop_front().map(|(number, raw)| self.segment.decode(number, raw)).transpose()
     }
 
     pub(crate) fn segment(&self) -> &SegmentReader {
@@ -230,6 +232,15 @@ impl TableScan {
     }
 }
 
+/// Everything that is read from a segment's footer, for a segment whose blocks end at `end`.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn parse_footer(plain: &[u8], end: u64) -> Option<usize> {
+    let object = Object::Segment(ObjectName([0; 16]));
+    let footer = SegmentFooter::decode(plain).ok()?;
+    pack_names(&footer, &object).ok()?;
+    Some(place_blocks(footer.blocks, end, &object).ok()?.len())
+}
+
 fn open_footer(cipher: &Cipher, sealed: &[u8]) -> Result<SegmentFooter> {
     let mut plain = sealed.to_vec();
     cipher.open(FOOTER, &mut plain)?;
@@ -238,11 +249,7 @@ fn open_footer(cipher: &Cipher, sealed: &[u8]) -> Result<SegmentFooter> {
 }
 
 fn pack_names(footer: &SegmentFooter, object: &Object) -> Result<Vec<ObjectName>> {
-    let names = footer
-        .packs
-        .iter()
-        .map(|name| ObjectName::from_slice(name))
-        .collect::<Option<_>>();
+    let names = footer.packs.iter().map(|name| ObjectName::from_slice(name)).collect::<Option<_>>();
     names.ok_or_else(|| Error::corrupt(object.relative(), "its footer names a pack that cannot be"))
 }
 
@@ -258,10 +265,7 @@ fn place_blocks(blocks: Vec<SegmentBlock>, end: u64, object: &Object) -> Result<
         })
         .collect();
     if offset != end {
-        return Err(Error::corrupt(
-            object.relative(),
-            "its blocks do not add up to its length",
-        ));
+        return Err(Error::corrupt(object.relative(), "its blocks do not add up to its length"));
     }
     Ok(placed)
 }

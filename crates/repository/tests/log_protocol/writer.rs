@@ -1,0 +1,276 @@
+//! A backup: key, number, newest entry, base, pack, segment, entry; whole or in slices.
+
+use std::rc::Rc;
+
+use proto::repository::Init;
+use proto::repository::log_entry::Kind;
+use repository::log::fold::Rebase;
+
+use crate::append::{Append, Outcome};
+use crate::content::name;
+use crate::plan::{Plan, Style, Task, Uploaded};
+use crate::process::{Process, Turn};
+use crate::rules::{Flaw, Rules};
+use crate::world::{Seen, World};
+
+/// One worker on one backup.
+#[derive(Clone, Hash)]
+pub(crate) struct Writer {
+    id: u8,
+    job: u8,
+    /// The master key it wraps with.
+    master: u8,
+    /// The emails that the server has while it works.
+    sees: u8,
+    style: Style,
+    /// How often it starts again when it lost.
+    tries: u8,
+    serial: u8,
+    /// It has committed a slice of the live chain.
+    in_chain: bool,
+    data_key: Option<u8>,
+    number: u64,
+    uploaded: Option<Uploaded>,
+    at: At,
+}
+
+#[derive(Clone, Hash)]
+enum At {
+    LoadKey,
+    CreateKey,
+    ReadKeyBack,
+    Draw,
+    Read,
+    Begin(Append),
+    Base(Seen),
+    Pack(Rc<Plan>),
+    Segment(Rc<Plan>),
+    Commit(Rc<Plan>, Append),
+    Done(Seen),
+    Stopped(Stop),
+}
+
+/// Why it announced nothing.
+#[derive(Debug, Clone, Copy, Hash, PartialEq, Eq)]
+pub(crate) enum Stop {
+    Lost,
+    Erased,
+    WrongKey,
+    Refused,
+}
+
+impl Writer {
+    /// A backup of a mailbox whose key it holds, of the server's emails `sees`.
+    pub(crate) fn new(id: u8, sees: u8, style: Style) -> Writer {
+        Writer {
+            id,
+            job: id,
+            master: 0,
+            sees,
+            style,
+            tries: 1,
+            serial: 0,
+            in_chain: false,
+            data_key: Some(0),
+            number: 0,
+            uploaded: None,
+            at: At::Draw,
+        }
+    }
+
+    /// It has yet to find or make the mailbox's key.
+    pub(crate) fn without_key(self, master: u8) -> Writer {
+        Writer { master, data_key: None, at: At::LoadKey, ..self }
+    }
+
+    /// Another worker's try at the same job.
+    pub(crate) fn of_job(self, job: u8) -> Writer {
+        Writer { job, ..self }
+    }
+
+    pub(crate) fn tries(self, tries: u8) -> Writer {
+        Writer { tries, ..self }
+    }
+
+    pub(crate) fn start(self) -> Process {
+        Process::Writer(self)
+    }
+
+    pub(crate) fn announced(&self) -> Option<&Seen> {
+        match &self.at {
+            At::Done(seen) => Some(seen),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn stopped(&self) -> Option<Stop> {
+        match &self.at {
+            At::Stopped(stop) => Some(*stop),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn job(&self) -> String {
+        format!("job {}", self.job)
+    }
+
+    /// What it signs its entries with.
+    pub(crate) fn signature(&self) -> String {
+        format!("writer {}", self.id)
+    }
+
+    pub(crate) fn steps(&self, turn: &mut Turn<'_>) {
+        match &self.at {
+            At::LoadKey => self.load_key(turn),
+            At::CreateKey => self.create_key(turn),
+            At::ReadKeyBack => {
+                let key = turn.world.keys.get(&self.master).copied();
+                let at = if key.is_some() { At::Draw } else { At::Stopped(Stop::WrongKey) };
+                turn.to("reads its key back", Process::Writer(Writer { data_key: key, at, ..self.clone() }));
+            }
+            At::Draw => self.draw(turn),
+            At::Read => self.read(turn),
+            At::Begin(append) => append.steps(turn, |outcome| {
+                self.with(match outcome {
+                    Outcome::Done(_) | Outcome::Taken(_) => At::Read,
+                    Outcome::Again(append) => At::Begin(append),
+                })
+            }),
+            At::Base(seen) => {
+                let next = self.plan(seen, turn).unwrap_or_else(|| self.lost(None));
+                turn.to("reads its base", next);
+            }
+            At::Pack(plan) => {
+                let (name, blobs) = plan.pack.expect("there is one in this step");
+                let put = |world: &mut World| world.put_pack(name, blobs);
+                turn.change("writes a pack", put, self.with(At::Segment(plan.clone())));
+            }
+            At::Segment(plan) => {
+                let (name, segment) = plan.segment.clone();
+                let put = |world: &mut World| world.put_segment(name, segment);
+                turn.change("writes a segment", put, self.append(plan, &plan.before, turn.rules));
+            }
+            At::Commit(plan, append) => self.commit(plan, append, turn),
+            At::Stopped(_) => self.upload_late(turn),
+            At::Done(_) => {}
+        }
+    }
+
+    /// An upload that was sent twice may arrive a second time long after its writer has gone.
+    fn upload_late(&self, turn: &mut Turn<'_>) {
+        if let Some((pack, blobs)) = self.uploaded.as_ref().map(Uploaded::pack)
+            && !turn.world.packs().contains_key(&pack)
+        {
+            let put = |world: &mut World| world.put_pack(pack, blobs);
+            turn.change("is gone, and its pack arrives once more", put, self.clone().start());
+        }
+    }
+
+    fn load_key(&self, turn: &mut Turn<'_>) {
+        let keys = &turn.world.keys;
+        let (data_key, at) = match keys.get(&self.master) {
+            Some(key) => (Some(*key), At::Draw),
+            None if keys.is_empty() => (None, At::CreateKey),
+            None => (None, At::Stopped(Stop::WrongKey)),
+        };
+        turn.to("loads the key", Process::Writer(Writer { data_key, at, ..self.clone() }));
+    }
+
+    fn create_key(&self, turn: &mut Turn<'_>) {
+        if !turn.world.keys.contains_key(&self.master) {
+            let create = |world: &mut World| _ = world.keys.insert(self.master, self.id);
+            turn.change("creates the key", create, self.with(At::ReadKeyBack));
+            turn.to("creates no key, and the answer is lost", self.clone().start());
+        } else {
+            turn.to("finds a key when it creates one", self.with(At::ReadKeyBack));
+        }
+    }
+
+    fn draw(&self, turn: &mut Turn<'_>) {
+        let mut number = turn.world.sequence + 1;
+        if turn.rules.broken(Flaw::NumberFromLog) {
+            number = turn.world.newest().head().highest_backup_number + 1;
+        }
+        let draw = |world: &mut World| world.sequence = number;
+        turn.change("draws a number", draw, Process::Writer(Writer { number, at: At::Read, ..self.clone() }));
+    }
+
+    fn read(&self, turn: &mut Turn<'_>) {
+        let newest = turn.world.newest();
+        let key = self.data_key.unwrap_or_default();
+        let chain_goes_on = newest.state.progress.iter().any(|(_, slice)| slice.job == self.job());
+        let slot = newest.state.snapshots.iter().find(|(_, snapshot)| snapshot.slot == self.job());
+        let at = if newest.number() == 0 {
+            let begin =
+                Append::behind(&newest, &self.signature(), &Kind::Init(Init::default()), key, turn.rules);
+            begin.map_or(At::Stopped(Stop::Refused), At::Begin)
+        } else if newest.data_key != key {
+            At::Stopped(Stop::WrongKey)
+        } else if newest.head().erased && !turn.rules.broken(Flaw::IgnoresErased) {
+            At::Stopped(Stop::Erased)
+        } else if let Some((number, _)) = slot.filter(|_| !turn.rules.broken(Flaw::IgnoresSlot)) {
+            At::Done(turn.world.read(*number).unwrap_or(newest))
+        } else if self.in_chain && !chain_goes_on {
+            return turn.to("reads the log and finds its chain gone", self.lost(None));
+        } else {
+            At::Base(newest)
+        };
+        turn.to("reads the log", self.with(at));
+    }
+
+    /// `None` when the base is no longer as it was when the log was read.
+    fn plan(&self, before: &Seen, turn: &Turn<'_>) -> Option<Process> {
+        let job = self.job();
+        let uploaded = self.uploaded.as_ref().filter(|pack| !pack.doomed(before, turn));
+        let task = Task {
+            name: name(self.id, self.serial),
+            job: &job,
+            sees: self.sees,
+            style: self.style,
+            uploaded,
+        };
+        let plan = task.plan(before, turn.world)?;
+        Some(self.with(if plan.pack.is_some() { At::Pack(plan) } else { At::Segment(plan) }))
+    }
+
+    fn append(&self, plan: &Rc<Plan>, before: &Seen, rules: Rules) -> Process {
+        let kind = plan.kind(self.job(), self.number);
+        let append = Append::behind(before, &self.signature(), &kind, before.data_key, rules);
+        self.with(append.map_or(At::Stopped(Stop::Refused), |append| At::Commit(plan.clone(), append)))
+    }
+
+    fn commit(&self, plan: &Rc<Plan>, append: &Append, turn: &mut Turn<'_>) {
+        let rules = turn.rules;
+        append.steps(turn, |outcome| match outcome {
+            Outcome::Done(seen) => self.done(plan, seen),
+            Outcome::Again(append) => self.with(At::Commit(plan.clone(), append)),
+            Outcome::Taken(found) => match rules.rebase(&found.entry, &plan.uses) {
+                Rebase::Next => self.append(plan, &found, rules),
+                Rebase::Lost => self.lost(Some(plan)),
+                Rebase::Erased => self.with(At::Stopped(Stop::Erased)),
+            },
+        });
+    }
+
+    fn done(&self, plan: &Rc<Plan>, seen: Seen) -> Process {
+        if plan.is_slice() {
+            let (serial, in_chain, uploaded) = (self.serial + 1, true, None);
+            return Process::Writer(Writer { serial, in_chain, uploaded, at: At::Read, ..self.clone() });
+        }
+        self.with(At::Done(seen))
+    }
+
+    /// Starts again from the newest entry under new names, or gives up. It takes along the pack it has uploaded.
+    fn lost(&self, plan: Option<&Rc<Plan>>) -> Process {
+        let uploaded = plan.and_then(|plan| Uploaded::by(plan)).or_else(|| self.uploaded.clone());
+        if self.tries == 0 {
+            return Process::Writer(Writer { uploaded, at: At::Stopped(Stop::Lost), ..self.clone() });
+        }
+        let (tries, serial) = (self.tries - 1, self.serial + 1);
+        Process::Writer(Writer { tries, serial, in_chain: false, uploaded, at: At::Read, ..self.clone() })
+    }
+
+    fn with(&self, at: At) -> Process {
+        Process::Writer(Writer { at, ..self.clone() })
+    }
+}

@@ -1,0 +1,13 @@
+//! What a repository promises, met from outside: crashes, races, wrong use, damage, cost.
+
+mod checkpoint;
+mod chunks;
+mod compaction;
+mod costs;
+mod crash;
+mod damage;
+mod hint;
+mod keys;
+mod race;
+mod support;
+mod wrong_use;
