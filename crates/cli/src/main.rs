@@ -1,2 +1,19 @@
-//! The `malle` binary.
-fn main() {}
+#![doc = include_str!("../README.md")]
+
+mod args;
+mod commands;
+mod exit;
+mod failure;
+mod hint;
+mod mailbox;
+mod output;
+mod progress;
+mod run;
+mod secrets;
+mod store_url;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    run::main()
+}

@@ -1,0 +1,356 @@
+//! `malle backup`: one snapshot of one account.
+
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use engine::{Backup, Report, State};
+use futures::{StreamExt, stream};
+use jmap::{Account, AccountId, AccountRef, Client, Config, Credentials};
+use model::{MailboxIdentity, SystemClock};
+use repository::{Error, FailureRecord, KeyRing, Origin, Repository, Store};
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use super::show::TypeRow;
+use crate::args::BackupArgs;
+use crate::exit::Exit;
+use crate::failure::{Failure, one_line};
+use crate::output::{Out, bytes, count, duration};
+use crate::progress;
+use crate::{secrets, store_url};
+
+/// Mailboxes that are tried before a ring is called the wrong one.
+const RING_TRIALS: usize = 64;
+const TRIALS_IN_FLIGHT: usize = 8;
+/// Failures that are named; the snapshot holds them all.
+const NAMED_FAILURES: usize = 20;
+
+/// A backup that needs to ask nobody anything any more.
+pub(crate) struct Prepared<'a> {
+    args: &'a BackupArgs,
+    ring: KeyRing,
+    server: Url,
+    credentials: Credentials,
+}
+
+/// Reads the ring, the address and the credentials; may ask for a password.
+pub(crate) fn prepare<'a>(args: &'a BackupArgs, out: &Out) -> Result<Prepared<'a>> {
+    let ring = secrets::ring(&args.store.key, out)?;
+    let server = server_url(args.server.as_deref())?;
+    let (user, account) = (args.user.as_deref(), args.account.as_deref());
+    let credentials = secrets::credentials(user, account, &host(&server))?;
+    Ok(Prepared { args, ring, server, credentials })
+}
+
+/// Runs it.
+pub(crate) async fn run(prepared: Prepared<'_>, out: &Out) -> Result<Exit> {
+    let start = Instant::now();
+    let Prepared { args, ring, server, credentials } = prepared;
+    let cancel = CancellationToken::new();
+    let _cancelled_when_dropped = cancel.clone().drop_guard();
+    let client = connect(args, &server, credentials, cancel, out).await?;
+    let account = find_account(args, &client).await?;
+    let store = store_url::open_or_init(&args.store).await?;
+    let identity = identity(args, &server, &account);
+    let (repository, report) = back_up(args, out, &store, &ring, &identity, (&client, &account)).await?;
+    let done = Done {
+        report: &report,
+        account: &account,
+        identity: &identity,
+        location: store.zone(),
+        mailbox: repository.dir().to_string(),
+        counters: client.counters(),
+        seconds: start.elapsed().as_secs_f64(),
+    };
+    done.print(out)?;
+    Ok(match report.state {
+        State::Good => Exit::Good,
+        State::Partial | State::Shrunk | State::Moving => Exit::Incomplete,
+    })
+}
+
+/// The mail server's address. Errors do not repeat it: somebody may have written a password into it.
+fn server_url(text: Option<&str>) -> Result<Url, Failure> {
+    let hint = "write it like https://mail.example.org";
+    let Some(text) = text.filter(|text| !text.is_empty()) else {
+        return Err(Failure::usage(
+            "find the mail server: none is named",
+            "give --server or set MALLE_SERVER",
+        ));
+    };
+    let url = Url::parse(text).map_err(|error| Failure::usage(format!("read --server: {error}"), hint))?;
+    if !url.username().is_empty() || url.password().is_some() {
+        let hint = "set MALLE_USER and MALLE_PASSWORD instead";
+        return Err(Failure::usage("use --server: it holds a user name or a password", hint));
+    }
+    if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
+        return Err(Failure::usage("use --server: it is no https address", hint));
+    }
+    Ok(url)
+}
+
+/// `host` or `host:port`, lower-case.
+fn host(server: &Url) -> String {
+    let host = server.host_str().unwrap_or_default().to_ascii_lowercase();
+    match server.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host,
+    }
+}
+
+async fn connect(
+    args: &BackupArgs,
+    server: &Url,
+    credentials: Credentials,
+    cancel: CancellationToken,
+    out: &Out,
+) -> Result<Client> {
+    let mut config = Config::new(server.clone(), credentials);
+    config.user_agent = concat!("malle/", env!("CARGO_PKG_VERSION")).to_owned();
+    config.concurrency = args.concurrency.into();
+    config.cancel = cancel;
+    let client = Client::connect(config).await.with_context(|| format!("connect to {}", host(server)))?;
+    for warning in client.warnings() {
+        out.warn(format_args!("warning: {warning}"));
+    }
+    Ok(client)
+}
+
+async fn find_account(args: &BackupArgs, client: &Client) -> Result<Account> {
+    let wanted = match (&args.account, &args.account_id) {
+        (Some(name), _) => AccountRef::Named(name.clone()),
+        (None, Some(id)) => AccountRef::Id(AccountId::new(id).map_err(|_| {
+            Failure::usage("read --account-id: it is no JMAP id", "`malle list` shows the ids")
+        })?),
+        (None, None) => AccountRef::Own,
+    };
+    client.resolve_account(&wanted).await.context("find the account")
+}
+
+fn identity(args: &BackupArgs, server: &Url, account: &Account) -> MailboxIdentity {
+    let named = args.server_name.as_deref().map(str::to_ascii_lowercase);
+    MailboxIdentity {
+        server: named.unwrap_or_else(|| host(server)),
+        account: account.id.as_str().into(),
+        incarnation: 0,
+    }
+}
+
+/// The backup itself. A mailbox that was never backed up is made first; one that is known costs no extra request.
+async fn back_up(
+    args: &BackupArgs,
+    out: &Out,
+    store: &Store,
+    ring: &KeyRing,
+    identity: &MailboxIdentity,
+    (client, account): (&Client, &Account),
+) -> Result<(Repository, Report)> {
+    let progress = progress::shown(out);
+    let how = Backup {
+        origin: Origin { kind: "manual".to_owned(), ..Origin::default() },
+        full_listing: args.full,
+        progress: &*progress,
+        clock: &SystemClock,
+    };
+    match store.mailbox(ring, ring.directory(identity)).await {
+        Ok(repository) => match engine::backup(client, account, &repository, &how).await {
+            // Only the key is there: a first backup was cut off before its log began.
+            Err(engine::Error::Repository(Error::NoMailbox)) => {}
+            ended => return Ok((repository, ended?)),
+        },
+        Err(Error::NoMailbox) if args.new_ring => {}
+        Err(Error::NoMailbox) => refuse_foreign_ring(store, ring).await?,
+        Err(error) => return Err(error.into()),
+    }
+    let repository = store.create_mailbox(ring, identity, &account.name).await?;
+    let report = engine::backup(client, account, &repository, &how).await?;
+    Ok((repository, report))
+}
+
+/// With a ring made by mistake, a mailbox looks as if it had never been backed up. A store whose mailboxes the ring does
+/// not open tells; one mailbox that opens is enough.
+async fn refuse_foreign_ring(store: &Store, ring: &KeyRing) -> Result<()> {
+    let dirs = store.mailboxes().await?;
+    let mut trials = stream::iter(dirs.into_iter().take(RING_TRIALS))
+        .map(|dir| store.mailbox(ring, dir))
+        .buffer_unordered(TRIALS_IN_FLIGHT);
+    let mut foreign = None;
+    while let Some(trial) = trials.next().await {
+        match trial {
+            Ok(_) => return Ok(()),
+            Err(error @ Error::WrongKey { .. }) => foreign = Some(error),
+            Err(Error::NoMailbox) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    match foreign {
+        None => Ok(()),
+        Some(error) => {
+            let what = format!(
+                "begin a mailbox in this store: the key ring opens none of those already in it: {error}"
+            );
+            let hint = "use their ring, or say --new-ring if it is meant so";
+            Err(Failure::new(Exit::Key, what, hint).into())
+        }
+    }
+}
+
+struct Done<'a> {
+    report: &'a Report,
+    account: &'a Account,
+    identity: &'a MailboxIdentity,
+    location: &'a str,
+    mailbox: String,
+    counters: jmap::Counters,
+    seconds: f64,
+}
+
+#[derive(Serialize)]
+struct DoneObject<'a> {
+    number: u64,
+    state: &'static str,
+    account: &'a str,
+    account_id: &'a str,
+    server: &'a str,
+    mailbox: &'a str,
+    location: &'a str,
+    emails: u64,
+    size: u64,
+    new_emails: u64,
+    removed_emails: u64,
+    stored: u64,
+    fetched: u64,
+    duration: f64,
+    requests: u64,
+    bytes_sent: u64,
+    bytes_received: u64,
+    retries: u64,
+    types: Vec<TypeRow>,
+    failures: Vec<FailureRow>,
+}
+
+/// What could not be fetched, in JSON.
+#[derive(Debug, Serialize)]
+pub(crate) struct FailureRow {
+    #[serde(rename = "type")]
+    data_type: &'static str,
+    id: String,
+    reason: String,
+    attempts: u32,
+}
+
+impl From<&FailureRecord> for FailureRow {
+    fn from(record: &FailureRecord) -> FailureRow {
+        FailureRow {
+            data_type: record.data_type.name(),
+            id: record.id.clone(),
+            reason: record.reason.clone(),
+            attempts: record.attempts,
+        }
+    }
+}
+
+impl Done<'_> {
+    fn print(&self, out: &Out) -> Result<()> {
+        if out.json() {
+            return out.object(&self.object());
+        }
+        let r = self.report;
+        out.line(format_args!(
+            "snapshot {} of {}: {}, {} ({}), {} new, {} gone; {} fetched in {}, {} stored, {}",
+            r.number,
+            one_line(&self.account.name, 200),
+            r.state.as_str(),
+            count(r.emails, "email"),
+            bytes(r.email_bytes),
+            r.new_emails,
+            r.removed_emails,
+            bytes(r.fetched_bytes),
+            count(self.counters.requests, "request"),
+            bytes(r.stored_bytes),
+            duration(self.seconds),
+        ))?;
+        print_incomplete(&r.types.iter().map(TypeRow::from).collect::<Vec<_>>(), out)?;
+        print_failures(&r.failures, NAMED_FAILURES, out)?;
+        match r.state {
+            State::Shrunk => out.line("shrunk: more than half of the emails of the snapshot before are gone; look before you forget that one"),
+            State::Moving => out.line("moving: the mailbox changed all the time; the next backup catches up"),
+            State::Partial => out.line("partial: what is named above is tried again next time"),
+            State::Good => Ok(()),
+        }
+    }
+
+    fn object(&self) -> DoneObject<'_> {
+        let (r, c) = (self.report, self.counters);
+        DoneObject {
+            number: r.number.0,
+            state: r.state.as_str(),
+            account: &self.account.name,
+            account_id: self.account.id.as_str(),
+            server: &self.identity.server,
+            mailbox: &self.mailbox,
+            location: self.location,
+            emails: r.emails,
+            size: r.email_bytes,
+            new_emails: r.new_emails,
+            removed_emails: r.removed_emails,
+            stored: r.stored_bytes,
+            fetched: r.fetched_bytes,
+            duration: (self.seconds * 1000.0).round() / 1000.0,
+            requests: c.requests,
+            bytes_sent: c.bytes_sent,
+            bytes_received: c.bytes_received,
+            retries: c.retries,
+            types: r.types.iter().map(TypeRow::from).collect(),
+            failures: r.failures.iter().map(FailureRow::from).collect(),
+        }
+    }
+}
+
+/// The types that are not as they should be.
+fn print_incomplete(types: &[TypeRow], out: &Out) -> Result<()> {
+    for row in types.iter().filter(|row| row.is_incomplete()) {
+        let (name, status) = (row.name, row.status);
+        out.line(format_args!("  {name}: {status}{}", row.because()))?;
+    }
+    Ok(())
+}
+
+/// Objects that could not be fetched, by name.
+pub(crate) fn print_failures(failures: &[FailureRecord], most: usize, out: &Out) -> Result<()> {
+    for failure in failures.iter().take(most) {
+        let id = one_line(&failure.id, 80);
+        let reason = one_line(&failure.reason, 200);
+        let tried = count(failure.attempts.into(), "time");
+        out.line(format_args!("  {} {id}: {reason} (tried {tried})", failure.data_type))?;
+    }
+    match failures.len().saturating_sub(most) {
+        0 => Ok(()),
+        more => out.line(format_args!("  and {more} more; --json lists them all")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_are_named_by_host_and_port() {
+        for (url, name) in [
+            ("https://Mail.Example.org", "mail.example.org"),
+            ("https://mail.example.org:443/jmap", "mail.example.org"),
+            ("http://127.0.0.1:8080/", "127.0.0.1:8080"),
+        ] {
+            assert_eq!(host(&server_url(Some(url)).expect(url)), name);
+        }
+    }
+
+    #[test]
+    fn bad_addresses_are_refused_without_repeating_them() {
+        for url in ["hunter2", "ftp://hunter2", "https://a:hunter2@b", "https://hunter2@b", ""] {
+            let failure = server_url(Some(url)).expect_err(url);
+            assert!(!format!("{failure:?}").contains("hunter2"), "{failure:?}");
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! `malle check`: every mailbox of the store. A damaged mailbox does not keep the others from being checked.
+
+use anyhow::Result;
+use repository::{Depth, Error};
+
+use super::checked::{Checked, depth};
+use crate::args::CheckArgs;
+use crate::exit::Exit;
+use crate::failure::explain;
+use crate::mailbox::{self, Opened};
+use crate::output::{Out, count};
+use crate::{secrets, store_url};
+
+/// Runs it.
+pub(crate) async fn run(args: &CheckArgs, out: &Out) -> Result<Exit> {
+    let ring = secrets::ring(&args.store.key, out)?;
+    let store = store_url::open(&args.store).await?;
+    let depth = depth(args.read_data);
+    let (mut total, mut worst) = (0, Exit::Good);
+    for opened in mailbox::open_all(&store, &ring).await? {
+        if let Some((checked, exit)) = check(opened, depth).await? {
+            checked.print(depth, out)?;
+            total += 1;
+            worst = worse(worst, exit);
+        }
+    }
+    if !out.json() {
+        let verdict = match worst {
+            Exit::Good => "all well",
+            Exit::Damage => "damage found",
+            _ => "not everything could be checked",
+        };
+        out.line(format_args!("{} checked: {verdict}", count(total, "mailbox").replace("xs", "xes")))?;
+    }
+    Ok(worst)
+}
+
+/// One mailbox; `None` for a directory in which nothing has begun, or everything was erased.
+async fn check(opened: Opened, depth: Depth) -> Result<Option<(Checked, Exit)>> {
+    let dir = opened.dir.to_string();
+    let report = match opened.mailbox {
+        Ok(None) | Err(Error::Erased { .. }) => return Ok(None),
+        Ok(Some(mailbox)) => {
+            let name = mailbox.name().to_owned();
+            let report = mailbox.repository.check(None, depth).await;
+            report.map(|report| Checked::new(dir.clone(), Some(name), report))
+        }
+        Err(error) => Err(error),
+    };
+    match report {
+        Ok(checked) if checked.ok => Ok(Some((checked, Exit::Good))),
+        Ok(checked) => Ok(Some((checked, Exit::Damage))),
+        // Without the store nothing can be said of any mailbox.
+        Err(error @ Error::Store { .. }) => Err(error.into()),
+        Err(error) => {
+            let (exit, line) = explain(&error.into());
+            Ok(Some((Checked::unreadable(dir, line), exit)))
+        }
+    }
+}
+
+/// Damage outweighs what merely could not be looked at.
+fn worse(a: Exit, b: Exit) -> Exit {
+    match (a, b) {
+        (Exit::Damage, _) | (_, Exit::Good) => a,
+        _ => b,
+    }
+}

@@ -1,0 +1,100 @@
+//! What `verify` and `check` say of one mailbox.
+
+use anyhow::Result;
+use repository::{CheckReport, Depth};
+use serde::Serialize;
+
+use crate::failure::one_line;
+use crate::output::{Out, bytes, count};
+
+/// One mailbox's result, in JSON.
+#[derive(Debug, Serialize)]
+pub(crate) struct Checked {
+    pub(crate) mailbox: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) account: Option<String>,
+    pub(crate) ok: bool,
+    snapshots: u64,
+    emails: u64,
+    blobs: u64,
+    packs: u64,
+    bytes_read: u64,
+    unreferenced: u64,
+    problems: Vec<ProblemRow>,
+}
+
+#[derive(Debug, Serialize)]
+struct ProblemRow {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    snapshot: Option<u64>,
+    what: String,
+}
+
+impl Checked {
+    pub(crate) fn new(mailbox: String, account: Option<String>, report: CheckReport) -> Checked {
+        let problems = report.problems.into_iter().map(|problem| ProblemRow {
+            snapshot: problem.snapshot.map(|number| number.0),
+            what: problem.what,
+        });
+        let problems: Vec<ProblemRow> = problems.collect();
+        Checked {
+            mailbox,
+            account,
+            ok: problems.is_empty(),
+            snapshots: report.snapshots,
+            emails: report.emails,
+            blobs: report.blobs,
+            packs: report.packs,
+            bytes_read: report.bytes_read,
+            unreferenced: report.unreferenced,
+            problems,
+        }
+    }
+
+    /// A mailbox that could not even be opened.
+    pub(crate) fn unreadable(mailbox: String, what: String) -> Checked {
+        let mut checked = Checked::new(mailbox, None, CheckReport::default());
+        checked.ok = false;
+        checked.problems.push(ProblemRow { snapshot: None, what });
+        checked
+    }
+
+    pub(crate) fn print(&self, depth: Depth, out: &Out) -> Result<()> {
+        if out.json() {
+            return out.object(self);
+        }
+        let name = self.account.as_deref().unwrap_or(&self.mailbox);
+        let verdict = if self.ok { "all well" } else { "DAMAGED" };
+        let read = match depth {
+            Depth::Structure => "structure only, data not read".to_owned(),
+            Depth::Data => format!("{} read", bytes(self.bytes_read)),
+        };
+        out.line(format_args!(
+            "{}: {verdict}; {}, {}, {}, {}; {read}",
+            one_line(name, 200),
+            count(self.snapshots, "snapshot"),
+            count(self.emails, "email"),
+            count(self.blobs, "blob"),
+            count(self.packs, "pack"),
+        ))?;
+        for problem in &self.problems {
+            let what = one_line(&problem.what, 300);
+            match problem.snapshot {
+                Some(number) => out.line(format_args!("  snapshot {number}: {what}"))?,
+                None => out.line(format_args!("  {what}"))?,
+            }
+        }
+        if self.unreferenced > 0 {
+            let left = count(self.unreferenced, "object");
+            out.line(format_args!(
+                "  {left} that nothing refers to, left by runs that were cut off; harmless"
+            ))?;
+        }
+        Ok(())
+    }
+}
+
+/// How deep `--read-data` goes.
+pub(crate) fn depth(read_data: bool) -> Depth {
+    if read_data { Depth::Data } else { Depth::Structure }
+}

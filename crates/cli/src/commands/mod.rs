@@ -1,0 +1,9 @@
+//! One file a subcommand.
+
+pub(crate) mod backup;
+pub(crate) mod check;
+mod checked;
+pub(crate) mod key;
+pub(crate) mod list;
+pub(crate) mod show;
+pub(crate) mod verify;

@@ -1,0 +1,144 @@
+//! `malle show`: what one snapshot holds and lacks.
+
+use std::fmt::Display;
+
+use anyhow::Result;
+use engine::State;
+use model::SnapshotNumber;
+use repository::{FailureRecord, Snapshot, TypeState, TypeStatus};
+use serde::Serialize;
+
+use super::backup::{FailureRow, print_failures};
+use crate::args::ShowArgs;
+use crate::exit::Exit;
+use crate::failure::one_line;
+use crate::mailbox::{self, Mailbox};
+use crate::output::{Out, SnapshotRow, Table, bytes, count, duration, minute, or_dash};
+use crate::{secrets, store_url};
+
+/// Failures that are named on a terminal.
+const NAMED_FAILURES: usize = 100;
+
+/// How well a snapshot knows one type.
+#[derive(Debug, Serialize)]
+pub(crate) struct TypeRow {
+    #[serde(rename = "type")]
+    pub(crate) name: &'static str,
+    pub(crate) status: &'static str,
+    pub(crate) count: u64,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    reason: String,
+}
+
+impl From<&TypeState> for TypeRow {
+    fn from(state: &TypeState) -> TypeRow {
+        TypeRow {
+            name: state.data_type.name(),
+            status: match state.status {
+                TypeStatus::Complete => "complete",
+                TypeStatus::NotOffered => "not offered",
+                TypeStatus::Moving => "moving",
+                TypeStatus::Stale => "stale",
+            },
+            count: state.count,
+            reason: state.reason.clone(),
+        }
+    }
+}
+
+impl TypeRow {
+    /// Neither complete nor absent by nature.
+    pub(crate) fn is_incomplete(&self) -> bool {
+        matches!(self.status, "moving" | "stale")
+    }
+
+    /// `: the reason`, if there is one.
+    pub(crate) fn because(&self) -> String {
+        match one_line(&self.reason, 200) {
+            reason if reason.is_empty() => reason,
+            reason => format!(": {reason}"),
+        }
+    }
+}
+
+/// Runs it.
+pub(crate) async fn run(args: &ShowArgs, out: &Out) -> Result<Exit> {
+    let ring = secrets::ring(&args.store.key, out)?;
+    let store = store_url::open(&args.store).await?;
+    let mailbox = mailbox::find(&store, &ring, &args.which).await?;
+    let number = args.snapshot.map(SnapshotNumber);
+    let snapshot = mailbox.repository.snapshot(number).await?;
+    let failures = match snapshot.info().summary.failures {
+        0 => Vec::new(),
+        _ => snapshot.failures().await?,
+    };
+    if out.json() {
+        out.object(&object(&mailbox, &snapshot, &failures))?;
+    } else {
+        print(&mailbox, &snapshot, &failures, out)?;
+    }
+    Ok(Exit::Good)
+}
+
+#[derive(Serialize)]
+struct Shown<'a> {
+    #[serde(flatten)]
+    row: SnapshotRow,
+    account_id: &'a str,
+    server: &'a str,
+    mailbox: String,
+    base: Option<u64>,
+    since_listing: u32,
+    segments: usize,
+    types: Vec<TypeRow>,
+    failed: Vec<FailureRow>,
+}
+
+fn object<'a>(mailbox: &'a Mailbox, snapshot: &Snapshot, failures: &[FailureRecord]) -> Shown<'a> {
+    let info = snapshot.info();
+    Shown {
+        row: SnapshotRow::of(info),
+        account_id: mailbox.identity.account.as_str(),
+        server: &mailbox.identity.server,
+        mailbox: mailbox.repository.dir().to_string(),
+        base: info.base.map(|base| base.0),
+        since_listing: info.summary.since_listing,
+        segments: info.segment_count(),
+        types: info.summary.types.iter().map(TypeRow::from).collect(),
+        failed: failures.iter().map(FailureRow::from).collect(),
+    }
+}
+
+fn print(mailbox: &Mailbox, snapshot: &Snapshot, failures: &[FailureRecord], out: &Out) -> Result<()> {
+    let info = snapshot.info();
+    let row = SnapshotRow::of(info);
+    let say = |name: &str, value: &dyn Display| out.line(format_args!("{name:<10} {value}"));
+    say("snapshot", &row.number)?;
+    say("account", &one_line(&row.account, 200))?;
+    let (server, id) = (&mailbox.identity.server, mailbox.identity.account.as_str());
+    say("server", &format_args!("{server} (account {})", one_line(id, 80)))?;
+    say("time", &format_args!("{} UTC, took {}", minute(&row.time), duration(row.duration)))?;
+    say("location", &or_dash(&row.location))?;
+    say("state", &row.state)?;
+    let (new, gone) = (row.new_emails, row.removed_emails);
+    let emails = count(row.emails, "email");
+    say("emails", &format_args!("{emails}, {}, {new} new, {gone} gone", bytes(row.size)))?;
+    let base = info.base.map_or("nothing".to_owned(), |base| format!("snapshot {base}"));
+    let segments = count(info.segment_count() as u64, "segment");
+    say("stored", &format_args!("{} on top of {base}; {segments}", bytes(row.stored)))?;
+    out.line(types(&info.summary.types))?;
+    if State::of(info) == State::Partial && !failures.is_empty() {
+        out.line("could not be fetched:")?;
+        print_failures(failures, NAMED_FAILURES, out)?;
+    }
+    Ok(())
+}
+
+fn types(types: &[TypeState]) -> Table<3> {
+    let mut table = Table::new(["TYPE", ">COUNT", "STATUS"]);
+    for row in types.iter().map(TypeRow::from) {
+        let status = format!("{}{}", row.status, row.because());
+        table.push([row.name.to_owned(), row.count.to_string(), status]);
+    }
+    table
+}

@@ -1,0 +1,119 @@
+//! An error as people read it: one line that says what failed, why, and what to do.
+
+use std::error::Error;
+use std::fmt;
+
+use crate::exit::Exit;
+use crate::hint;
+
+/// A line is cut here: servers send pages of text as explanations.
+const LONGEST: usize = 900;
+
+/// An error of this program's own; `what` completes "failed to …".
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) exit: Exit,
+    what: String,
+    hint: String,
+}
+
+impl Failure {
+    pub(crate) fn new(exit: Exit, what: impl Into<String>, hint: impl Into<String>) -> Failure {
+        Failure { exit, what: what.into(), hint: hint.into() }
+    }
+
+    pub(crate) fn usage(what: impl Into<String>, hint: impl Into<String>) -> Failure {
+        Failure::new(Exit::Usage, what, hint)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)
+    }
+}
+
+impl Error for Failure {}
+
+/// The exit code and the line of an error.
+pub(crate) fn explain(error: &anyhow::Error) -> (Exit, String) {
+    let (exit, hint) = error.chain().find_map(judge).unwrap_or((Exit::Unexpected, String::new()));
+    let mut line = format!("failed to {}", one_line(&causes(error), LONGEST));
+    if !hint.is_empty() {
+        line.push_str("; ");
+        line.push_str(&hint);
+    }
+    (exit, line)
+}
+
+fn judge(error: &(dyn Error + 'static)) -> Option<(Exit, String)> {
+    if let Some(failure) = error.downcast_ref::<Failure>() {
+        return Some((failure.exit, failure.hint.clone()));
+    }
+    let (exit, hint) = if let Some(error) = error.downcast_ref::<engine::Error>() {
+        hint::of_engine(error)
+    } else if let Some(error) = error.downcast_ref::<repository::Error>() {
+        hint::of_repository(error)
+    } else if let Some(error) = error.downcast_ref::<jmap::Error>() {
+        hint::of_server(error)
+    } else {
+        return None;
+    };
+    Some((exit, hint.to_owned()))
+}
+
+/// The causes, outermost first. Some libraries repeat their source's text in their own; that is left out.
+fn causes(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.contains(&cause) {
+            continue;
+        }
+        if !text.is_empty() {
+            text.push_str(": ");
+        }
+        text.push_str(&cause);
+    }
+    text
+}
+
+/// Without line breaks and control characters (whoever wrote the text), and not longer than `most` characters.
+pub(crate) fn one_line(text: &str, most: usize) -> String {
+    let clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let words: Vec<&str> = clean.split_whitespace().collect();
+    let line = words.join(" ");
+    match line.char_indices().nth(most) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context as _;
+
+    use super::*;
+
+    #[test]
+    fn a_chain_becomes_one_line_without_repetitions_or_control_characters() {
+        let io = std::io::Error::other("disk\n on \x1b[31mfire");
+        let error = Err::<(), _>(io)
+            .context("read it: disk\n on \x1b[31mfire")
+            .context("open the store")
+            .unwrap_err();
+        let (exit, line) = explain(&error);
+        assert_eq!(exit, Exit::Unexpected);
+        assert_eq!(line, "failed to open the store: read it: disk on [31mfire");
+    }
+
+    #[test]
+    fn the_hint_of_the_failure_stands_at_the_end() {
+        let error = anyhow::Error::from(Failure::usage("read --server", "write a URL")).context("start");
+        assert_eq!(explain(&error), (Exit::Usage, "failed to start: read --server; write a URL".to_owned()));
+    }
+
+    #[test]
+    fn long_texts_are_cut_between_characters() {
+        assert_eq!(one_line(&"é".repeat(12), 10), format!("{}…", "é".repeat(10)));
+    }
+}

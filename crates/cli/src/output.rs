@@ -1,0 +1,217 @@
+//! Results on standard output, remarks on standard error; numbers as people and programs read them.
+
+use std::fmt::{self, Display, Write as _};
+use std::io::{self, Write};
+
+use anyhow::Result;
+use engine::State;
+use model::Timestamp;
+use repository::SnapshotInfo;
+use serde::Serialize;
+
+use crate::args::Talk;
+
+/// Where results and remarks go.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Out {
+    talk: Talk,
+}
+
+impl Out {
+    pub(crate) fn new(talk: Talk) -> Out {
+        Out { talk }
+    }
+
+    /// Whether results are JSON.
+    pub(crate) fn json(&self) -> bool {
+        self.talk.json
+    }
+
+    /// Whether progress and warnings are wanted.
+    pub(crate) fn chatty(&self) -> bool {
+        !self.talk.json && !self.talk.quiet
+    }
+
+    /// A result for people.
+    pub(crate) fn line(&self, text: impl Display) -> Result<()> {
+        Ok(writeln!(io::stdout(), "{text}")?)
+    }
+
+    /// A result for programs: one object on one line.
+    pub(crate) fn object(&self, object: &impl Serialize) -> Result<()> {
+        self.line(serde_json::to_string(object)?)
+    }
+
+    /// A remark that changes no result.
+    pub(crate) fn warn(&self, text: impl Display) {
+        if !self.talk.quiet {
+            remark(text);
+        }
+    }
+}
+
+/// One line on standard error; a closed standard error is nobody's concern.
+pub(crate) fn remark(text: impl Display) {
+    let _ = writeln!(io::stderr(), "malle: {text}");
+}
+
+/// A snapshot as `list`, `show` and `backup` print it.
+#[derive(Debug, Serialize)]
+pub(crate) struct SnapshotRow {
+    pub(crate) number: u64,
+    pub(crate) time: String,
+    pub(crate) started: String,
+    /// Raw bytes of all emails in it.
+    pub(crate) size: u64,
+    /// Bytes it added to the store.
+    pub(crate) stored: u64,
+    pub(crate) emails: u64,
+    pub(crate) new_emails: u64,
+    pub(crate) removed_emails: u64,
+    /// Seconds.
+    pub(crate) duration: f64,
+    pub(crate) location: String,
+    pub(crate) state: &'static str,
+    pub(crate) failures: u64,
+    pub(crate) account: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(crate) kind: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) backup_number: Option<u64>,
+}
+
+impl SnapshotRow {
+    pub(crate) fn of(info: &SnapshotInfo) -> SnapshotRow {
+        let s = &info.summary;
+        SnapshotRow {
+            number: info.number.0,
+            time: stamp(info.finished),
+            started: stamp(s.started),
+            size: s.email_bytes,
+            stored: info.stored_bytes,
+            emails: s.emails,
+            new_emails: s.new_emails,
+            removed_emails: s.removed_emails,
+            duration: seconds(info),
+            location: info.location.clone(),
+            state: State::of(info).as_str(),
+            failures: s.failures,
+            account: s.account_name.clone(),
+            kind: s.origin.kind.clone(),
+            backup_number: s.origin.backup_number.map(|n| n.0),
+        }
+    }
+}
+
+fn seconds(info: &SnapshotInfo) -> f64 {
+    let took = info.finished.duration_since(info.summary.started);
+    (took.as_secs_f64() * 1000.0).round().max(0.0) / 1000.0
+}
+
+/// `2026-11-22T15:21:07.123Z`
+fn stamp(time: Timestamp) -> String {
+    format!("{time:.3}")
+}
+
+/// A stamp without fractions, for tables.
+pub(crate) fn minute(stamp: &str) -> String {
+    stamp.get(..16).unwrap_or(stamp).replace('T', " ")
+}
+
+/// `1.2 MB`
+pub(crate) fn bytes(count: u64) -> String {
+    indicatif::DecimalBytes(count).to_string()
+}
+
+/// `0.42 s`, `3 min 4 s`, `2 h 5 min`
+pub(crate) fn duration(seconds: f64) -> String {
+    if seconds < 10.0 {
+        return format!("{seconds:.2} s");
+    }
+    let whole = std::time::Duration::from_secs_f64(seconds.min(1e12)).as_secs();
+    match (whole / 3600, whole % 3600 / 60, whole % 60) {
+        (0, 0, s) => format!("{s} s"),
+        (0, m, s) => format!("{m} min {s} s"),
+        (h, m, _) => format!("{h} h {m} min"),
+    }
+}
+
+/// `1 email`, `2 emails`
+pub(crate) fn count(n: u64, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}
+
+/// `-` for nothing.
+pub(crate) fn or_dash(text: &str) -> &str {
+    if text.is_empty() { "-" } else { text }
+}
+
+/// Columns of equal width: numbers to the right, words to the left.
+pub(crate) struct Table<const N: usize> {
+    heads: [&'static str; N],
+    right: [bool; N],
+    rows: Vec<[String; N]>,
+}
+
+impl<const N: usize> Table<N> {
+    /// Heads that begin with `>` are of columns aligned to the right.
+    pub(crate) fn new(heads: [&'static str; N]) -> Table<N> {
+        Table {
+            heads: heads.map(|head| head.trim_start_matches('>')),
+            right: heads.map(|head| head.starts_with('>')),
+            rows: Vec::new(),
+        }
+    }
+
+    pub(crate) fn push(&mut self, row: [String; N]) {
+        self.rows.push(row);
+    }
+}
+
+impl<const N: usize> Display for Table<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let heads = self.heads.map(str::to_owned);
+        let lines = || std::iter::once(&heads).chain(&self.rows);
+        let width = |column: usize| lines().map(|row| row[column].chars().count()).max().unwrap_or(0);
+        let widths: [usize; N] = std::array::from_fn(width);
+        let mut text = String::new();
+        for row in lines() {
+            for ((cell, width), right) in row.iter().zip(widths).zip(self.right) {
+                if right {
+                    write!(text, "{cell:>width$}  ")?;
+                } else {
+                    write!(text, "{cell:<width$}  ")?;
+                }
+            }
+            text.truncate(text.trim_end().len());
+            text.push('\n');
+        }
+        f.write_str(text.trim_end())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_read_well() {
+        let cases = [(0.4217, "0.42 s"), (59.9, "59 s"), (184.0, "3 min 4 s"), (7530.0, "2 h 5 min")];
+        for (seconds, text) in cases {
+            assert_eq!(duration(seconds), text);
+        }
+    }
+
+    #[test]
+    fn columns_line_up() {
+        let mut table = Table::new([">n", "word"]);
+        table.push(["1".into(), "a".into()]);
+        table.push(["100".into(), "bcdef".into()]);
+        assert_eq!(table.to_string(), "  n  word\n  1  a\n100  bcdef");
+    }
+
+    #[test]
+    fn stamps_lose_their_seconds_in_tables() {
+        assert_eq!(minute("2026-11-22T15:21:07.123Z"), "2026-11-22 15:21");
+    }
+}

@@ -1,0 +1,99 @@
+//! The process: arguments in, one command, exit code out.
+
+use std::io;
+use std::pin::Pin;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::{CommandFactory, FromArgMatches};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::args::{Cli, Command, MANUAL};
+use crate::commands;
+use crate::exit::{self, Exit};
+use crate::failure;
+use crate::output::{Out, remark};
+
+/// How long blocking work (one file written, one frame compressed) may take to end after everything else did.
+const LAST_BREATH: Duration = Duration::from_secs(5);
+
+/// All of it.
+pub(crate) fn main() -> ExitCode {
+    // Fails only if a provider is installed already, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let cli = match parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage } else { Exit::Good }.into();
+        }
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            remark(format_args!("failed to start: {error}"));
+            return Exit::Unexpected.into();
+        }
+    };
+    let out = Out::new(cli.talk);
+    let ended = command(&cli, &out).and_then(|work| runtime.block_on(until_signal(work)));
+    runtime.shutdown_timeout(LAST_BREATH);
+    conclude(ended).into()
+}
+
+fn parse() -> Result<Cli, clap::Error> {
+    let manual = format!("{MANUAL}\n{}", exit::table());
+    let mut command = Cli::command().after_long_help(manual);
+    let matches = command.try_get_matches_from_mut(std::env::args_os())?;
+    Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+}
+
+/// A command that has asked for everything it needs.
+type Work<'a> = Pin<Box<dyn Future<Output = Result<Exit>> + 'a>>;
+
+/// What has to be asked of a person is asked here, before signals are caught: Ctrl-C at a prompt ends the process.
+fn command<'a>(cli: &'a Cli, out: &'a Out) -> Result<Work<'a>> {
+    Ok(match &cli.command {
+        Command::Backup(args) => Box::pin(commands::backup::run(commands::backup::prepare(args, out)?, out)),
+        Command::List(args) => Box::pin(commands::list::run(args, out)),
+        Command::Show(args) => Box::pin(commands::show::run(args, out)),
+        Command::Verify(args) => Box::pin(commands::verify::run(args, out)),
+        Command::Check(args) => Box::pin(commands::check::run(args, out)),
+        Command::Key(args) => Box::pin(commands::key::run(args, out)),
+    })
+}
+
+/// A signal drops the command where it stands: what was committed stays, the rest was never announced.
+async fn until_signal(work: Work<'_>) -> Result<Exit> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        ended = work => ended,
+        _ = interrupt.recv() => Ok(Exit::Interrupted),
+        _ = terminate.recv() => Ok(Exit::Terminated),
+    }
+}
+
+fn conclude(ended: Result<Exit>) -> Exit {
+    match ended {
+        Ok(exit @ (Exit::Interrupted | Exit::Terminated)) => {
+            remark(
+                "stopped by a signal; nothing that was backed up before is lost, and the next run goes on from there",
+            );
+            exit
+        }
+        Ok(exit) => exit,
+        // Whoever read our output (`malle list | head`) has enough of it.
+        Err(error) if is_closed_pipe(&error) => Exit::Good,
+        Err(error) => {
+            let (exit, line) = failure::explain(&error);
+            remark(line);
+            exit
+        }
+    }
+}
+
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}

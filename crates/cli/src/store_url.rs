@@ -1,0 +1,272 @@
+//! From a store's URL to the store.
+
+use std::env;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
+use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
+use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
+use object_store::local::LocalFileSystem;
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::prefix::PrefixStore;
+use object_store::{BackoffConfig, ClientConfigKey, ObjectStore, RetryConfig};
+use repository::{Store, StoreOptions};
+use url::Url;
+
+use crate::args::StoreArgs;
+use crate::exit::Exit;
+use crate::failure::Failure;
+
+/// A pack of 32 MiB at half a megabit a second; the stores' own default of 30 s fails on slow lines.
+const REQUEST_TIMEOUT: &str = "600 s";
+const CONNECT_TIMEOUT: &str = "10 s";
+/// About half a minute of trying; longer outages end the run, and the next one continues.
+const RETRIES: usize = 9;
+
+/// A store's URL, understood.
+#[derive(Debug, PartialEq, Eq)]
+enum Place {
+    Directory(PathBuf),
+    S3 { bucket: String, prefix: Path },
+    Google { bucket: String, prefix: Path },
+    Azure { container: String, prefix: Path },
+    Memory,
+}
+
+/// Opens the store, and makes it one if it is new.
+pub(crate) async fn open_or_init(args: &StoreArgs) -> Result<Store> {
+    let place = place(args)?;
+    if let Place::Directory(dir) = &place {
+        std::fs::create_dir_all(dir).map_err(|error| {
+            let exit = match error.kind() {
+                std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Exit::StoreFull,
+                _ => Exit::Store,
+            };
+            let what = format!("make the store's directory {}: {error}", dir.display());
+            Failure::new(exit, what, "choose a place this user may write to")
+        })?;
+    }
+    let store = Store::open_or_init(connect(&place)?, options(args), &model::SystemClock).await;
+    store.context(opening(&place))
+}
+
+/// Opens a store that must be there.
+pub(crate) async fn open(args: &StoreArgs) -> Result<Store> {
+    let place = place(args)?;
+    let store = Store::open(connect(&place)?, options(args)).await;
+    store.context(opening(&place))
+}
+
+fn opening(place: &Place) -> String {
+    match place {
+        Place::Directory(dir) => format!("open the store {}", dir.display()),
+        Place::S3 { bucket, .. } => format!("open the store s3://{bucket}"),
+        Place::Google { bucket, .. } => format!("open the store gs://{bucket}"),
+        Place::Azure { container, .. } => format!("open the store az://{container}"),
+        Place::Memory => "open the store in memory".to_owned(),
+    }
+}
+
+fn options(args: &StoreArgs) -> StoreOptions {
+    StoreOptions {
+        zone: args.zone.clone().filter(|zone| !zone.is_empty()),
+        single_writer: args.single_writer,
+        writer: writer(),
+        ..StoreOptions::default()
+    }
+}
+
+/// Who we are, for whoever loses a race against us.
+fn writer() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let host = match host.trim() {
+        "" => "unknown host",
+        host => host,
+    };
+    format!("{host}:{}", std::process::id())
+}
+
+fn place(args: &StoreArgs) -> Result<Place, Failure> {
+    match args.store.as_deref().map(str::trim) {
+        None | Some("") => Err(Failure::usage(
+            "find the store: none is named",
+            "give --store or set MALLE_STORE, for instance file:///srv/backups",
+        )),
+        Some(text) => parse(text),
+    }
+}
+
+/// Errors never repeat the URL: somebody may have written a secret into it.
+fn parse(text: &str) -> Result<Place, Failure> {
+    let bad = |why: &str| {
+        let hint = "write it like file:///srv/backups, s3://bucket/prefix, gs://bucket/prefix, az://container/prefix \
+                    or memory:";
+        Failure::usage(format!("read the store's URL: {why}"), hint)
+    };
+    if text.starts_with('/') || text.starts_with('.') {
+        return Err(bad("it is a path, not a URL"));
+    }
+    let url = Url::parse(text).map_err(|error| bad(&error.to_string()))?;
+    if !url.username().is_empty() || url.password().is_some() || url.query().is_some() {
+        let hint = "give credentials in the environment (AWS_…, GOOGLE_…, AZURE_…) and nothing but bucket and prefix here";
+        let what = "use the store's URL: it holds a user name, a password or a query";
+        return Err(Failure::usage(what, hint));
+    }
+    let host = url.host_str().unwrap_or_default().to_owned();
+    let prefix = || Path::from_url_path(url.path()).map_err(|_| bad("its path cannot be a prefix"));
+    match url.scheme() {
+        "file" => match url.to_file_path() {
+            Ok(path) if host.is_empty() => Ok(Place::Directory(path)),
+            _ => Err(bad("a directory has three slashes and an absolute path")),
+        },
+        "memory" => Ok(Place::Memory),
+        "s3" | "gs" | "az" if host.is_empty() => Err(bad("it names no bucket")),
+        "s3" => Ok(Place::S3 { bucket: host, prefix: prefix()? }),
+        "gs" => Ok(Place::Google { bucket: host, prefix: prefix()? }),
+        "az" => Ok(Place::Azure { container: host, prefix: prefix()? }),
+        _ => Err(bad("no such kind of store is known")),
+    }
+}
+
+fn connect(place: &Place) -> Result<Arc<dyn ObjectStore>> {
+    let built = match place {
+        Place::Directory(dir) => return directory(dir),
+        Place::Memory => return Ok(Arc::new(InMemory::new())),
+        Place::S3 { bucket, prefix } => s3(bucket).map(|store| below(store, prefix)),
+        Place::Google { bucket, prefix } => google(bucket).map(|store| below(store, prefix)),
+        Place::Azure { container, prefix } => azure(container).map(|store| below(store, prefix)),
+    };
+    built.map_err(|error| {
+        let hint = "check the store's settings in the environment (AWS_…, GOOGLE_… or AZURE_…)";
+        Failure::usage(format!("set up the store: {error}"), hint).into()
+    })
+}
+
+fn below(store: impl ObjectStore, prefix: &Path) -> Arc<dyn ObjectStore> {
+    if prefix.as_ref().is_empty() {
+        Arc::new(store)
+    } else {
+        Arc::new(PrefixStore::new(store, prefix.clone()))
+    }
+}
+
+fn directory(dir: &std::path::Path) -> Result<Arc<dyn ObjectStore>> {
+    let store = LocalFileSystem::new_with_prefix(dir).map_err(|_| {
+        let hint = "check --store; the first `malle backup` makes the directory";
+        Failure::new(
+            Exit::UnfitStore,
+            format!("open the store: there is no directory {}", dir.display()),
+            hint,
+        )
+    })?;
+    Ok(Arc::new(store.with_fsync(true)))
+}
+
+/// What the environment does not set is set to suit packs of many megabytes.
+fn timeouts(prefix: &str) -> Vec<(ClientConfigKey, &'static str)> {
+    let keys = [
+        ("TIMEOUT", ClientConfigKey::Timeout, REQUEST_TIMEOUT),
+        ("CONNECT_TIMEOUT", ClientConfigKey::ConnectTimeout, CONNECT_TIMEOUT),
+    ];
+    keys.into_iter()
+        .filter(|(name, ..)| env::var_os(format!("{prefix}{name}")).is_none())
+        .map(|(_, key, value)| (key, value))
+        .collect()
+}
+
+fn retry() -> RetryConfig {
+    RetryConfig { backoff: BackoffConfig::default(), max_retries: RETRIES, ..RetryConfig::default() }
+}
+
+fn s3(bucket: &str) -> object_store::Result<impl ObjectStore + use<>> {
+    let mut builder = AmazonS3Builder::from_env().with_bucket_name(bucket).with_retry(retry());
+    for (key, value) in timeouts("AWS_") {
+        builder = builder.with_config(AmazonS3ConfigKey::Client(key), value);
+    }
+    let endpoints = [AmazonS3ConfigKey::Endpoint, AmazonS3ConfigKey::S3Endpoint];
+    if endpoints.iter().filter_map(|key| builder.get_config_value(key)).any(|endpoint| is_loopback(&endpoint))
+    {
+        builder = builder.with_allow_http(true);
+    }
+    builder.build()
+}
+
+fn google(bucket: &str) -> object_store::Result<impl ObjectStore + use<>> {
+    let mut builder = GoogleCloudStorageBuilder::from_env().with_bucket_name(bucket).with_retry(retry());
+    for (key, value) in timeouts("GOOGLE_") {
+        builder = builder.with_config(GoogleConfigKey::Client(key), value);
+    }
+    builder.build()
+}
+
+fn azure(container: &str) -> object_store::Result<impl ObjectStore + use<>> {
+    let mut builder = MicrosoftAzureBuilder::from_env().with_container_name(container).with_retry(retry());
+    for (key, value) in timeouts("AZURE_") {
+        builder = builder.with_config(AzureConfigKey::Client(key), value);
+    }
+    builder.build()
+}
+
+/// Unencrypted HTTP needs no permission on this machine itself; elsewhere `AWS_ALLOW_HTTP` gives it.
+fn is_loopback(endpoint: &str) -> bool {
+    let url = Url::parse(endpoint).ok();
+    match url.as_ref().and_then(Url::host) {
+        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+        Some(url::Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_name_stores() {
+        let cases = [
+            ("file:///srv/a%20b", Place::Directory("/srv/a b".into())),
+            ("memory:", Place::Memory),
+            ("s3://bucket/a/b/", Place::S3 { bucket: "bucket".into(), prefix: Path::from("a/b") }),
+            ("gs://bucket", Place::Google { bucket: "bucket".into(), prefix: Path::from("") }),
+            ("az://box/x", Place::Azure { container: "box".into(), prefix: Path::from("x") }),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(parse(text).expect(text), expected);
+        }
+    }
+
+    #[test]
+    fn what_names_no_store_is_refused_without_repeating_it() {
+        let cases = [
+            "/srv/hunter2",
+            "hunter2",
+            "file://hunter2/srv",
+            "s3:///hunter2",
+            "s3://key:hunter2@bucket",
+            "s3://bucket/a?token=hunter2",
+            "ftp://hunter2/a",
+        ];
+        for text in cases {
+            let failure = parse(text).expect_err(text);
+            assert_eq!(failure.exit, Exit::Usage);
+            assert!(!format!("{failure:?}").contains("hunter2"), "{failure:?}");
+        }
+    }
+
+    #[test]
+    fn only_this_machine_is_loopback() {
+        for (endpoint, expected) in [
+            ("http://127.0.0.1:8333", true),
+            ("http://localhost", true),
+            ("http://[::1]:9", true),
+            ("http://10.0.0.1", false),
+            ("nonsense", false),
+        ] {
+            assert_eq!(is_loopback(endpoint), expected, "{endpoint}");
+        }
+    }
+}
