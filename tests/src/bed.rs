@@ -1,11 +1,12 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use engine::{Backup, Report, Silent};
 use jmap::{Account, AccountRef, Client, Config, Credentials};
 use model::{MailboxIdentity, SystemClock};
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
-use repository::{KeyRing, Origin, Repository, Snapshot, Store, StoreOptions};
+use repository::{Depth, Error, KeyRing, Origin, Repository, Sizes, Snapshot, Store, StoreOptions};
 use url::Url;
 
 /// One mailbox's repository and everything needed to back it up.
@@ -17,6 +18,8 @@ pub struct Bed {
     user: String,
     password: String,
     account: AccountRef,
+    sizes: Sizes,
+    is_impatient: bool,
 }
 
 impl Bed {
@@ -29,34 +32,85 @@ impl Bed {
     pub fn on(objects: Arc<dyn ObjectStore>, user: &str, password: &str) -> Bed {
         // TLS panics without a provider; a second installation fails and does no harm.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let (user, password) = (user.to_owned(), password.to_owned());
-        Bed { objects, ring: KeyRing::generate(), user, password, account: AccountRef::Own }
+        Bed {
+            objects,
+            ring: KeyRing::generate(),
+            user: user.to_owned(),
+            password: password.to_owned(),
+            account: AccountRef::Own,
+            sizes: Sizes::default(),
+            is_impatient: false,
+        }
+    }
+
+    /// The same keys and account, the repository on another store.
+    pub fn moved_to(&self, objects: Arc<dyn ObjectStore>) -> Bed {
+        Bed { objects, ..self.clone() }
+    }
+
+    /// Another account than the user's own.
+    #[must_use]
+    pub fn of_account(mut self, account: AccountRef) -> Bed {
+        self.account = account;
+        self
+    }
+
+    /// Somebody else signs in.
+    #[must_use]
+    pub fn signed_in_as(mut self, user: &str, password: &str) -> Bed {
+        (self.user, self.password) = (user.to_owned(), password.to_owned());
+        self
+    }
+
+    /// Packs and segments of other lengths.
+    #[must_use]
+    pub fn with_sizes(mut self, sizes: Sizes) -> Bed {
+        self.sizes = sizes;
+        self
+    }
+
+    /// Gives up after fractions of a second, and tries everything twice only.
+    #[must_use]
+    pub fn impatient(mut self) -> Bed {
+        self.is_impatient = true;
+        self
     }
 
     /// A client of this server.
     pub async fn client(&self, url: &str) -> Result<Client, jmap::Error> {
         let url = Url::parse(url).expect("tests know their URLs");
         let mut config = Config::new(url, Credentials::basic(self.user.clone(), self.password.clone()));
-        config.retry.first_wait = std::time::Duration::from_millis(5);
-        config.retry.longest_wait = std::time::Duration::from_millis(50);
+        config.retry.first_wait = Duration::from_millis(5);
+        config.retry.longest_wait = Duration::from_millis(50);
+        if self.is_impatient {
+            config.retry.attempts = 2;
+            config.retry.longest_retry_after = Duration::from_millis(100);
+            config.timeouts.connect = Duration::from_secs(2);
+            config.timeouts.request = Duration::from_millis(1_500);
+            config.timeouts.stall = Duration::from_millis(400);
+        }
         Client::connect(config).await
     }
 
     /// The account that is backed up.
-    pub async fn account(&self, client: &Client) -> Account {
-        client.resolve_account(&self.account).await.expect("the account exists")
+    pub async fn account(&self, client: &Client) -> Result<Account, jmap::Error> {
+        client.resolve_account(&self.account).await
     }
 
     /// The mailbox's repository; `writer` is who others hear has won.
-    pub async fn repository(&self, account: &Account, writer: &str) -> Repository {
-        let options = StoreOptions { writer: writer.to_owned(), ..StoreOptions::default() };
-        let store = Store::open_or_init(self.objects.clone(), options, &SystemClock).await.expect("the store opens");
+    pub async fn repository(&self, account: &Account, writer: &str) -> Result<Repository, Error> {
+        let options =
+            StoreOptions { writer: writer.to_owned(), sizes: self.sizes, ..StoreOptions::default() };
+        let store = Store::open_or_init(self.objects.clone(), options, &SystemClock).await?;
         let identity = MailboxIdentity {
             server: "test".to_owned(),
             account: account.id.as_str().into(),
             incarnation: 0,
         };
-        store.create_mailbox(&self.ring, &identity, &account.name).await.expect("the mailbox opens")
+        match store.mailbox(&self.ring, self.ring.directory(&identity)).await {
+            Err(Error::NoMailbox) => store.create_mailbox(&self.ring, &identity, &account.name).await,
+            opened => opened,
+        }
     }
 
     /// One backup from start to end, connecting included.
@@ -65,20 +119,64 @@ impl Bed {
     }
 
     /// The same by a named writer, with a full listing if wanted.
-    pub async fn backup_as(&self, url: &str, writer: &str, full_listing: bool) -> Result<Report, engine::Error> {
-        let client = self.client(url).await.expect("the server answers");
-        let account = self.account(&client).await;
-        let repository = self.repository(&account, writer).await;
-        let how = Backup { origin: Origin::default(), full_listing, progress: &Silent, clock: &SystemClock };
-        engine::backup(&client, &account, &repository, &how).await
+    pub async fn backup_as(
+        &self,
+        url: &str,
+        writer: &str,
+        full_listing: bool,
+    ) -> Result<Report, engine::Error> {
+        let server = |source| engine::Error::Server { what: "the session", source };
+        let client = self.client(url).await.map_err(server)?;
+        let account = self.account(&client).await.map_err(server)?;
+        let repository = self.repository(&account, writer).await?;
+        let how =
+            Backup { origin: Origin::default(), full_listing, progress: &Silent, clock: &SystemClock };
+        match Box::pin(engine::backup(&client, &account, &repository, &how)).await {
+            // Only the key is there: a first backup was cut off before its log began. As `malle backup` does it.
+            Err(engine::Error::Repository(Error::NoMailbox)) => {}
+            ended => return ended,
+        }
+        let repository = self.recreated(&account, writer).await?;
+        Box::pin(engine::backup(&client, &account, &repository, &how)).await
+    }
+
+    async fn recreated(&self, account: &Account, writer: &str) -> Result<Repository, Error> {
+        let options =
+            StoreOptions { writer: writer.to_owned(), sizes: self.sizes, ..StoreOptions::default() };
+        let store = Store::open_or_init(self.objects.clone(), options, &SystemClock).await?;
+        let identity = MailboxIdentity {
+            server: "test".to_owned(),
+            account: account.id.as_str().into(),
+            incarnation: 0,
+        };
+        store.create_mailbox(&self.ring, &identity, &account.name).await
     }
 
     /// The newest snapshot, and its repository.
     pub async fn newest(&self, url: &str) -> (Repository, Snapshot) {
         let client = self.client(url).await.expect("the server answers");
-        let account = self.account(&client).await;
-        let repository = self.repository(&account, "reader").await;
+        let account = self.account(&client).await.expect("the account exists");
+        let repository = self.repository(&account, "reader").await.expect("the repository opens");
         let snapshot = repository.snapshot(None).await.expect("there is a snapshot");
         (repository, snapshot)
+    }
+
+    /// How many snapshots there are, the repository read and hashed to its last byte without finding a problem.
+    pub async fn checked(&self, url: &str) -> u64 {
+        let client = self.client(url).await.expect("the server answers");
+        let account = self.account(&client).await.expect("the account exists");
+        let repository = match self.repository(&account, "checker").await {
+            Ok(repository) => repository,
+            Err(Error::NoMailbox) => return 0,
+            Err(error) => panic!("the repository opens: {error}"),
+        };
+        match repository.check(None, Depth::Data).await {
+            Ok(report) => {
+                assert_eq!(report.problems, vec![]);
+                report.snapshots
+            }
+            Err(Error::NoMailbox) => 0,
+            Err(error) => panic!("the repository can be checked: {error}"),
+        }
     }
 }

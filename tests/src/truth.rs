@@ -1,41 +1,212 @@
-use std::collections::BTreeMap;
+//! What a snapshot holds and what a server held, in one shape, so that the two can be compared.
 
-use model::DataType;
-use repository::Snapshot;
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use model::{DataType, Timestamp};
+use repository::{Snapshot, TypeStatus};
 use serde_json::Value;
-use sim_stalwart::AccountHandle;
+use sim_stalwart::{AccountHandle, TypeContent};
 
-/// Every email of the snapshot is one the simulator holds, with the same bytes and labels, and the other way round.
-pub async fn assert_emails_equal(snapshot: &Snapshot, truth: &AccountHandle) {
-    let mut expected: BTreeMap<String, _> = truth.emails().into_iter().map(|e| (e.id.clone(), e)).collect();
-    let mut emails = snapshot.emails().await.expect("emails are read");
-    let mut count = 0;
-    while let Some(email) = emails.next().await.expect("emails are read") {
-        count += 1;
-        let id = email.id.as_str();
-        let held = expected.remove(id).unwrap_or_else(|| panic!("{id} is not on the server"));
-        let folders: Vec<String> = email.folders.iter().map(ToString::to_string).collect();
-        let mut held_folders: Vec<String> = held.mailbox_ids.iter().cloned().collect();
-        held_folders.sort();
-        let mut held_keywords: Vec<String> = held.keywords.iter().cloned().collect();
-        held_keywords.sort();
-        assert_eq!((folders, email.keywords), (held_folders, held_keywords), "labels of {id}");
-        let bytes = snapshot.blob(&email.blob).await.expect("the blob is read");
-        assert_eq!(Some(bytes), truth.raw(id), "bytes of {id}");
-    }
-    assert_eq!(expected.keys().collect::<Vec<_>>(), Vec::<&String>::new(), "emails missing from the snapshot");
-    assert_eq!(count, snapshot.info().summary.emails, "the count in the log");
+/// One email. Bytes are compared by their digest, so that a mailbox need not fit into memory twice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mail {
+    /// Ids of the folders it is in.
+    pub folders: BTreeSet<String>,
+    /// Its keywords.
+    pub keywords: BTreeSet<String>,
+    /// Seconds since 1970.
+    pub received_at: i64,
+    /// Digest and length of its bytes; `None` where the side that should know forgot them.
+    pub bytes: Option<Digest>,
 }
 
-/// Every object of a type equals the simulator's, member by member.
-pub async fn assert_objects_equal(snapshot: &Snapshot, truth: &AccountHandle, data_type: DataType) {
-    let objects = snapshot.objects_of(data_type).await.expect("objects are read");
-    let found: BTreeMap<String, Value> = objects
-        .into_iter()
-        .map(|o| (o.id, serde_json::from_slice(&o.json).expect("what was stored is JSON")))
-        .collect();
+/// One object that is no email: its JSON, and its content if it has one.
+pub type Thing = (Value, Option<Digest>);
+/// Emails by id.
+pub type Mails = BTreeMap<String, Mail>;
+/// Objects by id.
+pub type Things = BTreeMap<String, Thing>;
+
+/// BLAKE3 and length.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Digest(blake3::Hash, u64);
+
+impl Digest {
+    /// Of these bytes.
+    pub fn of(bytes: &[u8]) -> Digest {
+        Digest(blake3::hash(bytes), bytes.len() as u64)
+    }
+}
+
+/// What Mailbox objects say of other objects; the RFC has them move with those.
+const COUNTS: [&str; 4] = ["totalEmails", "unreadEmails", "totalThreads", "unreadThreads"];
+
+/// The emails of a snapshot, every byte read.
+pub async fn mails_of(snapshot: &Snapshot) -> Mails {
+    let mut mails = Mails::new();
+    let mut emails = snapshot.emails().await.expect("emails are read");
+    while let Some(email) = emails.next().await.expect("emails are read") {
+        let mut pieces = snapshot.blob_reader(&email.blob).await.expect("the blob is found");
+        let (mut hasher, mut length) = (blake3::Hasher::new(), 0);
+        while let Some(piece) = pieces.next().await.expect("the blob is read") {
+            hasher.update(&piece);
+            length += piece.len() as u64;
+        }
+        assert_eq!(length, email.size, "the size of {}", email.id);
+        let mail = Mail {
+            folders: email.folders.iter().map(ToString::to_string).collect(),
+            keywords: email.keywords.into_iter().collect(),
+            received_at: email.received_at,
+            bytes: Some(Digest(hasher.finalize(), length)),
+        };
+        assert_eq!(mails.insert(email.id.to_string(), mail), None, "{} twice", email.id);
+    }
+    mails
+}
+
+/// The objects of one type in a snapshot.
+pub async fn things_of(snapshot: &Snapshot, data_type: DataType) -> Things {
+    let mut things = Things::new();
+    for object in snapshot.objects_of(data_type).await.expect("objects are read") {
+        let content = match object.blob {
+            Some(blob) => Some(Digest::of(&snapshot.blob(&blob).await.expect("the blob is read"))),
+            None => None,
+        };
+        let json = serde_json::from_slice(&object.json).expect("what was stored is JSON");
+        things.insert(object.id, (without_counts(json), content));
+    }
+    things
+}
+
+/// An object without what it says of others.
+pub fn without_counts(mut json: Value) -> Value {
+    if let Some(object) = json.as_object_mut() {
+        COUNTS.iter().for_each(|count| drop(object.remove(*count)));
+    }
+    json
+}
+
+/// The simulator's name of a type.
+pub fn kind_of(data_type: DataType) -> sim_stalwart::DataType {
     let kind = sim_stalwart::DataType::ALL[usize::from(data_type.number()) - 1];
-    assert_eq!(format!("{kind:?}"), data_type.name());
-    let expected: BTreeMap<String, Value> = truth.content(kind).into_iter().collect();
-    assert_eq!(found, expected, "{data_type}");
+    assert_eq!(kind.name(), data_type.name());
+    kind
+}
+
+fn set(flags: &Value) -> BTreeSet<String> {
+    flags.as_object().map(|flags| flags.keys().cloned().collect()).unwrap_or_default()
+}
+
+fn digest(account: &AccountHandle, blob: &Value) -> Option<Digest> {
+    account.blob(blob.as_str()?).map(|bytes: Bytes| Digest::of(&bytes))
+}
+
+/// What the simulator held at a moment, as emails.
+pub fn held_mails(account: &AccountHandle, content: &TypeContent) -> Mails {
+    let mail = |json: &Value| {
+        let received_at = json["receivedAt"].as_str().expect("emails have a date");
+        Mail {
+            folders: set(&json["mailboxIds"]),
+            keywords: set(&json["keywords"]),
+            received_at: received_at.parse::<Timestamp>().expect("a date").as_second(),
+            bytes: digest(account, &json["blobId"]),
+        }
+    };
+    content.iter().map(|(id, json)| (id.clone(), mail(json))).collect()
+}
+
+/// What the simulator held at a moment, as objects.
+pub fn held_things(account: &AccountHandle, content: &TypeContent) -> Things {
+    let thing = |json: &Value| (without_counts(json.clone()), digest(account, &json["blobId"]));
+    content.iter().map(|(id, json)| (id.clone(), thing(json))).collect()
+}
+
+/// What is different, in words; emails whose bytes one side forgot are compared without.
+pub fn difference(found: &Mails, expected: &Mails) -> Option<String> {
+    let is_same = |a: &Mail, b: &Mail| {
+        let bytes = a.bytes.is_none() || b.bytes.is_none() || a.bytes == b.bytes;
+        bytes && (&a.folders, &a.keywords, a.received_at) == (&b.folders, &b.keywords, b.received_at)
+    };
+    let missing = expected.keys().filter(|id| !found.contains_key(*id));
+    let surplus = found.keys().filter(|id| !expected.contains_key(*id));
+    let changed = found.iter().filter_map(|(id, mail)| {
+        let other = expected.get(id).filter(|other| !is_same(mail, other))?;
+        Some(format!("{id} is {mail:?}, should be {other:?}"))
+    });
+    let all: Vec<String> = missing
+        .map(|id| format!("{id} is missing"))
+        .chain(surplus.map(|id| format!("{id} should not be there")))
+        .chain(changed)
+        .collect();
+    (!all.is_empty()).then(|| format!("{} differences: {}", all.len(), all[..all.len().min(5)].join("; ")))
+}
+
+/// Every email of the snapshot is one the simulator holds now, with the same bytes and labels, and the other way round.
+pub async fn assert_emails_equal(snapshot: &Snapshot, account: &AccountHandle) {
+    let held = held_mails(account, &account.content(sim_stalwart::DataType::Email));
+    let found = mails_of(snapshot).await;
+    assert_eq!(difference(&found, &held), None);
+    assert_counts(snapshot, &found);
+}
+
+fn assert_counts(snapshot: &Snapshot, mails: &Mails) {
+    let summary = &snapshot.info().summary;
+    let bytes: u64 = mails.values().filter_map(|mail| mail.bytes).map(|digest| digest.1).sum();
+    assert_eq!((summary.emails, summary.email_bytes), (mails.len() as u64, bytes), "the counts in the log");
+}
+
+/// Every object of a type equals the simulator's now, member by member.
+pub async fn assert_objects_equal(snapshot: &Snapshot, account: &AccountHandle, data_type: DataType) {
+    let held = held_things(account, &account.content(kind_of(data_type)));
+    assert_eq!(things_of(snapshot, data_type).await, held, "{data_type}");
+}
+
+/// The snapshot is what the simulator holds now, all types of it.
+pub async fn assert_is_now(snapshot: &Snapshot, account: &AccountHandle) {
+    assert_emails_equal(snapshot, account).await;
+    for data_type in DataType::ALL.into_iter().filter(|t| *t != DataType::Email) {
+        assert_objects_equal(snapshot, account, data_type).await;
+        let known = snapshot.info().type_state(data_type).expect("every type is accounted for");
+        let count = things_of(snapshot, data_type).await.len() as u64;
+        assert_eq!((known.status, known.count), (TypeStatus::Complete, count), "{data_type}");
+    }
+}
+
+/// Each type of the snapshot that calls itself complete is what the simulator held at the state it names, and if all are,
+/// every folder an email lies in is there.
+pub async fn assert_was_once(snapshot: &Snapshot, account: &AccountHandle) {
+    let mails = mails_of(snapshot).await;
+    assert_counts(snapshot, &mails);
+    for known in &snapshot.info().summary.types {
+        let kind = kind_of(known.data_type);
+        if known.status != TypeStatus::Complete {
+            continue;
+        }
+        let held = match known.data_type {
+            DataType::ParticipantIdentity => vec![account.content(kind)],
+            _ => account.state_contents(kind, &known.state),
+        };
+        assert!(!held.is_empty(), "{} never had the state {:?}", known.data_type, known.state);
+        if known.data_type == DataType::Email {
+            let differences: Vec<_> =
+                held.iter().map(|held| difference(&mails, &held_mails(account, held))).collect();
+            assert!(differences.contains(&None), "at {}: {differences:?}", known.state);
+            continue;
+        }
+        let things = things_of(snapshot, known.data_type).await;
+        let held: Vec<Things> = held.iter().map(|held| held_things(account, held)).collect();
+        assert!(held.contains(&things), "{} at {}: {things:#?} is none of {held:#?}", known.data_type, known.state);
+    }
+    if snapshot.info().summary.types.iter().all(|known| known.status != TypeStatus::Moving) {
+        assert_folders_resolve(snapshot, &mails).await;
+    }
+}
+
+async fn assert_folders_resolve(snapshot: &Snapshot, mails: &Mails) {
+    let folders: BTreeSet<String> = things_of(snapshot, DataType::Mailbox).await.into_keys().collect();
+    for (id, mail) in mails {
+        let lost: Vec<_> = mail.folders.difference(&folders).collect();
+        assert!(lost.is_empty(), "{id} lies in {lost:?}, which the snapshot does not have");
+    }
 }

@@ -1,0 +1,40 @@
+# `make` shows what there is to do. CI calls the same targets (.ci/run).
+
+CACHE := $(or $(MALLE_CACHE_DIR),$(HOME)/.cache/malle)
+DENY := $(CACHE)/cargo-deny/0.20.2/bin/cargo-deny
+FUZZ_SECONDS ?= 30
+
+help: ## What the targets do
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | column -t -s "$$(printf '\t')"
+
+demo: ## See it work: a simulated server, three backups, what each cost; no service needed
+	cargo build --quiet -p cli --bin malle --example demo
+	cargo run --quiet -p cli --example demo
+
+test: setup ## Every test, against a real Stalwart and a real S3 too; installs what is missing
+	cargo test --quiet --workspace --doc
+	cargo nextest run --workspace
+
+check: ## Format, lints, licences and bans, documentation, tidiness
+	cargo fmt --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --workspace --no-deps
+	tests/setup.sh deny
+	$(DENY) --log-level error check licenses bans sources
+	tests/advisories.sh $(DENY)
+	cargo test --quiet -p tests --test tidy
+
+bench: setup ## Speed and size, against a real server and against isync + restic
+	tests/setup.sh peers
+	cargo bench --workspace
+
+soak: setup ## The large sizes and many seeds: a million emails, 500 seeds
+	MALLE_SOAK=1 cargo nextest run --release --workspace --profile soak --run-ignored all
+
+fuzz: ## Every fuzz target for FUZZ_SECONDS
+	tests/fuzz.sh $(FUZZ_SECONDS)
+
+setup: ## What the tests need and this machine lacks (test and bench call it)
+	tests/setup.sh test
+
+.PHONY: help demo test check bench soak fuzz setup

@@ -1,0 +1,54 @@
+//! Mail arrives, moves and vanishes while it is backed up.
+
+use engine::State;
+use sim_stalwart::{BlobIds, Churn, Kinds, Limits, Simulator};
+use tests::{assert_was_once, seeds};
+
+use crate::{Home, alice};
+
+async fn home(seed: u64) -> Home {
+    let limits = Limits { max_objects_in_get: 25, query_page: 40, changes_page: 7, ..Limits::default() };
+    let limits = if seed.is_multiple_of(3) { Limits::default() } else { limits };
+    let mut spec = alice(120).seed(seed);
+    if seed % 2 == 1 {
+        spec = spec.purging_at_once();
+    }
+    if seed % 5 == 1 {
+        spec = spec.blob_ids(BlobIds::OfBytes);
+    }
+    if seed % 4 == 2 {
+        spec = spec.keep_history(30);
+    }
+    Home::with(Simulator::builder().seed(seed).limits(limits), spec).await
+}
+
+/// Three backups while everything changes around every call, one after it ended.
+async fn live(seed: u64) -> Vec<State> {
+    let home = home(seed).await;
+    let kinds = if seed % 3 == 2 { Kinds::Emails } else { Kinds::All };
+    let (before, after) = [(1, 0), (0, 1), (2, 1), (5, 3)][usize::try_from(seed % 4).expect("small")];
+    let mut states = Vec::new();
+    for round in 0..3 {
+        home.simulator.churn(Some(Churn { before, after, kinds, seed: seed * 10 + round }));
+        let report = home.backup().await;
+        home.simulator.churn(None);
+        let (_, snapshot) = home.bed.newest(&home.url).await;
+        assert_was_once(&snapshot, &home.alice).await;
+        states.push(report.state);
+    }
+    home.good_backup().await;
+    assert_eq!(home.bed.checked(&home.url).await, 4);
+    states
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_type_equals_a_state_the_server_really_had() {
+    let mut states = Vec::new();
+    for seed in seeds() {
+        println!("MALLE_SEED={seed}");
+        states.extend(live(seed).await);
+    }
+    let good = states.iter().filter(|state| **state == State::Good).count();
+    println!("{good} of {} backups under way were good", states.len());
+    assert!(good * 2 >= states.len(), "{states:?}");
+}
