@@ -26,13 +26,14 @@ check: ## Format, lints, licences and bans, documentation, tidiness
 
 bench: setup ## Speed and size, against a real server and against isync + restic
 	tests/setup.sh peers
-	cargo bench --workspace
+	cargo build --release -p cli -p tests --bins
+	MALLE_CORPUS=$$(tests/corpus.sh) MALLE_BIN=target/release/malle target/release/bench
 
 soak: setup ## The large sizes and many seeds: a million emails, 500 seeds
-	MALLE_SOAK=1 cargo nextest run --release --workspace --profile soak --run-ignored all
+	MALLE_SOAK=1 cargo nextest run --release --workspace --profile soak
 
 fuzz: ## Every fuzz target for FUZZ_SECONDS
-	tests/fuzz.sh $(FUZZ_SECONDS)
+	fuzz/run.sh $(FUZZ_SECONDS)
 
 setup: ## What the tests need and this machine lacks (test and bench call it)
 	tests/setup.sh test

@@ -17,11 +17,14 @@ target_dir=${CARGO_TARGET_DIR:-target}
 
 # With --target the flags reach the targets only, and not build scripts.
 RUSTFLAGS="--cfg fuzzing $coverage" cargo build --release --bins --target "$host"
-cargo run --quiet --release --example seeds corpus
+export MALLE_FUZZ_CORPUS=corpus
 
 for target in "$@"; do
     echo "== $target, $seconds s"
     mkdir -p "corpus/$target" "artifacts/$target"
+    log=artifacts/$target/log
     "$target_dir/$host/release/$target" "corpus/$target" "-artifact_prefix=artifacts/$target/" \
-        "-max_total_time=$seconds" -max_len=65536 -timeout=10 -rss_limit_mb=1024 -verbosity=0 -print_final_stats=1
+        "-max_total_time=$seconds" -max_len=65536 -timeout=10 -rss_limit_mb=1024 -verbosity=0 -print_final_stats=1 \
+        >"$log" 2>&1 || { tail -n 60 "$log"; echo "$target: found something, see fuzz/artifacts/$target" >&2; exit 1; }
+    grep -E '^stat::(number|peak)' "$log"
 done

@@ -1,12 +1,11 @@
 #!/bin/sh
-# Installs what a target needs and this machine lacks: setup.sh test | deny | fuzz | peers. Says nothing when all is there.
+# Installs what a target needs and this machine lacks: setup.sh test | deny | peers. Says nothing when all is there.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
 cache=${MALLE_CACHE_DIR:-$HOME/.cache/malle}
 deny=0.20.2
 nextest=0.9.143
-fuzz=0.13.2
 
 # Debian packages by the command that each brings.
 debian() {
@@ -44,7 +43,6 @@ test)
     "$here/stalwart/build.sh" >/dev/null
     ;;
 deny) tool cargo-deny $deny ;;
-fuzz) tool cargo-fuzz $fuzz ;;
 peers) debian mbsync:isync restic:restic zstd:zstd ;;
 *)
     echo "setup.sh: no such set: $1" >&2

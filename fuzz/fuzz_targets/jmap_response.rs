@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use jmap::{AccountId, Batch, DataType, Id, Ids, JmapBlobId, Query, State, parse_response, parse_session};
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+libfuzzer_sys::fuzz_target!(init: malle_fuzz::seed("jmap_response"), |data: &[u8]| {
     let _ = parse_session(data);
     let mut batch = Batch::new(&AccountId::new("adm").expect("valid"));
     let page = batch.query(DataType::Email, &Query::page(10));

@@ -1,4 +1,4 @@
 //! See `repository::fuzzing::pack`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| repository::fuzzing::pack(data));
+libfuzzer_sys::fuzz_target!(init: malle_fuzz::seed("pack"), |data: &[u8]| repository::fuzzing::pack(data));

@@ -129,8 +129,7 @@ impl Bed {
         let client = self.client(url).await.map_err(server)?;
         let account = self.account(&client).await.map_err(server)?;
         let repository = self.repository(&account, writer).await?;
-        let how =
-            Backup { origin: Origin::default(), full_listing, progress: &Silent, clock: &SystemClock };
+        let how = Backup { origin: Origin::default(), full_listing, progress: &Silent, clock: &SystemClock };
         match Box::pin(engine::backup(&client, &account, &repository, &how)).await {
             // Only the key is there: a first backup was cut off before its log began. As `malle backup` does it.
             Err(engine::Error::Repository(Error::NoMailbox)) => {}

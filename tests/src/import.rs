@@ -63,14 +63,17 @@ impl<'a> Importer<'a> {
         for (i, message) in batch.iter().enumerate() {
             let folder = self.folder(message.folder).await?;
             let blob = &uploaded[format!("b{i}")]["id"];
-            let email = json!({ "blobId": blob, "mailboxIds": { folder: true }, "keywords": { "$seen": true } });
+            let email =
+                json!({ "blobId": blob, "mailboxIds": { folder: true }, "keywords": { "$seen": true } });
             emails.insert(format!("e{i}"), email);
         }
         let import = json!([["Email/import", { "accountId": self.account, "emails": emails }, "0"]]);
         let answer = self.call(import).await?["methodResponses"][0][1].take();
         match answer["created"].as_object().map_or(0, serde_json::Map::len) == batch.len() {
             true => Ok(()),
-            false => Err(io::Error::other(format!("not all imported: {:.500}", answer["notCreated"].to_string()))),
+            false => {
+                Err(io::Error::other(format!("not all imported: {:.500}", answer["notCreated"].to_string())))
+            }
         }
     }
 

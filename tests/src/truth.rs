@@ -196,7 +196,12 @@ pub async fn assert_was_once(snapshot: &Snapshot, account: &AccountHandle) {
         }
         let things = things_of(snapshot, known.data_type).await;
         let held: Vec<Things> = held.iter().map(|held| held_things(account, held)).collect();
-        assert!(held.contains(&things), "{} at {}: {things:#?} is none of {held:#?}", known.data_type, known.state);
+        assert!(
+            held.contains(&things),
+            "{} at {}: {things:#?} is none of {held:#?}",
+            known.data_type,
+            known.state
+        );
     }
     if snapshot.info().summary.types.iter().all(|known| known.status != TypeStatus::Moving) {
         assert_folders_resolve(snapshot, &mails).await;

@@ -29,7 +29,9 @@ pub(crate) fn main() -> ExitCode {
             return if error.use_stderr() { Exit::Usage } else { Exit::Good }.into();
         }
     };
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    // Few threads for computing: each brings an arena of its own to the allocator, and memory is promised to stay small.
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().max_blocking_threads(4).build();
+    let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {
             remark(format_args!("failed to start: {error}"));

@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jmap::{Account, Batch, Client, Ids, Objects, State};
 use model::{DataType, FolderId};
@@ -11,11 +11,14 @@ use crate::options::Backup;
 use crate::report::{Report, State as Quality};
 use crate::run::Run;
 use crate::types::to_jmap;
+use crate::witness::{self, Sample};
 
 /// Every so many backups everything is listed, whatever the server's states say.
 pub(crate) const LIST_EVERY: u32 = 7;
 /// Types with more objects than this are brought up to date by `/changes`.
 const LONG_TYPE: u64 = 400;
+/// Method calls that ask for a sample of the emails.
+const CALLS_OF_SAMPLE: usize = 2;
 /// Rounds in which emails and folders are brought to agree.
 const AGREEMENT_ROUNDS: usize = 8;
 
@@ -30,13 +33,22 @@ pub async fn backup(
     how: &Backup<'_>,
 ) -> Result<Report> {
     let started = how.clock.now();
-    let writer = repository.begin_snapshot(how.clock).await?;
-    let mut run = Run::new(client, account, writer, how).await?;
-    let now = run.probe_types().await?;
-    let mut types = Types::default();
-    run.sync(&now, &mut types).await?;
-    how.progress.phase("committing");
-    let (report, repository_wants_checkpoint) = run.commit(types, started).await?;
+    let mut trusts = true;
+    let committed = loop {
+        let writer = repository.begin_snapshot(how.clock).await?;
+        let mut run = Run::new(client, account, writer, how, trusts).await?;
+        let (now, sample) = run.probe_types().await?;
+        run.trusts &= !sample.as_ref().is_some_and(|sample| run.is_another_past(sample));
+        let mut types = Types::default();
+        let emails_changed = run.sync(&now, &mut types).await?;
+        if run.bear_witness(&mut types, sample.filter(|_| !emails_changed)).await? {
+            how.progress.phase("committing");
+            break run.commit(types, started).await?;
+        }
+        // The server is at another past than the base, or contradicts itself: what it says of changes is worth nothing.
+        trusts = false;
+    };
+    let (report, repository_wants_checkpoint) = committed;
     if repository_wants_checkpoint {
         repository.checkpoint_if_due(how.clock).await?;
     }
@@ -61,18 +73,22 @@ struct Types {
 impl Types {
     fn set(&mut self, data_type: DataType, status: TypeStatus, state: &str, count: u64, reason: &str) {
         let (state, reason) = (state.to_owned(), reason.to_owned());
-        self.states.insert(data_type, TypeState { data_type, status, state, count, reason });
+        self.states.insert(data_type, TypeState { data_type, status, state, count, reason, witness: 0 });
     }
 }
 
 impl Run<'_> {
-    /// The states of all types in one request.
-    async fn probe_types(&self) -> Result<BTreeMap<DataType, Offer>> {
+    /// The states of all types and a sample of the emails in one request.
+    async fn probe_types(&self) -> Result<(BTreeMap<DataType, Offer>, Option<Sample>)> {
         let offered = DataType::ALL.into_iter().filter(|t| self.account.offers(to_jmap(*t)));
         let offered: Vec<DataType> = offered.collect();
         let mut offers: BTreeMap<_, _> = DataType::ALL.into_iter().map(|t| (t, Offer::No)).collect();
-        for types in offered.chunks(self.client.session().limits.max_calls_in_request.max(1)) {
+        let most_calls = self.client.session().limits.max_calls_in_request;
+        let mut sample = None;
+        for types in offered.chunks(most_calls.saturating_sub(CALLS_OF_SAMPLE).max(1)) {
             let mut batch = Batch::new(&self.account.id);
+            let asked = types.contains(&DataType::Email).then(|| witness::ask(&mut batch));
+            let asked = asked.filter(|_| most_calls > CALLS_OF_SAMPLE);
             let calls: Vec<_> = types
                 .iter()
                 .map(|t| {
@@ -81,26 +97,31 @@ impl Run<'_> {
                 })
                 .collect();
             let answer = self.client.call(&batch).await;
-            let answer = answer.map_err(|source| Error::Server { what: "the states of the account", source })?;
+            let answer =
+                answer.map_err(|source| Error::Server { what: "the states of the account", source })?;
             for (data_type, call) in calls {
                 offers.insert(data_type, self.offer(data_type, answer.take(call)));
             }
+            sample = sample.or(asked.and_then(|asked| asked.take(&answer)));
         }
-        Ok(offers)
+        Ok((offers, sample))
     }
 
     fn offer(&self, data_type: DataType, answer: Result<Objects, jmap::Error>) -> Offer {
         match answer {
             Ok(objects) if !has_state(data_type) => Offer::State(None, self.fingerprint_of(&objects)),
             Ok(objects) => Offer::State(objects.state, None),
-            Err(error) if error.method_error().is_some_and(|e| e.kind == jmap::MethodErrorKind::UnknownMethod) => {
+            Err(error)
+                if error.method_error().is_some_and(|e| e.kind == jmap::MethodErrorKind::UnknownMethod) =>
+            {
                 Offer::No
             }
             Err(error) => Offer::Broken(error.to_string()),
         }
     }
 
-    async fn sync(&mut self, now: &BTreeMap<DataType, Offer>, types: &mut Types) -> Result<()> {
+    /// Whether emails may have changed.
+    async fn sync(&mut self, now: &BTreeMap<DataType, Offer>, types: &mut Types) -> Result<bool> {
         let emails_changed = self.sync_type_of_emails(&now[&DataType::Email], types).await?;
         self.how.progress.phase("objects");
         let mut known = None;
@@ -111,7 +132,32 @@ impl Run<'_> {
         if emails_changed || folders_changed {
             self.agree(types, &mut known).await?;
         }
-        Ok(())
+        Ok(emails_changed || folders_changed)
+    }
+
+    /// Puts a sample beside the state of emails. False if it shows other emails than this run has by the server's changes, or
+    /// these changes were not true.
+    async fn bear_witness(&self, types: &mut Types, sample: Option<Sample>) -> Result<bool> {
+        let is_listed = types.listed;
+        if self.contradicted && !is_listed {
+            return Ok(false);
+        }
+        let Some(emails) = types.states.get_mut(&DataType::Email) else { return Ok(true) };
+        if emails.status != TypeStatus::Complete {
+            return Ok(true);
+        }
+        let is_unchanged = sample.is_some();
+        let base = self.base.as_ref().and_then(|base| base.info().type_state(DataType::Email));
+        emails.witness = base.filter(|base| base.state == emails.state).map_or(0, |base| base.witness);
+        let sample = match sample {
+            Some(sample) => Some(sample),
+            None => self.sample().await?,
+        };
+        let Some(sample) = sample.filter(|sample| sample.state.as_str() == emails.state) else {
+            return Ok(true);
+        };
+        emails.witness = sample.witness(&self.hasher);
+        Ok(is_unchanged || is_listed || self.agrees_with(&sample).await?)
     }
 
     /// Whether anything about emails may have changed.
@@ -119,7 +165,9 @@ impl Run<'_> {
         let t = DataType::Email;
         let state = match offer {
             Offer::State(Some(state), _) => state,
-            Offer::State(None, _) => return self.keep(t, "the server names no state for it", types).map(|()| false),
+            Offer::State(None, _) => {
+                return self.keep(t, "the server names no state for it", types).map(|()| false);
+            }
             Offer::No => return self.not_offered(t, types).map(|()| false),
             Offer::Broken(reason) => return self.keep(t, reason, types).map(|()| false),
         };
@@ -182,12 +230,11 @@ impl Run<'_> {
             if complete_state(types, DataType::Mailbox).is_none() {
                 return Ok(());
             }
-            self.folders_used.clear();
-            let synced = self.catch_up(emails, BTreeSet::new()).await?;
+            let synced = self.bring_up(emails).await?;
             types.set(DataType::Email, synced.status, synced.state.as_str(), self.counts.emails, "");
             let rows = self.known(known).await?.entry(DataType::Mailbox).or_default();
             let is_known = |id: &FolderId| rows.contains_key(id.as_str());
-            if self.folders_used.iter().all(is_known) {
+            if synced.status != TypeStatus::Complete || self.has_all_folders(is_known) {
                 return Ok(());
             }
             match self.sync_objects(DataType::Mailbox, None, rows).await? {

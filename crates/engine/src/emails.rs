@@ -17,7 +17,7 @@ use crate::fetch::{Subject, Wanted};
 use crate::listing::{IdList, list_ids};
 use crate::metadata::{self, Metadata};
 use crate::pump::{Planner, Step};
-use crate::run::{ABSENT, Listed, Run, folders_of, relabelled};
+use crate::run::{ABSENT, Listed, Run, relabelled};
 
 /// Rounds of changes before a mailbox counts as moving.
 const ROUNDS: usize = 12;
@@ -25,6 +25,8 @@ const ROUNDS: usize = 12;
 const METADATA_AHEAD: usize = 2;
 /// Changes asked for at once.
 const CHANGES_PAGE: usize = 5_000;
+/// Pages after which listing is the shorter way, or the server means no good.
+pub(crate) const CHANGES_PAGES: usize = 1_000;
 
 /// How the table of emails ended up.
 pub(crate) struct Synced {
@@ -60,8 +62,9 @@ impl Run<'_> {
                 return self.catch_up(first.to, touched).await;
             }
         }
-        self.list().await?;
-        self.catch_up_after_listing(now).await
+        let listed = self.list().await?;
+        self.listed_under_way = listed != now;
+        self.catch_up_after_listing(now, listed).await
     }
 
     /// Emails that failed last time and have to be tried again.
@@ -70,25 +73,44 @@ impl Run<'_> {
         failed.filter_map(|(_, id)| Id::new(id).ok()).collect()
     }
 
-    /// A listing may have read anything too late, so it stands only if nothing changed since before it.
-    async fn catch_up_after_listing(&mut self, since: State) -> Result<Synced> {
+    /// A listing may have read anything too late, so it stands only if nothing changed since before it (`since`).
+    ///
+    /// Changes between two states say nothing of an email that came and went between them, and the listing may have met
+    /// one. It was still there when the list of ids was complete (`listed`), so the changes since then name it.
+    async fn catch_up_after_listing(&mut self, since: State, listed: State) -> Result<Synced> {
         let synced = match self.changes(&since).await? {
             None if self.state_of_emails().await? != since => self.unsettled(since).await?,
             None => self.settled(since).await?,
-            Some(first) if first.is_empty() => self.settled(first.to).await?,
-            Some(first) => {
-                let touched = self.apply(&first, BTreeSet::new()).await?;
-                self.catch_up(first.to, touched).await?
-            }
+            Some(first) if first.to == since => self.settled(since).await?,
+            Some(mut first) => match self.changes(&listed).await? {
+                None => self.unsettled(since).await?,
+                Some(meanwhile) => {
+                    first.gone.extend(meanwhile.gone);
+                    first.changed.retain(|id| !first.gone.contains(id));
+                    let touched = self.apply(&first, BTreeSet::new()).await?;
+                    self.catch_up(first.to, touched).await?
+                }
+            },
         };
         Ok(Synced { listed: true, ..synced })
     }
 
+    /// Applies everything that changed since `since`, then goes on.
+    pub(crate) async fn bring_up(&mut self, since: State) -> Result<Synced> {
+        let Some(delta) = self.changes(&since).await? else { return self.unsettled(since).await };
+        if delta.is_empty() {
+            return self.settled(since).await;
+        }
+        let touched = self.apply(&delta, BTreeSet::new()).await?;
+        self.catch_up(delta.to, touched).await
+    }
+
     /// Goes on from `since`, where only the emails `touched` may have been read too late.
-    pub(crate) async fn catch_up(&mut self, mut since: State, mut touched: BTreeSet<Id>) -> Result<Synced> {
+    async fn catch_up(&mut self, mut since: State, mut touched: BTreeSet<Id>) -> Result<Synced> {
         for _ in 0..ROUNDS {
             let Some(delta) = self.changes(&since).await? else { return self.unsettled(since).await };
-            let nothing_late = self.vanished.is_empty() && !delta.touches(&touched);
+            let nothing_open = self.vanished.is_empty() && self.doubted.is_empty();
+            let nothing_late = nothing_open && !delta.touches(&touched);
             if nothing_late || delta.is_empty() {
                 return self.settled(since).await;
             }
@@ -100,12 +122,26 @@ impl Run<'_> {
 
     async fn settled(&mut self, state: State) -> Result<Synced> {
         self.give_up_vanished().await?;
-        Ok(Synced { state, status: TypeStatus::Complete, listed: false })
+        if self.doubted.is_empty() {
+            return Ok(Synced { state, status: TypeStatus::Complete, listed: false });
+        }
+        // The next backup lists everything.
+        if self.listed_under_way {
+            return self.unsettled(state).await;
+        }
+        self.contradicted = true;
+        for id in std::mem::take(&mut self.doubted) {
+            let reason = "the server lists it and then says that there is no such email".to_owned();
+            self.fail(DataType::Email, id.into(), reason).await?;
+        }
+        Ok(Synced { state, status: TypeStatus::Moving, listed: false })
     }
 
     /// The next backup does not trust this state and lists everything.
     async fn unsettled(&mut self, state: State) -> Result<Synced> {
         self.give_up_vanished().await?;
+        let gone: Vec<EmailId> = std::mem::take(&mut self.doubted).into_iter().collect();
+        self.remove(&gone).await?;
         Ok(Synced { state, status: TypeStatus::Moving, listed: false })
     }
 
@@ -121,7 +157,7 @@ impl Run<'_> {
     /// Everything between `since` and now; `None` when the server does not know.
     async fn changes(&self, since: &State) -> Result<Option<Delta>> {
         let mut delta = Delta { to: since.clone(), changed: BTreeSet::new(), gone: BTreeSet::new() };
-        loop {
+        for _ in 0..CHANGES_PAGES {
             let mut batch = Batch::new(&self.account.id);
             let call = batch.changes(jmap::DataType::Email, &delta.to, CHANGES_PAGE);
             let answer = self.client.call(&batch).await.and_then(|answer| answer.take(call));
@@ -143,6 +179,7 @@ impl Run<'_> {
                 return Ok(Some(delta));
             }
         }
+        Ok(None)
     }
 
     async fn state_of_emails(&self) -> Result<State> {
@@ -155,12 +192,12 @@ impl Run<'_> {
 
     /// Reads what changed and makes rows of it; the ids that were looked at.
     async fn apply(&mut self, delta: &Delta, also: BTreeSet<Id>) -> Result<BTreeSet<Id>> {
-        self.folders_used.clear();
         let gone: Vec<EmailId> = delta.gone.iter().map(|id| EmailId::from(id.as_str())).collect();
         for chunk in gone.chunks(1_000) {
             self.remove(chunk).await?;
         }
-        let read: BTreeSet<Id> = delta.changed.union(&also).filter(|id| !delta.gone.contains(*id)).cloned().collect();
+        let read: BTreeSet<Id> =
+            delta.changed.union(&also).filter(|id| !delta.gone.contains(*id)).cloned().collect();
         self.how.progress.expect(read.len() as u64);
         let all: Vec<Id> = read.iter().cloned().collect();
         let mut wanted = Vec::new();
@@ -179,11 +216,10 @@ impl Run<'_> {
             let id = EmailId::from(id.as_str());
             let record = records.get(&id);
             match metadata {
-                Metadata::Gone => self.remove(std::slice::from_ref(&id)).await?,
+                Metadata::Gone => drop(self.doubted.insert(id)),
                 Metadata::Unreadable(reason) => self.fail(DataType::Email, id.into(), reason).await?,
                 Metadata::Found(email) => {
-                    self.folders_used.extend(folders_of(&email));
-                    match record.filter(|r| r.server_blob == self.hasher.short(email.blob_id.as_str())) {
+                    match record.filter(|r| r.server_blob == server_blob(&self.hasher, &email)) {
                         None => wanted.push(wanted_email(email, record)),
                         Some(record) => {
                             let new = relabelled(record, &email).unwrap_or_else(|| record.clone());
@@ -201,10 +237,12 @@ impl Run<'_> {
 
     /// The rows of these emails as they are now, as far as they need not be read back: those of a listing's own fetching
     /// are not among them.
-    async fn records(&self, ids: Vec<EmailId>) -> Result<BTreeMap<EmailId, EmailRecord>> {
+    pub(crate) async fn records(&self, ids: Vec<EmailId>) -> Result<BTreeMap<EmailId, EmailRecord>> {
         let (late, other): (Vec<_>, Vec<_>) = ids.into_iter().partition(|id| self.late.contains_key(id));
-        let mut records: BTreeMap<EmailId, EmailRecord> =
-            late.iter().filter_map(|id| Some((id.clone(), (**self.late.get(id)?.as_ref()?).clone()))).collect();
+        let mut records: BTreeMap<EmailId, EmailRecord> = late
+            .iter()
+            .filter_map(|id| Some((id.clone(), (**self.late.get(id)?.as_ref()?).clone())))
+            .collect();
         let other: Vec<EmailId> = other.into_iter().filter(|id| !self.is_fetched(id)).collect();
         if let Some(base) = self.base.as_ref().filter(|_| !other.is_empty()) {
             records.extend(base.find_emails(&other).await?.into_iter().map(|r| (r.id.clone(), r)));
@@ -222,9 +260,11 @@ impl Run<'_> {
             Some(base) if !unknown.is_empty() => base.find_emails(&unknown).await?,
             _ => Vec::new(),
         };
-        let in_base: BTreeMap<EmailId, EmailRecord> = in_base.into_iter().map(|r| (r.id.clone(), r)).collect();
+        let in_base: BTreeMap<EmailId, EmailRecord> =
+            in_base.into_iter().map(|r| (r.id.clone(), r)).collect();
         for id in unknown {
             self.vanished.remove(&id);
+            self.doubted.remove(&id);
             self.forgive(DataType::Email, id.as_str()).await?;
             let size = self.size_now(&id, in_base.get(&id));
             if let Some(size) = size {
@@ -249,11 +289,14 @@ impl Run<'_> {
     }
 
     /// Lists everything and joins it with the base, both in the order of ids, while the bytes are being fetched.
-    async fn list(&mut self) -> Result<()> {
+    /// The state when all ids were known.
+    async fn list(&mut self) -> Result<State> {
         self.how.progress.phase("listing");
         let ids = Arc::new(list_ids(self.client, &self.account.id, jmap::DataType::Email).await?);
+        let listed = self.state_of_emails().await?;
         self.how.progress.expect(ids.len() as u64);
         self.how.progress.phase("fetching");
+        let failed_before = self.failed_attempts();
         self.listed = Some(Listed::new(ids.clone()));
         self.listing = true;
         let (planner, mut intake) = self.pipeline();
@@ -271,7 +314,20 @@ impl Run<'_> {
             self.take(step).await?;
         }
         self.listing = false;
-        planning.await.map_err(|_| Error::Stopped)
+        planning.await.map_err(|_| Error::Stopped)?;
+        for (id, attempts) in failed_before {
+            let is_tried_again = self.failed_attempts().get(&id).is_none_or(|now| *now != attempts);
+            if !is_tried_again && !self.vanished.contains(&EmailId::from(id.as_str())) {
+                self.forgive(DataType::Email, &id).await?;
+            }
+        }
+        Ok(listed)
+    }
+
+    /// Emails that failed, and how often.
+    fn failed_attempts(&self) -> BTreeMap<String, u32> {
+        let failed = self.failures.iter().filter(|((data_type, _), _)| *data_type == DataType::Email);
+        failed.map(|((_, id), failure)| (id.clone(), failure.attempts)).collect()
     }
 }
 
@@ -309,9 +365,12 @@ impl Join {
         let mut starts = (0..ids.len()).step_by(most);
         let mut ask = || {
             let start = starts.next()?;
-            let chunk = (start..(start + most).min(ids.len())).filter_map(|at| Id::new(ids.get(at)).ok()).collect();
+            let chunk =
+                (start..(start + most).min(ids.len())).filter_map(|at| Id::new(ids.get(at)).ok()).collect();
             let (client, account) = (client.clone(), account.clone());
-            Some(AbortOnDropHandle::new(tokio::spawn(async move { metadata::get(&client, &account, chunk).await })))
+            Some(AbortOnDropHandle::new(tokio::spawn(async move {
+                metadata::get(&client, &account, chunk).await
+            })))
         };
         let mut asked: VecDeque<_> = (0..METADATA_AHEAD).filter_map(|_| ask()).collect();
         while let Some(answer) = asked.pop_front() {
@@ -341,10 +400,11 @@ impl Join {
     /// Plans what one email needs.
     async fn compare(&mut self, id: Id, metadata: Metadata, record: Option<EmailRecord>) -> Needs {
         let step = match (metadata, record) {
-            (Metadata::Gone, None) => return Needs::Nothing,
-            (Metadata::Gone, Some(record)) => Step::Removed(Box::new(record)),
+            (Metadata::Gone, _) => Step::Doubted(EmailId::from(id.as_str())),
             (Metadata::Unreadable(reason), _) => Step::Unreadable(EmailId::from(id.as_str()), reason),
-            (Metadata::Found(email), Some(record)) if record.server_blob == self.hasher.short(email.blob_id.as_str()) => {
+            (Metadata::Found(email), Some(record))
+                if record.server_blob == server_blob(&self.hasher, &email) =>
+            {
                 match relabelled(&record, &email) {
                     None => return Needs::Nothing,
                     Some(new) => Step::Relabelled(Box::new(new)),
@@ -373,15 +433,22 @@ async fn next_of(base: &mut Option<repository::Emails>) -> Result<Option<EmailRe
     })
 }
 
+/// By which an email's bytes are known to be those we have. Ids alone do not prove it: a server that was restored from an
+/// old copy gives them out again.
+pub(crate) fn server_blob(hasher: &repository::BlobHasher, email: &jmap::Email) -> u64 {
+    hasher.short(&format!("{} {} {}", email.blob_id, email.size, email.received_at.unix_seconds()))
+}
+
 fn wanted_email(email: jmap::Email, replaces: Option<&EmailRecord>) -> Wanted {
-    let subject = Subject::Email { replaces: replaces.map(|record| record.size), email: Box::new(email.clone()) };
+    let subject =
+        Subject::Email { replaces: replaces.map(|record| record.size), email: Box::new(email.clone()) };
     Wanted { blob: email.blob_id, size: Some(email.size), subject }
 }
 
 /// The server has no history that far back, or none at all.
 pub(crate) fn cannot_tell(error: &jmap::Error) -> bool {
     use MethodErrorKind as K;
-    error.method_error().is_some_and(|e| {
-        matches!(e.kind, K::CannotCalculateChanges | K::UnknownMethod | K::InvalidArguments)
-    })
+    error
+        .method_error()
+        .is_some_and(|e| matches!(e.kind, K::CannotCalculateChanges | K::UnknownMethod | K::InvalidArguments))
 }

@@ -13,8 +13,9 @@ const MOST_PART_HEAD: usize = 16 << 10;
 const MOST_TEXT: usize = 2_000;
 const MOST_ATTACHMENTS: usize = 100;
 
-static PARSER: LazyLock<MessageParser> =
-    LazyLock::new(|| MessageParser::new().with_minimal_headers().header_id(mail_parser::HeaderName::MessageId));
+static PARSER: LazyLock<MessageParser> = LazyLock::new(|| {
+    MessageParser::new().with_minimal_headers().header_id(mail_parser::HeaderName::MessageId)
+});
 
 /// Reads an email that comes in pieces. Costs a search for line starts; bodies are never decoded.
 ///
@@ -90,7 +91,9 @@ impl EnvelopeScanner {
             self.state = if matches!(self.state, State::Head) { State::Done } else { State::Body };
             return;
         };
-        if let Some(name) = message.attachment_name().filter(|_| self.envelope.attachments.len() < MOST_ATTACHMENTS) {
+        if let Some(name) =
+            message.attachment_name().filter(|_| self.envelope.attachments.len() < MOST_ATTACHMENTS)
+        {
             self.envelope.attachments.push(cut(name.to_owned()));
         }
         if !matches!(self.state, State::Head) {
@@ -103,7 +106,8 @@ impl EnvelopeScanner {
         self.envelope.subject = cut(message.subject().unwrap_or_default().to_owned());
         self.envelope.message_id = cut(message.message_id().unwrap_or_default().to_owned());
         self.envelope.date = message.date().filter(|date| date.is_valid()).map(|date| date.to_timestamp());
-        let is_multipart = message.content_type().is_some_and(|t| t.ctype().eq_ignore_ascii_case("multipart"));
+        let is_multipart =
+            message.content_type().is_some_and(|t| t.ctype().eq_ignore_ascii_case("multipart"));
         self.state = if is_multipart { State::Body } else { State::Done };
     }
 

@@ -19,7 +19,7 @@ const UNKNOWN_SIZE: u64 = 16 << 10;
 /// A download may be this much longer than claimed before it is cut off.
 const MOST_SURPLUS: u64 = 64 << 20;
 /// Chunks handed on together.
-const CHUNKS_TOGETHER: usize = 4;
+const CHUNKS_TOGETHER: usize = 2;
 
 /// Something whose bytes are wanted.
 #[derive(Debug, Clone)]
@@ -75,6 +75,16 @@ pub(crate) struct Fetched {
     pub(crate) length: u64,
     pub(crate) content: Content,
     pub(crate) envelope: Envelope,
+}
+
+impl Fetched {
+    /// The server's name of an email's bytes.
+    pub(crate) fn server_blob(&self) -> Option<JmapBlobId> {
+        match &self.subject {
+            Subject::Email { email, .. } => Some(email.blob_id.clone()),
+            Subject::Object(_) => None,
+        }
+    }
 }
 
 pub(crate) enum Content {
@@ -153,7 +163,9 @@ impl Fetcher {
             for one in wanted {
                 let found = came.binary_search_by(|(id, _)| id.as_str().cmp(one.blob.as_str()));
                 match found.ok().map(|at| came[at].1.clone()) {
-                    Some(bytes) if one.size.is_none_or(|size| size == bytes.len() as u64) && bytes.len() <= WHOLE => {
+                    Some(bytes)
+                        if one.size.is_none_or(|size| size == bytes.len() as u64) && bytes.len() <= WHOLE =>
+                    {
                         fetched.push(digest(&hasher, one.subject, bytes));
                     }
                     _ => left.push(one),
@@ -307,7 +319,12 @@ fn digest(hasher: &BlobHasher, subject: Subject, bytes: Bytes) -> Fetched {
 fn concerns_everything(error: &jmap::Error) -> bool {
     use jmap::Error as E;
     match error {
-        E::Unreachable(_) | E::Tls(_) | E::Unauthorized | E::Cancelled | E::Setup(_) | E::InvalidCredentials => true,
+        E::Unreachable(_)
+        | E::Tls(_)
+        | E::Unauthorized
+        | E::Cancelled
+        | E::Setup(_)
+        | E::InvalidCredentials => true,
         E::Status { status, .. } => matches!(status, 429 | 403),
         _ => false,
     }

@@ -14,6 +14,7 @@ mod pump;
 mod report;
 mod run;
 mod types;
+mod witness;
 
 pub use backup::backup;
 pub use error::{Error, Result};

@@ -6,6 +6,10 @@ use crate::error::{Error, Result};
 
 /// Ids asked for at once; servers give fewer if they like.
 const PAGE: usize = 10_000;
+/// No mailbox has more.
+const MOST_IDS: u64 = 50_000_000;
+/// What may arrive while a mailbox is listed, besides as much again as it held.
+const SURPLUS: u64 = 100_000;
 /// How often a listing begins anew because what it hung on is gone.
 const RESTARTS: usize = 5;
 /// How many earlier ids are tried when the last one of a page is gone.
@@ -20,15 +24,16 @@ pub(crate) struct IdList {
 }
 
 impl IdList {
-    fn extend(&mut self, ids: &[Id]) {
+    /// False when there are more than can be held.
+    fn extend(&mut self, ids: &[Id]) -> bool {
         for id in ids {
             let start = self.text.len();
             self.text.push_str(id.as_str());
             let span = (u32::try_from(start), u32::try_from(self.text.len()));
-            if let (Ok(start), Ok(end)) = span {
-                self.spans.push((start, end));
-            }
+            let (Ok(start), Ok(end)) = span else { return false };
+            self.spans.push((start, end));
         }
+        true
     }
 
     fn sort(&mut self) {
@@ -71,8 +76,7 @@ async fn list_once(client: &Client, account: &AccountId, data_type: DataType) ->
     let mut same_state = true;
     loop {
         let Some(page) = next_page(client, account, data_type, &mut recent).await? else { return Ok(None) };
-        let before = ids.spans.len();
-        ids.extend(&page.ids);
+        let is_held = ids.extend(&page.ids);
         recent.extend(page.ids.iter().rev().take(ANCHORS).rev().cloned());
         let surplus = recent.len().saturating_sub(ANCHORS);
         recent.drain(..surplus);
@@ -84,7 +88,12 @@ async fn list_once(client: &Client, account: &AccountId, data_type: DataType) ->
             let counted = total.filter(|_| same_state && page.query_state.is_some());
             return Ok(counted.is_none_or(|total| total == ids.len() as u64).then_some(ids));
         }
-        debug_assert!(ids.spans.len() > before, "a page that is not empty adds ids");
+        // A server that gives page after page for ever, the same or others, means no good.
+        if !is_held
+            || ids.spans.len() as u64 > total.unwrap_or(MOST_IDS).saturating_mul(2).saturating_add(SURPLUS)
+        {
+            return Ok(None);
+        }
     }
 }
 
@@ -124,7 +133,7 @@ mod tests {
     fn ids_are_sorted_unique_and_found() {
         let ids: Vec<Id> = ["b", "a", "aa", "b", "A"].iter().map(|id| Id::new(id).expect("an id")).collect();
         let mut list = IdList::default();
-        list.extend(&ids);
+        assert!(list.extend(&ids));
         list.sort();
         let sorted: Vec<&str> = (0..list.len()).map(|i| list.get(i)).collect();
         assert_eq!(sorted, ["A", "a", "aa", "b"]);

@@ -17,7 +17,11 @@ pub(crate) enum Metadata {
 }
 
 /// The metadata of these emails, by id; every id is in the answer.
-pub(crate) async fn get(client: &Client, account: &AccountId, ids: Vec<Id>) -> Result<BTreeMap<Id, Metadata>> {
+pub(crate) async fn get(
+    client: &Client,
+    account: &AccountId,
+    ids: Vec<Id>,
+) -> Result<BTreeMap<Id, Metadata>> {
     let mut all = BTreeMap::new();
     let mut left = vec![ids];
     while let Some(mut ids) = left.pop() {

@@ -9,7 +9,7 @@ use model::DataType;
 use repository::{ObjectRecord, TypeStatus};
 use serde::Deserialize;
 
-use crate::emails::cannot_tell;
+use crate::emails::{CHANGES_PAGES, cannot_tell};
 use crate::fetch::{Subject, Wanted};
 use crate::listing::list_ids;
 use crate::run::Run;
@@ -32,6 +32,8 @@ struct Found {
     objects: BTreeMap<String, Option<Bytes>>,
     /// `objects` is all there is, not a difference.
     is_all: bool,
+    /// What the server named and then said not to have; its changes must say that it was destroyed.
+    doubted: BTreeSet<String>,
 }
 
 /// How a type ended up.
@@ -110,26 +112,43 @@ impl Run<'_> {
                 let mut found = Found { is_all: true, ..Found::default() };
                 found.add(data_type, &objects)?;
                 let state = objects.state.map(|state| state.as_str().to_owned());
-                let state = state.filter(|_| has_state(data_type)).unwrap_or_else(|| self.fingerprint(&found));
+                let state =
+                    state.filter(|_| has_state(data_type)).unwrap_or_else(|| self.fingerprint(&found));
                 return Ok((found, state, TypeStatus::Complete));
             }
-            let before = objects.state.ok_or_else(|| incomplete(data_type, "the server may have cut the list off"))?;
-            let (mut found, is_settled) = self.read_by_pages(data_type, &before).await?;
+            let before =
+                objects.state.ok_or_else(|| incomplete(data_type, "the server may have cut the list off"))?;
+            let (mut found, listed, is_settled) = self.read_by_pages(data_type, &before).await?;
             if is_settled {
+                found.believed(data_type)?;
                 return Ok((found, before.as_str().to_owned(), TypeStatus::Complete));
             }
+            let gone = match &listed {
+                Some(listed) => self.changes_of(data_type, listed).await.map(|(_, _, gone)| gone),
+                None => Ok(BTreeSet::new()),
+            };
+            found.doubted.retain(|doubted| !gone.iter().flatten().any(|id| id.as_str() == doubted));
             let touched = found.objects.keys().cloned().collect();
             match self.follow(data_type, before.clone(), touched, &mut found).await {
                 Err(error) if cannot_tell(&error) => {}
-                followed => return followed.map(|(state, status)| (found, state, status)),
+                followed => {
+                    let (state, status) = followed?;
+                    self.drop_passers_by(data_type, listed, &state, &mut found).await?;
+                    return Ok((found, state, status));
+                }
             }
             last = Some((found, before.as_str().to_owned(), TypeStatus::Moving));
         }
         Ok(last.expect("the loop ran"))
     }
 
-    /// All objects of a type with more of them than one answer holds, and whether all were read at this state.
-    async fn read_by_pages(&self, data_type: DataType, state: &State) -> Result<(Found, bool), Unread> {
+    /// All objects of a type with more of them than one answer holds, the state when their ids were known, and whether all
+    /// were read at this state.
+    async fn read_by_pages(
+        &self,
+        data_type: DataType,
+        state: &State,
+    ) -> Result<(Found, Option<State>, bool), Unread> {
         if !to_jmap(data_type).has_query() {
             return Err(incomplete(data_type, "the server may have cut the list off"));
         }
@@ -142,10 +161,29 @@ impl Run<'_> {
             return Err(incomplete(data_type, "there are more objects than can be held"));
         }
         let ids: Vec<Id> = (0..ids.len()).filter_map(|at| Id::new(ids.get(at)).ok()).collect();
+        let listed = self.get(data_type, Ids::These(Vec::new())).await?.state;
         let mut found = Found { is_all: true, ..Found::default() };
         let states = self.get_into(data_type, ids, &mut found).await?;
-        let is_settled = states.iter().all(|seen| seen == state);
-        Ok((found, is_settled))
+        let is_settled = states.iter().chain(&listed).all(|seen| seen == state);
+        Ok((found, listed, is_settled))
+    }
+
+    /// Takes out what a listing met although it came after the state before it and was gone at `state`: the changes between
+    /// those two say nothing of it, those since the ids were `listed` do.
+    async fn drop_passers_by(
+        &self,
+        data_type: DataType,
+        listed: Option<State>,
+        state: &str,
+        found: &mut Found,
+    ) -> Result<(), Unread> {
+        let (Some(listed), Ok(state)) = (listed, State::new(state)) else { return Ok(()) };
+        let (_, _, gone) = self.changes_of(data_type, &listed).await?;
+        let (_, _, gone_later) = self.changes_of(data_type, &state).await?;
+        for id in gone.difference(&gone_later) {
+            found.objects.insert(id.as_str().to_owned(), None);
+        }
+        Ok(())
     }
 
     /// Applies changes since a state until nothing that may have been read too late is named again.
@@ -162,9 +200,11 @@ impl Run<'_> {
             let nothing = changed.is_empty() && gone.is_empty();
             let is_progress = round > 0 || found.is_all;
             if nothing || (is_progress && !late) {
+                found.believed(data_type)?;
                 return Ok((since.as_str().to_owned(), TypeStatus::Complete));
             }
             found.objects.extend(gone.iter().map(|id| (id.as_str().to_owned(), None)));
+            found.doubted.retain(|doubted| !gone.iter().any(|id| id.as_str() == doubted));
             touched = changed.iter().chain(&gone).map(|id| id.as_str().to_owned()).collect();
             self.get_into(data_type, changed.into_iter().collect(), found).await?;
             since = to;
@@ -178,7 +218,7 @@ impl Run<'_> {
         since: &State,
     ) -> Result<(State, BTreeSet<Id>, BTreeSet<Id>), Unread> {
         let (mut to, mut changed, mut gone) = (since.clone(), BTreeSet::new(), BTreeSet::new());
-        loop {
+        for _ in 0..CHANGES_PAGES {
             let mut batch = Batch::new(&self.account.id);
             let call = batch.changes(to_jmap(data_type), &to, CHANGES_PAGE);
             let page: Changes = self.client.call(&batch).await?.take(call)?;
@@ -195,6 +235,7 @@ impl Run<'_> {
                 return Ok((to, changed, gone));
             }
         }
+        Err(incomplete(data_type, "its changes never end"))
     }
 
     async fn get_into(
@@ -215,6 +256,7 @@ impl Run<'_> {
                 answer => {
                     let objects = answer?;
                     found.add(data_type, &objects)?;
+                    found.doubted.extend(objects.not_found.iter().map(|id| id.as_str().to_owned()));
                     states.extend(objects.state);
                 }
             }
@@ -236,11 +278,13 @@ impl Run<'_> {
         known: &mut BTreeMap<String, ObjectRecord>,
     ) -> crate::error::Result<()> {
         if found.is_all {
-            for id in known.keys() {
+            let failed = self.failures.keys().filter(|(t, _)| *t == data_type).map(|(_, id)| id);
+            for id in known.keys().chain(failed) {
                 found.objects.entry(id.clone()).or_insert(None);
             }
         }
         let mut wanted = Vec::new();
+        let mut replaced = Vec::new();
         for (id, json) in found.objects {
             let failed = self.failures.contains_key(&(data_type, id.clone()));
             let old = known.get(&id);
@@ -255,10 +299,12 @@ impl Run<'_> {
             if !failed && old.is_some_and(|old| old.json == json) {
                 continue;
             }
-            let blob = old.filter(|old| content_of(&old.json).0 == content_of(&json).0).and_then(|old| old.blob);
+            let blob =
+                old.filter(|old| content_of(&old.json).0 == content_of(&json).0).and_then(|old| old.blob);
             let object = ObjectRecord { data_type, id: id.clone(), json, blob };
             match content_of(&object.json) {
                 (Some(content), size) if blob.is_none() => {
+                    replaced.push((id.clone(), old.cloned()));
                     wanted.push(Wanted { blob: content, size, subject: Subject::Object(object.clone()) });
                 }
                 _ => {
@@ -268,7 +314,16 @@ impl Run<'_> {
             }
             known.insert(id, object);
         }
-        self.fetch(wanted).await
+        self.fetch(wanted).await?;
+        // What could not be fetched is as it was.
+        replaced.retain(|(id, _)| self.failures.contains_key(&(data_type, id.clone())));
+        for (id, old) in replaced {
+            match old {
+                Some(old) => known.insert(id, old),
+                None => known.remove(&id),
+            };
+        }
+        Ok(())
     }
 
     /// A state for types that have none: equal content, equal state.
@@ -302,6 +357,18 @@ impl Found {
             self.objects.insert(id.as_str().to_owned(), None);
         }
         Ok(())
+    }
+}
+
+impl Found {
+    /// Nothing that the server named is missing without its having been destroyed.
+    fn believed(&self, data_type: DataType) -> Result<(), Unread> {
+        match self.doubted.is_empty() {
+            true => Ok(()),
+            false => {
+                Err(incomplete(data_type, "the server lists an object and then says that there is none"))
+            }
+        }
     }
 }
 

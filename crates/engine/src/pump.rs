@@ -22,6 +22,8 @@ pub(crate) enum Step {
     /// The bytes are known already, folders or keywords changed.
     Relabelled(Box<EmailRecord>),
     Removed(Box<EmailRecord>),
+    /// Listed, and then said to be gone.
+    Doubted(EmailId),
     /// Listed, but its metadata could not be read.
     Unreadable(EmailId, String),
     /// So many emails are as they were.

@@ -3,18 +3,25 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use jmap::{Account, Client, State};
+use futures::StreamExt;
+use jmap::{Account, Client, Download, Id, JmapBlobId, State};
 use model::{DataType, EmailId, EmailRecord, FolderId};
 use repository::{BlobHasher, FailureRecord, Snapshot, SnapshotWriter};
 
+use crate::emails::server_blob;
 use crate::error::{Error, Result};
 use crate::fetch::{Arrived, Content, Fetched, Fetcher, Miss, Subject, Wanted};
 use crate::listing::IdList;
+use crate::metadata::{self, Metadata};
 use crate::options::Backup;
 use crate::pump::{Intake, Planner, Step, pipeline};
 
-/// After so many failures without a success between them it is not the emails' fault.
+/// After so many failures without a success between them it may not be the emails' fault.
 const FAILURES_IN_A_ROW: u32 = 8;
+
+/// Emails of the base one of which must still be there.
+const CONTROLS: usize = 20;
+const CONTROL_BYTES: u64 = 1 << 30;
 
 /// One backup on its way.
 pub(crate) struct Run<'a> {
@@ -31,11 +38,19 @@ pub(crate) struct Run<'a> {
     pub(crate) listed: Option<Listed>,
     /// The listing is still being worked off.
     pub(crate) listing: bool,
+    /// The server named an email that it then said not to have.
+    pub(crate) contradicted: bool,
+    /// Emails came or went while their ids were listed: one may have done both, and no state tells of it.
+    pub(crate) listed_under_way: bool,
+    /// What the server says of states may be believed.
+    pub(crate) trusts: bool,
     /// Emails whose bytes are gone although the server listed them.
     pub(crate) vanished: BTreeSet<EmailId>,
-    /// Folders that emails changed in the last round lie in.
-    pub(crate) folders_used: BTreeSet<FolderId>,
+    /// Emails the server named and then said not to have; its changes must say that they were destroyed.
+    pub(crate) doubted: BTreeSet<EmailId>,
     pub(crate) counts: Counts,
+    /// The last email that came.
+    fetched: Option<JmapBlobId>,
     /// The listing changed a row without fetching.
     relabelled: bool,
     failed_in_a_row: u32,
@@ -49,8 +64,6 @@ pub(crate) struct Listed {
 
 /// Nothing was stored for this email in this run.
 pub(crate) const ABSENT: u64 = u64::MAX;
-/// The email was gone again when its metadata was read.
-const GONE: u64 = u64::MAX - 1;
 
 impl Listed {
     pub(crate) fn new(ids: Arc<IdList>) -> Listed {
@@ -80,6 +93,7 @@ impl<'a> Run<'a> {
         account: &'a Account,
         writer: SnapshotWriter,
         how: &'a Backup<'a>,
+        trusts: bool,
     ) -> Result<Run<'a>> {
         let base = writer.base().cloned();
         let mut failures = BTreeMap::new();
@@ -103,9 +117,13 @@ impl<'a> Run<'a> {
             late: HashMap::new(),
             listed: None,
             listing: false,
+            contradicted: false,
+            listed_under_way: false,
+            trusts,
             vanished: BTreeSet::new(),
-            folders_used: BTreeSet::new(),
+            doubted: BTreeSet::new(),
             counts,
+            fetched: None,
             relabelled: false,
             failed_in_a_row: 0,
         })
@@ -163,12 +181,8 @@ impl<'a> Run<'a> {
                 self.relabelled = true;
                 self.writer.put_email(*record).await?;
             }
-            Step::Removed(record) => {
-                if let Some(listed) = &mut self.listed {
-                    listed.note(&record.id, GONE);
-                }
-                self.count_removed(&record.id, record.size, true).await?;
-            }
+            Step::Removed(record) => self.count_removed(&record.id, record.size, true).await?,
+            Step::Doubted(id) => drop(self.doubted.insert(id)),
             Step::Unreadable(id, reason) => self.fail(DataType::Email, id.into(), reason).await?,
             Step::Unchanged(emails) => self.how.progress.advance(emails, 0),
         }
@@ -177,6 +191,7 @@ impl<'a> Run<'a> {
 
     async fn take_whole(&mut self, fetched: Vec<Fetched>) -> Result<()> {
         self.failed_in_a_row = 0;
+        self.fetched = fetched.last().and_then(|one| one.server_blob()).or(self.fetched.take());
         let mut rows = Vec::with_capacity(fetched.len());
         let mut blobs = Vec::with_capacity(fetched.len());
         for one in fetched {
@@ -206,6 +221,7 @@ impl<'a> Run<'a> {
     }
 
     async fn put_fetched(&mut self, record: EmailRecord, replaces: Option<u64>) -> Result<()> {
+        self.vanished.remove(&record.id);
         self.forgive(DataType::Email, record.id.as_str()).await?;
         match self.length_of(&record.id).or(replaces) {
             Some(length) => self.counts.bytes = self.counts.bytes - length + record.size,
@@ -232,7 +248,7 @@ impl<'a> Run<'a> {
         }
         let listed = self.listed.as_ref()?;
         let length = listed.lengths[listed.ids.position(id.as_str())?];
-        (length != ABSENT && length != GONE).then_some(length)
+        (length != ABSENT).then_some(length)
     }
 
     /// Counts an email out and removes its row. `from_base`: the snapshot before had it.
@@ -263,12 +279,45 @@ impl<'a> Run<'a> {
             Miss::Failed(source) => {
                 self.failed_in_a_row += 1;
                 if self.failed_in_a_row >= FAILURES_IN_A_ROW {
-                    return Err(Error::ManyFailures { count: self.failed_in_a_row, source });
+                    if !self.can_fetch_another().await? {
+                        return Err(Error::ManyFailures { count: self.failed_in_a_row, source });
+                    }
+                    self.failed_in_a_row = 0;
                 }
                 source.to_string()
             }
         };
         self.fail(data_type, id, reason).await
+    }
+
+    /// Whether an email that could be fetched before can be fetched now: the failing ones are at fault, not the server.
+    async fn can_fetch_another(&self) -> Result<bool> {
+        let blob = match &self.fetched {
+            Some(blob) => blob.clone(),
+            None => match self.blob_of_base().await? {
+                Some(blob) => blob,
+                None => return Ok(false),
+            },
+        };
+        let mut pieces =
+            Box::pin(self.client.download(Download::new(&self.account.id, &blob, CONTROL_BYTES)));
+        Ok(matches!(pieces.next().await, Some(Ok(_))))
+    }
+
+    /// The server's blob of some email of the base.
+    async fn blob_of_base(&self) -> Result<Option<JmapBlobId>> {
+        let Some(base) = &self.base else { return Ok(None) };
+        let mut emails = base.emails().await?;
+        let mut ids = Vec::new();
+        while ids.len() < CONTROLS {
+            let Some(email) = emails.next().await? else { break };
+            ids.extend(Id::new(email.id.as_str()));
+        }
+        let known = metadata::get(self.client, &self.account.id, ids).await?;
+        Ok(known.into_values().find_map(|email| match email {
+            Metadata::Found(email) => Some(email.blob_id),
+            _ => None,
+        }))
     }
 
     /// Notes that something could not be fetched; its row of the snapshot before stays, if there is one.
@@ -301,7 +350,9 @@ impl<'a> Run<'a> {
         let known = info.type_state(data_type)?;
         // An empty type's first state is one some servers count no changes from; and listing nothing costs nothing.
         let usable = known.status == repository::TypeStatus::Complete && known.count > 0;
-        let due = self.how.full_listing || info.summary.since_listing + 1 >= crate::backup::LIST_EVERY;
+        let due = !self.trusts
+            || self.how.full_listing
+            || info.summary.since_listing + 1 >= crate::backup::LIST_EVERY;
         (usable && !due).then(|| State::new(&known.state).ok()).flatten()
     }
 }
@@ -317,7 +368,7 @@ pub(crate) fn record_of(
     EmailRecord {
         id: EmailId::from(email.id.as_str()),
         blob,
-        server_blob: hasher.short(email.blob_id.as_str()),
+        server_blob: server_blob(hasher, email),
         received_at: email.received_at.unix_seconds(),
         size: length,
         folders: folders_of(email),
@@ -333,7 +384,6 @@ pub(crate) fn folders_of(email: &jmap::Email) -> Vec<FolderId> {
 /// The same email with the labels the server has now; `None` when they are the same.
 pub(crate) fn relabelled(record: &EmailRecord, email: &jmap::Email) -> Option<EmailRecord> {
     let new = EmailRecord {
-        received_at: email.received_at.unix_seconds(),
         folders: folders_of(email),
         keywords: email.keywords.iter().map(|k| k.to_string()).collect(),
         ..record.clone()

@@ -51,24 +51,16 @@ impl Client {
         let found = self.found();
         let session = &found.session;
         match wanted {
-            AccountRef::Own => {
-                session
-                    .primary_account(Capability::MAIL)
-                    .cloned()
-                    .ok_or_else(|| Error::UnknownAccount {
-                        name: session.username.clone(),
-                        source: None,
-                    })
-            }
+            AccountRef::Own => session
+                .primary_account(Capability::MAIL)
+                .cloned()
+                .ok_or_else(|| Error::UnknownAccount { name: session.username.clone(), source: None }),
             AccountRef::Id(id) => match session.accounts.get(id) {
                 Some(account) => Ok(account.clone()),
                 None => self.check_id(id).await,
             },
             AccountRef::Named(name) => {
-                let listed = session
-                    .accounts
-                    .values()
-                    .filter(|account| is_same(&account.name, name));
+                let listed = session.accounts.values().filter(|account| is_same(&account.name, name));
                 match one(listed.cloned().collect(), name)? {
                     Some(account) => Ok(account),
                     None => self.find_principal(name).await,
@@ -92,16 +84,10 @@ impl Client {
             Err(error) if error.method_error().is_some() && !is_transient(&error) => return Ok(unverified()),
             Err(error) => return Err(error),
         };
-        let known = objects
-            .list
-            .iter()
-            .find_map(|object| serde_json::from_slice(&object.json).ok());
+        let known = objects.list.iter().find_map(|object| serde_json::from_slice(&object.json).ok());
         match known {
             Some(principal) => Ok(account_of(&found.session, principal, id.as_str())),
-            None => Err(Error::UnknownAccount {
-                name: id.to_string(),
-                source: None,
-            }),
+            None => Err(Error::UnknownAccount { name: id.to_string(), source: None }),
         }
     }
 
@@ -120,11 +106,7 @@ impl Client {
         for property in ["email", "name"] {
             let mut batch = Batch::new(&own.id).limit_answer(DIRECTORY_ANSWER);
             let principals = batch.principals(property, name, most);
-            let result = self
-                .call(&batch)
-                .await?
-                .take(principals)
-                .map_err(|error| unknown(Some(error)))?;
+            let result = self.call(&batch).await?.take(principals).map_err(|error| unknown(Some(error)))?;
             hits = exact(&result, name);
             if !hits.is_empty() {
                 break;
@@ -139,16 +121,11 @@ impl Client {
 
 /// The account through which to ask the directory, if there is one.
 fn directory(session: &Session) -> Option<&Account> {
-    session
-        .primary_account(Capability::PRINCIPALS)
-        .filter(|_| session.offers(Capability::PRINCIPALS))
+    session.primary_account(Capability::PRINCIPALS).filter(|_| session.offers(Capability::PRINCIPALS))
 }
 
 fn account_of(session: &Session, principal: Principal, otherwise: &str) -> Account {
-    let called = principal
-        .email
-        .or(principal.name)
-        .unwrap_or_else(|| otherwise.to_owned());
+    let called = principal.email.or(principal.name).unwrap_or_else(|| otherwise.to_owned());
     session.unlisted_account(principal.id, called)
 }
 
@@ -158,15 +135,9 @@ fn is_transient(error: &Error) -> bool {
 
 /// The principals that carry exactly this name or address.
 fn exact(principals: &Objects, name: &str) -> Vec<Principal> {
-    let read = principals
-        .list
-        .iter()
-        .filter_map(|object| serde_json::from_slice(&object.json).ok());
+    let read = principals.list.iter().filter_map(|object| serde_json::from_slice(&object.json).ok());
     read.filter(|principal: &Principal| {
-        [&principal.name, &principal.email]
-            .into_iter()
-            .flatten()
-            .any(|known| is_same(known, name))
+        [&principal.name, &principal.email].into_iter().flatten().any(|known| is_same(known, name))
     })
     .collect()
 }
@@ -178,9 +149,6 @@ fn is_same(known: &str, wanted: &str) -> bool {
 fn one<T>(mut hits: Vec<T>, name: &str) -> Result<Option<T>, Error> {
     match hits.len() {
         0 | 1 => Ok(hits.pop()),
-        count => Err(Error::AmbiguousAccount {
-            name: name.to_owned(),
-            count,
-        }),
+        count => Err(Error::AmbiguousAccount { name: name.to_owned(), count }),
     }
 }

@@ -102,16 +102,10 @@ pub fn parse_response(body: &Bytes, batch: &Batch, max_objects_in_get: usize) ->
         why: format!("no UTF-8 at byte {}", error.valid_up_to()),
     })?;
     let wire: Wire<'_> = serde_json::from_str(text).map_err(|source| Error::malformed(WHAT, &source))?;
-    let mut calls: Vec<_> = batch
-        .expected()
-        .iter()
-        .map(|expected| (expected.clone(), Outcome::Missing))
-        .collect();
+    let mut calls: Vec<_> =
+        batch.expected().iter().map(|expected| (expected.clone(), Outcome::Missing)).collect();
     for Invocation(name, arguments, call_id) in wire.method_responses.0 {
-        let call = call_id
-            .parse::<usize>()
-            .ok()
-            .and_then(|index| calls.get_mut(index));
+        let call = call_id.parse::<usize>().ok().and_then(|index| calls.get_mut(index));
         let Some((expected, outcome)) = call else {
             return Err(Error::Untrue {
                 method: "the request",
@@ -119,10 +113,7 @@ pub fn parse_response(body: &Bytes, batch: &Batch, max_objects_in_get: usize) ->
             });
         };
         if !matches!(outcome, Outcome::Missing) {
-            return Err(Error::Untrue {
-                method: expected.method,
-                reason: "there are two of them",
-            });
+            return Err(Error::Untrue { method: expected.method, reason: "there are two of them" });
         }
         *outcome = match name {
             _ if name == expected.method => Outcome::Result(body.slice_ref(arguments.get().as_bytes())),
@@ -152,10 +143,7 @@ impl Answer {
             .calls
             .get(call.index)
             .filter(|(expected, _)| expected.method == method)
-            .ok_or(Error::Untrue {
-                method,
-                reason: "it belongs to another batch",
-            })?;
+            .ok_or(Error::Untrue { method, reason: "it belongs to another batch" })?;
         match outcome {
             Outcome::Result(arguments) => {
                 let text = std::str::from_utf8(arguments).expect("parse_response found it valid");
@@ -167,14 +155,8 @@ impl Answer {
                 T::read(arguments, text, &context)
             }
             Outcome::Error(error) => Err(self.cause(call.index, method, error)),
-            Outcome::Missing => Err(Error::Untrue {
-                method,
-                reason: "there is none",
-            }),
-            Outcome::Other => Err(Error::Untrue {
-                method,
-                reason: "it answers another method",
-            }),
+            Outcome::Missing => Err(Error::Untrue { method, reason: "there is none" }),
+            Outcome::Other => Err(Error::Untrue { method, reason: "it answers another method" }),
         }
     }
 
@@ -190,10 +172,7 @@ impl Answer {
                 _ => break,
             }
         }
-        Error::Method {
-            method,
-            error: error.clone(),
-        }
+        Error::Method { method, error: error.clone() }
     }
 
     /// The session's state; when it differs from [`Session::state`](crate::Session::state), limits or accounts changed.

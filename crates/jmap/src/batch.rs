@@ -59,11 +59,7 @@ impl<T> Call<T> {
     /// Refers to a part of the result by a JSON pointer with `*` for every element (RFC 8620 section 3.7).
     #[must_use]
     pub fn at(self, path: &'static str) -> Reference {
-        Reference {
-            call: self.index,
-            method: self.method,
-            path,
-        }
+        Reference { call: self.index, method: self.method, path }
     }
 }
 
@@ -163,12 +159,7 @@ impl Batch {
         ids: Ids<Id>,
         properties: &[&str],
     ) -> Call<Objects> {
-        self.push_get(
-            data_type.get_method(),
-            data_type.capability(),
-            ids,
-            Some(properties),
-        )
+        self.push_get(data_type.get_method(), data_type.capability(), ids, Some(properties))
     }
 
     /// `Foo/get` without objects: the type's present state.
@@ -179,12 +170,7 @@ impl Batch {
     /// `Email/get` of what [`Email`](crate::Email) holds.
     pub fn emails(&mut self, ids: Ids<Id>) -> Call<Emails> {
         let email = DataType::Email;
-        self.push_get(
-            email.get_method(),
-            email.capability(),
-            ids,
-            Some(crate::emails::PROPERTIES),
-        )
+        self.push_get(email.get_method(), email.capability(), ids, Some(crate::emails::PROPERTIES))
     }
 
     /// `Blob/get` of whole blobs (RFC 9404): text where it is valid UTF-8, else base64, and the size.
@@ -205,10 +191,7 @@ impl Batch {
         let mut arguments = Map::new();
         arguments.insert("sinceState".into(), json!(since));
         arguments.insert("maxChanges".into(), json!(most));
-        let expected = Expected {
-            since: Some(since.clone()),
-            ..Expected::of(data_type.changes_method())
-        };
+        let expected = Expected { since: Some(since.clone()), ..Expected::of(data_type.changes_method()) };
         self.push(arguments, expected)
     }
 
@@ -266,11 +249,7 @@ impl Batch {
 
     fn push<T>(&mut self, mut arguments: Map<String, Value>, expected: Expected) -> Call<T> {
         arguments.insert("accountId".into(), json!(self.account));
-        let call = Call {
-            index: self.calls.len(),
-            method: expected.method,
-            result: PhantomData,
-        };
+        let call = Call { index: self.calls.len(), method: expected.method, result: PhantomData };
         self.calls.push((expected.method, Value::Object(arguments)));
         self.expected.push(expected);
         call
@@ -322,13 +301,7 @@ impl Batch {
 
 impl Expected {
     pub(crate) fn of(method: &'static str) -> Self {
-        Self {
-            method,
-            ids: None,
-            all: false,
-            since: None,
-            after: None,
-        }
+        Self { method, ids: None, all: false, since: None, after: None }
     }
 }
 

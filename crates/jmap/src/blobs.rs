@@ -79,11 +79,8 @@ impl Blobs {
             Err(Error::Malformed { .. }) => {
                 let wire = read::<&RawValue>(text, expected, account)?;
                 let elements = wire.list.0.into_iter().map(|raw| {
-                    serde_json::from_str(raw.get()).map_err(|_| {
-                        serde_json::from_str::<OnlyId>(raw.get())
-                            .ok()
-                            .map(|element| element.id)
-                    })
+                    serde_json::from_str(raw.get())
+                        .map_err(|_| serde_json::from_str::<OnlyId>(raw.get()).ok().map(|element| element.id))
                 });
                 (elements.collect(), wire.not_found)
             }
@@ -92,11 +89,7 @@ impl Blobs {
         let mut book = Book::new(expected);
         let list = decode_all(elements, &mut book, expected.method)?;
         let not_found = book.not_found(&not_found.unwrap_or_default().0, expected.method, JmapBlobId::new)?;
-        Ok(Self {
-            list,
-            not_found,
-            failures: book.close(JmapBlobId::new),
-        })
+        Ok(Self { list, not_found, failures: book.close(JmapBlobId::new) })
     }
 }
 
@@ -141,10 +134,7 @@ impl Wire<'_> {
         }
         let data = match (self.base64, self.text) {
             (Some(base64), _) => {
-                let encoded = base64
-                    .get()
-                    .strip_prefix('"')
-                    .and_then(|text| text.strip_suffix('"'));
+                let encoded = base64.get().strip_prefix('"').and_then(|text| text.strip_suffix('"'));
                 let encoded = encoded.ok_or(ObjectError::Malformed)?;
                 let decoded = match encoded.contains('\\') {
                     true => BASE64.decode(string_bytes(base64).ok_or(ObjectError::Malformed)?),
@@ -161,11 +151,7 @@ impl Wire<'_> {
         };
         let said = self.size.ok_or(ObjectError::NoSize)?;
         let got = data.len() as u64;
-        if said == got {
-            Ok(data.into())
-        } else {
-            Err(ObjectError::WrongSize { said, got })
-        }
+        if said == got { Ok(data.into()) } else { Err(ObjectError::WrongSize { said, got }) }
     }
 }
 
@@ -177,30 +163,15 @@ mod tests {
     fn parse(list: &str, asked: Option<&[&str]>) -> Result<Blobs, Error> {
         let text = format!(r#"{{"accountId":"a","list":[{list}],"notFound":[]}}"#);
         let ids = asked.map(|ids| ids.iter().map(|id| (*id).into()).collect());
-        Blobs::parse(
-            &text,
-            &Expected {
-                ids,
-                ..Expected::of("Blob/get")
-            },
-            "a",
-        )
+        Blobs::parse(&text, &Expected { ids, ..Expected::of("Blob/get") }, "a")
     }
 
     fn check(element: &str, expected: Result<&[u8], ObjectError>) {
         let blobs = parse(&format!(r#"{{"id":"b",{element}}}"#), None).unwrap();
         match expected {
-            Ok(data) => assert_eq!(
-                blobs.list.first().map(|blob| &blob.data[..]),
-                Some(data),
-                "{element}"
-            ),
+            Ok(data) => assert_eq!(blobs.list.first().map(|blob| &blob.data[..]), Some(data), "{element}"),
             Err(error) => {
-                assert_eq!(
-                    blobs.failures.iter().map(|f| f.error).collect::<Vec<_>>(),
-                    [error],
-                    "{element}"
-                );
+                assert_eq!(blobs.failures.iter().map(|f| f.error).collect::<Vec<_>>(), [error], "{element}");
                 assert!(blobs.list.is_empty());
             }
         }
@@ -210,42 +181,21 @@ mod tests {
     fn blobs_as_servers_send_them() {
         check(r#""data:asText":"a\r\né","size":5"#, Ok("a\r\né".as_bytes()));
         check(r#""data:asText":"","size":0"#, Ok(b""));
-        check(
-            r#""data:asBase64":"/+8A","isEncodingProblem":true,"size":3"#,
-            Ok(b"\xff\xef\0"),
-        );
+        check(r#""data:asBase64":"/+8A","isEncodingProblem":true,"size":3"#, Ok(b"\xff\xef\0"));
         check(r#""data:asBase64":"\/+8A","size":3"#, Ok(b"\xff\xef\0"));
         check(r#""data:asBase64":"/w","size":1"#, Ok(b"\xff"));
-        check(
-            r#""data:asBase64":"/w==","data:asText":null,"size":1"#,
-            Ok(b"\xff"),
-        );
-        check(
-            r#""data:asText":"a","size":1,"isTruncated":false,"other":[{}]"#,
-            Ok(b"a"),
-        );
+        check(r#""data:asBase64":"/w==","data:asText":null,"size":1"#, Ok(b"\xff"));
+        check(r#""data:asText":"a","size":1,"isTruncated":false,"other":[{}]"#, Ok(b"a"));
     }
 
     #[test]
     fn blobs_that_must_not_be_trusted() {
         use ObjectError as E;
-        check(
-            r#""data:asText":"a?","isEncodingProblem":true,"size":2"#,
-            Err(E::AlteredText),
-        );
-        check(
-            r#""data:asText":null,"isEncodingProblem":true,"size":2"#,
-            Err(E::AlteredText),
-        );
-        check(
-            r#""data:asText":"a","size":2"#,
-            Err(E::WrongSize { said: 2, got: 1 }),
-        );
+        check(r#""data:asText":"a?","isEncodingProblem":true,"size":2"#, Err(E::AlteredText));
+        check(r#""data:asText":null,"isEncodingProblem":true,"size":2"#, Err(E::AlteredText));
+        check(r#""data:asText":"a","size":2"#, Err(E::WrongSize { said: 2, got: 1 }));
         check(r#""data:asText":"a""#, Err(E::NoSize));
-        check(
-            r#""data:asText":"a","size":1,"isTruncated":true"#,
-            Err(E::Truncated),
-        );
+        check(r#""data:asText":"a","size":1,"isTruncated":true"#, Err(E::Truncated));
         check(r#""data:asBase64":"a?==","size":1"#, Err(E::BadBase64));
         check(r#""data:asBase64":7,"size":1"#, Err(E::Malformed));
         check(r#""data:asText":"\ud800","size":3"#, Err(E::Malformed));
@@ -261,11 +211,8 @@ mod tests {
         )
         .unwrap();
         assert_eq!(blobs.list.len(), 1);
-        let failed: Vec<_> = blobs
-            .failures
-            .iter()
-            .map(|f| f.id.as_ref().map_or("?", JmapBlobId::as_str))
-            .collect();
+        let failed: Vec<_> =
+            blobs.failures.iter().map(|f| f.id.as_ref().map_or("?", JmapBlobId::as_str)).collect();
         assert_eq!(failed, ["b2", "?", "b3"]);
     }
 

@@ -50,21 +50,11 @@ impl Changes {
         let wire: Wire<'_> =
             serde_json::from_str(text).map_err(|source| Error::malformed("/changes answer", &source))?;
         check_account(wire.account_id.as_deref(), account, method)?;
-        if wire
-            .old_state
-            .as_ref()
-            .is_some_and(|old| Some(old) != expected.since.as_ref())
-        {
-            return Err(Error::Untrue {
-                method,
-                reason: "changes since another state than asked",
-            });
+        if wire.old_state.as_ref().is_some_and(|old| Some(old) != expected.since.as_ref()) {
+            return Err(Error::Untrue { method, reason: "changes since another state than asked" });
         }
         if wire.has_more_changes && Some(&wire.new_state) == expected.since.as_ref() {
-            return Err(Error::Untrue {
-                method,
-                reason: "more changes without a new state",
-            });
+            return Err(Error::Untrue { method, reason: "more changes without a new state" });
         }
         let destroyed = sorted(wire.destroyed.0);
         let mut created = sorted(wire.created.0);
@@ -95,10 +85,7 @@ mod tests {
 
     fn parse(text: &str) -> Result<Changes, Error> {
         let since = State::new("s1").ok();
-        let expected = Expected {
-            since,
-            ..Expected::of("Email/changes")
-        };
+        let expected = Expected { since, ..Expected::of("Email/changes") };
         Changes::parse(text, &expected, "a")
     }
 

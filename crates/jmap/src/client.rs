@@ -40,14 +40,8 @@ impl Client {
         let transport = Transport::new(&config)?;
         let found = discover(&transport, &config).await?;
         adopt_limits(&transport, &config, &found);
-        let shared = Shared {
-            config,
-            transport,
-            found: RwLock::new(Arc::new(found)),
-        };
-        Ok(Self {
-            shared: Arc::new(shared),
-        })
+        let shared = Shared { config, transport, found: RwLock::new(Arc::new(found)) };
+        Ok(Self { shared: Arc::new(shared) })
     }
 
     pub(crate) fn found(&self) -> Arc<Found> {
@@ -65,9 +59,7 @@ impl Client {
     /// # Errors
     /// As [`Client::connect`].
     pub async fn refresh_session(&self) -> Result<Arc<Session>, Error> {
-        let Shared {
-            transport, config, ..
-        } = &*self.shared;
+        let Shared { transport, config, .. } = &*self.shared;
         let found = fetch(transport, &self.found().session_url, config.limits.session).await?;
         adopt_limits(transport, config, &found);
         let session = Arc::clone(&found.session);
@@ -102,45 +94,21 @@ impl Client {
         let found = self.found();
         let limits = &found.session.limits;
         let body = batch.body();
-        within(
-            "maxCallsInRequest",
-            limits.max_calls_in_request as u64,
-            batch.len() as u64,
-        )?;
-        within(
-            "maxObjectsInGet",
-            limits.max_objects_in_get as u64,
-            batch.most_objects() as u64,
-        )?;
+        within("maxCallsInRequest", limits.max_calls_in_request as u64, batch.len() as u64)?;
+        within("maxObjectsInGet", limits.max_objects_in_get as u64, batch.most_objects() as u64)?;
         within("maxSizeRequest", limits.max_size_request, body.len() as u64)?;
         let most = self.shared.config.limits.answer;
         let limit = batch.answer_limit().map_or(most, |limit| limit.min(most));
-        let request = Outgoing {
-            url: found.api.clone(),
-            body: Some(body),
-            accept: "application/json",
-        };
+        let request = Outgoing { url: found.api.clone(), body: Some(body), accept: "application/json" };
         let answer = self.shared.transport.fetch(&request, limit).await?;
         parse_response(&answer, batch, limits.max_objects_in_get)
     }
 }
 
 fn adopt_limits(transport: &Transport, config: &Config, found: &Found) {
-    transport.gate.set_most(
-        config
-            .concurrency
-            .min(found.session.limits.max_concurrent_requests),
-    );
+    transport.gate.set_most(config.concurrency.min(found.session.limits.max_concurrent_requests));
 }
 
 fn within(limit: &'static str, allowed: u64, asked: u64) -> Result<(), Error> {
-    if asked > allowed {
-        Err(Error::OverLimit {
-            limit,
-            allowed,
-            asked,
-        })
-    } else {
-        Ok(())
-    }
+    if asked > allowed { Err(Error::OverLimit { limit, allowed, asked }) } else { Ok(()) }
 }

@@ -82,10 +82,7 @@ impl Config {
                 stall: Duration::from_secs(30),
                 slowest_rate: 1024,
             },
-            limits: SizeLimits {
-                session: 8 << 20,
-                answer: 64 << 20,
-            },
+            limits: SizeLimits { session: 8 << 20, answer: 64 << 20 },
             retry: RetryPolicy {
                 attempts: 5,
                 first_wait: Duration::from_millis(500),

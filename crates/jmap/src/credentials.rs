@@ -18,10 +18,7 @@ pub struct Credentials(Kind);
 
 #[derive(Clone)]
 enum Kind {
-    Basic {
-        user: String,
-        password: Zeroizing<String>,
-    },
+    Basic { user: String, password: Zeroizing<String> },
     Bearer(Zeroizing<String>),
 }
 
@@ -29,10 +26,7 @@ impl Credentials {
     /// HTTP Basic (RFC 7617).
     #[must_use]
     pub fn basic(user: impl Into<String>, password: impl Into<Zeroizing<String>>) -> Self {
-        Self(Kind::Basic {
-            user: user.into(),
-            password: password.into(),
-        })
+        Self(Kind::Basic { user: user.into(), password: password.into() })
     }
 
     /// A bearer token (RFC 6750): OAuth access token or API key.
@@ -72,9 +66,7 @@ mod tests {
 
     #[test]
     fn headers_are_as_the_rfcs_say_and_marked_sensitive() {
-        let basic = Credentials::basic("Aladdin", "open sesame".to_owned())
-            .header()
-            .unwrap();
+        let basic = Credentials::basic("Aladdin", "open sesame".to_owned()).header().unwrap();
         assert_eq!(basic.to_str().unwrap(), "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
         assert!(basic.is_sensitive());
         let bearer = Credentials::bearer("t0ken".to_owned()).header().unwrap();

@@ -82,34 +82,19 @@ pub(crate) async fn discover(transport: &Transport, config: &Config) -> Result<F
     match first_failure {
         Some(error @ Error::ForeignRedirect { .. }) => Err(error),
         Some(error) => Err(Error::NoSession(Box::new(error))),
-        None => Err(Error::InvalidUrl {
-            reason: "it names no place to look for a session",
-        }),
+        None => Err(Error::InvalidUrl { reason: "it names no place to look for a session" }),
     }
 }
 
 /// Reads the session at a known place.
 pub(crate) async fn fetch(transport: &Transport, session_url: &Url, limit: u64) -> Result<Found, Error> {
-    let request = Outgoing {
-        url: session_url.clone(),
-        body: None,
-        accept: "application/json",
-    };
+    let request = Outgoing { url: session_url.clone(), body: None, accept: "application/json" };
     let session = parse_session(&transport.fetch(&request, limit).await?)?;
     let (api, api_warning) = api_url(&session.api_url, session_url)?;
     let (download, download_warning) = UrlTemplate::download(&session.download_url, session_url)?;
     let plain = is_exposed(session_url).then_some(Warning::PlainHttp);
-    let warnings = [plain, api_warning, download_warning]
-        .into_iter()
-        .flatten()
-        .collect();
-    Ok(Found {
-        session: Arc::new(session),
-        session_url: session_url.clone(),
-        api,
-        download,
-        warnings,
-    })
+    let warnings = [plain, api_warning, download_warning].into_iter().flatten().collect();
+    Ok(Found { session: Arc::new(session), session_url: session_url.clone(), api, download, warnings })
 }
 
 /// Plain HTTP to anything but this machine.
@@ -128,32 +113,18 @@ mod tests {
     use super::*;
 
     fn check(url: &str, expected: &[&str]) {
-        let places: Vec<String> = candidates(&Url::parse(url).unwrap())
-            .into_iter()
-            .map(String::from)
-            .collect();
+        let places: Vec<String> =
+            candidates(&Url::parse(url).unwrap()).into_iter().map(String::from).collect();
         assert_eq!(places, expected, "{url}");
     }
 
     #[test]
     fn places_to_look_for_a_session() {
-        check(
-            "https://h.org",
-            &["https://h.org/.well-known/jmap", "https://h.org/jmap/session"],
-        );
-        check(
-            "https://h.org/?a#b",
-            &["https://h.org/.well-known/jmap", "https://h.org/jmap/session"],
-        );
+        check("https://h.org", &["https://h.org/.well-known/jmap", "https://h.org/jmap/session"]);
+        check("https://h.org/?a#b", &["https://h.org/.well-known/jmap", "https://h.org/jmap/session"]);
         check("https://h.org/jmap/session", &["https://h.org/jmap/session"]);
-        check(
-            "https://h.org/.well-known/jmap",
-            &["https://h.org/.well-known/jmap"],
-        );
-        check(
-            "https://h.org/api/session?x=1",
-            &["https://h.org/api/session?x=1"],
-        );
+        check("https://h.org/.well-known/jmap", &["https://h.org/.well-known/jmap"]);
+        check("https://h.org/api/session?x=1", &["https://h.org/api/session?x=1"]);
         check(
             "https://h.org/mail/",
             &[

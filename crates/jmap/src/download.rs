@@ -90,11 +90,7 @@ impl Client {
             ("type", &download.media_type),
         ];
         let url = self.found().download.expand(&values)?;
-        Ok(Outgoing {
-            url,
-            body: None,
-            accept: "*/*",
-        })
+        Ok(Outgoing { url, body: None, accept: "*/*" })
     }
 }
 
@@ -103,23 +99,14 @@ async fn advance(shared: Arc<Shared>, progress: Progress) -> Result<Option<(Byte
         Progress::Invalid(error) => return Err(error),
         Progress::Body(incoming, bounds) => (incoming, bounds),
         Progress::Start(download, request) => {
-            let bounds = Bounds {
-                expected: download.expected,
-                most: download.most,
-            };
+            let bounds = Bounds { expected: download.expected, most: download.most };
             let incoming = shared.transport.open(&request).await?;
             let announced = incoming.announced();
             if let Some(announced) = announced {
                 bounds.check_growth(announced)?;
                 bounds.check_end(announced)?;
             }
-            (
-                incoming,
-                Bounds {
-                    expected: bounds.expected.or(announced),
-                    ..bounds
-                },
-            )
+            (incoming, Bounds { expected: bounds.expected.or(announced), ..bounds })
         }
     };
     match shared.transport.next(&mut incoming).await? {

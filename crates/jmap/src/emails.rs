@@ -80,12 +80,7 @@ impl Emails {
             }
         }
         let not_found = book.not_found(&wire.not_found.unwrap_or_default().0, expected.method, Id::new)?;
-        Ok(Self {
-            state: wire.state,
-            list,
-            not_found,
-            failures: book.close(Id::new),
-        })
+        Ok(Self { state: wire.state, list, not_found, failures: book.close(Id::new) })
     }
 }
 
@@ -102,16 +97,14 @@ impl Email {
             size: wire.size,
             mailbox_ids: set(wire.mailbox_ids),
             keywords: set(keywords),
-            received_at: UtcDate::parse(&wire.received_at)?,
+            received_at: UtcDate::parse_any(&wire.received_at),
         })
     }
 }
 
 /// The members of a JMAP set, whose values are all `true` (RFC 8621 section 4.1.1); others are no members.
 fn set<T: Ord>(map: BTreeMap<T, bool>) -> Vec<T> {
-    map.into_iter()
-        .filter_map(|(member, is_member)| is_member.then_some(member))
-        .collect()
+    map.into_iter().filter_map(|(member, is_member)| is_member.then_some(member)).collect()
 }
 
 #[cfg(test)]
@@ -121,10 +114,7 @@ mod tests {
     fn parse(list: &str, asked: Option<&[&str]>) -> Result<Emails, Error> {
         let text = format!(r#"{{"accountId":"a","state":"s","list":[{list}],"notFound":["gone","gone"]}}"#);
         let ids = asked.map(|ids| ids.iter().map(|id| (*id).into()).collect());
-        let expected = Expected {
-            ids,
-            ..Expected::of("Email/get")
-        };
+        let expected = Expected { ids, ..Expected::of("Email/get") };
         Emails::parse(&text, &expected, "a")
     }
 
@@ -135,10 +125,7 @@ mod tests {
     fn an_email_is_read_whole() {
         let emails = parse(GOOD, Some(&["e1", "gone"])).unwrap();
         let email = &emails.list[0];
-        assert_eq!(
-            email.mailbox_ids,
-            [Id::new("m1").unwrap(), Id::new("m2").unwrap()]
-        );
+        assert_eq!(email.mailbox_ids, [Id::new("m1").unwrap(), Id::new("m2").unwrap()]);
         assert_eq!(email.keywords, [Box::from("$seen"), Box::from("café")]);
         assert_eq!((email.size, email.received_at.unix_seconds()), (7, 1_795_357_501));
         assert_eq!(emails.not_found, [Id::new("gone").unwrap()]);
@@ -148,18 +135,15 @@ mod tests {
     #[test]
     fn a_broken_email_fails_alone() {
         let wrong_size = GOOD.replace("\"size\":7", "\"size\":-7").replace("e1", "e2");
-        let no_date = GOOD.replace("2026-11", "2026-77").replace("e1", "e3");
+        let no_date = GOOD.replace("receivedAt", "received").replace("e1", "e3");
         let emails = parse(
             &format!(r#"{GOOD},{wrong_size},{no_date},{{"id":7}},null"#),
             Some(&["e1", "e2", "e3", "e4", "gone"]),
         )
         .unwrap();
         assert_eq!(emails.list.len(), 1);
-        let failed: Vec<_> = emails
-            .failures
-            .iter()
-            .map(|f| (f.id.as_ref().map_or("?", Id::as_str), f.error))
-            .collect();
+        let failed: Vec<_> =
+            emails.failures.iter().map(|f| (f.id.as_ref().map_or("?", Id::as_str), f.error)).collect();
         assert_eq!(
             failed,
             [
@@ -179,10 +163,7 @@ mod tests {
         for list in [twice, found_and_not_found] {
             assert!(matches!(parse(&list, None), Err(Error::Untrue { .. })), "{list}");
         }
-        assert!(matches!(
-            parse(GOOD, Some(&["e2", "gone"])),
-            Err(Error::Untrue { .. })
-        ));
+        assert!(matches!(parse(GOOD, Some(&["e2", "gone"])), Err(Error::Untrue { .. })));
         assert!(matches!(parse(GOOD, Some(&["e1"])), Err(Error::Untrue { .. })));
     }
 }

@@ -155,16 +155,12 @@ impl Error {
                 Class::Transient { retry_after: None }
             }
             Self::Unauthorized => Class::Auth,
-            Self::Status {
-                status,
-                problem,
-                retry_after,
-            } => status_class(*status, problem.as_ref(), *retry_after),
+            Self::Status { status, problem, retry_after } => {
+                status_class(*status, problem.as_ref(), *retry_after)
+            }
             Self::Method { error, .. } => error.class(),
             Self::NoSession(source) => source.class(),
-            Self::UnknownAccount {
-                source: Some(source), ..
-            } => match source.class() {
+            Self::UnknownAccount { source: Some(source), .. } => match source.class() {
                 transient @ Class::Transient { .. } => transient,
                 _ => Class::Permanent,
             },
@@ -198,13 +194,8 @@ impl Error {
     /// Whether the server asked to be called less often or less in parallel.
     pub(crate) fn is_throttle(&self) -> bool {
         match self {
-            Self::Status {
-                status: 429 | 503, ..
-            } => true,
-            Self::Status {
-                problem: Some(problem),
-                ..
-            } => problem.is_rate_limit(),
+            Self::Status { status: 429 | 503, .. } => true,
+            Self::Status { problem: Some(problem), .. } => problem.is_rate_limit(),
             _ => false,
         }
     }
@@ -217,10 +208,7 @@ impl Error {
             serde_json::error::Category::Data => "wrong shape",
             serde_json::error::Category::Eof => "ends too early",
         };
-        Self::Malformed {
-            what,
-            why: format!("{kind} at line {}, column {}", source.line(), source.column()),
-        }
+        Self::Malformed { what, why: format!("{kind} at line {}, column {}", source.line(), source.column()) }
     }
 }
 

@@ -51,10 +51,7 @@ impl Gate {
             last_refusal: None,
             closed_until: None,
         };
-        Arc::new(Self {
-            permits: Arc::new(Semaphore::new(most)),
-            state: Mutex::new(state),
-        })
+        Arc::new(Self { permits: Arc::new(Semaphore::new(most)), state: Mutex::new(state) })
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
@@ -71,24 +68,14 @@ impl Gate {
         let mut state = self.state();
         let was_throttled = state.bound < state.most;
         state.most = most.clamp(1, Semaphore::MAX_PERMITS);
-        let bound = if was_throttled {
-            state.bound.min(state.most)
-        } else {
-            state.most
-        };
+        let bound = if was_throttled { state.bound.min(state.most) } else { state.most };
         self.set_bound(&mut state, bound);
     }
 
     /// Waits for a place, and for the time the server named.
     pub(crate) async fn pass(self: &Arc<Self>) -> Pass {
-        let permit = Arc::clone(&self.permits)
-            .acquire_owned()
-            .await
-            .expect("the semaphore is never closed");
-        let pass = Pass {
-            gate: Arc::clone(self),
-            permit: Some(permit),
-        };
+        let permit = Arc::clone(&self.permits).acquire_owned().await.expect("the semaphore is never closed");
+        let pass = Pass { gate: Arc::clone(self), permit: Some(permit) };
         loop {
             let closed_until = self.state().closed_until;
             match closed_until {
@@ -114,10 +101,7 @@ impl Gate {
         if let Some(until) = wait.and_then(|wait| now.checked_add(wait)) {
             state.closed_until = state.closed_until.max(Some(until));
         }
-        if state
-            .last_refusal
-            .is_none_or(|last| now.duration_since(last) >= ONE_REFUSAL)
-        {
+        if state.last_refusal.is_none_or(|last| now.duration_since(last) >= ONE_REFUSAL) {
             state.last_refusal = Some(now);
             let bound = (state.bound / 2).max(1);
             self.set_bound(&mut state, bound);

@@ -112,19 +112,13 @@ mod tests {
     #[test]
     fn ids_are_read_generously_within_bounds() {
         for good in ["a", "singleton", "a.b~c/d", "é", &"x".repeat(255)] {
-            assert_eq!(
-                Id::new(good).map(|id| id.as_str().to_owned()).as_deref(),
-                Ok(good)
-            );
+            assert_eq!(Id::new(good).map(|id| id.as_str().to_owned()).as_deref(), Ok(good));
         }
         for bad in ["", "a\nb", "\u{85}", &"x".repeat(256)] {
             assert_eq!(Id::new(bad), Err(InvalidId), "{bad:?}");
         }
         assert!(State::new("").is_ok());
         assert!(serde_json::from_str::<Id>("\"a\\u0000\"").is_err());
-        assert_eq!(
-            serde_json::from_str::<Id>("\"\\u0061\"").unwrap(),
-            Id::new("a").unwrap()
-        );
+        assert_eq!(serde_json::from_str::<Id>("\"\\u0061\"").unwrap(), Id::new("a").unwrap());
     }
 }

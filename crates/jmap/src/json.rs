@@ -66,10 +66,9 @@ pub(crate) struct GetWire<'a, T> {
 /// Refuses an answer about another account than the one asked about.
 pub(crate) fn check_account(answered: Option<&str>, asked: &str, method: &'static str) -> Result<(), Error> {
     match answered {
-        Some(answered) if answered != asked => Err(Error::Untrue {
-            method,
-            reason: "it is about another account",
-        }),
+        Some(answered) if answered != asked => {
+            Err(Error::Untrue { method, reason: "it is about another account" })
+        }
         _ => Ok(()),
     }
 }
@@ -79,10 +78,7 @@ pub(crate) fn no_duplicates<const N: usize>(lists: [&[Id]; N], method: &'static 
     let mut all: Vec<&Id> = lists.into_iter().flatten().collect();
     all.sort_unstable();
     match all.windows(2).any(|pair| pair[0] == pair[1]) {
-        true => Err(Error::Untrue {
-            method,
-            reason: "an id stands in it twice",
-        }),
+        true => Err(Error::Untrue { method, reason: "an id stands in it twice" }),
         false => Ok(()),
     }
 }
@@ -129,9 +125,7 @@ fn unescape<'a>(escape: &'a [u8], into: &mut Vec<u8>) -> Option<&'a [u8]> {
 fn hex4(rest: &mut &[u8]) -> Option<u32> {
     let (digits, after) = rest.split_at_checked(4)?;
     *rest = after;
-    digits.iter().try_fold(0, |value, digit| {
-        Some(value * 16 + char::from(*digit).to_digit(16)?)
-    })
+    digits.iter().try_fold(0, |value, digit| Some(value * 16 + char::from(*digit).to_digit(16)?))
 }
 
 /// Whether an object's or list's nesting is at most [`DEEPEST`]. `text` is syntactically valid JSON.
@@ -163,28 +157,14 @@ mod tests {
 
     #[test]
     fn strings_with_every_escape() {
-        assert_eq!(
-            bytes_of(r#""a\r\n\t\b\f\"\\\/b""#).unwrap(),
-            b"a\r\n\t\x08\x0c\"\\/b"
-        );
-        assert_eq!(
-            bytes_of(r#""\u00e9\u0000\ud83d\udE00é""#).unwrap(),
-            "é\0😀é".as_bytes()
-        );
+        assert_eq!(bytes_of(r#""a\r\n\t\b\f\"\\\/b""#).unwrap(), b"a\r\n\t\x08\x0c\"\\/b");
+        assert_eq!(bytes_of(r#""\u00e9\u0000\ud83d\udE00é""#).unwrap(), "é\0😀é".as_bytes());
         assert_eq!(bytes_of(r#""""#).unwrap(), b"");
     }
 
     #[test]
     fn what_is_no_string_of_characters_is_refused() {
-        for json in [
-            r#""\ud800""#,
-            r#""\ud800\n""#,
-            r#""\ud800\ud800""#,
-            r#""\udc00""#,
-            "null",
-            "7",
-            "[]",
-        ] {
+        for json in [r#""\ud800""#, r#""\ud800\n""#, r#""\ud800\ud800""#, r#""\udc00""#, "null", "7", "[]"] {
             assert_eq!(bytes_of(json), None, "{json}");
         }
     }
@@ -210,9 +190,7 @@ mod tests {
     fn lists_are_capped_while_they_are_read() {
         let fits = format!("[{}1]", "1,".repeat(LONGEST_LIST - 1));
         assert_eq!(
-            serde_json::from_str::<Capped<u8>>(&fits)
-                .map(|list| list.0.len())
-                .ok(),
+            serde_json::from_str::<Capped<u8>>(&fits).map(|list| list.0.len()).ok(),
             Some(LONGEST_LIST)
         );
         let long = format!("[{}1]", "1,".repeat(LONGEST_LIST));

@@ -110,16 +110,9 @@ impl MethodError {
         match serde_json::from_str::<Wire>(arguments) {
             Ok(wire) => Self {
                 kind: MethodErrorKind::from_name(&wire.kind),
-                description: wire
-                    .description
-                    .filter(|text| !text.is_empty())
-                    .as_deref()
-                    .map(printable),
+                description: wire.description.filter(|text| !text.is_empty()).as_deref().map(printable),
             },
-            Err(_) => Self {
-                kind: MethodErrorKind::Other("unnamed error".into()),
-                description: None,
-            },
+            Err(_) => Self { kind: MethodErrorKind::Other("unnamed error".into()), description: None },
         }
     }
 }
@@ -154,24 +147,9 @@ mod tests {
             Class::Permanent,
             "cannotCalculateChanges (Change log is truncated)",
         );
-        check(
-            r#"{"type":"forbidden","description":""}"#,
-            &K::Forbidden,
-            Class::Auth,
-            "forbidden",
-        );
+        check(r#"{"type":"forbidden","description":""}"#, &K::Forbidden, Class::Auth, "forbidden");
         check(r#"{"type":"serverFail"}"#, &K::ServerFail, LATER, "serverFail");
-        check(
-            r#"{"type":"new\nkind"}"#,
-            &K::Other("new kind".into()),
-            Class::Permanent,
-            "new kind",
-        );
-        check(
-            r#"{"kind":1}"#,
-            &K::Other("unnamed error".into()),
-            Class::Permanent,
-            "unnamed error",
-        );
+        check(r#"{"type":"new\nkind"}"#, &K::Other("new kind".into()), Class::Permanent, "new kind");
+        check(r#"{"kind":1}"#, &K::Other("unnamed error".into()), Class::Permanent, "unnamed error");
     }
 }

@@ -109,23 +109,14 @@ impl Objects {
             };
             book.see(id.as_str(), expected.method)?;
             if is_shallow(raw.get()) {
-                list.push(Object {
-                    id,
-                    json: body.slice_ref(raw.get().as_bytes()),
-                });
+                list.push(Object { id, json: body.slice_ref(raw.get().as_bytes()) });
             } else {
                 book.fail(Some(id), ObjectError::TooDeep);
             }
         }
         let not_found = book.not_found(&wire.not_found.unwrap_or_default().0, expected.method, Id::new)?;
         let failures = book.close(Id::new);
-        Ok(Self {
-            state: wire.state,
-            list,
-            not_found,
-            failures,
-            may_be_cut,
-        })
+        Ok(Self { state: wire.state, list, not_found, failures, may_be_cut })
     }
 }
 
@@ -150,11 +141,7 @@ pub(crate) struct Book<'a, I> {
 
 impl<'a, I> Book<'a, I> {
     pub(crate) fn new(expected: &'a Expected) -> Self {
-        Self {
-            asked: expected.ids.as_deref(),
-            seen: BTreeSet::new(),
-            failures: Vec::new(),
-        }
+        Self { asked: expected.ids.as_deref(), seen: BTreeSet::new(), failures: Vec::new() }
     }
 
     pub(crate) fn fail(&mut self, id: Option<I>, error: ObjectError) {
@@ -165,23 +152,14 @@ impl<'a, I> Book<'a, I> {
     pub(crate) fn see(&mut self, id: &str, method: &'static str) -> Result<(), Error> {
         match self.note(id, method)? {
             true => Ok(()),
-            false => Err(Error::Untrue {
-                method,
-                reason: "an id stands in it twice",
-            }),
+            false => Err(Error::Untrue { method, reason: "an id stands in it twice" }),
         }
     }
 
     /// Notes an id and says whether it is new; refuses one that was not asked for.
     pub(crate) fn note(&mut self, id: &str, method: &'static str) -> Result<bool, Error> {
-        if self
-            .asked
-            .is_some_and(|asked| asked.binary_search_by(|known| (**known).cmp(id)).is_err())
-        {
-            return Err(Error::Untrue {
-                method,
-                reason: "it holds an id that was not asked for",
-            });
+        if self.asked.is_some_and(|asked| asked.binary_search_by(|known| (**known).cmp(id)).is_err()) {
+            return Err(Error::Untrue { method, reason: "it holds an id that was not asked for" });
         }
         Ok(self.seen.insert(id.into()))
     }
@@ -199,10 +177,7 @@ impl<'a, I> Book<'a, I> {
         let mut made = Vec::with_capacity(ids.len());
         for id in ids {
             self.see(id, method)?;
-            made.push(make(id).map_err(|_| Error::Untrue {
-                method,
-                reason: "it holds an impossible id",
-            })?);
+            made.push(make(id).map_err(|_| Error::Untrue { method, reason: "it holds an impossible id" })?);
         }
         Ok(made)
     }
@@ -211,10 +186,7 @@ impl<'a, I> Book<'a, I> {
     pub(crate) fn close<E>(mut self, make: impl Fn(&str) -> Result<I, E>) -> Vec<Failure<I>> {
         for id in self.asked.unwrap_or_default() {
             if !self.seen.contains(id) {
-                self.failures.push(Failure {
-                    id: make(id).ok(),
-                    error: ObjectError::Unanswered,
-                });
+                self.failures.push(Failure { id: make(id).ok(), error: ObjectError::Unanswered });
             }
         }
         self.failures

@@ -100,11 +100,7 @@ mod tests {
 
     fn check(body: &str, shown: Option<&str>, rate_limit: bool) {
         let problem = Problem::parse(body.as_bytes());
-        assert_eq!(
-            problem.as_ref().map(ToString::to_string).as_deref(),
-            shown,
-            "{body}"
-        );
+        assert_eq!(problem.as_ref().map(ToString::to_string).as_deref(), shown, "{body}");
         assert_eq!(problem.is_some_and(|p| p.is_rate_limit()), rate_limit, "{body}");
     }
 
@@ -120,21 +116,9 @@ mod tests {
             Some("limit maxSizeRequest (too big)"),
             false,
         );
-        check(
-            r#"{"type":"urn:ietf:params:jmap:error:limit"}"#,
-            Some("limit unnamed"),
-            true,
-        );
-        check(
-            r#"{"type":"urn:ietf:params:jmap:error:notJSON"}"#,
-            Some("notJSON"),
-            false,
-        );
-        check(
-            r#"{"type":"about:blank","title":"No"}"#,
-            Some("about:blank (No)"),
-            false,
-        );
+        check(r#"{"type":"urn:ietf:params:jmap:error:limit"}"#, Some("limit unnamed"), true);
+        check(r#"{"type":"urn:ietf:params:jmap:error:notJSON"}"#, Some("notJSON"), false);
+        check(r#"{"type":"about:blank","title":"No"}"#, Some("about:blank (No)"), false);
         check(r#"{"title":"no type"}"#, None, false);
         check("<html>", None, false);
     }

@@ -24,19 +24,14 @@ pub struct Query {
 enum Start {
     Position(u64),
     After(Id),
+    Last,
 }
 
 impl Query {
     /// The first page of at most `limit` ids in the server's own order. Servers may give fewer (Stalwart: 5,000).
     #[must_use]
     pub fn page(limit: usize) -> Self {
-        Self {
-            limit,
-            start: Start::Position(0),
-            total: false,
-            sort: None,
-            filter: None,
-        }
+        Self { limit, start: Start::Position(0), total: false, sort: None, filter: None }
     }
 
     /// The page that follows the id, wherever it stands now; `anchorNotFound` when it is gone.
@@ -51,6 +46,12 @@ impl Query {
     pub fn at(mut self, position: u64) -> Self {
         self.start = Start::Position(position);
         self
+    }
+
+    /// The last `limit` ids.
+    #[must_use]
+    pub fn last(limit: usize) -> Self {
+        Self { start: Start::Last, ..Self::page(limit) }
     }
 
     /// Asks for the number of all ids too.
@@ -79,6 +80,10 @@ impl Query {
             Start::Position(0) => {}
             Start::Position(position) => {
                 arguments.insert("position".into(), json!(position));
+            }
+            Start::Last => {
+                let before_the_end = i64::try_from(self.limit).unwrap_or(i64::MAX);
+                arguments.insert("position".into(), json!(-before_the_end));
             }
             Start::After(id) => {
                 arguments.insert("anchor".into(), json!(id));

@@ -32,12 +32,8 @@ pub(crate) fn wait_before_retry(
     if attempt >= policy.attempts {
         return None;
     }
-    let doubled = policy
-        .first_wait
-        .saturating_mul(2_u32.saturating_pow(attempt - 1));
-    let backoff = doubled
-        .min(policy.longest_wait)
-        .mul_f64(random.clamp(0.0, 1.0).mul_add(0.5, 0.5));
+    let doubled = policy.first_wait.saturating_mul(2_u32.saturating_pow(attempt - 1));
+    let backoff = doubled.min(policy.longest_wait).mul_f64(random.clamp(0.0, 1.0).mul_add(0.5, 0.5));
     let wait = match retry_after {
         Some(asked) if asked > policy.longest_retry_after => return None,
         Some(asked) => asked.max(backoff),
@@ -61,11 +57,7 @@ mod tests {
 
     fn check(value: &str, seconds: Option<u64>) {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(NOW);
-        assert_eq!(
-            retry_after(value, now),
-            seconds.map(Duration::from_secs),
-            "{value}"
-        );
+        assert_eq!(retry_after(value, now), seconds.map(Duration::from_secs), "{value}");
     }
 
     #[test]
@@ -118,11 +110,7 @@ mod tests {
 
     #[test]
     fn only_transient_failures_in_time_are_tried_again() {
-        let busy = Error::Status {
-            status: 503,
-            problem: None,
-            retry_after: None,
-        };
+        let busy = Error::Status { status: 503, problem: None, retry_after: None };
         let wait = |error, attempt, spent| {
             wait_before_retry(&policy(), error, attempt, Duration::from_secs(spent), 1.0)
         };

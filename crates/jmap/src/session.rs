@@ -97,13 +97,7 @@ impl Session {
     /// An account that the session does not list, with the server's own capabilities.
     pub(crate) fn unlisted_account(&self, id: AccountId, name: String) -> Account {
         let capabilities = self.capabilities.keys().cloned().collect();
-        Account {
-            id,
-            name,
-            is_personal: false,
-            is_read_only: false,
-            capabilities,
-        }
+        Account { id, name, is_personal: false, is_read_only: false, capabilities }
     }
 }
 
@@ -159,22 +153,13 @@ struct WireAccount {
 pub fn parse_session(body: &[u8]) -> Result<Session, Error> {
     let wire: Wire = serde_json::from_slice(body).map_err(|source| Error::malformed(WHAT, &source))?;
     let Some(core) = wire.capabilities.get(Capability::CORE.urn()) else {
-        return Err(Error::Malformed {
-            what: WHAT,
-            why: "no core capability".into(),
-        });
+        return Err(Error::Malformed { what: WHAT, why: "no core capability".into() });
     };
     Ok(Session {
-        state: wire
-            .state
-            .unwrap_or_else(|| State::new("").expect("an empty state is valid")),
+        state: wire.state.unwrap_or_else(|| State::new("").expect("an empty state is valid")),
         username: wire.username.unwrap_or_default(),
         limits: Limits::parse(core.get()),
-        accounts: wire
-            .accounts
-            .into_iter()
-            .map(|(id, wire)| (id.clone(), wire.into_account(id)))
-            .collect(),
+        accounts: wire.accounts.into_iter().map(|(id, wire)| (id.clone(), wire.into_account(id))).collect(),
         primary_accounts: wire
             .primary_accounts
             .unwrap_or_default()
@@ -195,11 +180,7 @@ impl WireAccount {
             id,
             is_personal: self.is_personal.unwrap_or(false),
             is_read_only: self.is_read_only.unwrap_or(false),
-            capabilities: self
-                .account_capabilities
-                .unwrap_or_default()
-                .into_keys()
-                .collect(),
+            capabilities: self.account_capabilities.unwrap_or_default().into_keys().collect(),
         }
     }
 }
@@ -271,14 +252,8 @@ mod tests {
         )
         .unwrap()
         .limits;
-        assert_eq!(
-            (huge.max_objects_in_get, huge.max_concurrent_requests),
-            (10_000, 64)
-        );
-        assert_eq!(
-            (huge.max_size_request, huge.max_size_upload),
-            (64 << 10, 16 << 30)
-        );
+        assert_eq!((huge.max_objects_in_get, huge.max_concurrent_requests), (10_000, 64));
+        assert_eq!((huge.max_size_request, huge.max_size_upload), (64 << 10, 16 << 30));
         assert_eq!(huge.max_calls_in_request, 16);
     }
 

@@ -44,19 +44,11 @@ pub(crate) fn origin(url: &Url) -> String {
 /// Splits a URL or template into the origin it names, if it names one, and the rest.
 fn split_origin(text: &str) -> (Option<&str>, &str) {
     let host_at = match text.find("://") {
-        Some(at)
-            if text[..at]
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b)) =>
-        {
-            at + 3
-        }
+        Some(at) if text[..at].bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b)) => at + 3,
         _ if text.starts_with("//") => 2,
         _ => return (None, text),
     };
-    let end = text[host_at..]
-        .find(['/', '?', '#'])
-        .map_or(text.len(), |at| host_at + at);
+    let end = text[host_at..].find(['/', '?', '#']).map_or(text.len(), |at| host_at + at);
     (Some(&text[..end]), &text[end..])
 }
 
@@ -66,11 +58,7 @@ fn adopt(text: &str, session_url: &Url, which: &'static str) -> (String, Option<
     let Some(named) = named else {
         return (rest.to_owned(), None);
     };
-    let rest = if rest.starts_with('/') {
-        rest.to_owned()
-    } else {
-        format!("/{rest}")
-    };
+    let rest = if rest.starts_with('/') { rest.to_owned() } else { format!("/{rest}") };
     let named_origin = session_url.join(named).ok().map(|url| url.origin());
     if named_origin.as_ref() == Some(&session_url.origin()) {
         return (rest, None);
@@ -90,10 +78,7 @@ pub(crate) fn api_url(text: &str, session_url: &Url) -> Result<(Url, Option<Warn
 fn join(base: &Url, path: &str) -> Result<Url, Error> {
     match base.join(path) {
         Ok(url) if url.origin() == base.origin() => Ok(url),
-        _ => Err(Error::Malformed {
-            what: "session object",
-            why: "a URL that cannot be used".into(),
-        }),
+        _ => Err(Error::Malformed { what: "session object", why: "a URL that cannot be used".into() }),
     }
 }
 
@@ -117,10 +102,7 @@ impl UrlTemplate {
                 why: "downloadUrl without {blobId}".into(),
             });
         }
-        let template = Self {
-            base: session_url.clone(),
-            template,
-        };
+        let template = Self { base: session_url.clone(), template };
         template.expand(&[("accountId", "a"), ("blobId", "b"), ("name", "n"), ("type", "t")])?;
         Ok((template, warning))
     }
@@ -141,10 +123,7 @@ impl UrlTemplate {
                     why: "URL template without end".into(),
                 });
             };
-            let value = values
-                .iter()
-                .find(|(known, _)| *known == name)
-                .map_or("", |(_, value)| value);
+            let value = values.iter().find(|(known, _)| *known == name).map_or("", |(_, value)| value);
             if matches!(value, "." | "..") {
                 return Err(crate::ids::InvalidId.into());
             }
@@ -178,11 +157,7 @@ mod tests {
 
     fn check_api(text: &str, resolved: Option<&str>, foreign: Option<&str>) {
         let result = api_url(text, &base());
-        assert_eq!(
-            result.as_ref().ok().map(|(url, _)| url.as_str()),
-            resolved,
-            "{text}"
-        );
+        assert_eq!(result.as_ref().ok().map(|(url, _)| url.as_str()), resolved, "{text}");
         let warned = result.ok().and_then(|(_, warning)| match warning {
             Some(Warning::ForeignUrl { origin, .. }) => Some(origin),
             _ => None,
@@ -199,34 +174,17 @@ mod tests {
         check_api("/jmap/", here, None);
         check_api("./", here, None);
         check_api("//mail.example.org/jmap/", here, None);
-        check_api(
-            "https://mail.example.com/jmap/",
-            here,
-            Some("https://mail.example.com"),
-        );
-        check_api(
-            "http://mail.example.org/jmap/",
-            here,
-            Some("http://mail.example.org"),
-        );
+        check_api("https://mail.example.com/jmap/", here, Some("https://mail.example.com"));
+        check_api("http://mail.example.org/jmap/", here, Some("http://mail.example.org"));
         check_api("https://[nonsense/jmap/", here, Some("nowhere"));
-        check_api(
-            "https://other.org",
-            Some("https://mail.example.org/"),
-            Some("https://other.org"),
-        );
+        check_api("https://other.org", Some("https://mail.example.org/"), Some("https://other.org"));
         check_api("\\\\evil.org/jmap", None, None);
         check_api("javascript:alert(1)", None, None);
     }
 
     fn expand(template: &str, blob: &str, name: &str) -> Option<String> {
         let (template, _) = UrlTemplate::download(template, &base()).ok()?;
-        let values = [
-            ("accountId", "c"),
-            ("blobId", blob),
-            ("name", name),
-            ("type", "message/rfc822"),
-        ];
+        let values = [("accountId", "c"), ("blobId", blob), ("name", name), ("type", "message/rfc822")];
         template.expand(&values).ok().map(String::from)
     }
 

@@ -5,11 +5,7 @@ const LONGEST: usize = 160;
 
 /// `text` without control characters and cut to a length a log line bears.
 pub(crate) fn printable(text: &str) -> String {
-    let mut cut: String = text
-        .chars()
-        .take(LONGEST)
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
+    let mut cut: String = text.chars().take(LONGEST).map(|c| if c.is_control() { ' ' } else { c }).collect();
     if text.chars().nth(LONGEST).is_some() {
         cut.push('…');
     }

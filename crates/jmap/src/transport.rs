@@ -103,10 +103,7 @@ impl Transport {
 
     /// The next piece of a body, never empty; `None` at its end.
     pub(crate) async fn next(&self, incoming: &mut Incoming) -> Result<Option<Bytes>, Error> {
-        let next = self
-            .cancel
-            .run_until_cancelled(self.next_uncancelled(incoming))
-            .await;
+        let next = self.cancel.run_until_cancelled(self.next_uncancelled(incoming)).await;
         next.unwrap_or(Err(Error::Cancelled))
     }
 
@@ -121,10 +118,7 @@ impl Transport {
             let due = incoming.received / u64::from(self.timeouts.slowest_rate.max(1));
             let after = self.timeouts.stall + Duration::from_secs(due);
             if incoming.started.elapsed() > after {
-                return Err(Error::TimedOut {
-                    wait: Wait::Stall,
-                    after,
-                });
+                return Err(Error::TimedOut { wait: Wait::Stall, after });
             }
             if !chunk.is_empty() {
                 return Ok(Some(chunk));
@@ -181,8 +175,7 @@ impl Transport {
                 Class::Transient { retry_after } => retry_after,
                 _ => None,
             };
-            self.gate
-                .refused(asked.filter(|asked| *asked <= self.retry.longest_retry_after));
+            self.gate.refused(asked.filter(|asked| *asked <= self.retry.longest_retry_after));
         } else if matches!(error, Error::TimedOut { .. }) {
             self.gate.refused(None);
         }
@@ -200,13 +193,8 @@ impl Transport {
             if !matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) {
                 return Err(self.refusal(response).await);
             }
-            let location = response
-                .headers()
-                .get(LOCATION)
-                .and_then(|value| value.to_str().ok());
-            url = location
-                .and_then(|location| url.join(location).ok())
-                .ok_or(Error::BadRedirect)?;
+            let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
+            url = location.and_then(|location| url.join(location).ok()).ok_or(Error::BadRedirect)?;
             if url.origin() != self.origin {
                 return Err(Error::ForeignRedirect { to: origin(&url) });
             }
@@ -220,16 +208,12 @@ impl Transport {
             None => self.http.get(url.clone()),
             Some(body) => {
                 Tally::add(&self.tally.bytes_sent, body.len());
-                self.http
-                    .post(url.clone())
-                    .header(CONTENT_TYPE, "application/json")
-                    .body(body.clone())
+                self.http.post(url.clone()).header(CONTENT_TYPE, "application/json").body(body.clone())
             }
         };
         self.tally.requests.fetch_add(1, Relaxed);
-        let builder = builder
-            .header(ACCEPT, request.accept)
-            .header(AUTHORIZATION, self.authorization.clone());
+        let builder =
+            builder.header(ACCEPT, request.accept).header(AUTHORIZATION, self.authorization.clone());
         builder.send().await.map_err(broken)
     }
 
@@ -244,26 +228,15 @@ impl Transport {
             .get(RETRY_AFTER)
             .and_then(|value| value.to_str().ok())
             .and_then(|value| retry_after(value, SystemTime::now()));
-        let body = self
-            .read_whole(Incoming::new(response, None), PROBLEM_LIMIT)
-            .await;
+        let body = self.read_whole(Incoming::new(response, None), PROBLEM_LIMIT).await;
         let problem = body.ok().and_then(|body| Problem::parse(&body));
-        Error::Status {
-            status,
-            problem,
-            retry_after,
-        }
+        Error::Status { status, problem, retry_after }
     }
 }
 
 impl Incoming {
     fn new(response: Response, pass: Option<Pass>) -> Self {
-        Self {
-            response,
-            started: Instant::now(),
-            received: 0,
-            _pass: pass,
-        }
+        Self { response, started: Instant::now(), received: 0, _pass: pass }
     }
 
     /// `Content-Length`, if there is one.
@@ -282,9 +255,7 @@ async fn within<T>(
     wait: Wait,
     work: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
-    tokio::time::timeout(time, work)
-        .await
-        .unwrap_or(Err(Error::TimedOut { wait, after: time }))
+    tokio::time::timeout(time, work).await.unwrap_or(Err(Error::TimedOut { wait, after: time }))
 }
 
 /// Sorts the HTTP library's errors; URLs are removed, they may name people.
@@ -293,11 +264,7 @@ fn broken(error: reqwest::Error) -> Error {
     if error.is_builder() {
         Error::Setup(error)
     } else if error.is_connect() {
-        if is_tls(&error) {
-            Error::Tls(error)
-        } else {
-            Error::Unreachable(error)
-        }
+        if is_tls(&error) { Error::Tls(error) } else { Error::Unreachable(error) }
     } else {
         Error::Interrupted(error)
     }
@@ -313,9 +280,8 @@ fn is_tls(error: &reqwest::Error) -> bool {
         }
         // An I/O error hides the error it wraps from `source` and names that one's source instead.
         let wrapped = io.and_then(std::io::Error::get_ref);
-        source = wrapped
-            .map(|wrapped| wrapped as &(dyn std::error::Error + 'static))
-            .or_else(|| error.source());
+        source =
+            wrapped.map(|wrapped| wrapped as &(dyn std::error::Error + 'static)).or_else(|| error.source());
     }
     false
 }

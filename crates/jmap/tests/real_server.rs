@@ -1,11 +1,7 @@
 //! The client against a real server: `MALLE_TEST_URL`, `MALLE_TEST_USER`, `MALLE_TEST_PASSWORD` and `MALLE_TEST_ACCOUNT` say which;
 //! `cargo test -p jmap --test real_server -- --ignored --nocapture`. It only reads.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "a trial run prints, and may fail anywhere"
-)]
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a trial run prints, and may fail anywhere")]
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -23,22 +19,12 @@ fn setting(name: &str) -> String {
 async fn connect() -> (Client, Account) {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let credentials = Credentials::basic(setting("MALLE_TEST_USER"), setting("MALLE_TEST_PASSWORD"));
-    let client = Client::connect(Config::new(
-        setting("MALLE_TEST_URL").parse().unwrap(),
-        credentials,
-    ))
-    .await
-    .unwrap();
+    let client =
+        Client::connect(Config::new(setting("MALLE_TEST_URL").parse().unwrap(), credentials)).await.unwrap();
     println!("limits {:?}", client.session().limits);
-    println!(
-        "capabilities {:?}",
-        client.session().capabilities().collect::<Vec<_>>()
-    );
+    println!("capabilities {:?}", client.session().capabilities().collect::<Vec<_>>());
     println!("warnings {:?}", client.warnings());
-    let account = client
-        .resolve_account(&AccountRef::Named(setting("MALLE_TEST_ACCOUNT")))
-        .await
-        .unwrap();
+    let account = client.resolve_account(&AccountRef::Named(setting("MALLE_TEST_ACCOUNT"))).await.unwrap();
     println!("account {} {:?}", account.id, account.name);
     (client, account)
 }
@@ -77,14 +63,7 @@ async fn fetch(client: &Client, account: &Account, ids: &[Id]) -> (Emails, BTree
     assert!(emails.failures.is_empty(), "{:?}", emails.failures);
     let blobs = answer.take(blobs).unwrap();
     assert!(blobs.failures.is_empty(), "{:?}", blobs.failures);
-    (
-        emails,
-        blobs
-            .list
-            .into_iter()
-            .map(|blob| (blob.id, blob.data.to_vec()))
-            .collect(),
-    )
+    (emails, blobs.list.into_iter().map(|blob| (blob.id, blob.data.to_vec())).collect())
 }
 
 #[tokio::test]
@@ -129,14 +108,10 @@ async fn a_real_server_answers_for_every_type() {
         let mut batch = Batch::new(&account.id);
         let state = batch.state(data_type);
         let all = batch.get(data_type, Ids::All);
-        let query = data_type
-            .has_query()
-            .then(|| batch.query(data_type, &Query::page(10)));
+        let query = data_type.has_query().then(|| batch.query(data_type, &Query::page(10)));
         let answer = client.call(&batch).await.unwrap();
         let state = answer.take(state).map(|objects| objects.state);
-        let all = answer
-            .take(all)
-            .map(|objects| (objects.list.len(), objects.not_found, objects.may_be_cut));
+        let all = answer.take(all).map(|objects| (objects.list.len(), objects.not_found, objects.may_be_cut));
         let found = query.map(|query| answer.take(query).map(|page| page.ids.len()));
         println!("{data_type}: state {state:?} all {all:?} query {found:?}");
         if let (true, Ok(Some(state))) = (data_type.has_changes(), state) {
@@ -144,12 +119,7 @@ async fn a_real_server_answers_for_every_type() {
             let changes = batch.changes(data_type, &state, 10);
             println!(
                 "  changes {:?}",
-                client
-                    .call(&batch)
-                    .await
-                    .unwrap()
-                    .take(changes)
-                    .map(|changes| changes.new_state)
+                client.call(&batch).await.unwrap().take(changes).map(|changes| changes.new_state)
             );
         }
     }

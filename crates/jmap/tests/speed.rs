@@ -1,10 +1,6 @@
 //! How fast answers are parsed. Prints numbers and asserts nothing: `cargo test --release -p jmap --test speed -- --ignored --nocapture`.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "a measurement prints, and may fail anywhere"
-)]
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement prints, and may fail anywhere")]
 
 use std::time::{Duration, Instant};
 
@@ -23,10 +19,7 @@ fn report(name: &str, body: &Bytes, run: impl Fn() -> usize) {
         .min()
         .unwrap_or(Duration::MAX);
     let megabytes = f64::from(u32::try_from(body.len()).unwrap()) / 1e6;
-    println!(
-        "{name}: {megabytes:.1} MB in {best:?}: {:.0} MB/s",
-        megabytes / best.as_secs_f64()
-    );
+    println!("{name}: {megabytes:.1} MB in {best:?}: {:.0} MB/s", megabytes / best.as_secs_f64());
 }
 
 fn blobs_answer(elements: impl Iterator<Item = String>) -> Bytes {
@@ -59,9 +52,7 @@ fn parsing_speed() {
         );
         report(name, &body, || parse_blobs(&body));
     }
-    let bytes: Vec<u8> = (0..200_000_u32)
-        .map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()[3])
-        .collect();
+    let bytes: Vec<u8> = (0..200_000_u32).map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()[3]).collect();
     let encoded = base64::engine::general_purpose::STANDARD.encode(&bytes);
     let body = blobs_answer((0..40).map(|n| {
         format!(
@@ -86,11 +77,6 @@ fn parsing_speed() {
     report("10,000 emails' metadata", &body, || {
         let mut batch = Batch::new(&AccountId::new("a").unwrap());
         let call = batch.emails(Ids::All);
-        parse_response(&body, &batch, 500)
-            .unwrap()
-            .take(call)
-            .unwrap()
-            .list
-            .len()
+        parse_response(&body, &batch, 500).unwrap().take(call).unwrap().list.len()
     });
 }

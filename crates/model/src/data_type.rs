@@ -51,9 +51,7 @@ impl DataType {
 
     /// The type a number on disk stands for; `None` for a number of a newer format.
     pub fn from_number(number: u32) -> Option<DataType> {
-        DataType::ALL
-            .into_iter()
-            .find(|t| u32::from(t.number()) == number)
+        DataType::ALL.into_iter().find(|t| u32::from(t.number()) == number)
     }
 
     /// JMAP's own name, as in `Email/get`.

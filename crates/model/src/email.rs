@@ -7,7 +7,8 @@ pub struct EmailRecord {
     pub id: EmailId,
     /// Where the raw bytes are in the repository.
     pub blob: BlobId,
-    /// A keyed hash of the server's `blobId`: enough to see that it changed, too little to ask for it.
+    /// A keyed hash of the server's `blobId`, `size` and `receivedAt`: enough to see that the bytes may be others, too
+    /// little to ask for them.
     pub server_blob: u64,
     /// `receivedAt`, seconds since 1970 UTC.
     pub received_at: i64,

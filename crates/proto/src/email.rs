@@ -72,11 +72,7 @@ mod tests {
             size: 300,
             folders: vec![FolderId::from("a")],
             keywords: vec!["$seen".to_owned()],
-            envelope: Envelope {
-                subject: "héllo".to_owned(),
-                date: Some(0),
-                ..Envelope::default()
-            },
+            envelope: Envelope { subject: "héllo".to_owned(), date: Some(0), ..Envelope::default() },
         }
     }
 

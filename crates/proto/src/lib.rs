@@ -1,11 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 /// Format 1 of the repository, generated from `proto/repository.proto`.
-#[expect(
-    missing_docs,
-    clippy::all,
-    reason = "generated; the .proto file is the documentation"
-)]
+#[expect(missing_docs, clippy::all, reason = "generated; the .proto file is the documentation")]
 pub mod repository {
     include!(concat!(env!("OUT_DIR"), "/malle.repository.v1.rs"));
 }

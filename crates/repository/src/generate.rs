@@ -154,6 +154,7 @@ async fn commit(writer: SnapshotWriter, place: &Place, books: &Books) {
             state: "s1".to_owned(),
             count: books.emails.len() as u64,
             reason: String::new(),
+            witness: 0,
         }],
         emails: books.emails.len() as u64,
         email_bytes: books.emails.values().sum(),

@@ -29,6 +29,9 @@ pub struct TypeState {
     pub count: u64,
     /// Why it is stale, for people.
     pub reason: String,
+    /// Keyed hash of a sample of what the server held at `state`, 0: none. The same state with another sample is another
+    /// past: the server was restored from an old copy, or the account was made anew.
+    pub witness: u64,
 }
 
 /// What the writer of a snapshot says of it.
@@ -176,7 +179,14 @@ fn type_from_disk(t: disk::TypeState) -> Option<TypeState> {
         disk::type_state::Status::Stale | disk::type_state::Status::Unknown => TypeStatus::Stale,
     };
     let data_type = DataType::from_number(t.r#type)?;
-    Some(TypeState { data_type, status, state: t.state, count: t.count, reason: t.reason })
+    Some(TypeState {
+        data_type,
+        status,
+        state: t.state,
+        count: t.count,
+        reason: t.reason,
+        witness: t.witness,
+    })
 }
 
 fn type_to_disk(t: TypeState) -> disk::TypeState {
@@ -192,5 +202,6 @@ fn type_to_disk(t: TypeState) -> disk::TypeState {
         state: t.state,
         count: t.count,
         reason: t.reason,
+        witness: t.witness,
     }
 }

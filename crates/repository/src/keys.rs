@@ -103,13 +103,17 @@ pub(crate) async fn create(objects: &MailboxObjects, ring: &KeyRing) -> Result<S
 /// Wraps the data key under the ring's current master key and removes the copies under the older ones.
 /// Returns the ids of the copies that were removed.
 pub(crate) async fn rewrap(objects: &MailboxObjects, ring: &KeyRing, key: &Secret) -> Result<Vec<String>> {
+    // Before entry 1 it is open which writer's key the mailbox's will be: no copy may go.
+    if settled(objects).await? != Some(key.id()) {
+        return Err(Error::NoMailbox);
+    }
     let copy = object(ring.current());
     let wrapped = wrap(objects, ring.current(), key);
     let stands =
         |bytes: &[u8]| unwrap(objects, ring.current(), bytes).is_ok_and(|found| found.id() == key.id());
     if let Created::Theirs(found) = objects.create(&copy, &wrapped).await? {
-        // A damaged copy, or the unused key of a writer that lost the race for entry 1. Entry 1 proves that it opens nothing.
-        if !stands(&found) && settled(objects).await? == Some(key.id()) {
+        // A damaged copy, or the unused key of a writer that lost the race for entry 1, which proves that it opens nothing.
+        if !stands(&found) {
             objects.put(&copy, wrapped).await?;
         }
     }

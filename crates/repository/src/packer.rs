@@ -29,8 +29,8 @@ use crate::store::MailboxObjects;
 
 /// Frames being compressed at the same time.
 const FRAMES_IN_FLIGHT: usize = 3;
-/// Packs being uploaded at the same time.
-const UPLOADS_IN_FLIGHT: usize = 2;
+/// Packs being uploaded at the same time, beside the one that is being filled; each takes 16 MiB of memory.
+const UPLOADS_IN_FLIGHT: usize = 1;
 
 type Blobs = Vec<(BlobId, Bytes)>;
 

@@ -18,8 +18,8 @@ use model::{EmailId, EmailRecord, Envelope, SystemClock, Timestamp};
 use object_store::memory::InMemory;
 use repository::{KeyRing, Origin, Store, StoreOptions, Summary};
 use testkit::stalwart::Stalwart;
-use tokio::task::JoinSet;
 use tests::{Importer, Message, attachments, real_mail};
+use tokio::task::JoinSet;
 
 const USER: &str = "alice@example.org";
 const PASSWORD: &str = "bench-secret";

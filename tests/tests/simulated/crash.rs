@@ -58,7 +58,13 @@ async fn cut_off(home: &Home, before: &Arc<dyn ObjectStore>, failing: Failing) -
 }
 
 /// Every call in turn, from the first until the backup is over before its turn comes.
-async fn at_every_call(home: &Home, before: &Arc<dyn ObjectStore>, moment: Moment, fault: Fault, span: Span) -> u64 {
+async fn at_every_call(
+    home: &Home,
+    before: &Arc<dyn ObjectStore>,
+    moment: Moment,
+    fault: Fault,
+    span: Span,
+) -> u64 {
     let mut at = 1;
     while cut_off(home, before, Failing::at(at, moment, fault, span)).await {
         at += 1;

@@ -42,46 +42,27 @@ async fn accounts_are_found_by_exact_name_or_address() {
 async fn what_only_resembles_the_name_is_unknown() {
     check(ALICE, "alic", Err("knows no account")).await;
     check(ALICE, "bob@example.org", Err("knows no account")).await;
-    check(
-        r#"{"id":"p3","name":"alice"}"#,
-        "alice@example.org",
-        Err("knows no account"),
-    )
-    .await;
+    check(r#"{"id":"p3","name":"alice"}"#, "alice@example.org", Err("knows no account")).await;
     check("", "", Err("knows no account")).await;
 }
 
 #[tokio::test]
 async fn a_name_that_several_carry_is_refused() {
     check("", "team", Err("2 accounts are named")).await;
-    check(
-        r#"{"id":"p1","name":"x"},{"id":"p2","email":"X"}"#,
-        "x",
-        Err("2 accounts are named"),
-    )
-    .await;
+    check(r#"{"id":"p1","name":"x"},{"id":"p2","email":"X"}"#, "x", Err("2 accounts are named")).await;
 }
 
 #[tokio::test]
 async fn a_directory_that_refuses_is_named_as_the_reason() {
     let server = server(|_| {
-        ok(
-            r#"{"methodResponses":[["error",{"type":"forbidden","description":"disabled"},"0"],
-            ["error",{"type":"invalidResultReference"},"1"]]}"#,
-        )
+        ok(r#"{"methodResponses":[["error",{"type":"forbidden","description":"disabled"},"0"],
+            ["error",{"type":"invalidResultReference"},"1"]]}"#)
     })
     .await;
     let client = connect(&server).await;
-    let error = client
-        .resolve_account(&AccountRef::Named("bob".into()))
-        .await
-        .unwrap_err();
+    let error = client.resolve_account(&AccountRef::Named("bob".into())).await.unwrap_err();
     assert!(matches!(error, Error::UnknownAccount { .. }));
-    assert!(
-        chain(&error).contains("Principal/query failed: forbidden (disabled)"),
-        "{}",
-        chain(&error)
-    );
+    assert!(chain(&error).contains("Principal/query failed: forbidden (disabled)"), "{}", chain(&error));
 }
 
 #[tokio::test]
@@ -90,10 +71,7 @@ async fn the_users_accounts_need_no_directory() {
     let client = connect(&server).await;
     let own = client.resolve_account(&AccountRef::Own).await.unwrap();
     assert_eq!((own.id.as_str(), own.is_personal), ("adm", true));
-    let team = client
-        .resolve_account(&AccountRef::Id(AccountId::new("t1").unwrap()))
-        .await
-        .unwrap();
+    let team = client.resolve_account(&AccountRef::Id(AccountId::new("t1").unwrap())).await.unwrap();
     assert_eq!(team.name, "team");
     assert_eq!(server.lines().len(), 1);
 }
@@ -102,21 +80,16 @@ async fn the_users_accounts_need_no_directory() {
 async fn by_id(answer: &'static str) -> Result<jmap::Account, Error> {
     let server = server(move |_| ok(format!(r#"{{"methodResponses":[[{answer},"0"]]}}"#))).await;
     let client = connect(&server).await;
-    client
-        .resolve_account(&AccountRef::Id(AccountId::new("zz").unwrap()))
-        .await
+    client.resolve_account(&AccountRef::Id(AccountId::new("zz").unwrap())).await
 }
 
 #[tokio::test]
 async fn other_ids_must_be_in_the_directory_if_it_may_be_asked() {
-    let known = by_id(r#""Principal/get",{"list":[{"id":"zz","name":"z","email":"z@example.org"}]}"#)
-        .await
-        .unwrap();
+    let known =
+        by_id(r#""Principal/get",{"list":[{"id":"zz","name":"z","email":"z@example.org"}]}"#).await.unwrap();
     assert_eq!((known.name.as_str(), known.is_personal), ("z@example.org", false));
     assert!(known.has(Capability::BLOB), "the server's own capabilities");
-    let unknown = by_id(r#""Principal/get",{"list":[],"notFound":["zz"]}"#)
-        .await
-        .unwrap_err();
+    let unknown = by_id(r#""Principal/get",{"list":[],"notFound":["zz"]}"#).await.unwrap_err();
     assert!(matches!(unknown, Error::UnknownAccount { .. }));
     let unasked = by_id(r#""error",{"type":"forbidden"}"#).await.unwrap();
     assert_eq!(unasked.name, "zz");

@@ -10,36 +10,19 @@ async fn check(place: &'static str, path: &str, asked: &[&str]) {
         false => not_found(),
     })
     .await;
-    let client = Client::connect(config(&format!("{}{path}", server.url)))
-        .await
-        .unwrap();
+    let client = Client::connect(config(&format!("{}{path}", server.url))).await.unwrap();
     assert_eq!(client.session().username, "admin");
     assert_eq!(server.lines(), asked);
-    assert!(
-        server
-            .seen()
-            .iter()
-            .all(|seen| seen.head.contains("authorization: basic "))
-    );
+    assert!(server.seen().iter().all(|seen| seen.head.contains("authorization: basic ")));
     assert_eq!(client.warnings(), []);
 }
 
 #[tokio::test]
 async fn a_session_is_found_in_the_usual_places() {
     check("/.well-known/jmap", "", &["get /.well-known/jmap"]).await;
-    check(
-        "/jmap/session",
-        "",
-        &["get /.well-known/jmap", "get /jmap/session"],
-    )
-    .await;
+    check("/jmap/session", "", &["get /.well-known/jmap", "get /jmap/session"]).await;
     check("/jmap/session", "/jmap/session", &["get /jmap/session"]).await;
-    check(
-        "/own",
-        "/own",
-        &["get /own/.well-known/jmap", "get /own/jmap/session", "get /own"],
-    )
-    .await;
+    check("/own", "/own", &["get /own/.well-known/jmap", "get /own/jmap/session", "get /own"]).await;
 }
 
 #[tokio::test]
@@ -64,10 +47,7 @@ async fn redirects_to_another_origin_are_an_error_and_carry_nothing_there() {
     })
     .await;
     let error = Client::connect(config(&server.url)).await.unwrap_err();
-    assert!(
-        matches!(&error, Error::ForeignRedirect { to } if *to == other.url),
-        "{error}"
-    );
+    assert!(matches!(&error, Error::ForeignRedirect { to } if *to == other.url), "{error}");
     assert_eq!(error.class(), Class::Permanent);
     assert!(other.seen().is_empty());
 }
@@ -75,9 +55,7 @@ async fn redirects_to_another_origin_are_an_error_and_carry_nothing_there() {
 #[tokio::test]
 async fn redirects_in_circles_end() {
     let server = Server::start(|_| answer("302 Found", "location: /again\r\n", "")).await;
-    let error = Client::connect(config(&format!("{}/jmap/session", server.url)))
-        .await
-        .unwrap_err();
+    let error = Client::connect(config(&format!("{}/jmap/session", server.url))).await.unwrap_err();
     assert!(chain(&error).contains("redirects in circles"), "{error}");
 }
 
@@ -107,13 +85,7 @@ async fn session_urls_of_another_origin_are_used_by_their_path_with_a_warning() 
             Warning::PlainHttp => "plain".into(),
         })
         .collect();
-    assert_eq!(
-        named,
-        [
-            "apiUrl https://mail.example.org",
-            "downloadUrl https://mail.example.org"
-        ]
-    );
+    assert_eq!(named, ["apiUrl https://mail.example.org", "downloadUrl https://mail.example.org"]);
     client.call(&jmap::Batch::new(&crate::account())).await.unwrap();
 }
 
@@ -121,26 +93,14 @@ async fn session_urls_of_another_origin_are_used_by_their_path_with_a_warning() 
 async fn what_is_no_jmap_server_is_told_apart() {
     let page = Server::start(|_| ok("<html>hello</html>")).await;
     let error = Client::connect(config(&page.url)).await.unwrap_err();
-    assert!(
-        matches!(error, Error::NoSession(_)) && error.class() == Class::Corrupt,
-        "{error}"
-    );
+    assert!(matches!(error, Error::NoSession(_)) && error.class() == Class::Corrupt, "{error}");
 
     let empty = Server::start(|_| not_found()).await;
     let error = Client::connect(config(&empty.url)).await.unwrap_err();
-    assert!(
-        matches!(error, Error::NoSession(_)) && error.class() == Class::Permanent,
-        "{error}"
-    );
+    assert!(matches!(error, Error::NoSession(_)) && error.class() == Class::Permanent, "{error}");
 
-    let closed = tokio::net::TcpListener::bind("127.0.0.1:0")
-        .await
-        .unwrap()
-        .local_addr()
-        .unwrap();
-    let error = Client::connect(config(&format!("http://{closed}")))
-        .await
-        .unwrap_err();
+    let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let error = Client::connect(config(&format!("http://{closed}"))).await.unwrap_err();
     assert!(matches!(error, Error::Unreachable(_)), "{error:?}");
     assert_eq!(error.class(), Class::Transient { retry_after: None });
 }
@@ -148,9 +108,7 @@ async fn what_is_no_jmap_server_is_told_apart() {
 #[tokio::test]
 async fn https_to_what_speaks_no_tls_fails_for_good() {
     let server = Server::start_raw(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n").await;
-    let error = Client::connect(config(&server.url.replace("http:", "https:")))
-        .await
-        .unwrap_err();
+    let error = Client::connect(config(&server.url.replace("http:", "https:"))).await.unwrap_err();
     assert!(matches!(error, Error::Tls(_)), "{}", chain(&error));
     assert_eq!(error.class(), Class::Permanent);
 }

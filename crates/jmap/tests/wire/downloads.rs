@@ -32,10 +32,7 @@ async fn a_download_comes_whole_by_the_sessions_template() {
     let (server, client) = serving(ok("hello")).await;
     assert_eq!(all(&client, blob().expecting(5)).await.unwrap(), b"hello");
     assert_eq!(all(&client, blob()).await.unwrap(), b"hello");
-    assert_eq!(
-        server.lines()[1],
-        "get /dl/adm/b%201/a%2fb.eml?t=message%2frfc822"
-    );
+    assert_eq!(server.lines()[1], "get /dl/adm/b%201/a%2fb.eml?t=message%2frfc822");
 }
 
 #[tokio::test]
@@ -49,36 +46,20 @@ async fn a_download_of_the_wrong_length_is_corrupt() {
     for steps in [ok("hello!"), ok("hell"), chunked("hello!"), chunked("hell")] {
         let (_server, client) = serving(steps).await;
         let error = all(&client, blob().expecting(5)).await.unwrap_err();
-        assert!(
-            matches!(error, Error::WrongLength { expected: 5, .. }),
-            "{}",
-            chain(&error)
-        );
+        assert!(matches!(error, Error::WrongLength { expected: 5, .. }), "{}", chain(&error));
         assert_eq!(error.class(), Class::Corrupt);
     }
     for steps in [ok("x".repeat(1001)), chunked(&"x".repeat(1001))] {
         let (_server, client) = serving(steps).await;
         let error = all(&client, blob()).await.unwrap_err();
-        assert!(
-            matches!(error, Error::AnswerTooLarge { limit: 1000 }),
-            "{}",
-            chain(&error)
-        );
+        assert!(matches!(error, Error::AnswerTooLarge { limit: 1000 }), "{}", chain(&error));
     }
 }
 
 #[tokio::test]
 async fn a_download_that_breaks_or_stalls_ends_with_a_passing_error() {
-    let broken = vec![
-        head("content-length: 9\r\n"),
-        Step::Send(b"he".to_vec()),
-        Step::Close,
-    ];
-    let stalled = vec![
-        head("content-length: 9\r\n"),
-        Step::Send(b"he".to_vec()),
-        Step::Hang,
-    ];
+    let broken = vec![head("content-length: 9\r\n"), Step::Send(b"he".to_vec()), Step::Close];
+    let stalled = vec![head("content-length: 9\r\n"), Step::Send(b"he".to_vec()), Step::Hang];
     for steps in [broken, stalled] {
         let server = server(move |_| steps.clone()).await;
         let mut config = config(&server.url);
@@ -86,14 +67,7 @@ async fn a_download_that_breaks_or_stalls_ends_with_a_passing_error() {
         let client = Client::connect(config).await.unwrap();
         let error = all(&client, blob()).await.unwrap_err();
         assert_eq!(error.class(), Class::Transient { retry_after: None });
-        let is_right = matches!(
-            error,
-            Error::Interrupted(_)
-                | Error::TimedOut {
-                    wait: Wait::Stall,
-                    ..
-                }
-        );
+        let is_right = matches!(error, Error::Interrupted(_) | Error::TimedOut { wait: Wait::Stall, .. });
         assert!(is_right, "{}", chain(&error));
         assert_eq!(server.lines().len(), 2, "retrying from the start is the caller's");
     }
@@ -124,21 +98,14 @@ async fn a_missing_blob_is_permanent() {
 async fn an_id_that_would_climb_the_path_is_refused_unsent() {
     let (server, client) = serving(ok("")).await;
     let climbing = Download::new(&account(), &JmapBlobId::new("..").unwrap(), 1000);
-    assert!(matches!(
-        all(&client, climbing).await.unwrap_err(),
-        Error::InvalidId(_)
-    ));
+    assert!(matches!(all(&client, climbing).await.unwrap_err(), Error::InvalidId(_)));
     assert_eq!(server.lines().len(), 1);
 }
 
 #[tokio::test]
 async fn a_dropped_download_gives_its_place_back() {
     let server = server(|seen| match seen.line.starts_with("get /dl") {
-        true => vec![
-            head("content-length: 900\r\n"),
-            Step::Send(b"x".to_vec()),
-            Step::Hang,
-        ],
+        true => vec![head("content-length: 900\r\n"), Step::Send(b"x".to_vec()), Step::Hang],
         false => ok(r#"{"methodResponses":[]}"#),
     })
     .await;

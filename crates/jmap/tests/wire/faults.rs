@@ -11,14 +11,7 @@ const EMPTY: &str = r#"{"methodResponses":[],"sessionState":"s"}"#;
 /// A server whose API first answers so, then well.
 async fn first(first: impl Fn() -> Vec<Step> + Send + Sync + 'static) -> crate::server::Server {
     let asked = AtomicUsize::new(0);
-    server(move |_| {
-        if asked.fetch_add(1, SeqCst) == 0 {
-            first()
-        } else {
-            ok(EMPTY)
-        }
-    })
-    .await
+    server(move |_| if asked.fetch_add(1, SeqCst) == 0 { first() } else { ok(EMPTY) }).await
 }
 
 async fn call(client: &Client) -> Result<jmap::Answer, Error> {
@@ -35,29 +28,16 @@ async fn passing_faults_are_retried() {
         (answer("500 Internal Server Error", "", "oops"), 0),
         (answer("502 Bad Gateway", "", "<html>"), 0),
         (vec![Step::Close], 0),
-        (
-            vec![
-                head("content-length: 100\r\n"),
-                Step::Send(b"{".to_vec()),
-                Step::Close,
-            ],
-            0,
-        ),
+        (vec![head("content-length: 100\r\n"), Step::Send(b"{".to_vec()), Step::Close], 0),
     ];
     for (fault, throttled) in faults {
         let shown = format!("{fault:?}");
         let server = first(move || fault.clone()).await;
         let client = connect(&server).await;
-        call(&client)
-            .await
-            .unwrap_or_else(|error| panic!("{shown}: {}", chain(&error)));
+        call(&client).await.unwrap_or_else(|error| panic!("{shown}: {}", chain(&error)));
         let counters = client.counters();
         assert_eq!((counters.retries, counters.throttled), (1, throttled), "{shown}");
-        assert_eq!(
-            client.concurrency(),
-            if throttled == 1 { 2 } else { 4 },
-            "{shown}"
-        );
+        assert_eq!(client.concurrency(), if throttled == 1 { 2 } else { 4 }, "{shown}");
     }
 }
 
@@ -76,12 +56,7 @@ async fn a_long_retry_after_is_handed_to_the_caller() {
     let server = server(|_| answer("429 Too Many Requests", "retry-after: 3600\r\n", "")).await;
     let client = connect(&server).await;
     let error = call(&client).await.unwrap_err();
-    assert_eq!(
-        error.class(),
-        Class::Transient {
-            retry_after: Some(Duration::from_secs(3600))
-        }
-    );
+    assert_eq!(error.class(), Class::Transient { retry_after: Some(Duration::from_secs(3600)) });
     assert_eq!(server.lines().len(), 2);
 }
 
@@ -92,11 +67,7 @@ async fn refusals_that_last_are_not_retried() {
         ("403 Forbidden", "", Class::Auth),
         ("404 Not Found", "", Class::Permanent),
         ("413 Content Too Large", "", Class::Permanent),
-        (
-            "400 Bad Request",
-            r#"{"type":"urn:ietf:params:jmap:error:notRequest"}"#,
-            Class::Permanent,
-        ),
+        ("400 Bad Request", r#"{"type":"urn:ietf:params:jmap:error:notRequest"}"#, Class::Permanent),
         (
             "400 Bad Request",
             r#"{"type":"urn:ietf:params:jmap:error:limit","limit":"maxSizeRequest"}"#,
@@ -117,20 +88,13 @@ async fn a_silent_server_times_out() {
     let silent = server(|_| vec![Step::Hang]).await;
     let stalling = server(|_| vec![head("content-length: 100\r\n"), Step::Hang]).await;
     let dripping = server(|_| {
-        let drop = [
-            Step::Send(b"1\r\nx\r\n".to_vec()),
-            Step::Pause(Duration::from_millis(20)),
-        ];
+        let drop = [Step::Send(b"1\r\nx\r\n".to_vec()), Step::Pause(Duration::from_millis(20))];
         std::iter::once(head("transfer-encoding: chunked\r\n"))
             .chain(drop.into_iter().cycle().take(1000))
             .collect()
     })
     .await;
-    for (server, wait) in [
-        (silent, Wait::Request),
-        (stalling, Wait::Stall),
-        (dripping, Wait::Stall),
-    ] {
+    for (server, wait) in [(silent, Wait::Request), (stalling, Wait::Stall), (dripping, Wait::Stall)] {
         let mut config = config(&server.url);
         config.retry.attempts = 1;
         if wait == Wait::Request {
@@ -140,11 +104,7 @@ async fn a_silent_server_times_out() {
         }
         let client = Client::connect(config).await.unwrap();
         let error = call(&client).await.unwrap_err();
-        assert!(
-            matches!(error, Error::TimedOut { wait: which, .. } if which == wait),
-            "{}",
-            chain(&error)
-        );
+        assert!(matches!(error, Error::TimedOut { wait: which, .. } if which == wait), "{}", chain(&error));
         assert_eq!(error.class(), Class::Transient { retry_after: None });
     }
 }
@@ -152,33 +112,17 @@ async fn a_silent_server_times_out() {
 #[tokio::test]
 async fn answers_without_end_are_cut_at_the_limit() {
     let chunk = format!("10000\r\n{}\r\n", "[".repeat(0x10000)).into_bytes();
-    let endless = server(move |_| {
-        vec![
-            head("transfer-encoding: chunked\r\n"),
-            Step::Forever(chunk.clone()),
-        ]
-    })
-    .await;
+    let endless =
+        server(move |_| vec![head("transfer-encoding: chunked\r\n"), Step::Forever(chunk.clone())]).await;
     let boasting = server(|_| vec![head("content-length: 99999999999999\r\n"), Step::Hang]).await;
     for server in [endless, boasting] {
         let client = connect(&server).await;
         let error = call(&client).await.unwrap_err();
-        assert!(
-            matches!(error, Error::AnswerTooLarge { limit: 1_048_576 }),
-            "{}",
-            chain(&error)
-        );
+        assert!(matches!(error, Error::AnswerTooLarge { limit: 1_048_576 }), "{}", chain(&error));
         assert_eq!(error.class(), Class::Corrupt);
         assert!(client.counters().bytes_received < 3 << 20);
-        let small = client
-            .call(&Batch::new(&account()).limit_answer(1000))
-            .await
-            .unwrap_err();
-        assert!(
-            matches!(small, Error::AnswerTooLarge { limit: 1000 }),
-            "{}",
-            chain(&small)
-        );
+        let small = client.call(&Batch::new(&account()).limit_answer(1000)).await.unwrap_err();
+        assert!(matches!(small, Error::AnswerTooLarge { limit: 1000 }), "{}", chain(&small));
     }
 }
 
@@ -199,10 +143,7 @@ async fn requests_in_flight_stay_within_the_sessions_limit() {
 
 #[tokio::test]
 async fn cancelling_ends_a_request_and_a_wait_for_a_retry() {
-    for steps in [
-        vec![Step::Hang],
-        answer("503 Service Unavailable", "retry-after: 50\r\n", ""),
-    ] {
+    for steps in [vec![Step::Hang], answer("503 Service Unavailable", "retry-after: 50\r\n", "")] {
         let server = server(move |_| steps.clone()).await;
         let config = config(&server.url);
         let cancel = config.cancel.clone();

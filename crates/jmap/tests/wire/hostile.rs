@@ -22,14 +22,7 @@ fn calls() -> Calls {
     let blobs = batch.blobs(Ids::These(vec![JmapBlobId::new("b1").unwrap()]));
     let changes = batch.changes(DataType::Email, &State::new("s0").unwrap(), 10);
     let folders = batch.get(DataType::Mailbox, Ids::All);
-    Calls {
-        batch,
-        page,
-        emails,
-        blobs,
-        changes,
-        folders,
-    }
+    Calls { batch, page, emails, blobs, changes, folders }
 }
 
 const PAGE: &str = r#"["Email/query",{"accountId":"adm","queryState":"q","position":0,"ids":["e1"]},"0"]"#;
@@ -41,10 +34,7 @@ const FOLDERS: &str =
     r#"["Mailbox/get",{"accountId":"adm","state":"s","list":[{"id":"m","name":"Inbox"}]},"4"]"#;
 
 fn response(calls: &[&str]) -> String {
-    format!(
-        r#"{{"methodResponses":[{}],"sessionState":"s"}}"#,
-        calls.join(",")
-    )
+    format!(r#"{{"methodResponses":[{}],"sessionState":"s"}}"#, calls.join(","))
 }
 
 /// Reads everything there is; the first failure counts.
@@ -77,10 +67,7 @@ fn lies_and_nonsense_are_corrupt() {
         response(&calls)
     };
     let deep = format!(r#"{{"methodResponses":{}}}"#, "[".repeat(1 << 20));
-    let many = format!(
-        r#"{{"methodResponses":[{}]}}"#,
-        vec![r#"["a",{},"0"]"#; 200_000].join(",")
-    );
+    let many = format!(r#"{{"methodResponses":[{}]}}"#, vec![r#"["a",{},"0"]"#; 200_000].join(","));
     let ids = format!("[{}\"e\"]", "\"e\",".repeat(200_000));
     let hostile = [
         String::new(),

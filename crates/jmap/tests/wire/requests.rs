@@ -20,10 +20,7 @@ async fn a_chain_of_calls_goes_in_one_request_and_each_result_is_read() {
     let server = server(|_| ok(CHAIN)).await;
     let client = connect(&server).await;
     let mut batch = Batch::new(&account());
-    let page = batch.query(
-        DataType::Email,
-        &Query::page(2).with_total().after(&Id::new("e0").unwrap()),
-    );
+    let page = batch.query(DataType::Email, &Query::page(2).with_total().after(&Id::new("e0").unwrap()));
     let emails = batch.emails(Ids::Of(page.ids()));
     let blobs = batch.blobs(Ids::Of(emails.blob_ids()));
     let changes = batch.changes(DataType::Email, &State::new("old").unwrap(), 100);
@@ -31,28 +28,16 @@ async fn a_chain_of_calls_goes_in_one_request_and_each_result_is_read() {
     let answer = client.call(&batch).await.unwrap();
 
     let page = answer.take(page).unwrap();
-    assert_eq!(
-        (page.ids.len(), page.total, page.query_state),
-        (2, Some(9), State::new("q1").ok())
-    );
+    assert_eq!((page.ids.len(), page.total, page.query_state), (2, Some(9), State::new("q1").ok()));
     let emails = answer.take(emails).unwrap();
     assert_eq!(emails.list[1].size, 3);
     let blobs = answer.take(blobs).unwrap();
-    assert_eq!(
-        (&blobs.list[0].data[..], &blobs.list[1].data[..]),
-        (&b"a\r\nb\n"[..], &b"\xff\0\xff"[..])
-    );
+    assert_eq!((&blobs.list[0].data[..], &blobs.list[1].data[..]), (&b"a\r\nb\n"[..], &b"\xff\0\xff"[..]));
     let error = answer.take(changes).unwrap_err();
-    assert_eq!(
-        error.method_error().map(|error| &error.kind),
-        Some(&MethodErrorKind::CannotCalculateChanges)
-    );
+    assert_eq!(error.method_error().map(|error| &error.kind), Some(&MethodErrorKind::CannotCalculateChanges));
     assert_eq!(error.to_string(), "Email/changes failed: cannotCalculateChanges");
     let folders = answer.take(folders).unwrap();
-    assert_eq!(
-        &folders.list[0].json[..],
-        br#"{"id":"m", "name":"Inbox" ,"x":1.50e3}"#
-    );
+    assert_eq!(&folders.list[0].json[..], br#"{"id":"m", "name":"Inbox" ,"x":1.50e3}"#);
     assert!(!folders.may_be_cut);
     assert_eq!(answer.session_state(), State::new("s2").ok().as_ref());
 
@@ -81,10 +66,7 @@ async fn a_chain_of_calls_goes_in_one_request_and_each_result_is_read() {
 async fn a_batch_over_the_sessions_limits_is_not_sent() {
     let server = server(|_| ok("")).await;
     let client = connect(&server).await;
-    let ids: Vec<_> = ["a", "b", "c", "d"]
-        .iter()
-        .map(|id| JmapBlobId::new(id).unwrap())
-        .collect();
+    let ids: Vec<_> = ["a", "b", "c", "d"].iter().map(|id| JmapBlobId::new(id).unwrap()).collect();
     let mut many = Batch::new(&account());
     many.blobs(Ids::These(ids));
     let mut long = Batch::new(&account());
@@ -93,10 +75,7 @@ async fn a_batch_over_the_sessions_limits_is_not_sent() {
     }
     for (batch, name) in [(many, "maxObjectsInGet"), (long, "maxCallsInRequest")] {
         let error = client.call(&batch).await.unwrap_err();
-        assert!(
-            matches!(error, Error::OverLimit { limit, .. } if limit == name),
-            "{error}"
-        );
+        assert!(matches!(error, Error::OverLimit { limit, .. } if limit == name), "{error}");
         assert_eq!(error.class(), Class::Permanent);
     }
     assert_eq!(server.lines().len(), 1);

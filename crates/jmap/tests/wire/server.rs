@@ -55,11 +55,7 @@ impl Server {
             peak: AtomicUsize::new(0),
         });
         let accepting = tokio::spawn(accept(listener, Arc::clone(&shared)));
-        Self {
-            url,
-            shared,
-            accepting,
-        }
+        Self { url, shared, accepting }
     }
 
     /// Sends the same bytes to whoever connects, without listening to a word.
@@ -111,9 +107,7 @@ async fn serve(mut stream: TcpStream, shared: Arc<Shared>) {
     while let Some(seen) = read_request(&mut stream).await {
         shared.seen.lock().unwrap().push(seen.clone());
         let steps = (shared.handler)(&seen);
-        shared
-            .peak
-            .fetch_max(shared.in_flight.fetch_add(1, SeqCst) + 1, SeqCst);
+        shared.peak.fetch_max(shared.in_flight.fetch_add(1, SeqCst) + 1, SeqCst);
         let goes_on = perform(&mut stream, &steps).await;
         shared.in_flight.fetch_sub(1, SeqCst);
         if !goes_on {
@@ -141,31 +135,22 @@ async fn read_request(stream: &mut TcpStream) -> Option<Seen> {
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await.ok()?);
     }
-    let head = String::from_utf8(head)
-        .unwrap()
-        .to_lowercase()
-        .replace("http/1.1", "");
-    let length = head.split("content-length: ").nth(1).map_or(0, |rest| {
-        rest.split("\r\n").next().unwrap().parse::<usize>().unwrap()
-    });
+    let head = String::from_utf8(head).unwrap().to_lowercase().replace("http/1.1", "");
+    let length = head
+        .split("content-length: ")
+        .nth(1)
+        .map_or(0, |rest| rest.split("\r\n").next().unwrap().parse::<usize>().unwrap());
     let mut body = vec![0; length];
     stream.read_exact(&mut body).await.ok()?;
     let line = head.lines().next().unwrap().trim().to_owned();
-    Some(Seen {
-        line,
-        head,
-        body: String::from_utf8(body).unwrap(),
-    })
+    Some(Seen { line, head, body: String::from_utf8(body).unwrap() })
 }
 
 /// A complete answer with these extra header lines.
 pub(crate) fn answer(status: &str, headers: &str, body: impl AsRef<[u8]>) -> Vec<Step> {
     let body = body.as_ref();
-    let mut bytes = format!(
-        "HTTP/1.1 {status}\r\ncontent-length: {}\r\n{headers}\r\n",
-        body.len()
-    )
-    .into_bytes();
+    let mut bytes =
+        format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n{headers}\r\n", body.len()).into_bytes();
     bytes.extend_from_slice(body);
     vec![Step::Send(bytes)]
 }
