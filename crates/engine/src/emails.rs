@@ -17,7 +17,7 @@ use crate::fetch::{Subject, Wanted};
 use crate::listing::{IdList, list_ids};
 use crate::metadata::{self, Metadata};
 use crate::pump::{Planner, Step};
-use crate::run::{ABSENT, Listed, Run, relabelled};
+use crate::run::{ABSENT, Listed, Run, folders_of, relabelled};
 
 /// Rounds of changes before a mailbox counts as moving.
 const ROUNDS: usize = 12;
@@ -56,11 +56,11 @@ impl Delta {
 impl Run<'_> {
     /// `now` is the server's state of emails before anything was read.
     pub(crate) async fn sync_emails(&mut self, now: State) -> Result<Synced> {
-        if let Some(since) = self.trusted_state(DataType::Email) {
-            if let Some(first) = self.changes(&since).await? {
-                let touched = self.apply(&first, self.failed_emails()).await?;
-                return self.catch_up(first.to, touched).await;
-            }
+        if let Some(since) = self.trusted_state(DataType::Email)
+            && let Some(first) = self.changes(&since).await?
+        {
+            let touched = self.apply(&first, self.failed_emails()).await?;
+            return self.catch_up(first.to, touched).await;
         }
         let listed = self.list().await?;
         self.listed_under_way = listed != now;
@@ -219,11 +219,13 @@ impl Run<'_> {
                 Metadata::Gone => drop(self.doubted.insert(id)),
                 Metadata::Unreadable(reason) => self.fail(DataType::Email, id.into(), reason).await?,
                 Metadata::Found(email) => {
-                    match record.filter(|r| r.server_blob == server_blob(&self.hasher, &email)) {
+                    let failed = self.failures.contains_key(&(DataType::Email, id.as_str().to_owned()));
+                    let is_same =
+                        |r: &&EmailRecord| !failed && r.server_blob == server_blob(&self.hasher, &email);
+                    match record.filter(is_same) {
                         None => wanted.push(wanted_email(email, record)),
                         Some(record) => {
                             let new = relabelled(record, &email).unwrap_or_else(|| record.clone());
-                            self.forgive(DataType::Email, id.as_str()).await?;
                             self.late.insert(id, Some(Box::new(new.clone())));
                             self.writer.put_email(new).await?;
                             self.how.progress.advance(1, 0);
@@ -308,6 +310,7 @@ impl Run<'_> {
             hasher: self.hasher.clone(),
             ids,
             planner,
+            failed: failed_before.keys().cloned().collect(),
         };
         let planning = AbortOnDropHandle::new(tokio::spawn(join.run()));
         while let Some(step) = intake.next().await? {
@@ -340,6 +343,8 @@ struct Join {
     hasher: repository::BlobHasher,
     ids: Arc<IdList>,
     planner: Planner,
+    /// Emails that failed before, to be fetched again.
+    failed: BTreeSet<String>,
 }
 
 impl Join {
@@ -376,7 +381,7 @@ impl Join {
         while let Some(answer) = asked.pop_front() {
             let answer = answer.await.map_err(|_| Error::Stopped)??;
             asked.extend(ask());
-            let mut same = 0;
+            let (mut same, mut folders) = (0, BTreeSet::new());
             for (id, metadata) in answer {
                 while let Some(record) = old.take_if(|record| record.id.as_str() < id.as_str()) {
                     self.planner.tell(Ok(Step::Removed(Box::new(record)))).await;
@@ -386,9 +391,12 @@ impl Join {
                 if record.is_some() {
                     old = next_of(&mut base).await?;
                 }
+                if let Metadata::Found(email) = &metadata {
+                    folders.extend(folders_of(email));
+                }
                 same += u64::from(self.compare(id, metadata, record).await == Needs::Nothing);
             }
-            self.planner.tell(Ok(Step::Unchanged(same))).await;
+            self.planner.tell(Ok(Step::Compared(same, folders))).await;
         }
         while let Some(record) = old {
             self.planner.tell(Ok(Step::Removed(Box::new(record)))).await;
@@ -403,7 +411,8 @@ impl Join {
             (Metadata::Gone, _) => Step::Doubted(EmailId::from(id.as_str())),
             (Metadata::Unreadable(reason), _) => Step::Unreadable(EmailId::from(id.as_str()), reason),
             (Metadata::Found(email), Some(record))
-                if record.server_blob == server_blob(&self.hasher, &email) =>
+                if record.server_blob == server_blob(&self.hasher, &email)
+                    && !self.failed.contains(record.id.as_str()) =>
             {
                 match relabelled(&record, &email) {
                     None => return Needs::Nothing,

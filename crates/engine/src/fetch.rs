@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
 use jmap::{AccountId, Answer, Batch, Blobs, Call, Client, Download, Ids, JmapBlobId};
-use model::{BlobId, Envelope};
+use model::{BlobId, DataType, Envelope};
 use repository::{BlobHasher, ObjectRecord};
 use tokio::sync::mpsc;
 
@@ -41,6 +41,15 @@ pub(crate) enum Subject {
     Object(ObjectRecord),
 }
 
+impl Subject {
+    pub(crate) fn name(&self) -> (DataType, String) {
+        match self {
+            Subject::Email { email, .. } => (DataType::Email, email.id.as_str().to_owned()),
+            Subject::Object(object) => (object.data_type, object.id.clone()),
+        }
+    }
+}
+
 impl Wanted {
     pub(crate) fn weight(&self) -> u64 {
         self.size.unwrap_or(UNKNOWN_SIZE)
@@ -75,6 +84,8 @@ pub(crate) struct Fetched {
     pub(crate) length: u64,
     pub(crate) content: Content,
     pub(crate) envelope: Envelope,
+    /// Why this may not be all of it.
+    pub(crate) doubt: Option<String>,
 }
 
 impl Fetched {
@@ -107,7 +118,7 @@ impl Fetcher {
     pub(crate) async fn fetch(self, wanted: Vec<Wanted>) {
         if !self.has_blob_get || wanted.iter().any(Wanted::is_big) {
             for one in wanted {
-                self.alone(one).await;
+                self.alone(one, None).await;
             }
             return;
         }
@@ -126,8 +137,8 @@ impl Fetcher {
             Ok(answer) => {
                 let (fetched, left) = self.digest(answer, call, wanted).await?;
                 self.send(Ok(Arrived::Whole(fetched))).await;
-                for one in left {
-                    self.alone(one).await;
+                for (one, bytes) in left {
+                    self.alone(one, bytes).await;
                 }
                 Ok(())
             }
@@ -139,23 +150,26 @@ impl Fetcher {
             }
             Err(_) => {
                 for one in wanted {
-                    self.alone(one).await;
+                    self.alone(one, None).await;
                 }
                 Ok(())
             }
         }
     }
 
-    /// Parses, hashes and scans on the blocking pool. What did not come, or not as long as claimed, is given back.
+    /// Parses, hashes and scans on the blocking pool. What did not come, or not as long as claimed, is given back, with what
+    /// its bytes hash to.
     async fn digest(
         &self,
         answer: Answer,
         call: Call<Blobs>,
         wanted: Vec<Wanted>,
-    ) -> Result<(Vec<Fetched>, Vec<Wanted>)> {
+    ) -> Result<(Vec<Fetched>, Vec<(Wanted, Option<BlobId>)>)> {
         let hasher = self.hasher.clone();
         let done = tokio::task::spawn_blocking(move || {
-            let Ok(blobs) = answer.take(call) else { return (Vec::new(), wanted) };
+            let Ok(blobs) = answer.take(call) else {
+                return (Vec::new(), wanted.into_iter().map(|one| (one, None)).collect());
+            };
             drop(answer);
             let mut came: Vec<(JmapBlobId, Bytes)> = blobs.list.into_iter().map(|b| (b.id, b.data)).collect();
             came.sort_unstable_by(|a, b| a.0.as_str().cmp(b.0.as_str()));
@@ -168,7 +182,7 @@ impl Fetcher {
                     {
                         fetched.push(digest(&hasher, one.subject, bytes));
                     }
-                    _ => left.push(one),
+                    other => left.push((one, other.map(|bytes| hasher.id(&bytes)))),
                 }
             }
             (fetched, left)
@@ -176,20 +190,24 @@ impl Fetcher {
         done.await.map_err(|_| Error::Stopped)
     }
 
-    /// Fetches one thing by itself. When its length is not the claimed one it is fetched twice, and believed if the same
-    /// bytes came both times.
-    async fn alone(&self, wanted: Wanted) {
+    /// Fetches one thing by itself. When its length is not the claimed one, it is believed if `Blob/get`, which counts by
+    /// itself, gave the same bytes (`confirmed`), or if it is longer and the same bytes came twice. The same bytes twice, but
+    /// too few of them, may have been cut off on the way: they are kept, and doubted.
+    async fn alone(&self, wanted: Wanted, confirmed: Option<BlobId>) {
         let mut first: Option<BlobId> = None;
         for attempt in 0..2 {
             let miss = match self.download(&wanted).await {
-                Ok(fetched) => {
-                    let as_claimed = wanted.size.is_none_or(|size| size == fetched.length);
-                    if as_claimed || first == Some(fetched.blob) {
+                Ok(mut fetched) => {
+                    let claimed = wanted.size.unwrap_or(fetched.length);
+                    let is_same = first == Some(fetched.blob);
+                    let reason = format!("the server claims {claimed} bytes and sends {}", fetched.length);
+                    if claimed == fetched.length || confirmed == Some(fetched.blob) || is_same {
+                        let is_short = claimed > fetched.length && confirmed != Some(fetched.blob);
+                        fetched.doubt = is_short.then_some(reason);
                         return self.send(Ok(Arrived::Whole(vec![fetched]))).await;
                     }
                     first = Some(fetched.blob);
-                    let claimed = wanted.size.unwrap_or_default();
-                    Miss::Wrong(format!("the server claims {claimed} bytes and sends {}", fetched.length))
+                    Miss::Wrong(reason)
                 }
                 Err(jmap::Error::Status { status: 404, .. }) => Miss::Gone,
                 Err(error) if concerns_everything(&error) => {
@@ -296,6 +314,7 @@ impl Cutting<'_> {
             length: self.length,
             content: Content::Chunks(self.ids),
             envelope: self.scanner.map(EnvelopeScanner::finish).unwrap_or_default(),
+            doubt: None,
         };
         (self.ready, fetched)
     }
@@ -312,6 +331,7 @@ fn digest(hasher: &BlobHasher, subject: Subject, bytes: Bytes) -> Fetched {
         content: Content::Bytes(bytes),
         subject,
         envelope,
+        doubt: None,
     }
 }
 

@@ -299,8 +299,8 @@ impl Run<'_> {
             if !failed && old.is_some_and(|old| old.json == json) {
                 continue;
             }
-            let blob =
-                old.filter(|old| content_of(&old.json).0 == content_of(&json).0).and_then(|old| old.blob);
+            let is_same = |old: &&ObjectRecord| !failed && content_of(&old.json).0 == content_of(&json).0;
+            let blob = old.filter(is_same).and_then(|old| old.blob);
             let object = ObjectRecord { data_type, id: id.clone(), json, blob };
             match content_of(&object.json) {
                 (Some(content), size) if blob.is_none() => {

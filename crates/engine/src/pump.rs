@@ -1,9 +1,10 @@
 //! The pipeline: plan → fetch (several at once) → intake, each step behind a bounded channel.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use model::{EmailId, EmailRecord};
+use model::{EmailId, EmailRecord, FolderId};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::task::AbortOnDropHandle;
@@ -26,8 +27,8 @@ pub(crate) enum Step {
     Doubted(EmailId),
     /// Listed, but its metadata could not be read.
     Unreadable(EmailId, String),
-    /// So many emails are as they were.
-    Unchanged(u64),
+    /// So many emails were compared: those that are as they were, and the folders that all of them lie in.
+    Compared(u64, BTreeSet<FolderId>),
 }
 
 /// Hands wanted things to the fetchers in batches, and what needs no fetching straight to the intake.

@@ -38,6 +38,8 @@ pub(crate) struct Run<'a> {
     pub(crate) listed: Option<Listed>,
     /// The listing is still being worked off.
     pub(crate) listing: bool,
+    /// Folders that emails lay in when they were listed.
+    pub(crate) listed_folders: BTreeSet<FolderId>,
     /// The server named an email that it then said not to have.
     pub(crate) contradicted: bool,
     /// Emails came or went while their ids were listed: one may have done both, and no state tells of it.
@@ -117,6 +119,7 @@ impl<'a> Run<'a> {
             late: HashMap::new(),
             listed: None,
             listing: false,
+            listed_folders: BTreeSet::new(),
             contradicted: false,
             listed_under_way: false,
             trusts,
@@ -184,7 +187,10 @@ impl<'a> Run<'a> {
             Step::Removed(record) => self.count_removed(&record.id, record.size, true).await?,
             Step::Doubted(id) => drop(self.doubted.insert(id)),
             Step::Unreadable(id, reason) => self.fail(DataType::Email, id.into(), reason).await?,
-            Step::Unchanged(emails) => self.how.progress.advance(emails, 0),
+            Step::Compared(unchanged, folders) => {
+                self.how.progress.advance(unchanged, 0);
+                self.listed_folders.extend(folders);
+            }
         }
         Ok(())
     }
@@ -200,10 +206,15 @@ impl<'a> Run<'a> {
                 Content::Bytes(bytes) => blobs.push((one.blob, bytes)),
                 Content::Chunks(chunks) => self.writer.add_chunked(one.blob, chunks, one.length).await?,
             }
-            rows.push((one.subject, one.blob, one.length, one.envelope));
+            rows.push((one.subject, one.blob, one.length, one.envelope, one.doubt));
         }
         self.writer.add_blobs(blobs).await?;
-        for (subject, blob, length, envelope) in rows {
+        for (subject, blob, length, envelope, doubt) in rows {
+            let (data_type, id) = subject.name();
+            match doubt {
+                Some(reason) => self.fail(data_type, id, reason).await?,
+                None => self.forgive(data_type, &id).await?,
+            }
             match subject {
                 Subject::Email { email, replaces } => {
                     let record = record_of(&self.hasher, &email, blob, length, envelope);
@@ -211,7 +222,6 @@ impl<'a> Run<'a> {
                     self.put_fetched(record, replaces).await?;
                 }
                 Subject::Object(mut object) => {
-                    self.forgive(object.data_type, &object.id).await?;
                     object.blob = Some(blob);
                     self.writer.put_object(object).await?;
                 }
@@ -222,7 +232,6 @@ impl<'a> Run<'a> {
 
     async fn put_fetched(&mut self, record: EmailRecord, replaces: Option<u64>) -> Result<()> {
         self.vanished.remove(&record.id);
-        self.forgive(DataType::Email, record.id.as_str()).await?;
         match self.length_of(&record.id).or(replaces) {
             Some(length) => self.counts.bytes = self.counts.bytes - length + record.size,
             None => {
@@ -265,10 +274,7 @@ impl<'a> Run<'a> {
     }
 
     async fn take_missing(&mut self, wanted: Wanted, miss: Miss) -> Result<()> {
-        let (data_type, id) = match &wanted.subject {
-            Subject::Email { email, .. } => (DataType::Email, email.id.as_str().to_owned()),
-            Subject::Object(object) => (object.data_type, object.id.clone()),
-        };
+        let (data_type, id) = wanted.subject.name();
         let reason = match miss {
             Miss::Gone if data_type == DataType::Email => {
                 self.vanished.insert(EmailId::from(id));

@@ -73,7 +73,10 @@ const ON_CALLS: [(&str, Make); 24] = [
     ("more changes for ever", || Effect::distort(forever)),
 ];
 
-const CALLS: [&str; 9] = [
+/// Nothing contradicts these when a type is read as a whole: the answer is all that is known of it.
+const BELIEVABLE: [&str; 5] = ["path as id", "quotes as id", "not asked for", "omitted", "vanished"];
+
+const CALLS: [&str; 8] = [
     "Email/query",
     "Email/get",
     "Email/changes",
@@ -81,7 +84,6 @@ const CALLS: [&str; 9] = [
     "Mailbox/get",
     "SieveScript/get",
     "ContactCard/get",
-    "ContactCard/query",
     "ParticipantIdentity/get",
 ];
 
@@ -143,7 +145,11 @@ async fn assert_honest(home: &Home, report: &Report, before: &Mails, lies_about_
             }
             for (id, mail) in found.iter().filter(|(id, _)| failed(DataType::Email, id)) {
                 let expected = [held.get(id), before.get(id)];
-                assert!(expected.contains(&Some(mail)), "{id} is neither as it is nor as it was");
+                let is_doubted = report.failures.iter().any(|f| f.id == *id && f.reason.contains("claims"));
+                assert!(
+                    expected.contains(&Some(mail)) || is_doubted,
+                    "{id} is neither as it is nor as it was"
+                );
             }
         } else {
             let held = held_things(&home.alice, &home.alice.content(kind));
@@ -202,10 +208,12 @@ async fn everywhere(index: usize, target: Target, effect: Make, lies_about_state
     let mut outcomes = Outcomes::default();
     let fault = || Fault::new(target.clone(), effect());
     let mut faults = vec![fault(), fault().chance(400, index as u64), fault().times(1)];
-    if std::env::var_os("MALLE_FULL").is_none() {
-        faults = vec![faults.swap_remove(index % 3)];
-    }
+    faults.rotate_left(index % 3);
+    let all = std::env::var_os("MALLE_FULL").is_some();
     for fault in faults {
+        if outcomes.struck > 0 && !all {
+            break;
+        }
         let home = home().await;
         under(&home, fault.clone(), lies_about_states, &mut outcomes).await;
         home.alice.mutate(12, 3, Kinds::All);
@@ -247,11 +255,12 @@ async fn answers_that_break_off_or_never_end() {
 async fn answers_that_lie() {
     let mut cases = Vec::new();
     for method in CALLS {
-        for (name, effect) in ON_CALLS {
+        let is_whole = !method.starts_with("Email/") && !method.starts_with("Blob/");
+        for (name, effect) in ON_CALLS.into_iter().filter(|(name, _)| !is_whole || !BELIEVABLE.contains(name))
+        {
             cases.push((format!("{method} {name}"), Target::method(method), effect));
         }
     }
-    // Some lies do not apply to some calls.
     all(cases).await;
 }
 

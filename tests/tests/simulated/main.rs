@@ -1,5 +1,7 @@
 //! Backups of simulated mailboxes, compared with what the simulator held.
 
+#![expect(clippy::print_stdout, reason = "what a simulation went through is shown when it fails")]
+
 mod churn;
 mod crash;
 mod hostile;

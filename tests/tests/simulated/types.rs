@@ -186,7 +186,7 @@ async fn metadata_that_cannot_be_read_heals_without_a_change_of_the_email() {
             Effect::distort(move |answer| {
                 let Some(list) = answer["list"].as_array_mut() else { return };
                 for email in list.iter_mut().filter(|email| email["id"] == *id.as_str()) {
-                    email["receivedAt"] = "yesterday".into();
+                    email["mailboxIds"] = "none".into();
                 }
             }),
         ));
