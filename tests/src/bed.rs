@@ -88,6 +88,7 @@ impl Bed {
             config.timeouts.connect = Duration::from_secs(2);
             config.timeouts.request = Duration::from_millis(1_500);
             config.timeouts.stall = Duration::from_millis(400);
+            config.timeouts.slowest_rate = 20_000;
         }
         Client::connect(config).await
     }

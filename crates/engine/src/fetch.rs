@@ -1,5 +1,8 @@
 //! Fetches bytes: many small blobs a request, big ones streamed, what fails alone once more by itself.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
 use jmap::{AccountId, Answer, Batch, Blobs, Call, Client, Download, Ids, JmapBlobId};
@@ -16,8 +19,13 @@ use crate::pump::Step;
 pub(crate) const BATCH_BYTES: u64 = 2 << 20;
 /// What a blob without a claimed size counts.
 const UNKNOWN_SIZE: u64 = 16 << 10;
-/// A download may be this much longer than claimed before it is cut off.
-const MOST_SURPLUS: u64 = 64 << 20;
+/// A download may be as long again as claimed, and this much longer, before it is cut off.
+const MOST_SURPLUS: u64 = 1 << 20;
+/// Longest download of something without a claimed size.
+const MOST_UNCLAIMED: u64 = 64 << 20;
+/// After so many batches that failed without a success between them, everything is fetched alone.
+/// More than the halvings that find one bad email in the largest batch.
+const FAILED_BATCHES: u32 = 12;
 /// Chunks handed on together.
 const CHUNKS_TOGETHER: usize = 2;
 
@@ -110,13 +118,15 @@ pub(crate) struct Fetcher {
     pub(crate) account: AccountId,
     pub(crate) hasher: BlobHasher,
     pub(crate) has_blob_get: bool,
+    /// Batches that failed since one came.
+    pub(crate) failed_batches: Arc<AtomicU32>,
     pub(crate) out: mpsc::Sender<Result<Step>>,
 }
 
 impl Fetcher {
     /// Fetches everything wanted, which is either one big thing or a batch of small ones.
     pub(crate) async fn fetch(self, wanted: Vec<Wanted>) {
-        if !self.has_blob_get || wanted.iter().any(Wanted::is_big) {
+        if !self.has_blob_get || !self.may_batch() || wanted.iter().any(Wanted::is_big) {
             for one in wanted {
                 self.alone(one, None).await;
             }
@@ -127,6 +137,10 @@ impl Fetcher {
         }
     }
 
+    fn may_batch(&self) -> bool {
+        self.failed_batches.load(Ordering::Relaxed) < FAILED_BATCHES
+    }
+
     async fn together(&self, mut wanted: Vec<Wanted>) -> Result<()> {
         let mut batch = Batch::new(&self.account);
         let call = batch.blobs(Ids::These(wanted.iter().map(|w| w.blob.clone()).collect()));
@@ -135,6 +149,7 @@ impl Fetcher {
         let batch = batch.limit_answer(6 * claimed + 4096 * wanted.len() as u64 + (64 << 10));
         match self.client.call(&batch).await {
             Ok(answer) => {
+                self.failed_batches.store(0, Ordering::Relaxed);
                 let (fetched, left) = self.digest(answer, call, wanted).await?;
                 self.send(Ok(Arrived::Whole(fetched))).await;
                 for (one, bytes) in left {
@@ -143,12 +158,17 @@ impl Fetcher {
                 Ok(())
             }
             Err(error) if concerns_everything(&error) => Err(Error::Server { what: "emails", source: error }),
-            Err(_) if wanted.len() > 1 => {
+            // One of them may be too much; a server that does not answer at all is not asked again for each half.
+            Err(error)
+                if wanted.len() > 1 && self.may_batch() && !matches!(error, jmap::Error::TimedOut { .. }) =>
+            {
+                self.failed_batches.fetch_add(1, Ordering::Relaxed);
                 let rest = wanted.split_off(wanted.len() / 2);
                 Box::pin(self.together(wanted)).await?;
                 Box::pin(self.together(rest)).await
             }
             Err(_) => {
+                self.failed_batches.fetch_add(1, Ordering::Relaxed);
                 for one in wanted {
                     self.alone(one, None).await;
                 }
@@ -222,7 +242,8 @@ impl Fetcher {
     }
 
     async fn download(&self, wanted: &Wanted) -> Result<Fetched, jmap::Error> {
-        let most = wanted.size.unwrap_or(0).saturating_mul(2) + MOST_SURPLUS;
+        let most =
+            wanted.size.map_or(MOST_UNCLAIMED, |size| size.saturating_mul(2).saturating_add(MOST_SURPLUS));
         let download = Download::new(&self.account, &wanted.blob, most);
         let mut pieces = Box::pin(self.client.download(download));
         let mut small = BytesMut::new();

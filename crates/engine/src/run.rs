@@ -144,6 +144,7 @@ impl<'a> Run<'a> {
             account: self.account.id.clone(),
             hasher: self.hasher.clone(),
             has_blob_get: session.offers(jmap::Capability::BLOB),
+            failed_batches: Arc::default(),
             out,
         };
         pipeline(fetcher, self.client.concurrency(), session.limits.max_objects_in_get)
