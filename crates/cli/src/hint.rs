@@ -101,7 +101,7 @@ pub(crate) fn of_repository(error: &repository::Error) -> Judgement {
         E::BadRing { .. } => {
             (Exit::Key, "take the ring from where it is kept safe; without it no backup can be read")
         }
-        E::NewerFormat { .. } => (Exit::NewerFormat, ""),
+        E::NewerFormat { .. } | E::NewerKind { .. } => (Exit::NewerFormat, ""),
         E::Corrupt { .. } | E::Missing { .. } => (
             Exit::Damage,
             "run `malle check --read-data` to learn what else is damaged; whatever is not named is intact",

@@ -390,7 +390,9 @@ impl CheckReport {
         match error.class() {
             model::ErrorClass::Corrupt => self.problem(snapshot, error.to_string()),
             // It may be one flipped byte in a header.
-            _ if matches!(error, Error::NewerFormat { .. }) => self.problem(snapshot, error.to_string()),
+            _ if matches!(error, Error::NewerFormat { .. } | Error::NewerKind { .. }) => {
+                self.problem(snapshot, error.to_string())
+            }
             _ => return Err(error),
         }
         Ok(())

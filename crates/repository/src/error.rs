@@ -62,6 +62,12 @@ pub enum Error {
         /// The newest known here.
         known: u32,
     },
+    /// A log entry does something that only a newer Malle knows.
+    #[error("read {object}: it is of a kind that this malle does not know; use a newer malle")]
+    NewerKind {
+        /// The object's name.
+        object: String,
+    },
     /// Stored bytes are not what was written.
     #[error("read {object}: {what}")]
     Corrupt {
@@ -155,6 +161,7 @@ impl Error {
             | Error::WrongZone { .. }
             | Error::BadRing { .. }
             | Error::NewerFormat { .. }
+            | Error::NewerKind { .. }
             | Error::KeyGone { .. }
             | Error::TooLarge { .. }
             | Error::Misplaced { .. }

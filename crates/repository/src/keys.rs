@@ -4,7 +4,8 @@
 //! **Order.** The key is created if absent and read back before log entry 1; entry 1 settles which key is the mailbox's
 //! when two writers with different rings began at once (its header names the key).
 //! **Crash.** A key without a log is an unused key: the next writer reads it back and uses it.
-//! Re-wrapping writes the new copy, opens it, and only then deletes the old one: at every moment one copy opens.
+//! Re-wrapping writes the new copy, opens it, makes sure that the mailbox was not erased meanwhile (else it takes the copy
+//! back), and only then deletes the old one: at every moment one copy opens.
 
 use bytes::Bytes;
 use prost::Message;
@@ -100,33 +101,58 @@ pub(crate) async fn create(objects: &MailboxObjects, ring: &KeyRing) -> Result<S
     unwrap(objects, ring.current(), &back)
 }
 
-/// Wraps the data key under the ring's current master key and removes the copies under the older ones.
-/// Returns the ids of the copies that were removed.
-pub(crate) async fn rewrap(objects: &MailboxObjects, ring: &KeyRing, key: &Secret) -> Result<Vec<String>> {
+/// Wraps the data key under the ring's current master key and proves that the copy opens. True if the copy is new.
+pub(crate) async fn wrap_anew(objects: &MailboxObjects, ring: &KeyRing, key: &Secret) -> Result<bool> {
     // Before entry 1 it is open which writer's key the mailbox's will be: no copy may go.
     if settled(objects).await? != Some(key.id()) {
         return Err(Error::NoMailbox);
     }
     let copy = object(ring.current());
     let wrapped = wrap(objects, ring.current(), key);
-    let stands =
-        |bytes: &[u8]| unwrap(objects, ring.current(), bytes).is_ok_and(|found| found.id() == key.id());
-    if let Created::Theirs(found) = objects.create(&copy, &wrapped).await? {
+    let is_new = match objects.create(&copy, &wrapped).await? {
+        Created::Ours => true,
+        Created::Theirs(found) if opens_as(objects, ring.current(), &found, key) => false,
         // A damaged copy, or the unused key of a writer that lost the race for entry 1, which proves that it opens nothing.
-        if !stands(&found) {
+        Created::Theirs(_) => {
             objects.put(&copy, wrapped).await?;
+            true
         }
-    }
-    if !stands(&objects.must_get(&copy).await?) {
-        return Err(Error::corrupt(copy.relative(), "it holds another data key"));
-    }
+    };
+    prove(objects, ring.current(), key).await.map(|()| is_new)
+}
+
+/// Removes the copies under the ring's older master keys, each only while the current one's opens; their ids.
+pub(crate) async fn remove_older(
+    objects: &MailboxObjects,
+    ring: &KeyRing,
+    key: &Secret,
+) -> Result<Vec<String>> {
     let mut removed = Vec::new();
     let copies = listed(objects).await?;
     for old in ring.masters()[1..].iter().filter(|old| copies.contains(&old.id())) {
+        // A ring that lists the same masters in another order may be at work the other way round.
+        prove(objects, ring.current(), key).await?;
         objects.delete(&object(old)).await?;
         removed.push(hex(&old.id()));
     }
     Ok(removed)
+}
+
+/// Removes the copy under the ring's current master key: the mailbox was erased while it was made.
+pub(crate) async fn take_back(objects: &MailboxObjects, ring: &KeyRing) -> Result<()> {
+    objects.delete(&object(ring.current())).await
+}
+
+async fn prove(objects: &MailboxObjects, master: &Secret, key: &Secret) -> Result<()> {
+    let copy = object(master);
+    match opens_as(objects, master, &objects.must_get(&copy).await?, key) {
+        true => Ok(()),
+        false => Err(Error::corrupt(copy.relative(), "it does not open to the mailbox's data key")),
+    }
+}
+
+fn opens_as(objects: &MailboxObjects, master: &Secret, bytes: &[u8], key: &Secret) -> bool {
+    unwrap(objects, master, bytes).is_ok_and(|found| found.id() == key.id())
 }
 
 fn wrap(objects: &MailboxObjects, master: &Secret, key: &Secret) -> Bytes {

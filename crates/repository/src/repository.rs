@@ -183,7 +183,16 @@ impl Repository {
 
     /// Wraps the data key under the ring's current master key and removes the copies under its older ones; their ids.
     pub async fn rewrap(&self, ring: &KeyRing) -> Result<Vec<String>> {
-        keys::rewrap(&self.objects, ring, &self.key).await
+        let is_new = keys::wrap_anew(&self.objects, ring, &self.key).await?;
+        match self.newest().await {
+            // The erasure may have listed the copies before this one was made.
+            Err(error @ Error::Erased { .. }) if is_new => {
+                keys::take_back(&self.objects, ring).await?;
+                Err(error)
+            }
+            Err(error) => Err(error),
+            Ok(_) => keys::remove_older(&self.objects, ring, &self.key).await,
+        }
     }
 
     pub(crate) async fn state(&self) -> Result<LogState> {
@@ -231,5 +240,40 @@ fn list_numbers(snapshots: &[SnapshotInfo]) -> String {
         [first, .., last] => {
             format!("{} snapshots from {} to {}", snapshots.len(), first.number, last.number)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::TryStreamExt;
+    use model::SystemClock;
+    use object_store::ObjectStore;
+    use object_store::memory::InMemory;
+    use proto::repository::Erased;
+
+    use super::*;
+    use crate::bucket::StoreOptions;
+
+    async fn keys_in(inner: &InMemory) -> usize {
+        let all: Vec<_> = inner.list(None).try_collect().await.expect("lists");
+        all.iter().filter(|object| object.location.as_ref().contains("/keys/")).count()
+    }
+
+    #[tokio::test]
+    async fn a_copy_made_while_the_mailbox_is_erased_is_taken_back() {
+        let (inner, ring) = (Arc::new(InMemory::new()), KeyRing::generate());
+        let store = Store::open_or_init(inner.clone(), StoreOptions::default(), &SystemClock).await;
+        let store = store.expect("opens");
+        let who = MailboxIdentity { server: "s".into(), account: "a".into(), incarnation: 0 };
+        let repository = store.create_mailbox(&ring, &who, "a").await.expect("is made");
+        drop(repository.begin_snapshot(&SystemClock).await.expect("begins"));
+        let newest = repository.newest().await.expect("reads");
+        let before = (newest.number, &newest.head.clone().expect("has a head"));
+        let erased = Kind::Erased(Erased::default());
+        repository.journal.append(before, erased, SystemClock.now()).await.expect("commits");
+
+        let error = repository.rewrap(&ring.rotated()).await.expect_err("is refused");
+        assert!(matches!(error, Error::Erased { number: 2 }), "{error}");
+        assert_eq!(keys_in(&inner).await, 1, "only the copy that the erasure will delete");
     }
 }

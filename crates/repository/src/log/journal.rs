@@ -186,7 +186,7 @@ pub(crate) fn parse_entry(name: String, number: u64, plain: &[u8]) -> Result<Log
         return Err(Error::corrupt(name, format!("it says that it is entry {}", entry.number)));
     }
     if entry.kind.is_none() {
-        return Err(Error::corrupt(name, "it is of a kind that this malle does not know; use a newer malle"));
+        return Err(Error::NewerKind { object: name });
     }
     Ok(entry)
 }
