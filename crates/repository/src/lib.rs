@@ -7,8 +7,6 @@ mod frame;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
-#[cfg(test)]
-mod generate;
 mod info;
 mod keys;
 mod known;

@@ -10,6 +10,12 @@ use repository::{Depth, FailureRecord, KeyRing, ObjectRecord, Repository, Snapsh
 use serde_json::{Value, json};
 
 const ALL: [&str; 3] = ["small", "nights", "pruned"];
+/// [`seal_of`] each: whoever has to change one of these has edited what must never be edited.
+const SEALS: [&str; 3] = [
+    "b3b724cf4bb7c96994bd6f58a2b0e2d495ace5e918ab14b3fb64ef8383cfd2d7",
+    "81af4dcad4a8ec2ca405f45d9cba3ee71e86d6af90fcb0df2175b1e83a17f201",
+    "506f71159a108e562c02478a343258966090e633c59befe7ea1bf4a4eedd3784",
+];
 
 fn dir(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/format-1").join(name)
@@ -98,6 +104,29 @@ async fn read(name: &str) -> Value {
         }));
     }
     json!({ "zone": store.zone(), "mailboxes": mailboxes })
+}
+
+/// Hash over the names and bytes of all files.
+fn seal_of(name: &str) -> String {
+    let (mut dirs, mut files) = (vec![dir(name)], Vec::new());
+    while let Some(dir) = dirs.pop() {
+        for entry in std::fs::read_dir(dir).expect("lists") {
+            let path = entry.expect("lists").path();
+            if path.is_dir() { dirs.push(path) } else { files.push(path) }
+        }
+    }
+    files.sort();
+    let mut all = String::new();
+    for file in files {
+        let relative = file.strip_prefix(dir(name)).expect("lies below").display().to_string();
+        all += &format!("{relative} {}\n", hash(&std::fs::read(&file).expect("reads")));
+    }
+    hash(all.as_bytes())
+}
+
+#[test]
+fn nobody_has_edited_them() {
+    assert_eq!(ALL.map(seal_of), SEALS);
 }
 
 #[tokio::test]
