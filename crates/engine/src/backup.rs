@@ -1,3 +1,5 @@
+//! One backup: which types changed, bringing each up to date, making emails and folders agree, committing.
+
 use std::collections::BTreeMap;
 
 use jmap::{Account, Batch, Client, Ids, Objects, State};

@@ -4,7 +4,7 @@
 //! names what may be wrong, and those are read again, until a round touches nothing that the next one names. Rows then
 //! equal the server's at the state between these two rounds: what changed later was not read too late.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jmap::{Batch, Changes, Id, MethodErrorKind, State};
@@ -14,19 +14,19 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::error::{Error, Result};
 use crate::fetch::{Subject, Wanted};
-use crate::listing::{IdList, list_ids};
+use crate::join::Join;
+use crate::listing::list_ids;
 use crate::metadata::{self, Metadata};
-use crate::pump::{Planner, Step};
-use crate::run::{ABSENT, Listed, Run, folders_of, relabelled};
+use crate::run::{ABSENT, Listed, Run, relabelled};
 
 /// Rounds of changes before a mailbox counts as moving.
 const ROUNDS: usize = 12;
-/// Metadata requests ahead of the planner.
-const METADATA_AHEAD: usize = 2;
 /// Changes asked for at once.
 const CHANGES_PAGE: usize = 5_000;
-/// Pages after which listing is the shorter way, or the server means no good.
+/// Pages after which the server means no good.
 pub(crate) const CHANGES_PAGES: usize = 1_000;
+/// Changed emails after which listing is as short a way, and one that needs no memory for each of them.
+const MOST_CHANGES: usize = 50_000;
 
 /// How the table of emails ended up.
 pub(crate) struct Synced {
@@ -154,7 +154,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Everything between `since` and now; `None` when the server does not know.
+    /// Everything between `since` and now; `None` when the server does not know, or it is too much.
     async fn changes(&self, since: &State) -> Result<Option<Delta>> {
         let mut delta = Delta { to: since.clone(), changed: BTreeSet::new(), gone: BTreeSet::new() };
         for _ in 0..CHANGES_PAGES {
@@ -175,6 +175,9 @@ impl Run<'_> {
                 delta.gone.insert(id);
             }
             delta.to = page.new_state;
+            if delta.changed.len() + delta.gone.len() > MOST_CHANGES {
+                return Ok(None);
+            }
             if !page.has_more_changes {
                 return Ok(Some(delta));
             }
@@ -334,121 +337,13 @@ impl Run<'_> {
     }
 }
 
-/// Joins a listing with the base snapshot, both ordered by id.
-struct Join {
-    client: jmap::Client,
-    account: jmap::AccountId,
-    most: usize,
-    base: Option<Arc<repository::Snapshot>>,
-    hasher: repository::BlobHasher,
-    ids: Arc<IdList>,
-    planner: Planner,
-    /// Emails that failed before, to be fetched again.
-    failed: BTreeSet<String>,
-}
-
-impl Join {
-    async fn run(mut self) {
-        if let Err(error) = self.join().await {
-            self.planner.tell(Err(error)).await;
-        }
-        self.planner.finish().await;
-    }
-
-    async fn join(&mut self) -> Result<()> {
-        let mut base = match &self.base {
-            Some(base) => Some(base.emails().await?),
-            None => None,
-        };
-        let mut old = match &mut base {
-            Some(base) => base.next().await?,
-            None => None,
-        };
-        let ids = self.ids.clone();
-        let (client, account, most) = (self.client.clone(), self.account.clone(), self.most);
-        // Tasks of their own: an answer is read to its end although the planner may be waiting elsewhere.
-        let mut starts = (0..ids.len()).step_by(most);
-        let mut ask = || {
-            let start = starts.next()?;
-            let chunk =
-                (start..(start + most).min(ids.len())).filter_map(|at| Id::new(ids.get(at)).ok()).collect();
-            let (client, account) = (client.clone(), account.clone());
-            Some(AbortOnDropHandle::new(tokio::spawn(async move {
-                metadata::get(&client, &account, chunk).await
-            })))
-        };
-        let mut asked: VecDeque<_> = (0..METADATA_AHEAD).filter_map(|_| ask()).collect();
-        while let Some(answer) = asked.pop_front() {
-            let answer = answer.await.map_err(|_| Error::Stopped)??;
-            asked.extend(ask());
-            let (mut same, mut folders) = (0, BTreeSet::new());
-            for (id, metadata) in answer {
-                while let Some(record) = old.take_if(|record| record.id.as_str() < id.as_str()) {
-                    self.planner.tell(Ok(Step::Removed(Box::new(record)))).await;
-                    old = next_of(&mut base).await?;
-                }
-                let record = old.take_if(|record| record.id.as_str() == id.as_str());
-                if record.is_some() {
-                    old = next_of(&mut base).await?;
-                }
-                if let Metadata::Found(email) = &metadata {
-                    folders.extend(folders_of(email));
-                }
-                same += u64::from(self.compare(id, metadata, record).await == Needs::Nothing);
-            }
-            self.planner.tell(Ok(Step::Compared(same, folders))).await;
-        }
-        while let Some(record) = old {
-            self.planner.tell(Ok(Step::Removed(Box::new(record)))).await;
-            old = next_of(&mut base).await?;
-        }
-        Ok(())
-    }
-
-    /// Plans what one email needs.
-    async fn compare(&mut self, id: Id, metadata: Metadata, record: Option<EmailRecord>) -> Needs {
-        let step = match (metadata, record) {
-            (Metadata::Gone, _) => Step::Doubted(EmailId::from(id.as_str())),
-            (Metadata::Unreadable(reason), _) => Step::Unreadable(EmailId::from(id.as_str()), reason),
-            (Metadata::Found(email), Some(record))
-                if record.server_blob == server_blob(&self.hasher, &email)
-                    && !self.failed.contains(record.id.as_str()) =>
-            {
-                match relabelled(&record, &email) {
-                    None => return Needs::Nothing,
-                    Some(new) => Step::Relabelled(Box::new(new)),
-                }
-            }
-            (Metadata::Found(email), record) => {
-                self.planner.want(wanted_email(email, record.as_ref())).await;
-                return Needs::Work;
-            }
-        };
-        self.planner.tell(Ok(step)).await;
-        Needs::Work
-    }
-}
-
-#[derive(PartialEq)]
-enum Needs {
-    Nothing,
-    Work,
-}
-
-async fn next_of(base: &mut Option<repository::Emails>) -> Result<Option<EmailRecord>> {
-    Ok(match base {
-        Some(base) => base.next().await?,
-        None => None,
-    })
-}
-
 /// By which an email's bytes are known to be those we have. Ids alone do not prove it: a server that was restored from an
 /// old copy gives them out again.
 pub(crate) fn server_blob(hasher: &repository::BlobHasher, email: &jmap::Email) -> u64 {
     hasher.short(&format!("{} {} {}", email.blob_id, email.size, email.received_at.unix_seconds()))
 }
 
-fn wanted_email(email: jmap::Email, replaces: Option<&EmailRecord>) -> Wanted {
+pub(crate) fn wanted_email(email: jmap::Email, replaces: Option<&EmailRecord>) -> Wanted {
     let subject =
         Subject::Email { replaces: replaces.map(|record| record.size), email: Box::new(email.clone()) };
     Wanted { blob: email.blob_id, size: Some(email.size), subject }

@@ -6,6 +6,7 @@ mod emails;
 mod envelope;
 mod error;
 mod fetch;
+mod join;
 mod listing;
 mod metadata;
 mod objects;

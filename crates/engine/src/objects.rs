@@ -22,8 +22,10 @@ const CHANGES_PAGE: usize = 1_000;
 const GET_AT_ONCE: usize = 100;
 /// Longest answer; objects are held in memory.
 const MOST_BYTES: u64 = 16 << 20;
-/// A type with more objects than this is refused rather than held.
+/// A type with more objects than this is refused rather than held,
 const MOST_OBJECTS: usize = 200_000;
+/// and so is one with more bytes of JSON.
+const MOST_HELD: usize = 256 << 20;
 
 /// What a type holds now, or how it differs from the base.
 #[derive(Default)]
@@ -34,6 +36,8 @@ struct Found {
     is_all: bool,
     /// What the server named and then said not to have; its changes must say that it was destroyed.
     doubted: BTreeSet<String>,
+    /// Bytes of JSON that were added.
+    held: usize,
 }
 
 /// How a type ended up.
@@ -351,16 +355,18 @@ impl Found {
         for object in &objects.list {
             // A copy, so that one small object does not keep a whole answer in memory.
             let json = Bytes::copy_from_slice(&object.json);
+            self.held += json.len();
             self.objects.insert(object.id.as_str().to_owned(), Some(json));
         }
         for id in &objects.not_found {
             self.objects.insert(id.as_str().to_owned(), None);
         }
-        Ok(())
+        match self.held > MOST_HELD {
+            true => Err(incomplete(data_type, "its objects are longer than can be held")),
+            false => Ok(()),
+        }
     }
-}
 
-impl Found {
     /// Nothing that the server named is missing without its having been destroyed.
     fn believed(&self, data_type: DataType) -> Result<(), Unread> {
         match self.doubted.is_empty() {

@@ -1,6 +1,6 @@
 //! Reading one snapshot: its tables in order, single rows, and blobs.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::{Bytes, BytesMut};
@@ -248,12 +248,13 @@ impl Snapshot {
             if wanted.is_empty() {
                 break;
             }
-            let blocks: BTreeSet<usize> = wanted
-                .iter()
-                .filter(|key| filter.may_contain(key_hash(table, key)))
-                .filter_map(|key| segment.block_of(table, key))
-                .collect();
-            let reads: Vec<_> = blocks.into_iter().map(|block| segment.rows(block)).collect();
+            let mut blocks = BTreeMap::<usize, Vec<Bytes>>::new();
+            for key in wanted.iter().filter(|key| filter.may_contain(key_hash(table, key))) {
+                if let Some(block) = segment.block_of(table, key) {
+                    blocks.entry(block).or_default().push(key.clone());
+                }
+            }
+            let reads: Vec<_> = blocks.into_iter().map(|(block, keys)| segment.find(block, keys)).collect();
             let mut reads = stream::iter(reads).buffered(READS_IN_FLIGHT);
             while let Some(rows) = reads.try_next().await? {
                 for row in rows {

@@ -89,6 +89,22 @@ async fn one_percent_of_change_costs_at_most_twice_what_those_emails_alone_cost(
     assert_is_now(&bed.newest(&home.url).await.1, &home.alice).await;
 }
 
+/// A minute of comparing bytes: in `make soak`.
+#[tokio::test(flavor = "multi_thread")]
+async fn more_changes_than_are_worth_following_are_listed() {
+    if std::env::var_os("MALLE_SOAK").is_none() {
+        return;
+    }
+    let home = Home::of(alice(60_000).sizes(Sizes::tiny())).await;
+    home.good_backup().await;
+    home.alice.mutate(70_000, 1, Kinds::Emails);
+    let before = home.simulator.counters();
+    let report = home.good_backup().await;
+    let asked = home.simulator.counters().since(&before);
+    assert!(report.fetched_bytes > 0, "{report:?}");
+    assert!(asked.calls_of("Email/query") > 2, "{asked:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_seventh_backup_lists_everything() {
     let home = Home::of(alice(2_000).sizes(Sizes::tiny())).await;

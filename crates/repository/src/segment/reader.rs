@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::{Buf, Bytes};
 use prost::Message;
@@ -24,6 +24,8 @@ const WHOLE: u64 = 256 << 10;
 const TAIL: u64 = 64 << 10;
 /// What one request reads ahead while a table is walked through.
 const READ_AHEAD: u64 = 256 << 10;
+/// Opened blocks that are kept for looking up single keys: ids of blobs are random, their blocks come again and again.
+const KEPT_BLOCKS: usize = 16;
 
 /// One opened segment: its footer is in memory, its blocks are read when needed.
 pub(crate) struct SegmentReader {
@@ -34,6 +36,7 @@ pub(crate) struct SegmentReader {
     blocks: Vec<(u64, SegmentBlock)>,
     packs: Vec<ObjectName>,
     whole: Option<Bytes>,
+    kept: Mutex<VecDeque<(usize, Bytes)>>,
 }
 
 impl SegmentReader {
@@ -83,7 +86,15 @@ impl SegmentReader {
         let footer = open_footer(&cipher, &tail[first..tail.len() - 4])?;
         let packs = pack_names(&footer, &object)?;
         let blocks = place_blocks(footer.blocks, start, &object)?;
-        Ok(SegmentReader { objects: objects.clone(), object, cipher, blocks, packs, whole })
+        Ok(SegmentReader {
+            objects: objects.clone(),
+            object,
+            cipher,
+            blocks,
+            packs,
+            whole,
+            kept: Mutex::default(),
+        })
     }
 
     /// The packs that blob rows of this segment point to.
@@ -114,10 +125,25 @@ impl SegmentReader {
         (after > 0).then(|| blocks.start + after - 1)
     }
 
-    /// The rows of one block, in order.
-    pub(crate) async fn rows(&self, block: usize) -> Result<Vec<StoredRow>> {
-        let raw = self.read_blocks(block..block + 1).await?.remove(0);
-        self.decode(block, raw)
+    /// The rows of one block that have one of these keys.
+    pub(crate) async fn find(&self, block: usize, keys: Vec<Bytes>) -> Result<Vec<StoredRow>> {
+        let raw = match self.kept(block) {
+            Some(raw) => raw,
+            None => self.keep(block, self.read_blocks(block..block + 1).await?.remove(0).into()),
+        };
+        find_rows(raw, &keys).map_err(|what| self.damaged(what))
+    }
+
+    fn kept(&self, block: usize) -> Option<Bytes> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.iter().find(|(number, _)| *number == block).map(|(_, raw)| raw.clone())
+    }
+
+    fn keep(&self, block: usize, raw: Bytes) -> Bytes {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.push_front((block, raw.clone()));
+        kept.truncate(KEPT_BLOCKS);
+        raw
     }
 
     fn table_blocks(&self, table: Table) -> Range<usize> {
@@ -167,17 +193,41 @@ impl StoredRow {
     }
 }
 
+/// As much of a [`Row`] as it takes to find one.
+#[derive(Clone, PartialEq, Message)]
+struct RowKey {
+    #[prost(bytes = "bytes", tag = "1")]
+    key: Bytes,
+}
+
+/// The rows of an opened block that have one of these keys, which are in order; the others are not decoded.
+fn find_rows(mut raw: Bytes, keys: &[Bytes]) -> Result<Vec<StoredRow>, &'static str> {
+    let mut found = Vec::new();
+    while found.len() < keys.len() && raw.has_remaining() {
+        let encoded = next_row(&mut raw)?;
+        let RowKey { key } = RowKey::decode(encoded.clone()).map_err(|_| "a row does not decode")?;
+        if keys.binary_search(&key).is_ok() {
+            let row = Row::decode(encoded.clone()).map_err(|_| "a row does not decode")?;
+            found.push(StoredRow { row, encoded });
+        }
+    }
+    Ok(found)
+}
+
+fn next_row(raw: &mut Bytes) -> Result<Bytes, &'static str> {
+    let length = prost::decode_length_delimiter(&mut *raw).map_err(|_| "a row's length does not decode")?;
+    match length > raw.len() {
+        true => Err("a row is longer than its block"),
+        false => Ok(raw.split_to(length)),
+    }
+}
+
 /// The rows of an opened block.
 pub(crate) fn decode_block(block: &SegmentBlock, raw: Vec<u8>) -> Result<Vec<StoredRow>, &'static str> {
     let mut raw = Bytes::from(raw);
     let mut rows = Vec::<StoredRow>::new();
     while raw.has_remaining() {
-        let length =
-            prost::decode_length_delimiter(&mut raw).map_err(|_| "a row's length does not decode")?;
-        if length > raw.len() {
-            return Err("a row is longer than its block");
-        }
-        let encoded = raw.split_to(length);
+        let encoded = next_row(&mut raw)?;
         let row = Row::decode(encoded.clone()).map_err(|_| "a row does not decode")?;
         rows.push(StoredRow { row, encoded });
     }
