@@ -14,6 +14,9 @@ use crate::letters::{odd_folders, real_letters, small_letters};
 use crate::place::{ADMIN, Change, Place, bed};
 use crate::truth::good_backup;
 
+/// At most so many in the beginning.
+const EMAILS: usize = 600;
+
 /// Digests of everything that was ever delivered, by email id.
 type Delivered = BTreeMap<String, Digest>;
 
@@ -82,7 +85,8 @@ pub(crate) async fn mail_arrives_moves_and_vanishes_while_it_is_backed_up<P: Pla
     let bed = bed();
     let folders = odd_folders(&place).await;
     let mut delivered = Delivered::new();
-    deliver(&place, &real_letters(&folders), &mut delivered).await;
+    let letters = real_letters(&folders);
+    deliver(&place, &letters[..letters.len().min(EMAILS)], &mut delivered).await;
     let mut rounds = Vec::new();
     for number in 0..4 {
         let (report, changes) = backup_of_life(&place, &bed, number, &folders, &mut delivered).await;
