@@ -4,13 +4,15 @@
 mod bed;
 mod corpus;
 mod import;
+mod plain;
 pub mod truth;
 
 use std::collections::BTreeSet;
 
 pub use bed::Bed;
 pub use corpus::{Message, attachment, attachments, real_mail};
-pub use import::Importer;
+pub use import::{Importer, Letter};
+pub use plain::Plain;
 pub use truth::{assert_emails_equal, assert_is_now, assert_objects_equal, assert_was_once};
 
 /// Seeds of the simulations: 20, or as many as `MALLE_SEEDS` says, or the one that `MALLE_SEED` names.

@@ -1,10 +1,13 @@
 //! What a snapshot holds and what a server held, in one shape, so that the two can be compared.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use bytes::Bytes;
-use model::{DataType, Timestamp};
+use futures::{StreamExt, stream};
+use model::{DataType, EmailRecord, Timestamp};
 use repository::{Snapshot, TypeStatus};
+use ring::digest::{Context, SHA256};
 use serde_json::Value;
 use sim_stalwart::{AccountHandle, TypeContent};
 
@@ -28,41 +31,75 @@ pub type Mails = BTreeMap<String, Mail>;
 /// Objects by id.
 pub type Things = BTreeMap<String, Thing>;
 
-/// BLAKE3 and length.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Digest(blake3::Hash, u64);
+/// SHA-256 and length. Not the hash by which a repository names its blobs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Digest {
+    sha256: [u8; 32],
+    /// In bytes.
+    pub length: u64,
+}
 
 impl Digest {
     /// Of these bytes.
     pub fn of(bytes: &[u8]) -> Digest {
-        Digest(blake3::hash(bytes), bytes.len() as u64)
+        let mut context = Context::new(&SHA256);
+        context.update(bytes);
+        Digest::ended(context, bytes.len() as u64)
+    }
+
+    fn ended(context: Context, length: u64) -> Digest {
+        let digest = context.finish();
+        Digest { sha256: digest.as_ref().try_into().expect("SHA-256 has 32 bytes"), length }
+    }
+
+    /// The SHA-256 as other programs write it.
+    pub fn hex(&self) -> String {
+        self.sha256.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}… of {} bytes", &self.hex()[..12], self.length)
+    }
+}
+
+/// Emails that are read at the same time.
+const READS: usize = 8;
 
 /// What Mailbox objects say of other objects; the RFC has them move with those.
 const COUNTS: [&str; 4] = ["totalEmails", "unreadEmails", "totalThreads", "unreadThreads"];
 
 /// The emails of a snapshot, every byte read.
 pub async fn mails_of(snapshot: &Snapshot) -> Mails {
-    let mut mails = Mails::new();
     let mut emails = snapshot.emails().await.expect("emails are read");
+    let mut records = Vec::new();
     while let Some(email) = emails.next().await.expect("emails are read") {
-        let mut pieces = snapshot.blob_reader(&email.blob).await.expect("the blob is found");
-        let (mut hasher, mut length) = (blake3::Hasher::new(), 0);
-        while let Some(piece) = pieces.next().await.expect("the blob is read") {
-            hasher.update(&piece);
-            length += piece.len() as u64;
-        }
-        assert_eq!(length, email.size, "the size of {}", email.id);
-        let mail = Mail {
-            folders: email.folders.iter().map(ToString::to_string).collect(),
-            keywords: email.keywords.into_iter().collect(),
-            received_at: email.received_at,
-            bytes: Some(Digest(hasher.finalize(), length)),
-        };
-        assert_eq!(mails.insert(email.id.to_string(), mail), None, "{} twice", email.id);
+        records.push(email);
+    }
+    let mut reading = stream::iter(records).map(|email| mail_of(snapshot, email)).buffer_unordered(READS);
+    let mut mails = Mails::new();
+    while let Some((id, mail)) = reading.next().await {
+        assert_eq!(mails.insert(id.clone(), mail), None, "{id} twice");
     }
     mails
+}
+
+async fn mail_of(snapshot: &Snapshot, email: EmailRecord) -> (String, Mail) {
+    let mut pieces = snapshot.blob_reader(&email.blob).await.expect("the blob is found");
+    let (mut hasher, mut length) = (Context::new(&SHA256), 0);
+    while let Some(piece) = pieces.next().await.expect("the blob is read") {
+        hasher.update(&piece);
+        length += piece.len() as u64;
+    }
+    assert_eq!(length, email.size, "the size of {}", email.id);
+    let mail = Mail {
+        folders: email.folders.iter().map(ToString::to_string).collect(),
+        keywords: email.keywords.into_iter().collect(),
+        received_at: email.received_at,
+        bytes: Some(Digest::ended(hasher, length)),
+    };
+    (email.id.to_string(), mail)
 }
 
 /// The objects of one type in a snapshot.
@@ -94,7 +131,8 @@ pub fn kind_of(data_type: DataType) -> sim_stalwart::DataType {
     kind
 }
 
-fn set(flags: &Value) -> BTreeSet<String> {
+/// The keys of a JMAP set, such as `{"$seen": true}`.
+pub fn set(flags: &Value) -> BTreeSet<String> {
     flags.as_object().map(|flags| flags.keys().cloned().collect()).unwrap_or_default()
 }
 
@@ -150,9 +188,10 @@ pub async fn assert_emails_equal(snapshot: &Snapshot, account: &AccountHandle) {
     assert_counts(snapshot, &found);
 }
 
-fn assert_counts(snapshot: &Snapshot, mails: &Mails) {
+/// The log counts what is there.
+pub fn assert_counts(snapshot: &Snapshot, mails: &Mails) {
     let summary = &snapshot.info().summary;
-    let bytes: u64 = mails.values().filter_map(|mail| mail.bytes).map(|digest| digest.1).sum();
+    let bytes: u64 = mails.values().filter_map(|mail| mail.bytes).map(|digest| digest.length).sum();
     assert_eq!((summary.emails, summary.email_bytes), (mails.len() as u64, bytes), "the counts in the log");
 }
 

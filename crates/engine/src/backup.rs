@@ -86,7 +86,7 @@ impl Run<'_> {
         let offered: Vec<DataType> = offered.collect();
         let mut offers: BTreeMap<_, _> = DataType::ALL.into_iter().map(|t| (t, Offer::No)).collect();
         let most_calls = self.client.session().limits.max_calls_in_request;
-        let mut sample = None;
+        let (mut sample, mut is_open, mut refusal) = (None, false, None);
         for types in offered.chunks(most_calls.saturating_sub(CALLS_OF_SAMPLE).max(1)) {
             let mut batch = Batch::new(&self.account.id);
             let asked = types.contains(&DataType::Email).then(|| witness::ask(&mut batch));
@@ -102,17 +102,23 @@ impl Run<'_> {
             let answer =
                 answer.map_err(|source| Error::Server { what: "the states of the account", source })?;
             for (data_type, call) in calls {
-                offers.insert(data_type, self.offer(data_type, answer.take(call)));
+                let answer = answer.take(call);
+                is_open |= answer.is_ok();
+                offers.insert(data_type, self.offer(data_type, &answer));
+                refusal = refusal.or(answer.err().filter(is_refusal));
             }
             sample = sample.or(asked.and_then(|asked| asked.take(&answer)));
         }
-        Ok((offers, sample))
+        match refusal.filter(|_| !is_open) {
+            Some(source) => Err(Error::Server { what: "the account", source }),
+            None => Ok((offers, sample)),
+        }
     }
 
-    fn offer(&self, data_type: DataType, answer: Result<Objects, jmap::Error>) -> Offer {
+    fn offer(&self, data_type: DataType, answer: &Result<Objects, jmap::Error>) -> Offer {
         match answer {
-            Ok(objects) if !has_state(data_type) => Offer::State(None, self.fingerprint_of(&objects)),
-            Ok(objects) => Offer::State(objects.state, None),
+            Ok(objects) if !has_state(data_type) => Offer::State(None, self.fingerprint_of(objects)),
+            Ok(objects) => Offer::State(objects.state.clone(), None),
             Err(error)
                 if error.method_error().is_some_and(|e| e.kind == jmap::MethodErrorKind::UnknownMethod) =>
             {
@@ -315,6 +321,12 @@ impl Run<'_> {
         };
         Ok((report, committed.checkpoint_due))
     }
+}
+
+/// The user may not read this account; when that is so of every type, there is nothing to make a snapshot of.
+fn is_refusal(error: &jmap::Error) -> bool {
+    use jmap::MethodErrorKind::{AccountNotFound, Forbidden};
+    error.method_error().is_some_and(|error| matches!(error.kind, Forbidden | AccountNotFound))
 }
 
 /// Objects by type and id.

@@ -16,4 +16,5 @@ pub use failing::{Failing, Fault, Moment, Span};
 pub use lying::Lie;
 pub use manual_clock::ManualClock;
 pub use recording::{Recorded, Recorder, Recording};
+pub use service::http;
 pub use shaken::Shaken;

@@ -78,7 +78,7 @@ pub(crate) fn installed(script: &str) -> io::Result<PathBuf> {
 
 /// One HTTP request on a connection of its own; enough for the services' own interfaces.
 /// `head` is the request line and headers without `Host` and `Content-Length`.
-pub(crate) async fn http(address: &str, head: &str, body: &[u8]) -> io::Result<(u16, Vec<u8>)> {
+pub async fn http(address: &str, head: &str, body: &[u8]) -> io::Result<(u16, Vec<u8>)> {
     let mut stream = TcpStream::connect(address).await?;
     let length = body.len();
     let head = format!("{head}\r\nHost: {address}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");

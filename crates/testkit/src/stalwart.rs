@@ -49,8 +49,17 @@ impl Stalwart {
     }
 
     /// Stops it and starts it again on the same data and the same ports.
-    pub async fn restart(mut self) -> io::Result<Self> {
+    pub async fn restart(self) -> io::Result<Self> {
+        self.restart_after(|_| Ok(())).await
+    }
+
+    /// As [`Self::restart`]; while it stands still, `meanwhile` may do anything to its directory.
+    pub async fn restart_after(
+        mut self,
+        meanwhile: impl FnOnce(&Path) -> io::Result<()>,
+    ) -> io::Result<Self> {
         self.service.stop()?;
+        meanwhile(&self.dir)?;
         launch(self.dir, self.settings, Some(&self.address)).await
     }
 

@@ -50,7 +50,7 @@ async fn main() -> Result<()> {
     messages.extend(attachments());
     let bytes: u64 = messages.iter().map(|m| m.raw.len() as u64).sum();
     println!("{} messages, {:.1} MB", messages.len(), mb(bytes));
-    let mut importer = Importer::new(&server, USER, PASSWORD, account);
+    let mut importer = Importer::new(&server, USER, PASSWORD, &account);
     importer.import(&messages).await?;
     drop(importer);
     let bench = Bench { dir: dir.path().to_owned(), server, malle };
@@ -131,7 +131,7 @@ impl Bench {
     async fn nights(&self, bytes: u64) -> Result<()> {
         let client = self.client().await?;
         let account = client.resolve_account(&AccountRef::Own).await?;
-        let mut importer = Importer::new(&self.server, USER, PASSWORD, account.id.as_str().to_owned());
+        let mut importer = Importer::new(&self.server, USER, PASSWORD, account.id.as_str());
         let (ours_before, theirs_before) =
             (size_of(&self.dir.join("store"))?, size_of(&self.dir.join("restic"))?);
         let (mut ours_s, mut theirs_s) = (0.0, 0.0);

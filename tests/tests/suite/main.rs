@@ -1,0 +1,52 @@
+//! What a backup promises, shown against a real Stalwart and against the simulator by the same scenarios. What a snapshot should
+//! be is read by plain JMAP calls of the tests, and from the real server by plain IMAP as well.
+
+#![expect(clippy::print_stdout, reason = "how much was compared is part of what a test shows")]
+
+mod faithful;
+mod imap;
+mod letters;
+mod live;
+mod place;
+mod reader;
+mod simulator;
+mod stalwart;
+mod timeline;
+mod truth;
+mod types;
+
+/// Each scenario twice, so that none can be written for one server alone.
+macro_rules! on_both_servers {
+    ($($module:ident::$scenario:ident,)*) => {
+        mod real {
+            use crate::stalwart::Real;
+            $(
+                #[tokio::test(flavor = "multi_thread")]
+                async fn $scenario() {
+                    Box::pin(crate::$module::$scenario(Real::start().await)).await;
+                }
+            )*
+        }
+        mod simulated {
+            use crate::simulator::Simulated;
+            $(
+                #[tokio::test(flavor = "multi_thread")]
+                async fn $scenario() {
+                    Box::pin(crate::$module::$scenario(Simulated::start().await)).await;
+                }
+            )*
+        }
+    };
+}
+
+on_both_servers! {
+    faithful::real_mail_in_odd_folders_comes_back_byte_for_byte,
+    types::every_other_type_comes_back_and_follows_its_changes,
+    reader::an_administrator_reads_what_the_owner_reads_and_a_neighbour_nothing,
+    timeline::a_restarted_server_has_nothing_new,
+    timeline::a_truncated_history,
+    timeline::a_server_rolled_back_behind_the_last_backup,
+    timeline::a_server_rolled_back_whose_states_repeat,
+    timeline::an_account_deleted_and_made_again,
+    live::mail_arrives_moves_and_vanishes_while_it_is_backed_up,
+}
