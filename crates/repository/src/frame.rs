@@ -25,6 +25,8 @@ pub(crate) fn seal(cipher: &Cipher, number: u64, raw: &[u8]) -> Result<Vec<u8>> 
     }
     let mut sealed = zstd::bulk::compress(raw, LEVEL).map_err(|e| unverified(cipher, e.to_string()))?;
     cipher.seal(number, &mut sealed);
+    // Its room is that of bytes that do not compress, and it waits until its pack or segment is full.
+    sealed.shrink_to_fit();
     Ok(sealed)
 }
 
