@@ -151,9 +151,8 @@ impl Packer {
         self.frames_in_pack += 1;
         self.pack_bytes += raw_length;
         let job = tokio::task::spawn_blocking(move || {
-            let sealed = Bytes::from(frame::seal_blobs(&pack.cipher, &hasher, number, &blobs)?);
-            let blobs = blobs.into_iter().map(|(id, bytes)| (id, bytes.len())).collect();
-            Ok(SealedFrame { pack, blobs, raw_length, sealed })
+            let (sealed, blobs) = frame::seal_blobs(&pack.cipher, &hasher, number, blobs)?;
+            Ok(SealedFrame { pack, blobs, raw_length, sealed: sealed.into() })
         });
         self.sealing.push_back(job);
         while self.sealing.len() > FRAMES_IN_FLIGHT {
