@@ -14,6 +14,9 @@ pub(crate) const MAX_RAW: usize = 8 << 20;
 const MAX_OBJECT: u64 = 64 << 20;
 const LEVEL: i32 = 3;
 
+/// The blobs of a frame and how long each of them is, in their order.
+pub(crate) type BlobLengths = Vec<(BlobId, usize)>;
+
 /// Compresses and seals `raw` as frame `number`.
 pub(crate) fn seal(cipher: &Cipher, number: u64, raw: &[u8]) -> Result<Vec<u8>> {
     if raw.len() > MAX_RAW {
@@ -78,7 +81,7 @@ pub(crate) fn seal_blobs(
     hasher: &BlobHasher,
     number: u64,
     blobs: Vec<(BlobId, Bytes)>,
-) -> Result<(Vec<u8>, Vec<(BlobId, usize)>)> {
+) -> Result<(Vec<u8>, BlobLengths)> {
     let length = blobs.iter().map(|(_, bytes)| bytes.len()).sum();
     let mut raw = Vec::with_capacity(length);
     let mut lengths = Vec::with_capacity(blobs.len());
