@@ -24,6 +24,7 @@ Environment:
   MALLE_STORE           the store's URL, as --store
   MALLE_KEY_FILE        the key ring, as --key-file
   MALLE_SERVER          the mail server, as --server
+  MALLE_CA_FILE         PEM certificates of authorities to trust at the mail server, as --ca-file
   MALLE_ZONE            the zone the store must lie in, as --zone
   MALLE_USER            who signs in at the mail server; by default the account itself
   MALLE_PASSWORD        their password; or MALLE_PASSWORD_FILE, a file that holds it
@@ -31,7 +32,7 @@ Environment:
   AWS_…                 for s3:// (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT_URL, …)
   GOOGLE_…              for gs:// (GOOGLE_SERVICE_ACCOUNT, …)
   AZURE_…               for az:// (AZURE_STORAGE_ACCOUNT_NAME, AZURE_STORAGE_ACCOUNT_KEY, …)
-  SSL_CERT_FILE         CA certificates instead of the system's
+  SSL_CERT_FILE         CA certificates instead of the system's, for mail server and bucket
 
 Stores:
   file:///srv/backups          a directory, made by the first backup
@@ -134,6 +135,9 @@ pub(crate) struct BackupArgs {
     /// The mail server's address, or that of its JMAP session
     #[arg(long, value_name = "URL", env = "MALLE_SERVER", hide_env_values = true)]
     pub(crate) server: Option<String>,
+    /// PEM file with certificates of authorities that the mail server's may come from, beside the system's
+    #[arg(long, value_name = "FILE", env = "MALLE_CA_FILE")]
+    pub(crate) ca_file: Option<PathBuf>,
     /// The account, by its main address or name; by default the one that signs in
     #[arg(long, short, value_name = "NAME")]
     pub(crate) account: Option<String>,

@@ -56,8 +56,8 @@ pub(crate) fn of_server(error: &jmap::Error) -> Judgement {
         E::Unreachable(_) | E::Interrupted(_) | E::TimedOut { .. } => (Exit::Server, SERVER_ADDRESS),
         E::Tls(_) => (
             Exit::Server,
-            "check that --server is an https address with a valid certificate; for a private authority set \
-             SSL_CERT_FILE to its certificate",
+            "check that --server is an https address with a valid certificate; for a private authority name \
+             its certificate with --ca-file or SSL_CERT_FILE",
         ),
         E::NoSession(source) => match of_server(source) {
             refused @ (Exit::Refused, _) => refused,

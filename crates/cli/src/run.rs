@@ -9,6 +9,7 @@ use anyhow::Result;
 use clap::{CommandFactory, FromArgMatches};
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::allocator;
 use crate::args::{Cli, Command, MANUAL};
 use crate::commands;
 use crate::exit::{self, Exit};
@@ -20,6 +21,7 @@ const LAST_BREATH: Duration = Duration::from_secs(5);
 
 /// All of it.
 pub(crate) fn main() -> ExitCode {
+    allocator::tune();
     // Fails only if a provider is installed already, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let cli = match parse() {

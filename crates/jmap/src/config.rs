@@ -14,6 +14,8 @@ pub struct Config {
     pub url: Url,
     /// Sent to this URL's origin and nowhere else.
     pub credentials: Credentials,
+    /// PEM certificates of authorities that are trusted beside the system's. Empty.
+    pub authorities: Vec<u8>,
     /// `User-Agent`; `malle` by default.
     pub user_agent: String,
     /// Most requests and downloads in flight; the session's `maxConcurrentRequests` bounds it too. 8.
@@ -74,6 +76,7 @@ impl Config {
         Self {
             url,
             credentials,
+            authorities: Vec::new(),
             user_agent: "malle".into(),
             concurrency: 8,
             timeouts: Timeouts {

@@ -59,7 +59,9 @@ pub(crate) struct Incoming {
 
 impl Transport {
     pub(crate) fn new(config: &Config) -> Result<Self, Error> {
+        let authorities = reqwest::Certificate::from_pem_bundle(&config.authorities).map_err(Error::Setup)?;
         let http = reqwest::Client::builder()
+            .tls_certs_merge(authorities)
             .user_agent(config.user_agent.as_str())
             .redirect(redirect::Policy::none())
             .connect_timeout(config.timeouts.connect)

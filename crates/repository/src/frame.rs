@@ -14,6 +14,9 @@ pub(crate) const MAX_RAW: usize = 8 << 20;
 const MAX_OBJECT: u64 = 64 << 20;
 const LEVEL: i32 = 3;
 
+/// The blobs of a frame and how long each of them is, in their order.
+pub(crate) type BlobLengths = Vec<(BlobId, usize)>;
+
 /// Compresses and seals `raw` as frame `number`.
 pub(crate) fn seal(cipher: &Cipher, number: u64, raw: &[u8]) -> Result<Vec<u8>> {
     if raw.len() > MAX_RAW {
@@ -25,6 +28,8 @@ pub(crate) fn seal(cipher: &Cipher, number: u64, raw: &[u8]) -> Result<Vec<u8>> 
     }
     let mut sealed = zstd::bulk::compress(raw, LEVEL).map_err(|e| unverified(cipher, e.to_string()))?;
     cipher.seal(number, &mut sealed);
+    // Its room is that of bytes that do not compress, and it waits until its pack or segment is full.
+    sealed.shrink_to_fit();
     Ok(sealed)
 }
 
@@ -69,30 +74,33 @@ pub(crate) fn open(cipher: &Cipher, number: u64, sealed: &[u8], raw_length: usiz
     Ok(raw)
 }
 
-/// Seals blobs as one frame, then opens it again and hashes every blob: only what came back whole is returned.
+/// Seals blobs as one frame, then opens it again and hashes every blob: only what came back whole is returned, with the
+/// length of each blob. Their bytes are let go as soon as they are copied together.
 pub(crate) fn seal_blobs(
     cipher: &Cipher,
     hasher: &BlobHasher,
     number: u64,
-    blobs: &[(BlobId, Bytes)],
-) -> Result<Vec<u8>> {
+    blobs: Vec<(BlobId, Bytes)>,
+) -> Result<(Vec<u8>, BlobLengths)> {
     let length = blobs.iter().map(|(_, bytes)| bytes.len()).sum();
     let mut raw = Vec::with_capacity(length);
-    for (_, bytes) in blobs {
-        raw.extend_from_slice(bytes);
+    let mut lengths = Vec::with_capacity(blobs.len());
+    for (id, bytes) in blobs {
+        raw.extend_from_slice(&bytes);
+        lengths.push((id, bytes.len()));
     }
     let sealed = seal(cipher, number, &raw)?;
     drop(raw);
     let back = open(cipher, number, &sealed, length).map_err(|e| unverified(cipher, e.to_string()))?;
     let mut rest = back.as_slice();
-    for (id, bytes) in blobs {
-        let (blob, after) = rest.split_at(bytes.len());
+    for (id, length) in &lengths {
+        let (blob, after) = rest.split_at(*length);
         if hasher.id(blob) != *id {
             return Err(unverified(cipher, format!("a blob of frame {number} changed")));
         }
         rest = after;
     }
-    Ok(sealed)
+    Ok((sealed, lengths))
 }
 
 fn unverified(cipher: &Cipher, what: String) -> Error {
@@ -122,7 +130,7 @@ mod tests {
         let cipher = Cipher::fresh(&secret, Kind::Pack, MailboxDir([0; 16]), "packs/x".to_owned());
         let good = (hasher.id(b"good"), Bytes::from_static(b"good"));
         let lie = (hasher.id(b"good"), Bytes::from_static(b"evil"));
-        assert!(seal_blobs(&cipher, &hasher, 0, std::slice::from_ref(&good)).is_ok());
-        assert!(matches!(seal_blobs(&cipher, &hasher, 0, &[good, lie]), Err(Error::Unverified { .. })));
+        assert!(seal_blobs(&cipher, &hasher, 0, vec![good.clone()]).is_ok());
+        assert!(matches!(seal_blobs(&cipher, &hasher, 0, vec![good, lie]), Err(Error::Unverified { .. })));
     }
 }

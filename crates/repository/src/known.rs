@@ -1,6 +1,6 @@
 //! Which blobs a running backup need not store again.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 
 use model::BlobId;
 
@@ -8,19 +8,19 @@ use crate::error::Result;
 use crate::rows::Table;
 use crate::snapshot::Snapshot;
 
-/// Fingerprints gathered before they are sorted in with the others.
-const RECENT: usize = 1 << 16;
 /// After this many blobs were found in the base one by one, its whole index is read instead.
 const LOOKUPS: usize = 2_000;
 
 /// Half of a blob id: 128 bits of a keyed hash, so that a million of them take 16 MB.
 type Fingerprint = [u8; 16];
 
+/// A set in many short sorted lists: it grows a little at a time and is never copied as a whole.
+struct Fingerprints(Vec<Vec<Fingerprint>>);
+
 /// The blobs of this run and of the base snapshot.
 #[derive(Default)]
 pub(crate) struct KnownBlobs {
-    recent: HashSet<Fingerprint>,
-    sorted: Vec<Fingerprint>,
+    fingerprints: Fingerprints,
     found_in_base: usize,
     base_loaded: bool,
 }
@@ -32,7 +32,8 @@ impl KnownBlobs {
         ids: impl Iterator<Item = BlobId>,
         base: Option<&Snapshot>,
     ) -> Result<BTreeSet<BlobId>> {
-        let mut unknown: BTreeSet<BlobId> = ids.filter(|id| !self.contains(id)).collect();
+        let mut unknown: BTreeSet<BlobId> =
+            ids.filter(|id| !self.fingerprints.contains(&fingerprint(id))).collect();
         if let Some(base) = base.filter(|_| !self.base_loaded && !unknown.is_empty()) {
             let asked: Vec<BlobId> = unknown.iter().copied().collect();
             let found = base.places(&asked).await?;
@@ -43,30 +44,16 @@ impl KnownBlobs {
             }
         }
         for id in &unknown {
-            self.insert(id);
+            self.fingerprints.insert(fingerprint(id));
         }
         Ok(unknown)
-    }
-
-    fn contains(&self, id: &BlobId) -> bool {
-        let fingerprint = fingerprint(id);
-        self.recent.contains(&fingerprint) || self.sorted.binary_search(&fingerprint).is_ok()
-    }
-
-    fn insert(&mut self, id: &BlobId) {
-        self.recent.insert(fingerprint(id));
-        if self.recent.len() >= RECENT {
-            self.sorted.reserve_exact(self.recent.len());
-            self.sorted.extend(self.recent.drain());
-            self.sorted.sort_unstable();
-        }
     }
 
     async fn load(&mut self, base: &Snapshot) -> Result<()> {
         let mut blobs = base.table(Table::Blobs).await?;
         while let Some(found) = blobs.next_present().await? {
             if let Ok(id) = found.row.key.as_ref().try_into() {
-                self.insert(&BlobId(id));
+                self.fingerprints.insert(fingerprint(&BlobId(id)));
             }
         }
         self.base_loaded = true;
@@ -78,4 +65,50 @@ fn fingerprint(id: &BlobId) -> Fingerprint {
     let mut half = [0; 16];
     half.copy_from_slice(&id.0[..16]);
     half
+}
+
+impl Default for Fingerprints {
+    fn default() -> Fingerprints {
+        Fingerprints(vec![Vec::new(); 1 << 12])
+    }
+}
+
+impl Fingerprints {
+    /// The first twelve bits name the list.
+    fn list_of(of: &Fingerprint) -> usize {
+        usize::from(u16::from_be_bytes([of[0], of[1]]) >> 4)
+    }
+
+    fn contains(&self, of: &Fingerprint) -> bool {
+        self.0[Fingerprints::list_of(of)].binary_search(of).is_ok()
+    }
+
+    fn insert(&mut self, of: Fingerprint) {
+        let list = &mut self.0[Fingerprints::list_of(&of)];
+        if let Err(at) = list.binary_search(&of) {
+            if list.len() == list.capacity() {
+                // Doubling would leave half of it empty.
+                list.reserve_exact(list.len() / 4 + 8);
+            }
+            list.insert(at, of);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_inserted_is_contained_and_nothing_else() {
+        let all: Vec<Fingerprint> = (0..20_000u32)
+            .map(|i| fingerprint(&BlobId(*blake3::hash(&i.to_be_bytes()).as_bytes())))
+            .collect();
+        let (present, absent) = all.split_at(10_000);
+        let mut set = Fingerprints::default();
+        present.iter().chain(present).for_each(|one| set.insert(*one));
+        assert!(present.iter().all(|one| set.contains(one)));
+        assert!(!absent.iter().any(|one| set.contains(one)));
+        assert_eq!(set.0.iter().map(Vec::len).sum::<usize>(), present.len());
+    }
 }

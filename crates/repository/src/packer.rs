@@ -20,7 +20,7 @@ use proto::repository::{PackFooter, PackFrame};
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::error::{Error, Result};
-use crate::frame;
+use crate::frame::{self, BlobLengths};
 use crate::layout::{Object, ObjectName};
 use crate::rows::Location;
 use crate::seal::{BlobHasher, Cipher, FOOTER, HEADER, Kind, Secret};
@@ -28,7 +28,7 @@ use crate::sizes::Sizes;
 use crate::store::MailboxObjects;
 
 /// Frames being compressed at the same time.
-const FRAMES_IN_FLIGHT: usize = 3;
+const FRAMES_IN_FLIGHT: usize = 2;
 /// Packs being uploaded at the same time, beside the one that is being filled; each takes 16 MiB of memory.
 const UPLOADS_IN_FLIGHT: usize = 1;
 
@@ -63,7 +63,7 @@ struct Pack {
 
 struct SealedFrame {
     pack: Arc<Pack>,
-    blobs: Vec<(BlobId, usize)>,
+    blobs: BlobLengths,
     raw_length: usize,
     sealed: Bytes,
 }
@@ -151,9 +151,8 @@ impl Packer {
         self.frames_in_pack += 1;
         self.pack_bytes += raw_length;
         let job = tokio::task::spawn_blocking(move || {
-            let sealed = Bytes::from(frame::seal_blobs(&pack.cipher, &hasher, number, &blobs)?);
-            let blobs = blobs.into_iter().map(|(id, bytes)| (id, bytes.len())).collect();
-            Ok(SealedFrame { pack, blobs, raw_length, sealed })
+            let (sealed, blobs) = frame::seal_blobs(&pack.cipher, &hasher, number, blobs)?;
+            Ok(SealedFrame { pack, blobs, raw_length, sealed: sealed.into() })
         });
         self.sealing.push_back(job);
         while self.sealing.len() > FRAMES_IN_FLIGHT {

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod seeds;
 mod service;
 
 pub mod decorated;
@@ -16,5 +17,6 @@ pub use failing::{Failing, Fault, Moment, Span};
 pub use lying::Lie;
 pub use manual_clock::ManualClock;
 pub use recording::{Recorded, Recorder, Recording};
+pub use seeds::seeds;
 pub use service::http;
 pub use shaken::Shaken;

@@ -1,15 +1,15 @@
 //! `malle backup`: one snapshot of one account.
 
+use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
 use engine::{Backup, Report, State};
 use futures::{StreamExt, stream};
-use jmap::{Account, AccountId, AccountRef, Client, Config, Credentials};
+use jmap::{Account, AccountId, AccountRef, Client, Config};
 use model::{MailboxIdentity, SystemClock};
 use repository::{Error, FailureRecord, KeyRing, Origin, Repository, Store};
 use serde::Serialize;
-use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::show::TypeRow;
@@ -25,13 +25,15 @@ const RING_TRIALS: usize = 64;
 const TRIALS_IN_FLIGHT: usize = 8;
 /// Failures that are named; the snapshot holds them all.
 const NAMED_FAILURES: usize = 20;
+/// How a certificate in a PEM file begins.
+const PEM: &[u8] = b"-----BEGIN CERTIFICATE-----";
 
 /// A backup that needs to ask nobody anything any more.
 pub(crate) struct Prepared<'a> {
     args: &'a BackupArgs,
     ring: KeyRing,
+    config: Config,
     server: Url,
-    credentials: Credentials,
 }
 
 /// Reads the ring, the address and the credentials; may ask for a password.
@@ -40,16 +42,19 @@ pub(crate) fn prepare<'a>(args: &'a BackupArgs, out: &Out) -> Result<Prepared<'a
     let server = server_url(args.server.as_deref())?;
     let (user, account) = (args.user.as_deref(), args.account.as_deref());
     let credentials = secrets::credentials(user, account, &host(&server))?;
-    Ok(Prepared { args, ring, server, credentials })
+    let mut config = Config::new(server.clone(), credentials);
+    config.authorities = authorities(args.ca_file.as_deref())?;
+    config.user_agent = concat!("malle/", env!("CARGO_PKG_VERSION")).to_owned();
+    config.concurrency = args.concurrency.into();
+    Ok(Prepared { args, ring, config, server })
 }
 
 /// Runs it.
 pub(crate) async fn run(prepared: Prepared<'_>, out: &Out) -> Result<Exit> {
     let start = Instant::now();
-    let Prepared { args, ring, server, credentials } = prepared;
-    let cancel = CancellationToken::new();
-    let _cancelled_when_dropped = cancel.clone().drop_guard();
-    let client = connect(args, &server, credentials, cancel, out).await?;
+    let Prepared { args, ring, config, server } = prepared;
+    let _cancelled_when_dropped = config.cancel.clone().drop_guard();
+    let client = connect(config, out).await?;
     let account = find_account(args, &client).await?;
     let store = store_url::open_or_init(&args.store).await?;
     let identity = identity(args, &server, &account);
@@ -99,18 +104,21 @@ fn host(server: &Url) -> String {
     }
 }
 
-async fn connect(
-    args: &BackupArgs,
-    server: &Url,
-    credentials: Credentials,
-    cancel: CancellationToken,
-    out: &Out,
-) -> Result<Client> {
-    let mut config = Config::new(server.clone(), credentials);
-    config.user_agent = concat!("malle/", env!("CARGO_PKG_VERSION")).to_owned();
-    config.concurrency = args.concurrency.into();
-    config.cancel = cancel;
-    let client = Client::connect(config).await.with_context(|| format!("connect to {}", host(server)))?;
+/// PEM certificates that are trusted beside the system's.
+fn authorities(path: Option<&Path>) -> Result<Vec<u8>, Failure> {
+    let Some(path) = path.filter(|path| !path.as_os_str().is_empty()) else { return Ok(Vec::new()) };
+    let refused = |why: &str| {
+        let what = format!("read the authorities' certificates: {}: {why}", path.display());
+        Failure::usage(what, "give --ca-file (MALLE_CA_FILE) a PEM file")
+    };
+    let pem = std::fs::read(path).map_err(|error| refused(&error.to_string()))?;
+    let is_pem = pem.windows(PEM.len()).any(|part| part == PEM);
+    if is_pem { Ok(pem) } else { Err(refused("it holds no certificate")) }
+}
+
+async fn connect(config: Config, out: &Out) -> Result<Client> {
+    let server = host(&config.url);
+    let client = Client::connect(config).await.with_context(|| format!("connect to {server}"))?;
     for warning in client.warnings() {
         out.warn(format_args!("warning: {warning}"));
     }

@@ -1,8 +1,16 @@
 //! The real binary against a simulated server and stores on the disk: what people see, and what it must never do.
 
+#![expect(clippy::print_stdout, reason = "what was measured is shown")]
+
+mod careless_store;
 mod everyday;
 mod home;
 mod keys;
+mod killed;
+mod measured;
+mod memory;
+mod million;
+mod private_authority;
 mod secrets;
 mod signals;
 mod store;

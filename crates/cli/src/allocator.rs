@@ -1,0 +1,27 @@
+//! glibc's allocator, told to give memory back.
+//!
+//! It learns to keep what is freed: after the first buffer of many megabytes all others come from its heaps, one for each
+//! thread, and holes stay in them. A full backup of a million emails then took 181 MiB, and 125 MiB with a fixed threshold.
+//! The threshold is read from the environment, at the start of a process only; calling `mallopt` would need unsafe code.
+
+use std::env;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+/// Whatever is longer is mapped by itself and unmapped when freed.
+const THRESHOLD: (&str, &str) = ("MALLOC_MMAP_THRESHOLD_", "262144");
+const TRIM: (&str, &str) = ("MALLOC_TRIM_THRESHOLD_", "262144");
+
+/// Starts this program anew, as the same process, unless the environment says something already. Where that does not work it
+/// goes on as it is: more memory, nothing else.
+pub(crate) fn tune() {
+    if cfg!(not(all(target_os = "linux", target_env = "gnu"))) || env::var_os(THRESHOLD.0).is_some() {
+        return;
+    }
+    let mut arguments = env::args_os();
+    let mut again = Command::new("/proc/self/exe");
+    if let Some(name) = arguments.next() {
+        again.arg0(name);
+    }
+    let _failed = again.args(arguments).envs([THRESHOLD, TRIM]).exec();
+}
