@@ -15,9 +15,10 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::error::{Error, Result};
 use crate::fetch::{Subject, Wanted};
 use crate::join::Join;
+use crate::listed::Listed;
 use crate::listing::list_ids;
 use crate::metadata::{self, Metadata};
-use crate::run::{ABSENT, Listed, Run, relabelled};
+use crate::run::{Run, relabelled};
 
 /// Rounds of changes before a mailbox counts as moving.
 const ROUNDS: usize = 12;
@@ -288,7 +289,7 @@ impl Run<'_> {
     fn size_now(&self, id: &EmailId, in_base: Option<&EmailRecord>) -> Option<u64> {
         let untouched = match &self.listed {
             None => true,
-            Some(listed) => listed.ids.position(id.as_str()).is_some_and(|at| listed.lengths[at] == ABSENT),
+            Some(listed) => listed.ids.position(id.as_str()).is_some_and(|at| listed.length_at(at).is_none()),
         };
         self.length_of(id).or_else(|| in_base.filter(|_| untouched).map(|record| record.size))
     }

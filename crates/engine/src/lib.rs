@@ -7,6 +7,7 @@ mod envelope;
 mod error;
 mod fetch;
 mod join;
+mod listed;
 mod listing;
 mod metadata;
 mod objects;

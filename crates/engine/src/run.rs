@@ -11,7 +11,7 @@ use repository::{BlobHasher, FailureRecord, Snapshot, SnapshotWriter};
 use crate::emails::server_blob;
 use crate::error::{Error, Result};
 use crate::fetch::{Arrived, Content, Fetched, Fetcher, Miss, Subject, Wanted};
-use crate::listing::IdList;
+use crate::listed::Listed;
 use crate::metadata::{self, Metadata};
 use crate::options::Backup;
 use crate::pump::{Intake, Planner, Step, pipeline};
@@ -56,27 +56,6 @@ pub(crate) struct Run<'a> {
     /// The listing changed a row without fetching.
     relabelled: bool,
     failed_in_a_row: u32,
-}
-
-/// Ids of a listing with lengths beside them.
-pub(crate) struct Listed {
-    pub(crate) ids: Arc<IdList>,
-    pub(crate) lengths: Vec<u64>,
-}
-
-/// Nothing was stored for this email in this run.
-pub(crate) const ABSENT: u64 = u64::MAX;
-
-impl Listed {
-    pub(crate) fn new(ids: Arc<IdList>) -> Listed {
-        Listed { lengths: vec![ABSENT; ids.len()], ids }
-    }
-
-    fn note(&mut self, id: &EmailId, length: u64) {
-        if let Some(at) = self.ids.position(id.as_str()) {
-            self.lengths[at] = length;
-        }
-    }
 }
 
 /// Counts of the snapshot that grows.
@@ -257,8 +236,7 @@ impl<'a> Run<'a> {
             return late.as_ref().map(|record| record.size);
         }
         let listed = self.listed.as_ref()?;
-        let length = listed.lengths[listed.ids.position(id.as_str())?];
-        (length != ABSENT).then_some(length)
+        listed.length_at(listed.ids.position(id.as_str())?)
     }
 
     /// Counts an email out and removes its row. `from_base`: the snapshot before had it.

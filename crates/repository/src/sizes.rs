@@ -25,8 +25,8 @@ impl Default for Sizes {
             pack: 16 << 20,
             block: 64 << 10,
             segment: 16 << 20,
-            full_segment: 4 << 20,
-            spill: 8 << 20,
+            full_segment: 2 << 20,
+            spill: 12 << 20,
             checkpoint: 32,
         }
     }

@@ -39,6 +39,8 @@ pub const MAX_BLOB: usize = 1 << 20;
 const MAX_JSON: usize = 64 << 10;
 /// No row is longer than this, so that a block stays below what a frame may open to.
 const MAX_ROW: usize = 4 << 20;
+/// What a row takes in the map beside its bytes: its place in a node that is two thirds full, its key, their allocations.
+const ROW_OVERHEAD: usize = 160;
 /// Entries of others that a commit steps over before it gives up.
 const MAX_REBASES: usize = 32;
 
@@ -54,7 +56,9 @@ pub struct SnapshotWriter {
     known: KnownBlobs,
     packer: Packer,
     rows: BTreeMap<(Table, Bytes), NewContent>,
+    /// About what the rows take on disk, and in memory.
     rows_weight: usize,
+    rows_memory: usize,
     spilled: Vec<SegmentRef>,
     sizes: Sizes,
     /// No step failed or was dropped half way.
@@ -89,6 +93,7 @@ impl SnapshotWriter {
             known: KnownBlobs::default(),
             rows: BTreeMap::new(),
             rows_weight: 0,
+            rows_memory: 0,
             spilled: Vec::new(),
             sizes: repository.sizes(),
             intact: true,
@@ -269,15 +274,16 @@ impl SnapshotWriter {
             return Err(too_large("a row", weight, MAX_ROW));
         }
         self.rows_weight += weight;
+        self.rows_memory += weight + ROW_OVERHEAD;
         self.rows.insert((row.table, row.key), row.content);
-        if self.rows_weight >= self.sizes.spill {
+        if self.rows_memory >= self.sizes.spill {
             self.begin_step()?;
             let mut builder = SegmentBuilder::new(&self.objects, &self.key, self.sizes);
             for ((table, key), content) in std::mem::take(&mut self.rows) {
                 builder.push(NewRow { table, key, content }).await?;
             }
             self.spilled.extend(builder.finish().await?);
-            self.rows_weight = 0;
+            (self.rows_weight, self.rows_memory) = (0, 0);
             self.intact = true;
         }
         Ok(())

@@ -1,0 +1,67 @@
+//! How much memory the process takes, measured by the kernel, whatever the mailbox is like.
+
+use sim_stalwart::{AccountSpec, Simulator, Sizes};
+
+use crate::home::{ALICE, Home, PASSWORD};
+use crate::measured::Measured;
+
+/// No command may take more.
+pub(crate) const MOST: f64 = 128.0;
+
+/// A home whose mailbox has so many emails.
+pub(crate) async fn home_of(emails: u32, sizes: Sizes) -> Home {
+    let alice = AccountSpec::new(ALICE, PASSWORD).emails(emails).sizes(sizes);
+    Home::with(Simulator::builder().seed(7).account(alice)).await
+}
+
+#[track_caller]
+pub(crate) fn small(measured: &Measured, most: f64) {
+    assert!(measured.peak > 1.0, "nothing was measured");
+    assert!(measured.peak < most, "{:.1} MiB are not below {most}: {measured:#?}", measured.peak);
+}
+
+/// Both mailboxes are large enough to fill every buffer of the pipeline (two packs among them), so that what the larger one
+/// takes more is what each email takes.
+#[tokio::test(flavor = "multi_thread")]
+async fn by_the_slope_a_million_emails_take_less_than_128_mib() {
+    const FEW: u32 = 150_000;
+    const MANY: u32 = 4 * FEW;
+    let few = home_of(FEW, Sizes::tiny()).await.measured_backup(&[]).await.peak;
+    let many = home_of(MANY, Sizes::tiny()).await.measured_backup(&[]).await.peak;
+    let slope = ((many - few) / f64::from(MANY - FEW)).max(0.0);
+    let million = many + slope * f64::from(1_000_000 - MANY);
+    println!("{:.0} bytes an email; a million would take {million:.1} MiB", slope * f64::from(1 << 20));
+    assert!(few > 1.0 && million < MOST, "{few} MiB, {many} MiB: a million would take {million} MiB");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unchanged_mailbox_of_100_000_emails_takes_less_than_64_mib() {
+    let home = home_of(100_000, Sizes::tiny()).await;
+    small(&home.measured_backup(&[]).await, MOST);
+    let unchanged = home.measured_backup(&[]).await;
+    small(&unchanged, 64.0);
+    assert!(unchanged.requests <= 10 && unchanged.written <= 16_000, "{unchanged:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_email_of_100_mb_takes_less_than_128_mib() {
+    let home = home_of(10, Sizes::tiny()).await;
+    home.alice().deliver_large(100_000_000);
+    let full = home.measured_backup(&[]).await;
+    assert_eq!(full.ended.objects()[0]["emails"], 11);
+    assert!(full.written > 50_000_000, "it was not stored: {full:#?}");
+    small(&full, MOST);
+    small(&home.measure(&["verify", "--account", ALICE, "--read-data"]).await, MOST);
+}
+
+/// What people have: mostly short emails, some with attachments of 0.1 to 6 MB.
+#[tokio::test(flavor = "multi_thread")]
+async fn mail_with_large_attachments_takes_less_than_128_mib() {
+    let home = home_of(5_000, Sizes::light()).await;
+    for number in 0..40 {
+        home.alice().deliver_large(100_000 + number * 150_000);
+    }
+    small(&home.measured_backup(&[]).await, MOST);
+    small(&home.measured_backup(&["--full"]).await, MOST);
+    small(&home.measure(&["check", "--read-data"]).await, MOST);
+}
