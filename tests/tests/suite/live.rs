@@ -111,7 +111,9 @@ pub(crate) async fn mail_arrives_moves_and_vanishes_while_it_is_backed_up<P: Pla
         went.push((report.state, rounds));
     }
     println!("states, and rounds of changes during each backup: {went:?}");
-    assert!(went.iter().all(|(_, rounds)| *rounds > 0), "{went:?}");
+    // How the two are scheduled is the machine's affair: one backup may be over before the first change is made.
+    let disturbed = went.iter().filter(|(_, rounds)| *rounds > 0).count();
+    assert!(disturbed > BACKUPS / 2, "{went:?}");
     good_backup(&place, &bed).await;
     assert_eq!(bed.checked(&place.url()).await, BACKUPS as u64 + 1);
 }
