@@ -112,6 +112,16 @@ mod tests {
         assert_eq!(explain(&error), (Exit::Usage, "failed to start: read --server; write a URL".to_owned()));
     }
 
+    /// No command erases yet, so no test of the binary meets such a mailbox.
+    #[test]
+    fn an_erased_mailbox_is_told_from_every_other_failure() {
+        let erased = repository::Error::Erased { number: 7 };
+        let error = anyhow::Error::from(engine::Error::Repository(erased)).context("back up");
+        let (exit, line) = explain(&error);
+        assert_eq!(exit.code(), 14);
+        assert!(line.contains("erased by log entry 7") && line.ends_with("any more"), "{line}");
+    }
+
     #[test]
     fn long_texts_are_cut_between_characters() {
         assert_eq!(one_line(&"é".repeat(12), 10), format!("{}…", "é".repeat(10)));
