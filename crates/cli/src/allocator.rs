@@ -9,8 +9,8 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 /// Whatever is longer is mapped by itself and unmapped when freed.
-const THRESHOLD: (&str, &str) = ("MALLOC_MMAP_THRESHOLD_", "262144");
-const TRIM: (&str, &str) = ("MALLOC_TRIM_THRESHOLD_", "262144");
+const THRESHOLD: (&str, &str) = ("MALLOC_MMAP_THRESHOLD_", "4194304");
+const TRIM: (&str, &str) = ("MALLOC_TRIM_THRESHOLD_", "4194304");
 
 /// Starts this program anew, as the same process, unless the environment says something already. Where that does not work it
 /// goes on as it is: more memory, nothing else.

@@ -127,19 +127,9 @@ impl Run<'_> {
                 found.believed(data_type)?;
                 return Ok((found, before.as_str().to_owned(), TypeStatus::Complete));
             }
-            let gone = match &listed {
-                Some(listed) => self.changes_of(data_type, listed).await.map(|(_, _, gone)| gone),
-                None => Ok(BTreeSet::new()),
-            };
-            found.doubted.retain(|doubted| !gone.iter().flatten().any(|id| id.as_str() == doubted));
-            let touched = found.objects.keys().cloned().collect();
-            match self.follow(data_type, before.clone(), touched, &mut found).await {
+            match self.settle(data_type, &before, listed, &mut found).await {
                 Err(error) if cannot_tell(&error) => {}
-                followed => {
-                    let (state, status) = followed?;
-                    self.drop_passers_by(data_type, listed, &state, &mut found).await?;
-                    return Ok((found, state, status));
-                }
+                settled => return settled.map(|(state, status)| (found, state, status)),
             }
             last = Some((found, before.as_str().to_owned(), TypeStatus::Moving));
         }
@@ -170,6 +160,25 @@ impl Run<'_> {
         let states = self.get_into(data_type, ids, &mut found).await?;
         let is_settled = states.iter().chain(&listed).all(|seen| seen == state);
         Ok((found, listed, is_settled))
+    }
+
+    /// Brings what was listed while it may have changed to one moment. `before`: the state before, `listed`: when the ids were
+    /// known.
+    async fn settle(
+        &self,
+        data_type: DataType,
+        before: &State,
+        listed: Option<State>,
+        found: &mut Found,
+    ) -> Result<(String, TypeStatus), Unread> {
+        if let Some(listed) = &listed {
+            let (_, _, gone) = self.changes_of(data_type, listed).await?;
+            found.doubted.retain(|doubted| !gone.iter().any(|id| id.as_str() == doubted));
+        }
+        let touched = found.objects.keys().cloned().collect();
+        let (state, status) = self.follow(data_type, before.clone(), touched, found).await?;
+        self.drop_passers_by(data_type, listed, &state, found).await?;
+        Ok((state, status))
     }
 
     /// Takes out what a listing met although it came after the state before it and was gone at `state`: the changes between
