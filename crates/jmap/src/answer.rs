@@ -16,6 +16,7 @@ use crate::json::Capped;
 use crate::method_error::{MethodError, MethodErrorKind};
 use crate::objects::Objects;
 use crate::query::QueryPage;
+use crate::set::Written;
 
 /// The answer to a batch. Splitting it copies nothing; [`Answer::take`] parses one call's result, which for tens of
 /// megabytes of blobs takes tens of milliseconds of CPU and may be done on another thread.
@@ -72,6 +73,7 @@ results! {
     Blobs: |_arguments, text, c| Self::parse(text, c.expected, c.account);
     QueryPage: |_arguments, text, c| Self::parse(text, c.expected, c.account);
     Changes: |_arguments, text, c| Self::parse(text, c.expected, c.account);
+    Written: |_arguments, text, c| Self::parse(text, c.expected, c.account);
 }
 
 #[derive(Deserialize)]

@@ -14,6 +14,7 @@ use crate::emails::Emails;
 use crate::ids::{AccountId, Id, JmapBlobId, State};
 use crate::objects::Objects;
 use crate::query::{Query, QueryPage};
+use crate::set::{Asked, Set, Written};
 
 /// The ids a `/get` is about.
 #[derive(Debug, Clone)]
@@ -113,6 +114,8 @@ pub(crate) struct Expected {
     pub(crate) since: Option<State>,
     /// The call whose result gives the ids.
     pub(crate) after: Option<usize>,
+    /// What a `/set` must account for.
+    pub(crate) written: Option<Asked>,
 }
 
 /// Method calls on one account, sent as one request. `using` follows from the calls.
@@ -123,6 +126,7 @@ pub struct Batch {
     calls: Vec<(&'static str, Value)>,
     expected: Vec<Expected>,
     objects: usize,
+    written: usize,
     answer_limit: Option<u64>,
 }
 
@@ -136,6 +140,7 @@ impl Batch {
             calls: Vec::new(),
             expected: Vec::new(),
             objects: 0,
+            written: 0,
             answer_limit: None,
         }
     }
@@ -192,6 +197,34 @@ impl Batch {
         arguments.insert("sinceState".into(), json!(since));
         arguments.insert("maxChanges".into(), json!(most));
         let expected = Expected { since: Some(since.clone()), ..Expected::of(data_type.changes_method()) };
+        self.push(arguments, expected)
+    }
+
+    /// `Foo/set`. A batch with it goes through [`Client::change`](crate::Client::change).
+    pub fn set(&mut self, data_type: DataType, set: Set) -> Call<Written> {
+        self.push_set(data_type.set_method(), data_type.capability(), "create", set)
+    }
+
+    /// `Email/import` of uploaded blobs: `create`s of `blobId`, `mailboxIds`, `keywords`, `receivedAt`.
+    pub fn import(&mut self, emails: Set) -> Call<Written> {
+        self.push_set("Email/import", Capability::MAIL, "emails", emails)
+    }
+
+    /// `Blob/upload` (RFC 9404 section 4.1): `create`s of `data` and `type`. Sending it twice does no harm.
+    pub fn upload(&mut self, blobs: Set) -> Call<Written> {
+        self.push_set("Blob/upload", Capability::BLOB, "create", blobs)
+    }
+
+    fn push_set(
+        &mut self,
+        method: &'static str,
+        capability: Capability,
+        creations: &str,
+        set: Set,
+    ) -> Call<Written> {
+        self.using.insert(capability);
+        self.written = self.written.max(set.len());
+        let (arguments, expected) = set.arguments(method, creations);
         self.push(arguments, expected)
     }
 
@@ -286,6 +319,11 @@ impl Batch {
         self.objects
     }
 
+    /// The most objects any call creates, changes or destroys.
+    pub(crate) fn most_written(&self) -> usize {
+        self.written
+    }
+
     /// The request object (RFC 8620 section 3.3); call ids are the calls' positions.
     pub(crate) fn body(&self) -> Bytes {
         let using: Vec<_> = self.using.iter().map(|capability| capability.urn()).collect();
@@ -301,12 +339,12 @@ impl Batch {
 
 impl Expected {
     pub(crate) fn of(method: &'static str) -> Self {
-        Self { method, ids: None, all: false, since: None, after: None }
+        Self { method, ids: None, all: false, since: None, after: None, written: None }
     }
 }
 
 impl Reference {
-    fn json(self) -> Value {
+    pub(crate) fn json(self) -> Value {
         json!({ "resultOf": self.call.to_string(), "name": self.method, "path": self.path })
     }
 }

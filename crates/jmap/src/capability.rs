@@ -89,6 +89,11 @@ macro_rules! data_types {
                 match self { $(Self::$name => concat!(stringify!($name), "/query"),)* }
             }
 
+            /// `Foo/set`, which every type has.
+            pub(crate) const fn set_method(self) -> &'static str {
+                match self { $(Self::$name => concat!(stringify!($name), "/set"),)* }
+            }
+
             /// `Foo/changes`, whether or not the type has it.
             pub(crate) const fn changes_method(self) -> &'static str {
                 match self { $(Self::$name => concat!(stringify!($name), "/changes"),)* }

@@ -10,7 +10,7 @@ use crate::discovery::{Found, check_url, discover, fetch};
 use crate::error::Error;
 use crate::session::Session;
 use crate::template::Warning;
-use crate::transport::{Outgoing, Transport};
+use crate::transport::{Body, Outgoing, Repeat, Transport};
 
 /// A connection to one server as one user. Clones are cheap and share connections, limits and counters.
 ///
@@ -91,15 +91,30 @@ impl Client {
     /// # Errors
     /// [`Error::OverLimit`] before anything is sent, else whatever keeps a request from succeeding.
     pub async fn call(&self, batch: &Batch) -> Result<Answer, Error> {
+        self.ask(batch, Repeat::Always).await
+    }
+
+    /// As [`Client::call`], for batches that write: sent again only after failures that certainly did nothing
+    /// ([`Error::did_nothing`]). After any other failure the caller has to find out what was done.
+    ///
+    /// # Errors
+    /// As [`Client::call`].
+    pub async fn change(&self, batch: &Batch) -> Result<Answer, Error> {
+        self.ask(batch, Repeat::IfNothingWasDone).await
+    }
+
+    async fn ask(&self, batch: &Batch, repeat: Repeat) -> Result<Answer, Error> {
         let found = self.found();
         let limits = &found.session.limits;
         let body = batch.body();
         within("maxCallsInRequest", limits.max_calls_in_request as u64, batch.len() as u64)?;
         within("maxObjectsInGet", limits.max_objects_in_get as u64, batch.most_objects() as u64)?;
+        within("maxObjectsInSet", limits.max_objects_in_set as u64, batch.most_written() as u64)?;
         within("maxSizeRequest", limits.max_size_request, body.len() as u64)?;
         let most = self.shared.config.limits.answer;
         let limit = batch.answer_limit().map_or(most, |limit| limit.min(most));
-        let request = Outgoing { url: found.api.clone(), body: Some(body), accept: "application/json" };
+        let body = Body::Json(body, repeat);
+        let request = Outgoing { url: found.api.clone(), body, accept: "application/json" };
         let answer = self.shared.transport.fetch(&request, limit).await?;
         parse_response(&answer, batch, limits.max_objects_in_get)
     }

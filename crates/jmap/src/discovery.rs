@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::session::{Session, parse_session};
 use crate::template::{UrlTemplate, Warning, api_url};
-use crate::transport::{Outgoing, Transport};
+use crate::transport::{Body, Outgoing, Transport};
 
 /// A session and what its URLs mean from here.
 #[derive(Debug)]
@@ -19,6 +19,8 @@ pub(crate) struct Found {
     pub(crate) session_url: Url,
     pub(crate) api: Url,
     pub(crate) download: UrlTemplate,
+    /// `None` where the server has no uploads.
+    pub(crate) upload: Option<UrlTemplate>,
     pub(crate) warnings: Vec<Warning>,
 }
 
@@ -88,13 +90,22 @@ pub(crate) async fn discover(transport: &Transport, config: &Config) -> Result<F
 
 /// Reads the session at a known place.
 pub(crate) async fn fetch(transport: &Transport, session_url: &Url, limit: u64) -> Result<Found, Error> {
-    let request = Outgoing { url: session_url.clone(), body: None, accept: "application/json" };
+    let request = Outgoing { url: session_url.clone(), body: Body::None, accept: "application/json" };
     let session = parse_session(&transport.fetch(&request, limit).await?)?;
     let (api, api_warning) = api_url(&session.api_url, session_url)?;
     let (download, download_warning) = UrlTemplate::download(&session.download_url, session_url)?;
+    // A server that only lets read may name none.
+    let upload = UrlTemplate::upload(&session.upload_url, session_url).ok();
     let plain = is_exposed(session_url).then_some(Warning::PlainHttp);
     let warnings = [plain, api_warning, download_warning].into_iter().flatten().collect();
-    Ok(Found { session: Arc::new(session), session_url: session_url.clone(), api, download, warnings })
+    Ok(Found {
+        session: Arc::new(session),
+        session_url: session_url.clone(),
+        api,
+        download,
+        upload,
+        warnings,
+    })
 }
 
 /// Plain HTTP to anything but this machine.

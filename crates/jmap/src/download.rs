@@ -8,7 +8,7 @@ use futures::stream::{Stream, try_unfold};
 use crate::client::{Client, Shared};
 use crate::error::Error;
 use crate::ids::{AccountId, JmapBlobId};
-use crate::transport::{Incoming, Outgoing};
+use crate::transport::{Body, Incoming, Outgoing};
 
 /// Which blob to download, and what to expect of it.
 #[derive(Debug, Clone)]
@@ -90,7 +90,7 @@ impl Client {
             ("type", &download.media_type),
         ];
         let url = self.found().download.expand(&values)?;
-        Ok(Outgoing { url, body: None, accept: "*/*" })
+        Ok(Outgoing { url, body: Body::None, accept: "*/*" })
     }
 }
 

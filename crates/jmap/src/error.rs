@@ -121,6 +121,9 @@ pub enum Error {
         /// What the batch holds.
         asked: u64,
     },
+    /// The session names no place to upload to.
+    #[error("server does not take uploads")]
+    NoUpload,
     /// An id that cannot be put into a URL.
     #[error("id cannot be used")]
     InvalidId(#[from] InvalidId),
@@ -176,6 +179,7 @@ impl Error {
             | Self::ForeignRedirect { .. }
             | Self::BadRedirect
             | Self::OverLimit { .. }
+            | Self::NoUpload
             | Self::InvalidId(_)
             | Self::UnknownAccount { source: None, .. }
             | Self::AmbiguousAccount { .. } => Class::Permanent,
@@ -188,6 +192,19 @@ impl Error {
         match self {
             Self::Method { error, .. } => Some(error),
             _ => None,
+        }
+    }
+
+    /// Whether the server certainly did nothing of what was asked, so that asking again cannot do it twice.
+    #[must_use]
+    pub fn did_nothing(&self) -> bool {
+        match self {
+            Self::Unreachable(_) | Self::Tls(_) | Self::Unauthorized | Self::OverLimit { .. } => true,
+            Self::Status { problem: Some(problem), .. } if problem.is_rate_limit() => true,
+            // A time-out says nothing; 5xx may come from something between us and a server that goes on.
+            Self::Status { status, .. } => (400..500).contains(status) && *status != 408,
+            Self::Method { error, .. } => error.did_nothing(),
+            _ => false,
         }
     }
 

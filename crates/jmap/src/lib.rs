@@ -25,9 +25,11 @@ mod problem;
 mod query;
 mod retry;
 mod session;
+mod set;
 mod template;
 mod text;
 mod transport;
+mod upload;
 
 pub use account::AccountRef;
 pub use answer::{Answer, MethodResult, parse_response};
@@ -50,4 +52,6 @@ pub use objects::{Failure, Object, ObjectError, Objects};
 pub use problem::{Problem, ProblemKind};
 pub use query::{Query, QueryPage};
 pub use session::{Account, Limits, Session, parse_session};
+pub use set::{Created, Set, SetError, Written};
 pub use template::{UrlTemplate, Warning};
+pub use upload::Upload;

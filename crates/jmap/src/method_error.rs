@@ -18,7 +18,7 @@ pub struct MethodError {
 
 macro_rules! kinds {
     ($($(#[$doc:meta])* $kind:ident = $name:literal => $class:expr,)*) => {
-        /// The error types a reading client meets.
+        /// The error types this client meets.
         #[derive(Debug, Clone, PartialEq, Eq)]
         pub enum MethodErrorKind {
             $($(#[$doc])* $kind,)*
@@ -83,6 +83,8 @@ kinds! {
     UnsupportedSort = "unsupportedSort" => Class::Permanent,
     /// `Blob/lookup`: a data type the server does not know.
     UnknownDataType = "unknownDataType" => Class::Permanent,
+    /// `/set`: the type is not in the state that was demanded; nothing was done.
+    StateMismatch = "stateMismatch" => Class::Permanent,
     /// Temporary; Stalwart 0.15 answers it for missing permissions too.
     ServerUnavailable = "serverUnavailable" => LATER,
     /// An error of the server's own.
@@ -96,6 +98,19 @@ impl MethodError {
     #[must_use]
     pub fn class(&self) -> Class {
         self.kind.class()
+    }
+
+    /// Whether the server refused before it began.
+    pub(crate) fn did_nothing(&self) -> bool {
+        use MethodErrorKind as K;
+        !matches!(
+            self.kind,
+            K::ServerUnavailable
+                | K::ServerFail
+                | K::ServerPartialFail
+                | K::InvalidResultReference
+                | K::Other(_)
+        )
     }
 
     /// Reads the arguments of an `error` response; anything unreadable becomes an unnamed error.

@@ -68,7 +68,9 @@ impl Query {
         self
     }
 
-    pub(crate) fn filter(mut self, filter: Value) -> Self {
+    /// Lists only what the filter lets pass (RFC 8620 section 5.5, and the section of the type).
+    #[must_use]
+    pub fn filter(mut self, filter: Value) -> Self {
         self.filter = Some(filter);
         self
     }

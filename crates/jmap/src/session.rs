@@ -54,6 +54,8 @@ pub struct Account {
 pub struct Limits {
     /// Ids in one `/get`; 500 where missing, at most 10,000.
     pub max_objects_in_get: usize,
+    /// Objects created, changed and destroyed in one `/set`; 500 where missing, at most 10,000.
+    pub max_objects_in_set: usize,
     /// Requests in flight; 4 where missing, at most 64.
     pub max_concurrent_requests: usize,
     /// Method calls in one request; 16 where missing, at most 256.
@@ -199,6 +201,7 @@ impl Limits {
         };
         Self {
             max_objects_in_get: count("maxObjectsInGet", 500, 10_000),
+            max_objects_in_set: count("maxObjectsInSet", 500, 10_000),
             max_concurrent_requests: count("maxConcurrentRequests", 4, 64),
             max_calls_in_request: count("maxCallsInRequest", 16, 256),
             max_size_request: limit("maxSizeRequest", 10_000_000, 64 << 10, 128 << 20),

@@ -95,12 +95,27 @@ impl UrlTemplate {
     /// # Errors
     /// [`Error::Malformed`].
     pub fn download(text: &str, session_url: &Url) -> Result<(Self, Option<Warning>), Error> {
-        let (template, warning) = adopt(text, session_url, "downloadUrl");
-        if !template.contains("{blobId}") {
-            return Err(Error::Malformed {
-                what: "session object",
-                why: "downloadUrl without {blobId}".into(),
-            });
+        Self::new(text, session_url, "downloadUrl", "{blobId}")
+    }
+
+    /// Takes a session's `uploadUrl`, which must name `{accountId}`.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`].
+    pub fn upload(text: &str, session_url: &Url) -> Result<Self, Error> {
+        Self::new(text, session_url, "uploadUrl", "{accountId}").map(|(template, _)| template)
+    }
+
+    fn new(
+        text: &str,
+        session_url: &Url,
+        which: &'static str,
+        variable: &str,
+    ) -> Result<(Self, Option<Warning>), Error> {
+        let (template, warning) = adopt(text, session_url, which);
+        if !template.contains(variable) {
+            let why = format!("{which} without {variable}");
+            return Err(Error::Malformed { what: "session object", why });
         }
         let template = Self { base: session_url.clone(), template };
         template.expand(&[("accountId", "a"), ("blobId", "b"), ("name", "n"), ("type", "t")])?;

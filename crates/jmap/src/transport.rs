@@ -7,7 +7,9 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, LOCATION, RETRY_AFTER};
+use reqwest::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION, RETRY_AFTER,
+};
 use reqwest::{Response, redirect};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -21,6 +23,7 @@ use crate::gate::{Gate, Pass};
 use crate::problem::Problem;
 use crate::retry::{random, retry_after, wait_before_retry};
 use crate::template::origin;
+use crate::upload::Upload;
 
 /// Redirects followed for one request.
 const MOST_REDIRECTS: usize = 5;
@@ -28,12 +31,42 @@ const MOST_REDIRECTS: usize = 5;
 /// Bytes of an error answer that are read for its problem details.
 const PROBLEM_LIMIT: u64 = 64 << 10;
 
-/// A request that may be sent more than once: a `GET`, or with a body a `POST`.
+/// A request: a `GET`, or with a body a `POST`.
 #[derive(Debug, Clone)]
 pub(crate) struct Outgoing {
     pub(crate) url: Url,
-    pub(crate) body: Option<Bytes>,
+    pub(crate) body: Body,
     pub(crate) accept: &'static str,
+}
+
+/// What a request carries.
+#[derive(Debug, Clone)]
+pub(crate) enum Body {
+    None,
+    Json(Bytes, Repeat),
+    Upload(Upload),
+}
+
+/// Whether a request may be sent again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Repeat {
+    Always,
+    IfNothingWasDone,
+}
+
+impl Body {
+    /// Whether the failure allows to send it again.
+    fn may_repeat_after(&self, error: &Error) -> bool {
+        !matches!(self, Self::Json(_, Repeat::IfNothingWasDone)) || error.did_nothing()
+    }
+
+    /// How much longer than others it may take.
+    fn patience(&self) -> Duration {
+        match self {
+            Self::Upload(upload) => upload.patience(),
+            Self::None | Self::Json(..) => Duration::ZERO,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -82,20 +115,21 @@ impl Transport {
 
     /// The whole body of a successful answer, at most `limit` bytes of it.
     pub(crate) async fn fetch(&self, request: &Outgoing, limit: u64) -> Result<Bytes, Error> {
-        self.retrying(|| async {
+        let patience = self.timeouts.request.saturating_add(request.body.patience());
+        self.retrying(&request.body, || async {
             let _pass = self.gate.pass().await;
             let work = async {
                 let incoming = Incoming::new(self.send(request).await?, None);
                 self.read_whole(incoming, limit).await
             };
-            within(self.timeouts.request, Wait::Request, work).await
+            within(patience, Wait::Request, work).await
         })
         .await
     }
 
     /// A successful answer whose body is still to come.
     pub(crate) async fn open(&self, request: &Outgoing) -> Result<Incoming, Error> {
-        self.retrying(|| async {
+        self.retrying(&request.body, || async {
             let pass = self.gate.pass().await;
             let response = within(self.timeouts.request, Wait::Request, self.send(request)).await?;
             Ok(Incoming::new(response, Some(pass)))
@@ -145,7 +179,7 @@ impl Transport {
     }
 
     /// Tries until it goes well, the policy gives up, or the token is cancelled.
-    async fn retrying<T, F>(&self, attempt: impl Fn() -> F) -> Result<T, Error>
+    async fn retrying<T, F>(&self, body: &Body, attempt: impl Fn() -> F) -> Result<T, Error>
     where
         F: Future<Output = Result<T, Error>>,
     {
@@ -160,6 +194,9 @@ impl Transport {
                 Err(error) => error,
             };
             self.heed(&error);
+            if !body.may_repeat_after(&error) {
+                return Err(error);
+            }
             let wait = wait_before_retry(&self.retry, &error, number, started.elapsed(), random());
             let Some(wait) = wait else { return Err(error) };
             let slept = self.cancel.run_until_cancelled(tokio::time::sleep(wait)).await;
@@ -207,10 +244,16 @@ impl Transport {
     async fn send_once(&self, request: &Outgoing, url: &Url) -> Result<Response, Error> {
         debug_assert!(url.origin() == self.origin, "credentials stay with their origin");
         let builder = match &request.body {
-            None => self.http.get(url.clone()),
-            Some(body) => {
+            Body::None => self.http.get(url.clone()),
+            Body::Json(body, _) => {
                 Tally::add(&self.tally.bytes_sent, body.len());
                 self.http.post(url.clone()).header(CONTENT_TYPE, "application/json").body(body.clone())
+            }
+            Body::Upload(upload) => {
+                self.tally.bytes_sent.fetch_add(upload.length, Relaxed);
+                let post = self.http.post(url.clone()).header(CONTENT_TYPE, upload.media_type);
+                let body = reqwest::Body::wrap_stream((upload.source)());
+                post.header(CONTENT_LENGTH, upload.length).body(body)
             }
         };
         self.tally.requests.fetch_add(1, Relaxed);

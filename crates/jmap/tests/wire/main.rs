@@ -9,6 +9,7 @@ mod faults;
 mod hostile;
 mod requests;
 mod server;
+mod writes;
 
 use std::time::Duration;
 

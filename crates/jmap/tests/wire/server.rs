@@ -176,6 +176,7 @@ pub(crate) fn session(prefix: &str, concurrent: usize) -> String {
         "accounts":{{"adm":{{"name":"admin","isPersonal":true,"accountCapabilities":{{"urn:ietf:params:jmap:mail":{{}}}}}},
           "t1":{{"name":"team"}},"t2":{{"name":"Team"}}}},
         "primaryAccounts":{{"urn:ietf:params:jmap:mail":"adm","urn:ietf:params:jmap:core":"nobody"}},"username":"admin",
-        "apiUrl":"{prefix}/api","downloadUrl":"{prefix}/dl/{{accountId}}/{{blobId}}/{{name}}?t={{type}}","state":"s"}}"#
+        "apiUrl":"{prefix}/api","downloadUrl":"{prefix}/dl/{{accountId}}/{{blobId}}/{{name}}?t={{type}}",
+        "uploadUrl":"{prefix}/up/{{accountId}}/","state":"s"}}"#
     )
 }
