@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 const ABOUT: &str = "Backs up mailboxes of a Stalwart mail server: incremental, encrypted, verified.
 
@@ -69,6 +69,8 @@ pub(crate) struct Talk {
 pub(crate) enum Command {
     /// Back up one mailbox: the first time all of it, then what changed
     Backup(BackupArgs),
+    /// Give a snapshot back to an account
+    Restore(RestoreArgs),
     /// List the snapshots of a mailbox, or the mailboxes of the store
     List(ListArgs),
     /// Show one snapshot: what is in it, what is missing from it
@@ -106,6 +108,23 @@ pub(crate) struct KeyFile {
     pub(crate) key_file: Option<PathBuf>,
 }
 
+/// The mail server and who signs in there.
+#[derive(Debug, Args)]
+pub(crate) struct ServerArgs {
+    /// The mail server's address, or that of its JMAP session
+    #[arg(long, value_name = "URL", env = "MALLE_SERVER", hide_env_values = true)]
+    pub(crate) server: Option<String>,
+    /// PEM file with certificates of authorities that the mail server's may come from, beside the system's
+    #[arg(long, value_name = "FILE", env = "MALLE_CA_FILE")]
+    pub(crate) ca_file: Option<PathBuf>,
+    /// Who signs in; by default the account itself
+    #[arg(long, value_name = "NAME", env = "MALLE_USER", hide_env_values = true)]
+    pub(crate) user: Option<String>,
+    /// Most requests in flight; the server's own limit bounds it too
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u8).range(1..=64))]
+    pub(crate) concurrency: u8,
+}
+
 /// Which mailbox of the store.
 #[derive(Debug, Args)]
 pub(crate) struct Which {
@@ -132,21 +151,14 @@ Example:
   malle backup --server https://mail.example.org --account alice@example.org --store file:///srv/backups \\
       --key-file ring.key")]
 pub(crate) struct BackupArgs {
-    /// The mail server's address, or that of its JMAP session
-    #[arg(long, value_name = "URL", env = "MALLE_SERVER", hide_env_values = true)]
-    pub(crate) server: Option<String>,
-    /// PEM file with certificates of authorities that the mail server's may come from, beside the system's
-    #[arg(long, value_name = "FILE", env = "MALLE_CA_FILE")]
-    pub(crate) ca_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
     /// The account, by its main address or name; by default the one that signs in
     #[arg(long, short, value_name = "NAME")]
     pub(crate) account: Option<String>,
     /// The account, by its JMAP id
     #[arg(long, value_name = "ID", conflicts_with = "account")]
     pub(crate) account_id: Option<String>,
-    /// Who signs in; by default the account itself
-    #[arg(long, value_name = "NAME", env = "MALLE_USER", hide_env_values = true)]
-    pub(crate) user: Option<String>,
     /// The mail server's lasting name; never change it once backups were made. By default the host (and port) of --server
     #[arg(long, value_name = "NAME")]
     pub(crate) server_name: Option<String>,
@@ -155,12 +167,58 @@ pub(crate) struct BackupArgs {
     /// List everything, although the server says what changed
     #[arg(long)]
     pub(crate) full: bool,
-    /// Most requests in flight; the server's own limit bounds it too
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u8).range(1..=64))]
-    pub(crate) concurrency: u8,
     /// Begin with this key ring in a store whose mailboxes another ring opens
     #[arg(long)]
     pub(crate) new_ring: bool,
+}
+
+/// `malle restore`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Cut off in the middle, it is gone on with by --resume and the id it printed: nothing comes twice. While it runs the
+account has a folder `Malle restore …`; leave it alone, it goes at the end. Exit code 3 says that the server refused
+some emails: they are named, and kept as files in --refused.
+Credentials are given as for `malle backup`.
+
+Example:
+  malle restore --account alice@example.org --snapshot 41 --server https://mail.example.org")]
+pub(crate) struct RestoreArgs {
+    #[command(flatten)]
+    pub(crate) which: Which,
+    /// The snapshot's number; by default the newest
+    #[arg(long, value_name = "N")]
+    pub(crate) snapshot: Option<u64>,
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+    /// The account that is given it, by its main address or name; by default --account
+    #[arg(long, value_name = "NAME")]
+    pub(crate) to_account: Option<String>,
+    /// The account that is given it, by its JMAP id
+    #[arg(long, value_name = "ID", conflicts_with = "to_account")]
+    pub(crate) to_account_id: Option<String>,
+    /// How it comes back
+    #[arg(long, value_enum, default_value_t = RestoreMode::Beside)]
+    pub(crate) mode: RestoreMode,
+    /// Go on with the restore of this id
+    #[arg(long, value_name = "ID")]
+    pub(crate) resume: Option<String>,
+    /// Say what would be done, and do nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Where emails are kept as files that the server refuses; by default `malle-refused-ID` here
+    #[arg(long, value_name = "DIR")]
+    pub(crate) refused: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+}
+
+/// How a snapshot comes back.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum RestoreMode {
+    /// Into a folder `Restored …` of its own, beside what is there
+    Beside,
+    /// Only what is not there any more, into its own folders
+    Missing,
 }
 
 /// `malle list`

@@ -38,7 +38,7 @@ const MEANINGS: [(Exit, &str); 17] = [
     (Exit::Store, "the store cannot be reached or refuses access"),
     (Exit::Key, "the key ring is missing, unreadable or the wrong one"),
     (Exit::Damage, "stored data is damaged or missing"),
-    (Exit::LostRace, "another backup of the same mailbox finished first; the message says whose"),
+    (Exit::LostRace, "another backup or restore of the same mailbox was first; the message says whose"),
     (Exit::NewerFormat, "the data was written by a newer malle; use that one"),
     (Exit::UnfitStore, "no malle store, in another zone, or it cannot create objects conditionally"),
     (Exit::StoreFull, "the store is full"),

@@ -15,17 +15,26 @@ const NOT_ALLOWED: &str =
 const NO_ACCOUNT: &str = "check --account (the main address or account name; aliases are not found) and sign in as \
     that account or as a user with the server's `impersonate` permission";
 const LATER: &str = "run again later; nothing that was backed up before is lost";
+const RESUME: &str = "go on with the restore later, by --resume and its id; nothing comes twice";
 const SERVER_ADDRESS: &str =
     "check --server and the network, then run again; nothing that was backed up before is lost";
 const STORE_ADDRESS: &str =
     "check --store and the way to it, then run again; nothing that was backed up before is lost";
 
-/// Of an error of a backup.
+/// Of an error of a backup or a restore.
 pub(crate) fn of_engine(error: &engine::Error) -> Judgement {
     match error {
         engine::Error::Server { source, .. } | engine::Error::ManyFailures { source, .. } => {
             of_server(source)
         }
+        engine::Error::Write { source, .. } | engine::Error::Unsettled { source, .. } => {
+            match of_server(source) {
+                (exit @ Exit::Server, _) => (exit, RESUME),
+                other => other,
+            }
+        }
+        engine::Error::Refused { .. } => (Exit::Server, RESUME),
+        engine::Error::Superseded => (Exit::LostRace, "let that one finish"),
         engine::Error::Repository(source) => of_repository(source),
         engine::Error::Unlisted { .. } => (Exit::Server, LATER),
         _ => match error.class() {

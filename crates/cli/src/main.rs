@@ -11,6 +11,7 @@ mod output;
 mod progress;
 mod run;
 mod secrets;
+mod server;
 mod store_url;
 
 use std::process::ExitCode;

@@ -60,6 +60,9 @@ type Work<'a> = Pin<Box<dyn Future<Output = Result<Exit>> + 'a>>;
 fn command<'a>(cli: &'a Cli, out: &'a Out) -> Result<Work<'a>> {
     Ok(match &cli.command {
         Command::Backup(args) => Box::pin(commands::backup::run(commands::backup::prepare(args, out)?, out)),
+        Command::Restore(args) => {
+            Box::pin(commands::restore::run(commands::restore::prepare(args, out)?, out))
+        }
         Command::List(args) => Box::pin(commands::list::run(args, out)),
         Command::Show(args) => Box::pin(commands::show::run(args, out)),
         Command::Verify(args) => Box::pin(commands::verify::run(args, out)),

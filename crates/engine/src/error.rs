@@ -1,6 +1,6 @@
 use model::ErrorClass;
 
-/// Why a backup could not be made. `Display` completes "failed to …".
+/// Why a backup or a restore could not be made. `Display` completes "failed to …".
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -22,6 +22,35 @@ pub enum Error {
         #[source]
         source: jmap::Error,
     },
+    /// The server could not be written to, and did nothing.
+    #[error("write {what} to the mail server")]
+    Write {
+        /// What was being written.
+        what: &'static str,
+        /// The client's words.
+        #[source]
+        source: jmap::Error,
+    },
+    /// A write was sent and its answer never came.
+    #[error("learn whether {what} reached the mail server")]
+    Unsettled {
+        /// What was being written.
+        what: &'static str,
+        /// The client's words.
+        #[source]
+        source: jmap::Error,
+    },
+    /// The server refuses something without which the rest makes no sense.
+    #[error("write {what} to the mail server: it refuses: {reason}")]
+    Refused {
+        /// What was being written.
+        what: String,
+        /// The server's words.
+        reason: String,
+    },
+    /// Another process took this restore over.
+    #[error("go on with the restore: another process has taken it over")]
+    Superseded,
     /// The server's listing never held together.
     #[error("list every {data_type} of the account: the pages do not add up to the server's own total")]
     Unlisted {
@@ -43,9 +72,14 @@ impl Error {
     /// What a caller should do about it.
     pub fn class(&self) -> ErrorClass {
         match self {
-            Error::Server { source, .. } | Error::ManyFailures { source, .. } => class_of(source),
+            Error::Server { source, .. }
+            | Error::ManyFailures { source, .. }
+            | Error::Write { source, .. }
+            | Error::Unsettled { source, .. } => class_of(source),
             Error::Repository(source) => source.class(),
             Error::Unlisted { .. } => ErrorClass::Corrupt,
+            Error::Refused { .. } => ErrorClass::Permanent,
+            Error::Superseded => ErrorClass::Fenced,
             Error::Stopped => ErrorClass::Cancelled,
         }
     }

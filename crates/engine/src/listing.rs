@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 
 use jmap::{AccountId, Answer, Batch, Client, DataType, Id, MethodErrorKind, Query, QueryPage};
+use serde_json::json;
 
 use crate::error::{Error, Result};
 
@@ -80,21 +81,42 @@ impl IdList {
 /// Lists every id of a type by anchored pages, so that what comes and goes meanwhile hides nothing else; what came or went
 /// itself is for `/changes` to tell.
 pub(crate) async fn list_ids(client: &Client, account: &AccountId, data_type: DataType) -> Result<IdList> {
+    list_ids_by(client, account, data_type, &Query::page(PAGE)).await
+}
+
+/// Lists the emails in one folder.
+pub(crate) async fn list_emails_in(client: &Client, account: &AccountId, folder: &Id) -> Result<IdList> {
+    let query = Query::page(PAGE).filter(json!({ "inMailbox": folder }));
+    list_ids_by(client, account, DataType::Email, &query).await
+}
+
+async fn list_ids_by(
+    client: &Client,
+    account: &AccountId,
+    data_type: DataType,
+    query: &Query,
+) -> Result<IdList> {
     for _ in 0..RESTARTS {
-        if let Some(ids) = list_once(client, account, data_type).await? {
+        if let Some(ids) = list_once(client, account, data_type, query).await? {
             return Ok(ids);
         }
     }
     Err(Error::Unlisted { data_type: data_type.name() })
 }
 
-async fn list_once(client: &Client, account: &AccountId, data_type: DataType) -> Result<Option<IdList>> {
+async fn list_once(
+    client: &Client,
+    account: &AccountId,
+    data_type: DataType,
+    query: &Query,
+) -> Result<Option<IdList>> {
     let mut ids = IdList::default();
     let mut recent: Vec<Id> = Vec::new();
     let mut first: Option<QueryPage> = None;
     let mut same_state = true;
     loop {
-        let Some(page) = next_page(client, account, data_type, &mut recent).await? else { return Ok(None) };
+        let page = next_page(client, account, data_type, query, &mut recent).await?;
+        let Some(page) = page else { return Ok(None) };
         let is_held = ids.extend(page.ids.iter().map(Id::as_str));
         recent.extend(page.ids.iter().rev().take(ANCHORS).rev().cloned());
         let surplus = recent.len().saturating_sub(ANCHORS);
@@ -120,12 +142,13 @@ async fn next_page(
     client: &Client,
     account: &AccountId,
     data_type: DataType,
+    query: &Query,
     recent: &mut Vec<Id>,
 ) -> Result<Option<QueryPage>> {
     loop {
         let query = match recent.last() {
-            None => Query::page(PAGE).with_total(),
-            Some(anchor) => Query::page(PAGE).after(anchor),
+            None => query.clone().with_total(),
+            Some(anchor) => query.clone().after(anchor),
         };
         let mut batch = Batch::new(account);
         let call = batch.query(data_type, &query);

@@ -1,12 +1,11 @@
 //! `malle backup`: one snapshot of one account.
 
-use std::path::Path;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use engine::{Backup, Report, State};
 use futures::{StreamExt, stream};
-use jmap::{Account, AccountId, AccountRef, Client, Config};
+use jmap::{Account, Client};
 use model::{MailboxIdentity, SystemClock};
 use repository::{Error, FailureRecord, KeyRing, Origin, Repository, Store};
 use serde::Serialize;
@@ -18,6 +17,7 @@ use crate::exit::Exit;
 use crate::failure::{Failure, one_line};
 use crate::output::{Out, bytes, count, duration};
 use crate::progress;
+use crate::server::{Server, host};
 use crate::{secrets, store_url};
 
 /// Mailboxes that are tried before a ring is called the wrong one.
@@ -25,39 +25,30 @@ const RING_TRIALS: usize = 64;
 const TRIALS_IN_FLIGHT: usize = 8;
 /// Failures that are named; the snapshot holds them all.
 const NAMED_FAILURES: usize = 20;
-/// How a certificate in a PEM file begins.
-const PEM: &[u8] = b"-----BEGIN CERTIFICATE-----";
 
 /// A backup that needs to ask nobody anything any more.
 pub(crate) struct Prepared<'a> {
     args: &'a BackupArgs,
     ring: KeyRing,
-    config: Config,
-    server: Url,
+    server: Server,
 }
 
 /// Reads the ring, the address and the credentials; may ask for a password.
 pub(crate) fn prepare<'a>(args: &'a BackupArgs, out: &Out) -> Result<Prepared<'a>> {
     let ring = secrets::ring(&args.store.key, out)?;
-    let server = server_url(args.server.as_deref())?;
-    let (user, account) = (args.user.as_deref(), args.account.as_deref());
-    let credentials = secrets::credentials(user, account, &host(&server))?;
-    let mut config = Config::new(server.clone(), credentials);
-    config.authorities = authorities(args.ca_file.as_deref())?;
-    config.user_agent = concat!("malle/", env!("CARGO_PKG_VERSION")).to_owned();
-    config.concurrency = args.concurrency.into();
-    Ok(Prepared { args, ring, config, server })
+    let server = Server::prepare(&args.server, args.account.as_deref())?;
+    Ok(Prepared { args, ring, server })
 }
 
 /// Runs it.
 pub(crate) async fn run(prepared: Prepared<'_>, out: &Out) -> Result<Exit> {
     let start = Instant::now();
-    let Prepared { args, ring, config, server } = prepared;
-    let _cancelled_when_dropped = config.cancel.clone().drop_guard();
-    let client = connect(config, out).await?;
-    let account = find_account(args, &client).await?;
+    let Prepared { args, ring, server } = prepared;
+    let url = server.url.clone();
+    let (name, id) = (args.account.as_deref(), args.account_id.as_deref());
+    let (client, account, _cancelled_when_dropped) = server.open(name, id, out).await?;
     let store = store_url::open_or_init(&args.store).await?;
-    let identity = identity(args, &server, &account);
+    let identity = identity(args, &url, &account);
     let (repository, report) = back_up(args, out, &store, &ring, &identity, (&client, &account)).await?;
     let done = Done {
         report: &report,
@@ -73,67 +64,6 @@ pub(crate) async fn run(prepared: Prepared<'_>, out: &Out) -> Result<Exit> {
         State::Good => Exit::Good,
         State::Partial | State::Shrunk | State::Moving => Exit::Incomplete,
     })
-}
-
-/// The mail server's address. Errors do not repeat it: somebody may have written a password into it.
-fn server_url(text: Option<&str>) -> Result<Url, Failure> {
-    let hint = "write it like https://mail.example.org";
-    let Some(text) = text.filter(|text| !text.is_empty()) else {
-        return Err(Failure::usage(
-            "find the mail server: none is named",
-            "give --server or set MALLE_SERVER",
-        ));
-    };
-    let url = Url::parse(text).map_err(|error| Failure::usage(format!("read --server: {error}"), hint))?;
-    if !url.username().is_empty() || url.password().is_some() {
-        let hint = "set MALLE_USER and MALLE_PASSWORD instead";
-        return Err(Failure::usage("use --server: it holds a user name or a password", hint));
-    }
-    if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
-        return Err(Failure::usage("use --server: it is no https address", hint));
-    }
-    Ok(url)
-}
-
-/// `host` or `host:port`, lower-case.
-fn host(server: &Url) -> String {
-    let host = server.host_str().unwrap_or_default().to_ascii_lowercase();
-    match server.port() {
-        Some(port) => format!("{host}:{port}"),
-        None => host,
-    }
-}
-
-/// PEM certificates that are trusted beside the system's.
-fn authorities(path: Option<&Path>) -> Result<Vec<u8>, Failure> {
-    let Some(path) = path.filter(|path| !path.as_os_str().is_empty()) else { return Ok(Vec::new()) };
-    let refused = |why: &str| {
-        let what = format!("read the authorities' certificates: {}: {why}", path.display());
-        Failure::usage(what, "give --ca-file (MALLE_CA_FILE) a PEM file")
-    };
-    let pem = std::fs::read(path).map_err(|error| refused(&error.to_string()))?;
-    let is_pem = pem.windows(PEM.len()).any(|part| part == PEM);
-    if is_pem { Ok(pem) } else { Err(refused("it holds no certificate")) }
-}
-
-async fn connect(config: Config, out: &Out) -> Result<Client> {
-    let server = host(&config.url);
-    let client = Client::connect(config).await.with_context(|| format!("connect to {server}"))?;
-    for warning in client.warnings() {
-        out.warn(format_args!("warning: {warning}"));
-    }
-    Ok(client)
-}
-
-async fn find_account(args: &BackupArgs, client: &Client) -> Result<Account> {
-    let wanted = match (&args.account, &args.account_id) {
-        (Some(name), _) => AccountRef::Named(name.clone()),
-        (None, Some(id)) => AccountRef::Id(AccountId::new(id).map_err(|_| {
-            Failure::usage("read --account-id: it is no JMAP id", "`malle list` shows the ids")
-        })?),
-        (None, None) => AccountRef::Own,
-    };
-    client.resolve_account(&wanted).await.context("find the account")
 }
 
 fn identity(args: &BackupArgs, server: &Url, account: &Account) -> MailboxIdentity {
@@ -336,29 +266,5 @@ pub(crate) fn print_failures(failures: &[FailureRecord], most: usize, out: &Out)
     match failures.len().saturating_sub(most) {
         0 => Ok(()),
         more => out.line(format_args!("  and {more} more; --json lists them all")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn servers_are_named_by_host_and_port() {
-        for (url, name) in [
-            ("https://Mail.Example.org", "mail.example.org"),
-            ("https://mail.example.org:443/jmap", "mail.example.org"),
-            ("http://127.0.0.1:8080/", "127.0.0.1:8080"),
-        ] {
-            assert_eq!(host(&server_url(Some(url)).expect(url)), name);
-        }
-    }
-
-    #[test]
-    fn bad_addresses_are_refused_without_repeating_them() {
-        for url in ["hunter2", "ftp://hunter2", "https://a:hunter2@b", "https://hunter2@b", ""] {
-            let failure = server_url(Some(url)).expect_err(url);
-            assert!(!format!("{failure:?}").contains("hunter2"), "{failure:?}");
-        }
     }
 }

@@ -5,5 +5,6 @@ pub(crate) mod check;
 mod checked;
 pub(crate) mod key;
 pub(crate) mod list;
+pub(crate) mod restore;
 pub(crate) mod show;
 pub(crate) mod verify;

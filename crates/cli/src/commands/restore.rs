@@ -1,0 +1,231 @@
+//! `malle restore`: a snapshot back into an account.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use engine::{Mode, Refusal, Restore, RestoreId, Restored};
+use jmap::{Account, Client};
+use model::{SnapshotNumber, SystemClock};
+use repository::{KeyRing, Snapshot};
+use serde::Serialize;
+
+use crate::args::{RestoreArgs, RestoreMode};
+use crate::exit::Exit;
+use crate::failure::{Failure, one_line};
+use crate::mailbox::{self, Mailbox};
+use crate::output::{Out, bytes, count, duration};
+use crate::server::{Server, host};
+use crate::{progress, secrets, store_url};
+
+/// Refusals that are named on a terminal.
+const NAMED: usize = 20;
+
+/// A restore that needs to ask nobody anything any more.
+pub(crate) struct Prepared<'a> {
+    args: &'a RestoreArgs,
+    ring: KeyRing,
+    server: Server,
+    id: RestoreId,
+}
+
+/// Reads the ring, the address, the credentials and the id; may ask for a password.
+pub(crate) fn prepare<'a>(args: &'a RestoreArgs, out: &Out) -> Result<Prepared<'a>> {
+    let ring = secrets::ring(&args.store.key, out)?;
+    let account = args.to_account.as_deref().or(args.which.account.as_deref());
+    let server = Server::prepare(&args.server, account)?;
+    let id = match &args.resume {
+        None => RestoreId::random(),
+        Some(id) => RestoreId::parse(id).ok_or_else(|| {
+            Failure::usage("read --resume: it is no restore's id", "8 lower-case letters and digits")
+        })?,
+    };
+    Ok(Prepared { args, ring, server, id })
+}
+
+/// Runs it.
+pub(crate) async fn run(prepared: Prepared<'_>, out: &Out) -> Result<Exit> {
+    let start = Instant::now();
+    let Prepared { args, ring, server, id } = prepared;
+    let store = store_url::open(&args.store).await?;
+    let mailbox = mailbox::find(&store, &ring, &args.which).await?;
+    let snapshot = Arc::new(mailbox.repository.snapshot(args.snapshot.map(SnapshotNumber)).await?);
+    let name =
+        args.to_account.as_deref().or(args.which.account.as_deref().filter(|_| args.to_account_id.is_none()));
+    let url = server.url.clone();
+    let (client, account, _cancelled_when_dropped) =
+        server.open(name, args.to_account_id.as_deref(), out).await?;
+    if !args.dry_run {
+        out.warn(format_args!("restore {id}: if it is cut off, go on with --resume {id}"));
+    }
+    let progress = progress::shown(out);
+    let how = Restore {
+        mode: match args.mode {
+            RestoreMode::Beside => Mode::Beside,
+            RestoreMode::Missing => Mode::Missing,
+        },
+        id,
+        same_account: is_same(&mailbox, &host(&url), &account),
+        wanted: &|_| true,
+        dry_run: args.dry_run,
+        progress: &*progress,
+        clock: &SystemClock,
+    };
+    let restored = engine::restore(&client, &account, &snapshot, &how).await?;
+    let refused = keep_refused(args, &restored, &snapshot).await?;
+    let done = Done { args, snapshot: &snapshot, account: &account, client: &client, refused, start };
+    done.print(&restored, out)?;
+    Ok(if restored.refused.count > 0 { Exit::Incomplete } else { Exit::Good })
+}
+
+fn is_same(mailbox: &Mailbox, host: &str, account: &Account) -> bool {
+    mailbox.identity.server == host && mailbox.identity.account.as_str() == account.id.as_str()
+}
+
+/// Writes what the server refuses into files; where they are.
+async fn keep_refused(
+    args: &RestoreArgs,
+    restored: &Restored,
+    snapshot: &Snapshot,
+) -> Result<Option<PathBuf>> {
+    if restored.refused.count == 0 {
+        return Ok(None);
+    }
+    let dir = match &args.refused {
+        Some(dir) => dir.clone(),
+        None => PathBuf::from(format!("malle-refused-{}", restored.id)),
+    };
+    fs::create_dir_all(&dir).with_context(|| format!("make {}", dir.display()))?;
+    for (number, refusal) in restored.refused.named.iter().enumerate() {
+        let path = dir.join(format!("{:05}.eml", number + 1));
+        keep(refusal, snapshot, &path).await.with_context(|| format!("write {}", path.display()))?;
+    }
+    Ok(Some(dir))
+}
+
+async fn keep(refusal: &Refusal, snapshot: &Snapshot, path: &Path) -> Result<()> {
+    let Some(blob) = refusal.blob else { return Ok(()) };
+    let mut file = fs::File::create(path)?;
+    let mut pieces = snapshot.blob_reader(&blob).await?;
+    while let Some(piece) = pieces.next().await? {
+        file.write_all(&piece)?;
+    }
+    Ok(())
+}
+
+struct Done<'a> {
+    args: &'a RestoreArgs,
+    snapshot: &'a Snapshot,
+    account: &'a Account,
+    client: &'a Client,
+    /// Directory of the refused emails.
+    refused: Option<PathBuf>,
+    start: Instant,
+}
+
+#[derive(Serialize)]
+struct DoneObject<'a> {
+    id: &'a str,
+    snapshot: u64,
+    account: &'a str,
+    account_id: &'a str,
+    dry_run: bool,
+    folder: Option<&'a str>,
+    wanted: u64,
+    present: u64,
+    open: u64,
+    restored: u64,
+    bytes: u64,
+    folders: u64,
+    refused: u64,
+    refused_dir: Option<&'a Path>,
+    refusals: Vec<RefusalRow<'a>>,
+    duration: f64,
+    requests: u64,
+    retries: u64,
+}
+
+#[derive(Serialize)]
+struct RefusalRow<'a> {
+    id: &'a str,
+    subject: &'a str,
+    message_id: &'a str,
+    size: u64,
+    reason: &'a str,
+}
+
+impl Done<'_> {
+    fn print(&self, restored: &Restored, out: &Out) -> Result<()> {
+        if out.json() {
+            return out.object(&self.object(restored));
+        }
+        let (r, snapshot) = (restored, self.snapshot.info().number);
+        let account = one_line(&self.account.name, 200);
+        if self.args.dry_run {
+            let (wanted, present) = (count(r.wanted, "email"), r.present);
+            return out.line(format_args!(
+                "of snapshot {snapshot}, {wanted}: {present} in {account} already, {} to be restored",
+                r.open
+            ));
+        }
+        out.line(format_args!(
+            "restored {} of snapshot {snapshot} to {account} ({}), {} there already, {} made, {} refused; {}, {}",
+            count(r.restored, "email"),
+            bytes(r.bytes),
+            r.present,
+            count(r.folders, "folder"),
+            r.refused.count,
+            count(self.client.counters().requests, "request"),
+            duration(self.start.elapsed().as_secs_f64()),
+        ))?;
+        if let Some(folder) = &r.folder {
+            out.line(format_args!("they are in the folder {folder:?}"))?;
+        }
+        self.print_refusals(r, out)
+    }
+
+    fn print_refusals(&self, restored: &Restored, out: &Out) -> Result<()> {
+        for refusal in restored.refused.named.iter().take(NAMED) {
+            let subject = one_line(&refusal.email.envelope.subject, 80);
+            out.line(format_args!("  refused: {subject:?}: {}", one_line(&refusal.reason, 200)))?;
+        }
+        match &self.refused {
+            Some(dir) => out.line(format_args!("  what was refused is kept in {}", dir.display())),
+            None => Ok(()),
+        }
+    }
+
+    fn object<'a>(&'a self, restored: &'a Restored) -> DoneObject<'a> {
+        let counters = self.client.counters();
+        let row = |refusal: &'a Refusal| RefusalRow {
+            id: refusal.email.id.as_str(),
+            subject: &refusal.email.envelope.subject,
+            message_id: &refusal.email.envelope.message_id,
+            size: refusal.email.size,
+            reason: &refusal.reason,
+        };
+        DoneObject {
+            id: restored.id.as_str(),
+            snapshot: self.snapshot.info().number.0,
+            account: &self.account.name,
+            account_id: self.account.id.as_str(),
+            dry_run: self.args.dry_run,
+            folder: restored.folder.as_deref(),
+            wanted: restored.wanted,
+            present: restored.present,
+            open: restored.open,
+            restored: restored.restored,
+            bytes: restored.bytes,
+            folders: restored.folders,
+            refused: restored.refused.count,
+            refused_dir: self.refused.as_deref(),
+            refusals: restored.refused.named.iter().map(row).collect(),
+            duration: (self.start.elapsed().as_secs_f64() * 1000.0).round() / 1000.0,
+            requests: counters.requests,
+            retries: counters.retries,
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! Gives a snapshot back to an account.
+
+mod content;
+mod dates;
+mod folders;
+mod held;
+mod import;
+mod ledger;
+mod report;
+mod request;
+mod run;
+mod staging;
+mod target;
+
+pub use report::{Refusal, Refusals, Restored};
+pub use request::{Mode, Restore, RestoreId};
+pub use run::restore;

@@ -1,0 +1,67 @@
+//! What is asked of a restore.
+
+use std::fmt;
+
+use model::{Clock, EmailRecord};
+
+use crate::options::Progress;
+
+/// How a snapshot comes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Into a folder of its own, beside what is there.
+    Beside,
+    /// Only what is not there any more, into its own folders.
+    Missing,
+}
+
+/// Names a restore, so that it can be gone on with: 8 digits and lower-case letters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RestoreId(String);
+
+impl RestoreId {
+    const LENGTH: usize = 8;
+
+    /// A new one.
+    pub fn random() -> RestoreId {
+        const ALPHABET: &[u8; 32] = b"abcdefghijkmnopqrstuvwxyz2345678";
+        let mut bytes = [0; RestoreId::LENGTH];
+        getrandom::fill(&mut bytes).expect("the system has randomness");
+        RestoreId(bytes.iter().map(|byte| char::from(ALPHABET[usize::from(byte % 32)])).collect())
+    }
+
+    /// Reads one that was printed.
+    pub fn parse(text: &str) -> Option<RestoreId> {
+        let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+        (text.len() == RestoreId::LENGTH && text.chars().all(fits)).then(|| RestoreId(text.to_owned()))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for RestoreId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What a restore needs to know besides where from and where to.
+pub struct Restore<'a> {
+    /// How it comes back.
+    pub mode: Mode,
+    /// A new id, or that of a restore to go on with.
+    pub id: RestoreId,
+    /// The snapshot is one of this very account, so that equal ids may name the same email.
+    pub same_account: bool,
+    /// Which emails are wanted.
+    pub wanted: &'a (dyn Fn(&EmailRecord) -> bool + Send + Sync),
+    /// Plan only.
+    pub dry_run: bool,
+    /// Told what is going on.
+    pub progress: &'a dyn Progress,
+    /// The time.
+    pub clock: &'a dyn Clock,
+}

@@ -1,0 +1,230 @@
+//! The folder that fences a restore.
+//!
+//! **Layout.** Each attempt of restore `id` makes a folder `Malle restore <id> <attempt>-<random> <phase>` of its own at the top.
+//! Every email is imported into its own folders *and* this one; when all are there, they are taken out of it again, and the
+//! folder goes.
+//!
+//! **Ordering.** An attempt first moves what earlier ones left in their folders into its own and destroys those. From then on
+//! whatever an earlier attempt still sends (a process that wakes up, a request that got lost and arrives) names a folder
+//! that is gone, and is refused by the server as a whole: nothing comes twice.
+//!
+//! **A crash** leaves the folder and in it just what was imported, however the connection broke: the next attempt reads there what
+//! is done. Phase `finishing` is entered when all is imported; from then on nothing is imported any more, and only the folder
+//! is cleared away.
+
+use std::collections::BTreeMap;
+
+use jmap::{DataType, Id, Set};
+use serde_json::json;
+
+use crate::error::{Error, Result};
+use crate::restore::request::RestoreId;
+use crate::restore::target::{Folder, Target};
+
+const NAME: &str = "Malle restore";
+/// Behind every folder of the user's.
+const SORT_LAST: u32 = 1_000_000;
+/// Rounds of moving emails that move none.
+const IDLE_ROUNDS: usize = 5;
+
+/// How far a restore is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Phase {
+    Importing,
+    Finishing,
+}
+
+impl Phase {
+    fn word(self) -> &'static str {
+        match self {
+            Phase::Importing => "importing",
+            Phase::Finishing => "finishing",
+        }
+    }
+}
+
+/// The name of such a folder; ordered by when the attempt began.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Name {
+    attempt: u32,
+    random: String,
+    phase: Phase,
+}
+
+impl Name {
+    fn parse(name: &str, id: &RestoreId) -> Option<Name> {
+        let rest =
+            name.strip_prefix(NAME)?.strip_prefix(' ')?.strip_prefix(id.as_str())?.strip_prefix(' ')?;
+        let (attempt, phase) = rest.split_once(' ')?;
+        let (attempt, random) = attempt.split_once('-')?;
+        let phase = [Phase::Importing, Phase::Finishing].into_iter().find(|known| known.word() == phase)?;
+        Some(Name { attempt: attempt.parse().ok()?, random: random.to_owned(), phase })
+    }
+
+    fn text(&self, id: &RestoreId) -> String {
+        format!("{NAME} {id} {:04}-{} {}", self.attempt, self.random, self.phase.word())
+    }
+}
+
+/// The folder of this attempt.
+pub(super) struct Staging<'a> {
+    target: Target<'a>,
+    id: &'a RestoreId,
+    name: Name,
+    pub(super) folder: Id,
+}
+
+impl<'a> Staging<'a> {
+    /// Begins an attempt and takes over what earlier ones left.
+    pub(super) async fn begin(target: Target<'a>, id: &'a RestoreId) -> Result<Staging<'a>> {
+        let earlier = all(&target.folders().await?, id);
+        let name = Name {
+            attempt: earlier.last().map_or(1, |(name, _)| name.attempt.saturating_add(1)),
+            random: RestoreId::random().to_string(),
+            phase: earlier.iter().map(|(name, _)| name.phase).max().unwrap_or(Phase::Importing),
+        };
+        let object = json!({ "name": name.text(id), "parentId": null, "sortOrder": SORT_LAST });
+        let created = target.create("the folder of the restore", DataType::Mailbox, object).await?;
+        let folder = created.map_err(|refusal| Error::Refused {
+            what: "the folder of the restore".to_owned(),
+            reason: refusal.to_string(),
+        })?;
+        let staging = Staging { target, id, name, folder };
+        for (name, folder) in all(&target.folders().await?, id) {
+            match folder == staging.folder {
+                true => {}
+                false if name > staging.name => return Err(Error::Superseded),
+                false => staging.take_over(&folder).await?,
+            }
+        }
+        Ok(staging)
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        self.name.phase
+    }
+
+    /// Fails when another attempt has taken over.
+    pub(super) async fn assert_alive(&self) -> Result<()> {
+        let folders = self.target.folders().await?;
+        match folders.iter().any(|folder| folder.id == self.folder) {
+            true => Ok(()),
+            false => Err(Error::Superseded),
+        }
+    }
+
+    /// Moves what is in an earlier attempt's folder into this one, and destroys that.
+    async fn take_over(&self, earlier: &Id) -> Result<()> {
+        loop {
+            self.empty(earlier, |_| vec![self.folder.clone()]).await?;
+            match self.destroy(earlier).await? {
+                Destroyed::Gone => return Ok(()),
+                Destroyed::NotEmpty => {}
+            }
+        }
+    }
+
+    /// All is imported: from now on there is only clearing away.
+    pub(super) async fn finish(&mut self, home: &Id) -> Result<()> {
+        if self.name.phase == Phase::Importing {
+            let name = Name { phase: Phase::Finishing, ..self.name.clone() };
+            let mut set = Set::new();
+            set.update(&self.folder, json!({ "name": name.text(self.id) }));
+            let written = self.target.set("the folder of the restore", DataType::Mailbox, set).await?;
+            if !written.not_updated.is_empty() {
+                return Err(Error::Superseded);
+            }
+            self.name = name;
+        }
+        // What its owner took out of its folder meanwhile lies here alone, and goes where it is found.
+        let alone = |email: &jmap::Email| match email.mailbox_ids.len() {
+            0 | 1 => vec![home.clone()],
+            _ => Vec::new(),
+        };
+        loop {
+            self.empty(&self.folder, alone).await?;
+            match self.destroy(&self.folder).await? {
+                Destroyed::Gone => return Ok(()),
+                Destroyed::NotEmpty => {}
+            }
+        }
+    }
+
+    /// Takes every email out of a folder and puts it into those that `into` names.
+    async fn empty(&self, folder: &Id, into: impl Fn(&jmap::Email) -> Vec<Id>) -> Result<()> {
+        let mut idle = 0;
+        loop {
+            let ids = self.target.emails(Some(folder)).await?;
+            if ids.len() == 0 {
+                return Ok(());
+            }
+            let mut moved = 0;
+            for piece in self.target.pieces(&ids) {
+                let emails = self.target.metadata(&piece).await?;
+                let moves: BTreeMap<Id, Vec<Id>> =
+                    emails.iter().map(|email| (email.id.clone(), into(email))).collect();
+                let asked = moves.len();
+                let written = self.target.move_emails(folder, moves).await?;
+                moved += asked - written.not_updated.len();
+            }
+            idle = if moved > 0 { 0 } else { idle + 1 };
+            if idle == IDLE_ROUNDS {
+                return Err(Error::Refused {
+                    what: "the emails' folders".to_owned(),
+                    reason: format!("{} emails do not leave the folder of the restore", ids.len()),
+                });
+            }
+        }
+    }
+
+    async fn destroy(&self, folder: &Id) -> Result<Destroyed> {
+        let mut set = Set::new().with("onDestroyRemoveEmails", false);
+        set.destroy(folder);
+        let written = self.target.set("the folder of the restore", DataType::Mailbox, set).await?;
+        match written.not_destroyed.get(folder).map(|refusal| refusal.kind.as_str()) {
+            None | Some("notFound") => Ok(Destroyed::Gone),
+            Some("mailboxHasEmail") => Ok(Destroyed::NotEmpty),
+            Some(other) => {
+                Err(Error::Refused { what: "the folder of the restore".to_owned(), reason: other.to_owned() })
+            }
+        }
+    }
+}
+
+enum Destroyed {
+    Gone,
+    NotEmpty,
+}
+
+/// The folders of all attempts, oldest first.
+fn all(folders: &[Folder], id: &RestoreId) -> Vec<(Name, Id)> {
+    let top = folders.iter().filter(|folder| folder.parent_id.is_none());
+    let mut found: Vec<_> =
+        top.filter_map(|folder| Some((Name::parse(&folder.name, id)?, folder.id.clone()))).collect();
+    found.sort();
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, expected: Option<(u32, Phase)>) {
+        let id = RestoreId::parse("ab12cd34").expect("an id");
+        let found = Name::parse(text, &id);
+        assert_eq!(found.as_ref().map(|name| (name.attempt, name.phase)), expected, "{text}");
+        if let Some(name) = found {
+            assert_eq!(name.text(&id), text);
+        }
+    }
+
+    #[test]
+    fn names_of_attempts() {
+        check("Malle restore ab12cd34 0001-x1 importing", Some((1, Phase::Importing)));
+        check("Malle restore ab12cd34 0017-x1 finishing", Some((17, Phase::Finishing)));
+        check("Malle restore ffffffff 0001-x1 importing", None);
+        check("Malle restore ab12cd34 1 importing", None);
+        check("Malle restore ab12cd34", None);
+        check("Restored", None);
+    }
+}

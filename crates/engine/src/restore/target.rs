@@ -1,0 +1,152 @@
+//! The account that is given something back: what it holds, and how it is changed.
+
+use std::collections::BTreeMap;
+
+use jmap::{Account, Batch, Client, DataType, Email, Id, Ids, Objects, Set, Written};
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::error::{Error, Result};
+use crate::listing::{IdList, list_emails_in, list_ids};
+use crate::metadata::{self, Metadata};
+
+/// The account.
+#[derive(Clone, Copy)]
+pub(super) struct Target<'a> {
+    pub(super) client: &'a Client,
+    pub(super) account: &'a Account,
+}
+
+/// A folder (JMAP's Mailbox).
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Folder {
+    pub(super) id: Id,
+    pub(super) name: String,
+    #[serde(default)]
+    pub(super) parent_id: Option<Id>,
+    #[serde(default)]
+    pub(super) role: Option<String>,
+    #[serde(default)]
+    pub(super) sort_order: u32,
+    #[serde(default)]
+    pub(super) is_subscribed: bool,
+}
+
+/// A key of a patch (RFC 8620 section 5.3): `member` of the object, and what of it.
+pub(super) fn pointer(member: &str, of: &Id) -> String {
+    format!("{member}/{}", of.as_str().replace('~', "~0").replace('/', "~1"))
+}
+
+impl Target<'_> {
+    /// All folders.
+    pub(super) async fn folders(&self) -> Result<Vec<Folder>> {
+        let objects = self.objects(DataType::Mailbox).await?;
+        let folders = objects.iter().map(|object| serde_json::from_slice(&object.json));
+        folders.collect::<Result<_, _>>().map_err(|_| {
+            let reason = "it holds a folder that makes no sense";
+            read("the folders", jmap::Error::Untrue { method: "Mailbox/get", reason })
+        })
+    }
+
+    /// All objects of a type that is not Email.
+    pub(super) async fn objects(&self, data_type: DataType) -> Result<Vec<jmap::Object>> {
+        let all = self.get(data_type, Ids::All).await?;
+        if !all.may_be_cut || !data_type.has_query() {
+            return Ok(all.list);
+        }
+        let ids = list_ids(self.client, &self.account.id, data_type).await?;
+        let ids: Vec<Id> = (0..ids.len()).filter_map(|at| Id::new(ids.get(at)).ok()).collect();
+        let mut list = Vec::new();
+        for chunk in ids.chunks(self.client.session().limits.max_objects_in_get) {
+            list.extend(self.get(data_type, Ids::These(chunk.to_vec())).await?.list);
+        }
+        Ok(list)
+    }
+
+    async fn get(&self, data_type: DataType, ids: Ids<Id>) -> Result<Objects> {
+        let mut batch = Batch::new(&self.account.id);
+        let call = batch.get(data_type, ids);
+        let answer = self.client.call(&batch).await.and_then(|answer| answer.take(call));
+        answer.map_err(|source| read("the account's objects", source))
+    }
+
+    /// Ids of all emails, or of those in one folder.
+    pub(super) async fn emails(&self, folder: Option<&Id>) -> Result<IdList> {
+        match folder {
+            Some(folder) => list_emails_in(self.client, &self.account.id, folder).await,
+            None => list_ids(self.client, &self.account.id, DataType::Email).await,
+        }
+    }
+
+    /// What the server knows of these emails; those that are gone or cannot be read are left out.
+    pub(super) async fn metadata(&self, ids: &[Id]) -> Result<Vec<Email>> {
+        let known = metadata::get(self.client, &self.account.id, ids.to_vec()).await?;
+        let found = known.into_values().filter_map(|email| match email {
+            Metadata::Found(email) => Some(email),
+            Metadata::Gone | Metadata::Unreadable(_) => None,
+        });
+        Ok(found.collect())
+    }
+
+    /// Ids in pieces that one request may be about.
+    pub(super) fn pieces<'i>(&self, ids: &'i IdList) -> impl Iterator<Item = Vec<Id>> + use<'i> {
+        let limits = self.client.session().limits;
+        let most = limits.max_objects_in_get.min(limits.max_objects_in_set);
+        let starts = (0..ids.len()).step_by(most);
+        starts.map(move |start| {
+            let end = ids.len().min(start + most);
+            (start..end).filter_map(|at| Id::new(ids.get(at)).ok()).collect()
+        })
+    }
+
+    /// One `/set`.
+    pub(super) async fn set(&self, what: &'static str, data_type: DataType, set: Set) -> Result<Written> {
+        let mut batch = Batch::new(&self.account.id);
+        let call = batch.set(data_type, set);
+        let answer = self.client.change(&batch).await.and_then(|answer| answer.take(call));
+        answer.map_err(|source| written(what, source))
+    }
+
+    /// Creates one object; the server's refusal is the inner error.
+    pub(super) async fn create(
+        &self,
+        what: &'static str,
+        data_type: DataType,
+        object: serde_json::Value,
+    ) -> Result<Result<Id, jmap::SetError>> {
+        let mut set = Set::new();
+        set.create("new", object);
+        let mut written = self.set(what, data_type, set).await?;
+        match (written.created.remove("new"), written.not_created.remove("new")) {
+            (Some(created), _) => Ok(Ok(created.id)),
+            (None, Some(error)) => Ok(Err(error)),
+            (None, None) => unreachable!("an answer accounts for everything"),
+        }
+    }
+
+    /// Takes these emails out of one folder and puts them into others.
+    pub(super) async fn move_emails(&self, out_of: &Id, moves: BTreeMap<Id, Vec<Id>>) -> Result<Written> {
+        let mut set = Set::new();
+        for (email, into) in moves {
+            let mut patch = serde_json::Map::new();
+            patch.insert(pointer("mailboxIds", out_of), json!(null));
+            patch.extend(into.iter().map(|folder| (pointer("mailboxIds", folder), json!(true))));
+            set.update(&email, patch.into());
+        }
+        self.set("the emails' folders", DataType::Email, set).await
+    }
+}
+
+/// A failed read.
+pub(super) fn read(what: &'static str, source: jmap::Error) -> Error {
+    Error::Server { what, source }
+}
+
+/// A failed write.
+pub(super) fn written(what: &'static str, source: jmap::Error) -> Error {
+    match source.did_nothing() {
+        true => Error::Write { what, source },
+        false => Error::Unsettled { what, source },
+    }
+}
