@@ -199,6 +199,9 @@ pub(crate) struct RestoreArgs {
     /// How it comes back
     #[arg(long, value_enum, default_value_t = RestoreMode::Beside)]
     pub(crate) mode: RestoreMode,
+    /// Yes, remove what the snapshot does not have (--mode exact)
+    #[arg(long)]
+    pub(crate) yes: bool,
     /// Go on with the restore of this id
     #[arg(long, value_name = "ID")]
     pub(crate) resume: Option<String>,
@@ -213,12 +216,14 @@ pub(crate) struct RestoreArgs {
 }
 
 /// How a snapshot comes back.
-#[derive(Debug, Clone, Copy, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum RestoreMode {
     /// Into a folder `Restored …` of its own, beside what is there
     Beside,
     /// Only what is not there any more, into its own folders
     Missing,
+    /// The account becomes the snapshot: folders, keywords and deletions too; it is backed up first, and --yes is needed
+    Exact,
 }
 
 /// `malle list`

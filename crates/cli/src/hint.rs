@@ -34,6 +34,10 @@ pub(crate) fn of_engine(error: &engine::Error) -> Judgement {
             }
         }
         engine::Error::Refused { .. } => (Exit::Server, RESUME),
+        engine::Error::Unfit { .. } => (
+            Exit::Usage,
+            "restore a good snapshot (`malle list` shows which are), or use --mode missing or beside",
+        ),
         engine::Error::Superseded => (Exit::LostRace, "let that one finish"),
         engine::Error::Repository(source) => of_repository(source),
         engine::Error::Unlisted { .. } => (Exit::Server, LATER),

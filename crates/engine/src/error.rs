@@ -48,6 +48,12 @@ pub enum Error {
         /// The server's words.
         reason: String,
     },
+    /// The snapshot cannot be restored in this way.
+    #[error("make the account exactly as the snapshot: {reason}")]
+    Unfit {
+        /// Why.
+        reason: &'static str,
+    },
     /// Another process took this restore over.
     #[error("go on with the restore: another process has taken it over")]
     Superseded,
@@ -78,7 +84,7 @@ impl Error {
             | Error::Unsettled { source, .. } => class_of(source),
             Error::Repository(source) => source.class(),
             Error::Unlisted { .. } => ErrorClass::Corrupt,
-            Error::Refused { .. } => ErrorClass::Permanent,
+            Error::Refused { .. } | Error::Unfit { .. } => ErrorClass::Permanent,
             Error::Superseded => ErrorClass::Fenced,
             Error::Stopped => ErrorClass::Cancelled,
         }

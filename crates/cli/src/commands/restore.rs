@@ -9,8 +9,8 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use engine::{Mode, Refusal, Restore, RestoreId, Restored};
 use jmap::{Account, Client};
-use model::{SnapshotNumber, SystemClock};
-use repository::{KeyRing, Snapshot};
+use model::{MailboxIdentity, SnapshotNumber, SystemClock};
+use repository::{KeyRing, Repository, Snapshot, Store};
 use serde::Serialize;
 
 use crate::args::{RestoreArgs, RestoreMode};
@@ -37,6 +37,10 @@ pub(crate) fn prepare<'a>(args: &'a RestoreArgs, out: &Out) -> Result<Prepared<'
     let ring = secrets::ring(&args.store.key, out)?;
     let account = args.to_account.as_deref().or(args.which.account.as_deref());
     let server = Server::prepare(&args.server, account)?;
+    if args.mode == RestoreMode::Exact && !args.yes && !args.dry_run {
+        let what = "restore exactly: what the account has and the snapshot has not would be removed";
+        return Err(Failure::usage(what, "say --yes if that is meant, or look first with --dry-run").into());
+    }
     let id = match &args.resume {
         None => RestoreId::random(),
         Some(id) => RestoreId::parse(id).ok_or_else(|| {
@@ -61,14 +65,22 @@ pub(crate) async fn run(prepared: Prepared<'_>, out: &Out) -> Result<Exit> {
     if !args.dry_run {
         out.warn(format_args!("restore {id}: if it is cut off, go on with --resume {id}"));
     }
+    let is_same = is_same(&mailbox, &host(&url), &account);
+    let safety = match args.mode {
+        RestoreMode::Exact if is_same => Some(mailbox.repository.clone()),
+        RestoreMode::Exact => Some(own_mailbox(&store, &ring, &host(&url), &account).await?),
+        RestoreMode::Beside | RestoreMode::Missing => None,
+    };
     let progress = progress::shown(out);
     let how = Restore {
         mode: match args.mode {
             RestoreMode::Beside => Mode::Beside,
             RestoreMode::Missing => Mode::Missing,
+            RestoreMode::Exact => Mode::Exact,
         },
         id,
-        same_account: is_same(&mailbox, &host(&url), &account),
+        same_account: is_same,
+        safety: safety.as_ref(),
         wanted: &|_| true,
         dry_run: args.dry_run,
         progress: &*progress,
@@ -83,6 +95,16 @@ pub(crate) async fn run(prepared: Prepared<'_>, out: &Out) -> Result<Exit> {
 
 fn is_same(mailbox: &Mailbox, host: &str, account: &Account) -> bool {
     mailbox.identity.server == host && mailbox.identity.account.as_str() == account.id.as_str()
+}
+
+/// Where the account that is given something is backed up itself.
+async fn own_mailbox(store: &Store, ring: &KeyRing, server: &str, account: &Account) -> Result<Repository> {
+    let (server, id) = (server.to_owned(), account.id.as_str().into());
+    let identity = MailboxIdentity { server, account: id, incarnation: 0 };
+    match store.mailbox(ring, ring.directory(&identity)).await {
+        Err(repository::Error::NoMailbox) => Ok(store.create_mailbox(ring, &identity, &account.name).await?),
+        opened => Ok(opened?),
+    }
 }
 
 /// Writes what the server refuses into files; where they are.
@@ -139,7 +161,11 @@ struct DoneObject<'a> {
     open: u64,
     restored: u64,
     bytes: u64,
+    relabelled: u64,
+    removed: u64,
     folders: u64,
+    removed_folders: u64,
+    safety: Option<u64>,
     refused: u64,
     refused_dir: Option<&'a Path>,
     refusals: Vec<RefusalRow<'a>>,
@@ -181,6 +207,15 @@ impl Done<'_> {
             count(self.client.counters().requests, "request"),
             duration(self.start.elapsed().as_secs_f64()),
         ))?;
+        if let Some(safety) = r.safety {
+            out.line(format_args!(
+                "{} got their folders and keywords back, {} and {} were too much; as it was before, {account} is \
+                 snapshot {safety}",
+                count(r.relabelled, "email"),
+                count(r.removed, "email"),
+                count(r.removed_folders, "folder"),
+            ))?;
+        }
         if let Some(folder) = &r.folder {
             out.line(format_args!("they are in the folder {folder:?}"))?;
         }
@@ -219,7 +254,11 @@ impl Done<'_> {
             open: restored.open,
             restored: restored.restored,
             bytes: restored.bytes,
+            relabelled: restored.relabelled,
+            removed: restored.removed,
             folders: restored.folders,
+            removed_folders: restored.removed_folders,
+            safety: restored.safety.map(|number| number.0),
             refused: restored.refused.count,
             refused_dir: self.refused.as_deref(),
             refusals: restored.refused.named.iter().map(row).collect(),

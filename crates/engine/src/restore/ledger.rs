@@ -20,9 +20,16 @@ pub(super) enum Mark {
     Refused,
 }
 
-/// One byte an email.
+/// Five bytes an email.
 #[derive(Debug)]
-pub(super) struct Ledger(Vec<Mark>);
+pub(super) struct Ledger {
+    marks: Vec<Mark>,
+    /// Which of the account's emails is this one, by its place in the order of their ids.
+    pairs: Vec<u32>,
+}
+
+/// No email of the account is this one, or it does not matter which.
+const ALONE: u32 = u32::MAX;
 
 impl Ledger {
     /// Nothing is done yet.
@@ -32,26 +39,45 @@ impl Ledger {
         while let Some(email) = emails.next().await? {
             marks.push(if wanted(&email) { Mark::Open } else { Mark::Unwanted });
         }
-        Ok(Ledger(marks))
+        Ok(Ledger { pairs: vec![ALONE; marks.len()], marks })
     }
 
     pub(super) fn get(&self, position: usize) -> Mark {
-        self.0.get(position).copied().unwrap_or(Mark::Unwanted)
+        self.marks.get(position).copied().unwrap_or(Mark::Unwanted)
     }
 
     pub(super) fn set(&mut self, position: usize, mark: Mark) {
-        self.0[position] = mark;
+        self.marks[position] = mark;
+    }
+
+    /// The email at `position` is the account's `at`th.
+    pub(super) fn pair(&mut self, position: usize, at: usize, mark: Mark) {
+        self.set(position, mark);
+        self.pairs[position] = u32::try_from(at).unwrap_or(ALONE);
+    }
+
+    /// The account's email that is this one.
+    pub(super) fn pair_of(&self, position: usize) -> Option<usize> {
+        self.pairs.get(position).filter(|at| **at != ALONE).map(|at| *at as usize)
+    }
+
+    /// Forgets which emails the account holds, to look again.
+    pub(super) fn forget(&mut self, held: &[Mark]) {
+        self.pairs.fill(ALONE);
+        for mark in self.marks.iter_mut().filter(|mark| held.contains(mark)) {
+            *mark = Mark::Open;
+        }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.0.len()
+        self.marks.len()
     }
 
     pub(super) fn count(&self, mark: Mark) -> u64 {
-        self.0.iter().filter(|known| **known == mark).count() as u64
+        self.marks.iter().filter(|known| **known == mark).count() as u64
     }
 
     pub(super) fn positions(&self, mark: Mark) -> Vec<bool> {
-        self.0.iter().map(|known| *known == mark).collect()
+        self.marks.iter().map(|known| *known == mark).collect()
     }
 }

@@ -2,6 +2,7 @@
 
 mod content;
 mod dates;
+mod exact;
 mod folders;
 mod held;
 mod import;

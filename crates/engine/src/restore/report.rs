@@ -1,6 +1,6 @@
 //! What a restore did.
 
-use model::{BlobId, EmailRecord};
+use model::{BlobId, EmailRecord, SnapshotNumber};
 
 use crate::restore::request::RestoreId;
 
@@ -24,10 +24,38 @@ pub struct Restored {
     pub restored: u64,
     /// Bytes of what this run brought back.
     pub bytes: u64,
+    /// Emails that were there and got their folders and keywords back.
+    pub relabelled: u64,
+    /// Emails that were too much (mode *exact*); the safety backup holds them.
+    pub removed: u64,
     /// Folders that were made.
     pub folders: u64,
+    /// Folders that were too much.
+    pub removed_folders: u64,
+    /// The backup of the account as it was before (mode *exact*): restoring it undoes this one.
+    pub safety: Option<SnapshotNumber>,
     /// Emails that did not come back.
     pub refused: Refusals,
+}
+
+impl Restored {
+    pub(super) fn nothing(id: &RestoreId) -> Restored {
+        Restored {
+            id: id.clone(),
+            folder: None,
+            wanted: 0,
+            present: 0,
+            open: 0,
+            restored: 0,
+            bytes: 0,
+            relabelled: 0,
+            removed: 0,
+            folders: 0,
+            removed_folders: 0,
+            safety: None,
+            refused: Refusals::default(),
+        }
+    }
 }
 
 /// What the server refuses, or the repository has lost.

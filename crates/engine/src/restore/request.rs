@@ -3,6 +3,7 @@
 use std::fmt;
 
 use model::{Clock, EmailRecord};
+use repository::Repository;
 
 use crate::options::Progress;
 
@@ -13,6 +14,8 @@ pub enum Mode {
     Beside,
     /// Only what is not there any more, into its own folders.
     Missing,
+    /// The account becomes the snapshot. What is in it now is backed up first, and what arrives meanwhile stays.
+    Exact,
 }
 
 /// Names a restore, so that it can be gone on with: 8 digits and lower-case letters.
@@ -56,7 +59,9 @@ pub struct Restore<'a> {
     pub id: RestoreId,
     /// The snapshot is one of this very account, so that equal ids may name the same email.
     pub same_account: bool,
-    /// Which emails are wanted.
+    /// Where the account itself is backed up to, before anything is destroyed (mode *exact*).
+    pub safety: Option<&'a Repository>,
+    /// Which emails are wanted; all of them in mode *exact*.
     pub wanted: &'a (dyn Fn(&EmailRecord) -> bool + Send + Sync),
     /// Plan only.
     pub dry_run: bool,

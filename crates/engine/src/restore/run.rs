@@ -5,23 +5,28 @@ use std::time::Duration;
 
 use jmap::{Account, Client};
 use model::{DataType, ErrorClass};
-use repository::Snapshot;
+use repository::{Origin, Repository, Snapshot};
 
 use crate::error::{Error, Result};
 use crate::letters::Letters;
+use crate::options::Backup;
+use crate::report::State;
+use crate::restore::exact::Exact;
 use crate::restore::folders::{self, Map};
 use crate::restore::held::Held;
 use crate::restore::import::Import;
 use crate::restore::ledger::{Ledger, Mark};
-use crate::restore::report::{Refusal, Refusals, Restored};
+use crate::restore::report::{Refusal, Restored};
 use crate::restore::request::{Mode, Restore};
-use crate::restore::staging::{Phase, Staging};
+use crate::restore::staging::{Phase, Staging, is_own};
 use crate::restore::target::{Folder, Target};
 
 /// Attempts in a row that brought nothing back.
 const IDLE_ATTEMPTS: u32 = 6;
 /// Before the second attempt, doubled for each further one.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
+/// What asked for a safety backup, in the log.
+const SAFETY: &str = "safety";
 
 /// Gives the wanted emails of a snapshot back to an account.
 ///
@@ -33,9 +38,13 @@ pub async fn restore(
     snapshot: &Arc<Snapshot>,
     how: &Restore<'_>,
 ) -> Result<Restored> {
+    if how.mode == Mode::Exact {
+        may_be_exact(snapshot, how)?;
+    }
     let target = Target { client, account };
-    let ledger = Ledger::open(snapshot, how.wanted).await?;
-    let mut work = Work { target, snapshot, how, ledger, refused: Refusals::default(), bytes: 0, folders: 0 };
+    let ledger = Ledger::open(snapshot, |email| how.mode == Mode::Exact || (how.wanted)(email)).await?;
+    let done = Restored::nothing(&how.id);
+    let mut work = Work { target, snapshot, how, ledger, done };
     if how.dry_run {
         work.look_around(None).await?;
         return Ok(work.report());
@@ -46,9 +55,9 @@ pub async fn restore(
             Ok(()) => return Ok(work.report()),
             Err(error) => error,
         };
-        let restored = work.ledger.count(Mark::Restored);
-        idle = if restored > before { 0 } else { idle + 1 };
-        before = restored;
+        let progress = work.progress();
+        idle = if progress > before { 0 } else { idle + 1 };
+        before = progress;
         let may_pass =
             matches!(error, Error::Unsettled { .. }) || matches!(error.class(), ErrorClass::Transient { .. });
         if !may_pass || idle == IDLE_ATTEMPTS {
@@ -58,31 +67,47 @@ pub async fn restore(
     }
 }
 
+/// An account that became a snapshot with holes would lose what is in the holes.
+fn may_be_exact(snapshot: &Snapshot, how: &Restore<'_>) -> Result<()> {
+    let reason = match State::of(snapshot.info()) {
+        State::Partial | State::Moving => "the snapshot is not complete, and what it lacks would be removed",
+        State::Good | State::Shrunk if how.safety.is_none() && !how.dry_run => {
+            "there is nowhere to back the account up to before"
+        }
+        State::Good | State::Shrunk => return Ok(()),
+    };
+    Err(Error::Unfit { reason })
+}
+
 struct Work<'a> {
     target: Target<'a>,
     snapshot: &'a Arc<Snapshot>,
     how: &'a Restore<'a>,
     ledger: Ledger,
-    refused: Refusals,
-    bytes: u64,
-    folders: u64,
+    done: Restored,
 }
 
 impl Work<'_> {
     async fn attempt(&mut self) -> Result<()> {
         let mut staging = Staging::begin(self.target, &self.how.id).await?;
-        self.look_around(Some(&staging)).await?;
+        let safety = self.look_around(Some(&staging)).await?;
         let map = self.map().await?;
-        self.folders += map.made;
+        self.done.folders += map.made;
         if staging.phase() == Phase::Importing {
             self.import(&map, &staging).await?;
+            if let Some((safety, held)) = &safety {
+                self.make_exact(safety, held, &map, &staging).await?;
+            }
         }
         self.how.progress.phase("finishing");
         staging.finish(&map.home).await
     }
 
     /// Finds out what the account holds already.
-    async fn look_around(&mut self, staging: Option<&Staging<'_>>) -> Result<()> {
+    async fn look_around(&mut self, staging: Option<&Staging<'_>>) -> Result<Option<(Arc<Snapshot>, Held)>> {
+        if let (Mode::Exact, Some(repository), Some(staging)) = (self.how.mode, self.how.safety, staging) {
+            return self.look_at_backup(repository, staging).await.map(Some);
+        }
         self.how.progress.phase("comparing");
         let hasher = self.snapshot.hasher();
         let folder = staging.map(|staging| &staging.folder);
@@ -92,12 +117,44 @@ impl Work<'_> {
                 held.mark_restored(self.target, self.snapshot, &mut self.ledger).await?;
             }
         }
-        if self.how.mode == Mode::Missing {
-            let held = Held::list(self.target, &hasher, None, folder).await?;
+        if self.how.mode != Mode::Beside {
+            self.ledger.forget(&[Mark::Present]);
+            let mut held = Held::list(self.target, &hasher, None, folder).await?;
             let same = self.how.same_account;
             held.mark_present(self.target, self.snapshot, &mut self.ledger, same).await?;
         }
-        Ok(())
+        Ok(None)
+    }
+
+    /// Backs the account up and compares with that.
+    async fn look_at_backup(
+        &mut self,
+        repository: &Repository,
+        staging: &Staging<'_>,
+    ) -> Result<(Arc<Snapshot>, Held)> {
+        let Target { client, account } = self.target;
+        let job = self.how.id.to_string();
+        let earlier = repository
+            .snapshots()
+            .await?
+            .into_iter()
+            .find(|known| known.summary.origin.kind == SAFETY && known.summary.origin.job == job);
+        let how = Backup {
+            origin: Origin { kind: SAFETY.to_owned(), job, ..Origin::default() },
+            full_listing: false,
+            progress: self.how.progress,
+            clock: self.how.clock,
+        };
+        let report = crate::backup::backup(client, account, repository, &how).await?;
+        self.done.safety = Some(earlier.map_or(report.number, |earlier| earlier.number));
+        self.how.progress.phase("comparing");
+        let safety = Arc::new(repository.snapshot(Some(report.number)).await?);
+        // What an earlier attempt brought back is in the backup, and must be found there: what is not is too much.
+        self.ledger.forget(&[Mark::Present, Mark::Restored]);
+        let same = self.how.same_account;
+        let mut held = Held::of_backup(&safety, same, &staging.given_up).await?;
+        held.mark_present(self.target, self.snapshot, &mut self.ledger, same).await?;
+        Ok((safety, held))
     }
 
     async fn map(&self) -> Result<Map> {
@@ -107,10 +164,12 @@ impl Work<'_> {
             .await?
             .iter()
             .filter_map(|object| serde_json::from_slice(&object.json).ok())
+            .filter(|folder| !is_own(folder))
             .collect();
         match self.how.mode {
             Mode::Beside => folders::beside(self.target, &folders, &self.folder_name()).await,
             Mode::Missing => folders::missing(self.target, &folders).await,
+            Mode::Exact => folders::exact(self.target, &folders, self.how.same_account).await,
         }
     }
 
@@ -127,38 +186,63 @@ impl Work<'_> {
         let open = self.ledger.positions(Mark::Open);
         let letters = Letters::new(self.snapshot, |position, _| open[position]).await?;
         let import = Import { target: self.target, snapshot: self.snapshot, map, staging };
-        let (ledger, refused, bytes) = (&mut self.ledger, &mut self.refused, &mut self.bytes);
-        let progress = self.how.progress;
+        let (ledger, done, progress) = (&mut self.ledger, &mut self.done, self.how.progress);
         import
             .run(letters, |outcome| {
                 progress.advance(1, outcome.email.size);
                 match outcome.refusal {
                     None => {
                         ledger.set(outcome.position, Mark::Restored);
-                        *bytes += outcome.email.size;
+                        done.restored += 1;
+                        done.bytes += outcome.email.size;
                     }
                     Some(reason) => {
                         ledger.set(outcome.position, Mark::Refused);
                         let blob = Some(outcome.email.blob);
-                        refused.add(Refusal { email: outcome.email, blob, reason });
+                        done.refused.add(Refusal { email: outcome.email, blob, reason });
                     }
                 }
             })
             .await
     }
 
+    /// Everything is there; now what is there gets into its place, and what is too much goes.
+    async fn make_exact(
+        &mut self,
+        safety: &Arc<Snapshot>,
+        held: &Held,
+        map: &Map,
+        staging: &Staging<'_>,
+    ) -> Result<()> {
+        self.how.progress.phase("putting into place");
+        let (target, snapshot) = (self.target, self.snapshot);
+        let exact = Exact { target, snapshot, safety, held, map, staging };
+        self.done.relabelled += exact.relabel(&self.ledger).await?;
+        self.how.progress.phase("removing");
+        self.done.removed += exact.remove_surplus(&self.ledger).await?;
+        self.done.removed_folders += exact.remove_folders().await?;
+        Ok(())
+    }
+
+    /// Grows while attempts achieve something.
+    fn progress(&self) -> u64 {
+        let done = &self.done;
+        done.restored + done.relabelled + done.removed + done.folders
+    }
+
     fn report(self) -> Restored {
         let unwanted = self.ledger.count(Mark::Unwanted);
         Restored {
             folder: (self.how.mode == Mode::Beside).then(|| self.folder_name()),
-            id: self.how.id.clone(),
             wanted: self.ledger.len() as u64 - unwanted,
             present: self.ledger.count(Mark::Present),
             open: self.ledger.count(Mark::Open),
-            restored: self.ledger.count(Mark::Restored),
-            bytes: self.bytes,
-            folders: self.folders,
-            refused: self.refused,
+            // Of the other modes, with what earlier runs brought back.
+            restored: match self.how.mode {
+                Mode::Exact => self.done.restored,
+                Mode::Beside | Mode::Missing => self.ledger.count(Mark::Restored),
+            },
+            ..self.done
         }
     }
 }

@@ -11,8 +11,11 @@
 //! **A crash** leaves the folder and in it just what was imported, however the connection broke: the next attempt reads there what
 //! is done. Phase `finishing` is entered when all is imported; from then on nothing is imported any more, and only the folder
 //! is cleared away.
+//!
+//! **Removing.** Mode *exact* moves what has to go into a second folder, `… removing`, before it destroys it. Whoever takes
+//! over never counts on an email in there: the attempt before may have sent the request that destroys it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jmap::{DataType, Id, Set};
 use serde_json::json;
@@ -32,13 +35,18 @@ const IDLE_ROUNDS: usize = 5;
 pub(super) enum Phase {
     Importing,
     Finishing,
+    /// Not of a restore but of a folder: what lies in it is about to be destroyed.
+    Removing,
 }
 
 impl Phase {
+    const ALL: [Phase; 3] = [Phase::Importing, Phase::Finishing, Phase::Removing];
+
     fn word(self) -> &'static str {
         match self {
             Phase::Importing => "importing",
             Phase::Finishing => "finishing",
+            Phase::Removing => "removing",
         }
     }
 }
@@ -57,7 +65,7 @@ impl Name {
             name.strip_prefix(NAME)?.strip_prefix(' ')?.strip_prefix(id.as_str())?.strip_prefix(' ')?;
         let (attempt, phase) = rest.split_once(' ')?;
         let (attempt, random) = attempt.split_once('-')?;
-        let phase = [Phase::Importing, Phase::Finishing].into_iter().find(|known| known.word() == phase)?;
+        let phase = Phase::ALL.into_iter().find(|known| known.word() == phase)?;
         Some(Name { attempt: attempt.parse().ok()?, random: random.to_owned(), phase })
     }
 
@@ -72,32 +80,42 @@ pub(super) struct Staging<'a> {
     id: &'a RestoreId,
     name: Name,
     pub(super) folder: Id,
+    /// The folders of what earlier attempts were removing.
+    pub(super) given_up: BTreeSet<Id>,
 }
 
 impl<'a> Staging<'a> {
     /// Begins an attempt and takes over what earlier ones left.
     pub(super) async fn begin(target: Target<'a>, id: &'a RestoreId) -> Result<Staging<'a>> {
         let earlier = all(&target.folders().await?, id);
+        let phases = earlier.iter().map(|(name, _)| name.phase).filter(|phase| *phase != Phase::Removing);
         let name = Name {
             attempt: earlier.last().map_or(1, |(name, _)| name.attempt.saturating_add(1)),
             random: RestoreId::random().to_string(),
-            phase: earlier.iter().map(|(name, _)| name.phase).max().unwrap_or(Phase::Importing),
+            phase: phases.max().unwrap_or(Phase::Importing),
         };
-        let object = json!({ "name": name.text(id), "parentId": null, "sortOrder": SORT_LAST });
-        let created = target.create("the folder of the restore", DataType::Mailbox, object).await?;
-        let folder = created.map_err(|refusal| Error::Refused {
-            what: "the folder of the restore".to_owned(),
-            reason: refusal.to_string(),
-        })?;
-        let staging = Staging { target, id, name, folder };
+        let folder = make(target, &name.text(id)).await?;
+        let mut staging = Staging { target, id, name, folder, given_up: BTreeSet::new() };
         for (name, folder) in all(&target.folders().await?, id) {
-            match folder == staging.folder {
-                true => {}
-                false if name > staging.name => return Err(Error::Superseded),
-                false => staging.take_over(&folder).await?,
+            match name.phase {
+                _ if folder == staging.folder => {}
+                _ if name > staging.name => return Err(Error::Superseded),
+                Phase::Removing => drop(staging.given_up.insert(folder)),
+                Phase::Importing | Phase::Finishing => staging.take_over(&folder).await?,
             }
         }
         Ok(staging)
+    }
+
+    /// A folder for what is about to be destroyed.
+    pub(super) async fn removing(&self) -> Result<Id> {
+        let name = Name { phase: Phase::Removing, ..self.name.clone() };
+        make(self.target, &name.text(self.id)).await
+    }
+
+    /// Destroys a folder that is empty by now.
+    pub(super) async fn clear(&self, folder: &Id) -> Result<()> {
+        self.destroy(folder).await.map(drop)
     }
 
     pub(super) fn phase(&self) -> Phase {
@@ -189,6 +207,20 @@ impl<'a> Staging<'a> {
             }
         }
     }
+}
+
+async fn make(target: Target<'_>, name: &str) -> Result<Id> {
+    let object = json!({ "name": name, "parentId": null, "sortOrder": SORT_LAST });
+    let created = target.create("the folder of the restore", DataType::Mailbox, object).await?;
+    created.map_err(|refusal| Error::Refused {
+        what: "the folder of the restore".to_owned(),
+        reason: refusal.to_string(),
+    })
+}
+
+/// Whether a folder is one of a restore's own.
+pub(super) fn is_own(folder: &Folder) -> bool {
+    folder.parent_id.is_none() && folder.name.starts_with(NAME)
 }
 
 enum Destroyed {

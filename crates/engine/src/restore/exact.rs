@@ -1,0 +1,175 @@
+//! The account becomes the snapshot: what is there gets its folders and keywords back, what is too much goes.
+//!
+//! Everything is measured by a backup of the account that was made just before: what arrived later is not in it, and stays;
+//! nothing is destroyed that it does not hold.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use jmap::{DataType, Id, Set};
+use model::{EmailId, EmailRecord};
+use repository::Snapshot;
+use serde_json::{Value, json};
+
+use crate::emails::server_blob;
+use crate::error::{Error, Result};
+use crate::restore::folders::Map;
+use crate::restore::held::{Held, each};
+use crate::restore::ledger::Ledger;
+use crate::restore::staging::Staging;
+use crate::restore::target::Target;
+
+/// Emails in one request.
+const AT_ONCE: usize = 250;
+
+/// What is known for it.
+pub(super) struct Exact<'a> {
+    pub(super) target: Target<'a>,
+    pub(super) snapshot: &'a Snapshot,
+    /// The backup of the account.
+    pub(super) safety: &'a Arc<Snapshot>,
+    pub(super) held: &'a Held,
+    pub(super) map: &'a Map,
+    pub(super) staging: &'a Staging<'a>,
+}
+
+impl Exact<'_> {
+    /// Gives emails that are there their folders and keywords back; how many were not as they should be.
+    pub(super) async fn relabel(&self, ledger: &Ledger) -> Result<u64> {
+        let mut pairs: Vec<(Id, EmailRecord)> = Vec::new();
+        let mut emails = self.snapshot.emails().await?;
+        let (mut position, mut changed) = (0, 0);
+        while let Some(email) = emails.next().await? {
+            if let Some(at) = ledger.pair_of(position)
+                && let Ok(id) = Id::new(self.held.id(at))
+            {
+                pairs.push((id, email));
+            }
+            if pairs.len() == AT_ONCE {
+                changed += self.relabel_some(std::mem::take(&mut pairs)).await?;
+            }
+            position += 1;
+        }
+        Ok(changed + self.relabel_some(pairs).await?)
+    }
+
+    async fn relabel_some(&self, pairs: Vec<(Id, EmailRecord)>) -> Result<u64> {
+        let ids: Vec<EmailId> = pairs.iter().map(|(id, _)| EmailId::from(id.as_str())).collect();
+        let there = self.safety.find_emails(&ids).await?;
+        let there: BTreeMap<&str, &EmailRecord> =
+            there.iter().map(|email| (email.id.as_str(), email)).collect();
+        let mut set = Set::new();
+        for (id, email) in &pairs {
+            let patch = there.get(id.as_str()).and_then(|there| self.patch(email, there));
+            if let Some(patch) = patch {
+                set.update(id, patch);
+            }
+        }
+        if set.is_empty() {
+            return Ok(0);
+        }
+        let asked = set.len();
+        let written = self.target.set("the emails' folders and keywords", DataType::Email, set).await?;
+        // An email that its owner deleted meanwhile is in the safety backup, and gone: that is their wish.
+        let lost = written.not_updated.values().find(|refusal| refusal.kind != "notFound");
+        match lost {
+            Some(refusal) => Err(Error::Refused {
+                what: "the emails' folders and keywords".to_owned(),
+                reason: refusal.to_string(),
+            }),
+            None => Ok((asked - written.not_updated.len()) as u64),
+        }
+    }
+
+    /// What has to change; the restore's own folder stays until the end.
+    fn patch(&self, email: &EmailRecord, there: &EmailRecord) -> Option<Value> {
+        let own = self.staging.folder.as_str();
+        let is_staged = there.folders.iter().any(|folder| folder.as_str() == own);
+        let wanted: BTreeSet<Id> =
+            self.map.of(email.folders.iter().map(|id| id.as_str())).into_iter().collect();
+        let now: BTreeSet<&str> =
+            there.folders.iter().map(|id| id.as_str()).filter(|id| *id != own).collect();
+        let mut patch = serde_json::Map::new();
+        if wanted.iter().map(Id::as_str).ne(now) {
+            let staged = is_staged.then(|| own.to_owned());
+            let folders = wanted.iter().map(Id::to_string).chain(staged);
+            patch.insert("mailboxIds".into(), folders.map(|id| (id, json!(true))).collect());
+        }
+        if email.keywords != there.keywords {
+            let keywords = email.keywords.iter().map(|keyword| (keyword.clone(), json!(true)));
+            patch.insert("keywords".into(), keywords.collect());
+        }
+        (!patch.is_empty()).then(|| patch.into())
+    }
+
+    /// Destroys what the account held when it was backed up and the snapshot does not have; how many.
+    pub(super) async fn remove_surplus(&self, ledger: &Ledger) -> Result<u64> {
+        let mut is_kept = vec![false; self.held.len()];
+        for at in (0..ledger.len()).filter_map(|position| ledger.pair_of(position)) {
+            is_kept[at] = true;
+        }
+        let mut surplus = Vec::new();
+        each(self.safety, |at, email| {
+            if !is_kept[at] {
+                surplus.push((email.id.clone(), email.server_blob));
+            }
+        })
+        .await?;
+        if surplus.is_empty() && self.staging.given_up.is_empty() {
+            return Ok(0);
+        }
+        let bin = self.staging.removing().await?;
+        let mut removed = 0;
+        for piece in surplus.chunks(AT_ONCE) {
+            removed += self.remove(piece, &bin).await?;
+        }
+        for folder in self.staging.given_up.iter().chain([&bin]) {
+            self.staging.clear(folder).await?;
+        }
+        Ok(removed)
+    }
+
+    async fn remove(&self, surplus: &[(EmailId, u64)], bin: &Id) -> Result<u64> {
+        let digests: BTreeMap<&str, u64> =
+            surplus.iter().map(|(id, digest)| (id.as_str(), *digest)).collect();
+        let ids: Vec<Id> = surplus.iter().filter_map(|(id, _)| Id::new(id.as_str()).ok()).collect();
+        let hasher = self.safety.hasher();
+        let held = |email: &jmap::Email| digests.get(email.id.as_str()) == Some(&server_blob(&hasher, email));
+        let there = self.target.metadata(&ids).await?;
+        let doomed: Vec<Id> =
+            there.iter().filter(|email| held(email)).map(|email| email.id.clone()).collect();
+        let mut into_bin = Set::new();
+        for id in &doomed {
+            into_bin.update(id, json!({ "mailboxIds": { bin.as_str(): true } }));
+        }
+        if into_bin.is_empty() {
+            return Ok(0);
+        }
+        let moved = self.target.set("what is too much", DataType::Email, into_bin).await?;
+        let moved: Vec<Id> = doomed.into_iter().filter(|id| !moved.not_updated.contains_key(id)).collect();
+        self.staging.assert_alive().await?;
+        let mut destroy = Set::new();
+        moved.iter().for_each(|id| destroy.destroy(id));
+        let destroyed = self.target.set("what is too much", DataType::Email, destroy).await?;
+        Ok(destroyed.destroyed.len() as u64)
+    }
+
+    /// Destroys folders that the snapshot does not have, as far as they are empty and not newer than the backup; how many.
+    pub(super) async fn remove_folders(&self) -> Result<u64> {
+        let known = self.safety.objects_of(model::DataType::Mailbox).await?;
+        let known: BTreeSet<&str> = known.iter().map(|folder| folder.id.as_str()).collect();
+        let mut removed = 0;
+        // Children stand behind their parents.
+        for folder in self.map.surplus.iter().rev().filter(|id| known.contains(id.as_str())) {
+            let mut set = Set::new().with("onDestroyRemoveEmails", false);
+            set.destroy(folder);
+            let gone = self.target.set("a folder", DataType::Mailbox, set).await;
+            match gone {
+                Ok(gone) => removed += gone.destroyed.len() as u64,
+                Err(Error::Write { source, .. }) if source.method_error().is_some() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(removed)
+    }
+}
