@@ -90,7 +90,8 @@ pub(crate) async fn run(prepared: Prepared<'_>, out: &Out) -> Result<Exit> {
     let refused = keep_refused(args, &restored, &snapshot).await?;
     let done = Done { args, snapshot: &snapshot, account: &account, client: &client, refused, start };
     done.print(&restored, out)?;
-    Ok(if restored.refused.count > 0 { Exit::Incomplete } else { Exit::Good })
+    let is_whole = restored.refused.count == 0 && restored.odd_folders.is_empty();
+    Ok(if is_whole { Exit::Good } else { Exit::Incomplete })
 }
 
 fn is_same(mailbox: &Mailbox, host: &str, account: &Account) -> bool {
@@ -165,6 +166,7 @@ struct DoneObject<'a> {
     removed: u64,
     folders: u64,
     removed_folders: u64,
+    odd_folders: &'a [String],
     safety: Option<u64>,
     refused: u64,
     refused_dir: Option<&'a Path>,
@@ -223,6 +225,9 @@ impl Done<'_> {
     }
 
     fn print_refusals(&self, restored: &Restored, out: &Out) -> Result<()> {
+        for odd in restored.odd_folders.iter().take(NAMED) {
+            out.line(format_args!("  folder {}", one_line(odd, 200)))?;
+        }
         for refusal in restored.refused.named.iter().take(NAMED) {
             let subject = one_line(&refusal.email.envelope.subject, 80);
             out.line(format_args!("  refused: {subject:?}: {}", one_line(&refusal.reason, 200)))?;
@@ -258,6 +263,7 @@ impl Done<'_> {
             removed: restored.removed,
             folders: restored.folders,
             removed_folders: restored.removed_folders,
+            odd_folders: &restored.odd_folders,
             safety: restored.safety.map(|number| number.0),
             refused: restored.refused.count,
             refused_dir: self.refused.as_deref(),

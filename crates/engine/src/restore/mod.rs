@@ -7,6 +7,7 @@ mod folders;
 mod held;
 mod import;
 mod ledger;
+mod placing;
 mod report;
 mod request;
 mod run;

@@ -32,6 +32,8 @@ pub struct Restored {
     pub folders: u64,
     /// Folders that were too much.
     pub removed_folders: u64,
+    /// Folders that the server does not take as the snapshot has them, and why; their emails are in them.
+    pub odd_folders: Vec<String>,
     /// The backup of the account as it was before (mode *exact*): restoring it undoes this one.
     pub safety: Option<SnapshotNumber>,
     /// Emails that did not come back.
@@ -52,6 +54,7 @@ impl Restored {
             removed: 0,
             folders: 0,
             removed_folders: 0,
+            odd_folders: Vec::new(),
             safety: None,
             refused: Refusals::default(),
         }

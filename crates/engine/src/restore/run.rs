@@ -16,6 +16,7 @@ use crate::restore::folders::{self, Map};
 use crate::restore::held::Held;
 use crate::restore::import::Import;
 use crate::restore::ledger::{Ledger, Mark};
+use crate::restore::placing;
 use crate::restore::report::{Refusal, Restored};
 use crate::restore::request::{Mode, Restore};
 use crate::restore::staging::{Phase, Staging, is_own};
@@ -91,8 +92,9 @@ impl Work<'_> {
     async fn attempt(&mut self) -> Result<()> {
         let mut staging = Staging::begin(self.target, &self.how.id).await?;
         let safety = self.look_around(Some(&staging)).await?;
-        let map = self.map().await?;
+        let map = self.map(&staging).await?;
         self.done.folders += map.made;
+        self.done.odd_folders.clone_from(&map.odd);
         if staging.phase() == Phase::Importing {
             self.import(&map, &staging).await?;
             if let Some((safety, held)) = &safety {
@@ -134,11 +136,12 @@ impl Work<'_> {
     ) -> Result<(Arc<Snapshot>, Held)> {
         let Target { client, account } = self.target;
         let job = self.how.id.to_string();
-        let earlier = repository
-            .snapshots()
-            .await?
-            .into_iter()
-            .find(|known| known.summary.origin.kind == SAFETY && known.summary.origin.job == job);
+        let known = match repository.snapshots().await {
+            Err(repository::Error::NoMailbox) => Vec::new(),
+            known => known?,
+        };
+        let is_ours = |origin: &Origin| origin.kind == SAFETY && origin.job == job;
+        let earlier = known.into_iter().find(|known| is_ours(&known.summary.origin));
         let how = Backup {
             origin: Origin { kind: SAFETY.to_owned(), job, ..Origin::default() },
             full_listing: false,
@@ -157,7 +160,7 @@ impl Work<'_> {
         Ok((safety, held))
     }
 
-    async fn map(&self) -> Result<Map> {
+    async fn map(&self, staging: &Staging<'_>) -> Result<Map> {
         let folders: Vec<Folder> = self
             .snapshot
             .objects_of(DataType::Mailbox)
@@ -169,7 +172,9 @@ impl Work<'_> {
         match self.how.mode {
             Mode::Beside => folders::beside(self.target, &folders, &self.folder_name()).await,
             Mode::Missing => folders::missing(self.target, &folders).await,
-            Mode::Exact => folders::exact(self.target, &folders, self.how.same_account).await,
+            Mode::Exact => {
+                placing::exact(self.target, &folders, self.how.same_account, &staging.folder).await
+            }
         }
     }
 

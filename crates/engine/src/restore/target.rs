@@ -33,6 +33,30 @@ pub(super) struct Folder {
     pub(super) is_subscribed: bool,
 }
 
+impl Folder {
+    pub(super) fn unnamed(id: &Id) -> Folder {
+        let (name, parent_id, role) = (String::new(), None, None);
+        Folder { id: id.clone(), name, parent_id, role, sort_order: 0, is_subscribed: true }
+    }
+
+    /// Takes over what a creation or a patch says.
+    pub(super) fn apply(&mut self, patch: &serde_json::Value) {
+        let text = |value: &serde_json::Value| value.as_str().map(str::to_owned);
+        if let Some(name) = patch.get("name").and_then(text) {
+            self.name = name;
+        }
+        if let Some(parent) = patch.get("parentId") {
+            self.parent_id = parent.as_str().and_then(|id| Id::new(id).ok());
+        }
+        if let Some(role) = patch.get("role") {
+            self.role = text(role);
+        }
+        if let Some(order) = patch.get("sortOrder").and_then(serde_json::Value::as_u64) {
+            self.sort_order = u32::try_from(order).unwrap_or(u32::MAX);
+        }
+    }
+}
+
 /// A key of a patch (RFC 8620 section 5.3): `member` of the object, and what of it.
 pub(super) fn pointer(member: &str, of: &Id) -> String {
     format!("{member}/{}", of.as_str().replace('~', "~0").replace('/', "~1"))

@@ -1,0 +1,229 @@
+//! The account's folders become those of the snapshot.
+//!
+//! Servers refuse what would stand in the way for a moment only: two siblings of one name, a tree that is too deep. So folders
+//! get out of the way first, and some take a step through the folder of the restore. A folder that cannot be put into its
+//! place all the same stays where it is, holds its emails, and is named in the report.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jmap::{DataType, Id, Set, SetError};
+use serde_json::{Value, json};
+
+use crate::error::Result;
+use crate::restore::folders::{Map, child, inbox, names, parents_first, with_role};
+use crate::restore::request::RestoreId;
+use crate::restore::staging::is_own;
+use crate::restore::target::{Folder, Target};
+
+/// Makes the account's folders those of the snapshot, but for those that are too much: they go at the end. `same_account`:
+/// equal ids name the same folder. `workshop`: the folder of the restore.
+pub(super) async fn exact(
+    target: Target<'_>,
+    snapshot: &[Folder],
+    same_account: bool,
+    workshop: &Id,
+) -> Result<Map> {
+    let mut there = target.folders().await?;
+    there.retain(|folder| !is_own(folder));
+    let (taken, odd) = (BTreeSet::new(), Vec::new());
+    let mut placing = Placing { target, workshop, there, taken, odd, made: 0 };
+    let mut folders: BTreeMap<Id, Id> = BTreeMap::new();
+    for folder in parents_first(snapshot) {
+        let parent = folder.parent_id.as_ref().and_then(|id| folders.get(id)).cloned();
+        let id = match placing.find(folder, parent.as_ref(), same_account) {
+            Some(id) => {
+                placing.taken.insert(id.clone());
+                placing.adjust(&id, folder, parent.as_ref()).await?;
+                id
+            }
+            None => placing.make(folder, parent.as_ref()).await?,
+        };
+        folders.insert(folder.id.clone(), id);
+    }
+    let Placing { there, taken, made, odd, .. } = placing;
+    let home = inbox(&there)?;
+    let surplus = parents_first(&there).into_iter().map(|folder| folder.id.clone());
+    let surplus = surplus.filter(|id| !taken.contains(id)).collect();
+    Ok(Map { folders, home, made, surplus, odd })
+}
+
+struct Placing<'a> {
+    target: Target<'a>,
+    workshop: &'a Id,
+    there: Vec<Folder>,
+    /// Folders of the account that are one of the snapshot's.
+    taken: BTreeSet<Id>,
+    odd: Vec<String>,
+    made: u64,
+}
+
+type Refusable<T> = Result<std::result::Result<T, SetError>>;
+
+impl Placing<'_> {
+    /// The account's folder that is this one.
+    fn find(&self, folder: &Folder, parent: Option<&Id>, same_account: bool) -> Option<Id> {
+        let is_free = |id: &Id| !self.taken.contains(id);
+        let by_id = self.there.iter().find(|known| same_account && known.id == folder.id);
+        let by_role = || folder.role.as_ref().and_then(|role| with_role(&self.there, role));
+        by_id
+            .map(|known| known.id.clone())
+            .filter(is_free)
+            .or_else(|| by_role().filter(is_free))
+            .or_else(|| child(&self.there, &folder.name, parent).filter(is_free))
+    }
+
+    /// Gives a folder the name, place, role and order of the snapshot's.
+    async fn adjust(&mut self, id: &Id, wanted: &Folder, parent: Option<&Id>) -> Result<()> {
+        let Some(now) = self.there.iter().find(|folder| folder.id == *id).cloned() else { return Ok(()) };
+        let is_elsewhere = now.name != wanted.name || now.parent_id.as_ref() != parent;
+        if is_elsewhere && let Err(refusal) = self.put(id, &wanted.name, parent).await? {
+            self.odd.push(format!("{:?} is not in its place: {refusal}", wanted.name));
+        }
+        let mut patch = serde_json::Map::new();
+        if now.sort_order != wanted.sort_order {
+            patch.insert("sortOrder".into(), json!(wanted.sort_order));
+        }
+        if now.role != wanted.role {
+            self.free_role(wanted.role.as_deref()).await?;
+            patch.insert("role".into(), json!(wanted.role));
+        }
+        if !patch.is_empty()
+            && let Err(refusal) = self.change(id, patch.into()).await?
+        {
+            self.odd.push(format!("{:?} is not as it was: {refusal}", wanted.name));
+        }
+        Ok(())
+    }
+
+    /// Takes a role from the folder that has it.
+    async fn free_role(&mut self, role: Option<&str>) -> Result<()> {
+        if let Some(holder) = role.and_then(|role| with_role(&self.there, role)) {
+            self.change(&holder, json!({ "role": null })).await?.ok();
+        }
+        Ok(())
+    }
+
+    /// Moves and renames a folder, by a way that the server takes.
+    async fn put(&mut self, id: &Id, name: &str, parent: Option<&Id>) -> Refusable<()> {
+        self.make_room(id, name, parent).await?;
+        let there = json!({ "name": name, "parentId": parent });
+        let Err(refusal) = self.change(id, there.clone()).await? else { return Ok(Ok(())) };
+        self.lift_children(id).await?;
+        if self.change(id, there).await?.is_ok() {
+            return Ok(Ok(()));
+        }
+        // A twin is refused where it is named, but not where it is moved to.
+        let by_detour = json!({ "name": name, "parentId": self.workshop });
+        if self.change(id, by_detour).await?.is_ok()
+            && self.change(id, json!({ "parentId": parent })).await?.is_ok()
+        {
+            return Ok(Ok(()));
+        }
+        // Not in the folder of the restore, which goes.
+        let aside = json!({ "name": aside(name), "parentId": null });
+        Ok(self.change(id, aside).await?.and(Err(refusal)))
+    }
+
+    async fn make(&mut self, wanted: &Folder, parent: Option<&Id>) -> Result<Id> {
+        let new = Id::new("new").expect("an id");
+        self.make_room(&new, &wanted.name, parent).await?;
+        let role = wanted.role.as_deref().filter(|role| with_role(&self.there, role).is_none());
+        let mut last = None;
+        for name in names(&wanted.name) {
+            let object = json!({
+                "name": name, "parentId": parent, "role": role, "sortOrder": wanted.sort_order, "isSubscribed": true,
+            });
+            let refusal = match self.create(object).await? {
+                Ok(id) => {
+                    if let Some(refusal) = last {
+                        self.odd.push(format!("{:?} is called {name:?}: {refusal}", wanted.name));
+                    }
+                    return Ok(id);
+                }
+                Err(refusal) => refusal,
+            };
+            if last.is_none()
+                && let Some(id) = self.make_by_detour(&name, parent).await?
+            {
+                return Ok(id);
+            }
+            last = Some(refusal);
+        }
+        let reason = last.map(|refusal| refusal.to_string()).unwrap_or_default();
+        Err(crate::error::Error::Refused { what: format!("the folder {:?}", wanted.name), reason })
+    }
+
+    async fn make_by_detour(&mut self, name: &str, parent: Option<&Id>) -> Result<Option<Id>> {
+        let Ok(id) = self.create(json!({ "name": name, "parentId": self.workshop })).await? else {
+            return Ok(None);
+        };
+        if self.change(&id, json!({ "parentId": parent })).await?.is_ok() {
+            return Ok(Some(id));
+        }
+        let mut set = Set::new();
+        set.destroy(&id);
+        self.target.set("a folder", DataType::Mailbox, set).await?;
+        self.there.retain(|folder| folder.id != id);
+        self.taken.remove(&id);
+        self.made -= 1;
+        Ok(None)
+    }
+
+    /// Moves a folder out of the way that has this name in this place; its own turn comes, or it is too much.
+    async fn make_room(&mut self, but: &Id, name: &str, parent: Option<&Id>) -> Result<()> {
+        let is_in_the_way = |folder: &&Folder| {
+            let is_same =
+                folder.parent_id.as_ref() == parent && folder.name.to_lowercase() == name.to_lowercase();
+            is_same && folder.id != *but && !self.taken.contains(&folder.id)
+        };
+        if let Some(id) = self.there.iter().find(is_in_the_way).map(|folder| folder.id.clone()) {
+            self.change(&id, json!({ "name": aside(name) })).await?.ok();
+        }
+        Ok(())
+    }
+
+    /// Moves what hangs below a folder and is not in its place yet to the top.
+    async fn lift_children(&mut self, id: &Id) -> Result<()> {
+        let children: Vec<(Id, String)> = self
+            .there
+            .iter()
+            .filter(|folder| folder.parent_id.as_ref() == Some(id) && !self.taken.contains(&folder.id))
+            .map(|folder| (folder.id.clone(), folder.name.clone()))
+            .collect();
+        for (child, name) in children {
+            self.change(&child, json!({ "name": aside(&name), "parentId": null })).await?.ok();
+        }
+        Ok(())
+    }
+
+    async fn create(&mut self, object: Value) -> Refusable<Id> {
+        let created = self.target.create("a folder", DataType::Mailbox, object.clone()).await?;
+        if let Ok(id) = &created {
+            let mut folder = Folder::unnamed(id);
+            folder.apply(&object);
+            self.there.push(folder);
+            self.taken.insert(id.clone());
+            self.made += 1;
+        }
+        Ok(created)
+    }
+
+    async fn change(&mut self, id: &Id, patch: Value) -> Refusable<()> {
+        let mut set = Set::new();
+        set.update(id, patch.clone());
+        let mut written = self.target.set("a folder", DataType::Mailbox, set).await?;
+        if let Some(refusal) = written.not_updated.remove(id) {
+            return Ok(Err(refusal));
+        }
+        if let Some(folder) = self.there.iter_mut().find(|folder| folder.id == *id) {
+            folder.apply(&patch);
+        }
+        Ok(Ok(()))
+    }
+}
+
+/// A name that nothing else has.
+fn aside(name: &str) -> String {
+    let short: String = name.chars().filter(|c| !c.is_control()).take(60).collect();
+    format!("{} ({})", short.trim(), RestoreId::random())
+}
