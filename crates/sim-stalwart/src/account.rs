@@ -203,7 +203,9 @@ impl Account {
         if let Some(email) = before {
             email.folders.iter().for_each(|folder| self.count(*folder, email, -1));
             self.use_quota(&email.content, Quota::give_back);
-            self.blobs.release(index, &email.content);
+            if self.blob_ids == BlobIds::OfBytes {
+                self.blobs.release(index, &email.content);
+            }
             if after.is_none() && !self.purges {
                 let id = self.blob_id(index, &email.content);
                 self.blobs.unpurged.insert(id, email.content.clone());
@@ -212,7 +214,9 @@ impl Account {
         if let Some(email) = &after {
             email.folders.iter().for_each(|folder| self.count(*folder, email, 1));
             self.use_quota(&email.content, Quota::take);
-            self.blobs.claim(index, &email.content);
+            if self.blob_ids == BlobIds::OfBytes {
+                self.blobs.claim(index, &email.content);
+            }
         }
         self.overlay.insert(index, after);
     }

@@ -211,7 +211,7 @@ impl Setting<'_> {
 }
 
 /// Creations, those that others refer to first. A reference to nothing fails the call, as in Stalwart.
-fn in_order<'a>(
+pub(crate) fn in_order<'a>(
     context: &Context<'_>,
     mut waiting: Vec<(&'a String, &'a Value)>,
 ) -> Result<Vec<(&'a String, &'a Value)>, MethodError> {
@@ -241,9 +241,10 @@ fn in_order<'a>(
     Ok(ordered)
 }
 
-/// The creation ids that an object's own members refer to.
+/// The creation ids that an object's own members refer to, and the parts of a blob.
 fn references(object: &Value) -> Vec<String> {
-    let members = object.as_object().into_iter().flatten();
+    let parts = object["data"].as_array().into_iter().flatten().filter_map(Value::as_object);
+    let members = object.as_object().into_iter().chain(parts).flatten();
     let named = members.flat_map(|(name, value)| match value {
         Value::String(text) if name.ends_with("Id") => vec![text.as_str()],
         Value::Object(set) if name.ends_with("Ids") => set.keys().map(String::as_str).collect(),

@@ -20,8 +20,12 @@ impl SetError {
 
     /// `invalidProperties` that names one.
     pub(crate) fn invalid(property: &str, description: impl Into<String>) -> Self {
-        let error = Self::of("invalidProperties").because(description);
-        Self { property: Some(property.to_owned()), ..error }
+        Self::of("invalidProperties").because(description).about(property)
+    }
+
+    /// The same with the property that is to blame.
+    pub(crate) fn about(self, property: &str) -> Self {
+        Self { property: Some(property.to_owned()), ..self }
     }
 
     pub(crate) fn not_found() -> Self {

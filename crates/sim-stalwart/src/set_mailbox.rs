@@ -79,7 +79,9 @@ fn check_parent(
         match (all.get(id), account.object(DataType::Mailbox, id)) {
             (Some(above), _) => parent = above["parentId"].as_str(),
             (None, Some(_)) => return Ok(()),
-            (None, None) => return invalid("Parent ID does not exist."),
+            (None, None) => {
+                return Err(SetError::of("invalidProperties").because("Parent ID does not exist."));
+            }
         }
     }
     invalid("Mailbox parent-child relationship is too deep.")

@@ -35,7 +35,8 @@ pub(crate) fn check(
         return Ok(());
     }
     let content = setting.blobs.get(&setting.resolved(id)?).filter(|content| content.is_readable());
-    let content = content.ok_or_else(|| SetError::of("blobNotFound").because("Blob does not exist."))?;
+    let content = content
+        .ok_or_else(|| SetError::of("blobNotFound").because("Blob does not exist.").about("blobId"))?;
     account.check_quota(content.size(&account.mails))?;
     let bytes = content.bytes(&account.mails);
     if !is_script(&bytes) {
@@ -54,8 +55,8 @@ fn check_name(
 ) -> Result<(), SetError> {
     let name = draft["name"].as_str().unwrap_or_default();
     if name.eq_ignore_ascii_case("vacation") {
-        return Err(SetError::of("forbidden")
-            .because("The 'vacation' name is reserved, please use a different name."));
+        let reason = "The 'vacation' name is reserved, please use a different name.";
+        return Err(SetError::of("forbidden").because(reason).about("name"));
     }
     if name.is_empty() {
         let own = present.map_or(Value::Null, |(_, present)| present["name"].clone());

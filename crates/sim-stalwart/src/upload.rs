@@ -18,7 +18,7 @@ use crate::ids;
 use crate::json::{self, Arguments};
 use crate::limits::UploadQuota;
 use crate::server::{Login, Role, Server, Settings, SharedAccount, lock};
-use crate::set::members;
+use crate::set::{in_order, members};
 use crate::set_error::SetError;
 
 /// Serves a POST to the upload URL.
@@ -65,7 +65,7 @@ pub(crate) fn upload(
     arguments: &Arguments,
     out: &mut Vec<u8>,
 ) -> Result<(), MethodError> {
-    let creates = members(arguments, "create")?;
+    let creates = in_order(context, members(arguments, "create")?)?;
     if creates.len() > context.settings.limits.max_objects_in_set {
         return Err(MethodError::of("requestTooLarge"));
     }
@@ -149,7 +149,9 @@ impl Uploading<'_> {
         }
         let found: Found = self.context.find(self.target, std::iter::once(id));
         let content = found.get(id).filter(|content| content.is_readable());
-        let content = content.ok_or_else(|| SetError::of("blobNotFound"))?;
+        let content = content.ok_or_else(|| {
+            SetError::of("forbidden").because(format!("You do not have access to blobId {id}."))
+        })?;
         let bytes = content.bytes(&lock(self.target).mails);
         let number = |name: &str| source[name].as_u64().and_then(|number| usize::try_from(number).ok());
         let from = number("offset").unwrap_or(0).min(bytes.len());

@@ -71,7 +71,7 @@ async fn blobs_are_put_together_from_text_base64_and_others() {
     let read = client.call("Blob/get", json!({ "ids": [created(&answer, "c")] })).await;
     assert_eq!(data(&read["list"][0]), "34567y");
     let kinds = ["d", "e", "f", "g"].map(|name| answer["notCreated"][name]["type"].clone());
-    assert_eq!(kinds, ["invalidProperties", "invalidProperties", "blobNotFound", "invalidProperties"]);
+    assert_eq!(kinds, ["invalidProperties", "invalidProperties", "forbidden", "invalidProperties"]);
 }
 
 #[tokio::test]
