@@ -8,6 +8,7 @@ use bytes::Bytes;
 use crate::account::Account;
 use crate::email::{Content, StoredBlob};
 use crate::ids;
+use crate::mail;
 use crate::spec::BlobIds;
 
 /// A stored blob and who needs it.
@@ -151,9 +152,10 @@ impl Account {
     /// What a delivered email consists of: equal bytes share one blob, generated ones included.
     pub(crate) fn content_of_bytes(&self, raw: Bytes) -> Content {
         let stored = |blob| Content::Stored(Arc::new(blob));
-        match self.mails.recognise(&raw) {
+        let tags = mail::tags(&raw);
+        match self.mails.recognise(&raw, &tags) {
             Some(content) => Content::Generated(content),
-            None => match self.stock.recognise(&raw) {
+            None => match self.stock.recognise(&raw, &tags) {
                 Some((mails, content)) => stored(StoredBlob::lent(mails, content)),
                 None => stored(StoredBlob::of_bytes(raw)),
             },

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::mail::{self, Mails};
+use crate::mail::Mails;
 
 /// What the accounts of a server generate, by the key in their tags.
 #[derive(Debug, Default)]
@@ -16,11 +16,11 @@ impl Stock {
     }
 
     /// Whose generated content these bytes are, and its number.
-    pub(crate) fn recognise(&self, raw: &[u8]) -> Option<(Arc<Mails>, u32)> {
+    pub(crate) fn recognise(&self, raw: &[u8], tags: &[(u64, u32)]) -> Option<(Arc<Mails>, u32)> {
         let stock = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        mail::tags(raw).into_iter().find_map(|(key, number)| {
-            let mails = stock.get(&key)?.iter().find(|mails| mails.generates(number, raw))?;
-            Some((Arc::clone(mails), number))
+        tags.iter().find_map(|(key, number)| {
+            let mails = stock.get(key)?.iter().find(|mails| mails.generates(*number, raw))?;
+            Some((Arc::clone(mails), *number))
         })
     }
 }
