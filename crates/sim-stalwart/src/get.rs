@@ -53,17 +53,17 @@ pub(crate) fn get(
             }
         }
     }
-    if kind == DataType::VacationResponse
-        && present.is_empty()
-        && arguments.get("ids").is_none_or(Value::is_null)
-    {
+    let all = arguments.get("ids").is_none_or(Value::is_null);
+    if kind == DataType::VacationResponse && present.is_empty() && all {
         missing.push("singleton".to_owned());
     }
     let properties = json::strings(arguments, "properties")?;
     begin(out, account, kind);
     json::key(out, "list");
-    let own = context.login.account.as_ref() == Some(&account.id);
-    let reader = if own { Reader::Owner } else { Reader::Stranger(&context.login.user) };
+    let reader = match &context.login.account {
+        Some(own) if *own == account.id => Reader::Owner,
+        _ => Reader::Stranger(&context.login.user),
+    };
     json::array(out, found, |out, id| {
         write(out, account, (kind, id), reader, properties.as_deref());
     });

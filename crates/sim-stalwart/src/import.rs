@@ -106,7 +106,8 @@ fn take_in(
     let blob = account.blob_id(index, &email.content);
     account.put_email(index, Some(email));
     Ok(json!({
-        "id": account.ids.email(index), "blobId": blob, "threadId": String::from_utf8_lossy(&thread), "size": size,
+        "id": account.ids.email(index), "blobId": blob, "size": size,
+        "threadId": String::from_utf8_lossy(&thread),
     }))
 }
 

@@ -1,4 +1,4 @@
-//! `Email/set` (RFC 8621 §4.6): folders and keywords change, the rest never does. Emails are made by import alone.
+//! `Email/set` (RFC 8621 §4.6): folders and keywords change, the rest never does. Import alone makes emails.
 
 use serde_json::{Map, Value};
 

@@ -1,4 +1,4 @@
-//! Creating, changing and destroying objects of the types that are kept as JSON, and the rules of the simpler ones.
+//! Creating, changing and destroying what is kept as JSON, and the rules of the simpler types.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,8 +13,8 @@ use crate::set::{Setting, created};
 use crate::set_error::SetError;
 use crate::{set_file, set_mailbox, set_script};
 
-/// The objects there were when creations or updates began. Stalwart looks for names that are taken, and the like,
-/// among these: two of one call may have the same.
+/// The objects there were when creations or updates began. Stalwart looks among these for names that are taken:
+/// two of one call may have the same.
 pub(crate) type Before = BTreeMap<String, Arc<Value>>;
 
 pub(crate) fn create(
@@ -100,7 +100,11 @@ fn template(kind: DataType) -> Map<String, Value> {
             "mayDelete": true,
         }),
         DataType::ParticipantIdentity => json!({ "name": "", "calendarAddress": "", "isDefault": false }),
-        DataType::AddressBook | DataType::Calendar => json!({
+        DataType::AddressBook => json!({
+            "name": "", "description": null, "sortOrder": 0, "isDefault": false, "isSubscribed": false,
+            "myRights": { "mayRead": true, "mayWrite": true, "mayShare": true, "mayDelete": true },
+        }),
+        DataType::Calendar => json!({
             "name": "", "description": null, "sortOrder": 0, "isDefault": false, "isSubscribed": false,
         }),
         DataType::ContactCard => json!({ "@type": "Card", "version": "1.0" }),

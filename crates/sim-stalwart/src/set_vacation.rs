@@ -52,7 +52,7 @@ pub(crate) fn set(
     Ok(())
 }
 
-/// What is not given stays, but `isEnabled`, which is then false; a creation passes over nulls. All as Stalwart.
+/// As Stalwart does: what is not given stays, but `isEnabled`, which is then false; a creation passes over nulls.
 fn put(setting: &Setting<'_>, account: &mut Account, object: &Value, phase: Phase) -> Result<(), SetError> {
     let none = json!({
         "id": ONLY, "fromDate": null, "toDate": null, "subject": null, "textBody": null, "htmlBody": null,

@@ -79,7 +79,8 @@ async fn each_email_is_refused_for_its_own_reason() {
     let into = |blob: &str, folder: &str| json!({ "blobId": blob, "mailboxIds": { folder: true } });
     let wanted = json!({
         "good": into(&good, &inbox), "again": into(&good, &inbox), "unknownBlob": into(&"u".repeat(33), &inbox),
-        "badBlob": into("!!", &inbox), "reference": into("#x", &inbox), "nowhere": { "blobId": good, "mailboxIds": {} },
+        "badBlob": into("!!", &inbox), "reference": into("#x", &inbox),
+        "nowhere": { "blobId": good, "mailboxIds": {} },
         "lost": into(&good, "zzz"), "odd": into(&odd, &inbox), "empty": into(&empty, &inbox),
     });
     let answer = client.call("Email/import", emails(&wanted)).await;

@@ -11,6 +11,8 @@ mod import;
 #[cfg(test)]
 mod protocol;
 #[cfg(test)]
+mod round_trip;
+#[cfg(test)]
 mod scale;
 #[cfg(test)]
 mod set;

@@ -40,7 +40,8 @@ async fn folders_are_made_inside_one_another_by_creation_id() {
     let (simulator, client, account) = start().await;
     let before = account.state(DataType::Mailbox);
     let create = json!({
-        "a": { "name": "Grand", "parentId": "#z" }, "z": { "name": " Child ", "parentId": "#m", "sortOrder": 7 },
+        "a": { "name": "Grand", "parentId": "#z" },
+        "z": { "name": " Child ", "parentId": "#m", "sortOrder": 7 },
         "m": { "name": "Parent", "isSubscribed": true, "role": "archive" },
     });
     let answer = client.call("Mailbox/set", json!({ "create": create })).await;
@@ -66,7 +67,8 @@ async fn creation_ids_hold_for_the_whole_request_and_are_told_if_asked() {
     let (_simulator, client, account) = start().await;
     let calls = json!([
         ["Mailbox/set", { "accountId": client.account, "create": { "m": { "name": "M" } } }, "0"],
-        ["Mailbox/set", { "accountId": client.account, "create": { "n": { "name": "N", "parentId": "#m" } } }, "1"],
+        ["Mailbox/set", { "accountId": client.account, "create": { "n": { "name": "N", "parentId": "#m" } } },
+            "1"],
     ]);
     let request = json!({ "using": client.using, "methodCalls": calls, "createdIds": {} });
     let (_, answer) = client.post(&request).await;
@@ -78,9 +80,11 @@ async fn creation_ids_hold_for_the_whole_request_and_are_told_if_asked() {
 async fn folders_that_are_refused() {
     let (_simulator, client, account) = start().await;
     let create = json!({
-        "caseTwin": { "name": "inBOX" }, "role": { "name": "T", "role": "trash" }, "odd": { "name": "O", "role": "odd" },
+        "caseTwin": { "name": "inBOX" }, "role": { "name": "T", "role": "trash" },
+        "odd": { "name": "O", "role": "odd" },
         "empty": { "name": "  " }, "long": { "name": "x".repeat(255) }, "none": {}, "number": { "name": 5 },
-        "lost": { "name": "L", "parentId": "zzz" }, "unknown": { "name": "U", "foo": 1 }, "own": { "name": "I", "id": "b" },
+        "lost": { "name": "L", "parentId": "zzz" }, "unknown": { "name": "U", "foo": 1 },
+        "own": { "name": "I", "id": "b" },
     });
     let answer = client.call("Mailbox/set", json!({ "create": create })).await;
     let errors = kinds(&answer, "notCreated");
@@ -170,7 +174,9 @@ async fn subscriptions_are_those_of_the_one_who_writes() {
         arguments["accountId"] = account.id().into();
         arguments
     };
-    let create = json!({ "create": { "a": { "name": "A", "isSubscribed": true } }, "update": { &inbox: { "isSubscribed": false } } });
+    let create = json!({
+        "create": { "a": { "name": "A", "isSubscribed": true } }, "update": { &inbox: { "isSubscribed": false } },
+    });
     let made = id(&admin.call("Mailbox/set", as_admin(create)).await, "a");
     let seen = async |client: &Client| {
         let answer = client.call("Mailbox/get", as_admin(json!({ "ids": [made, inbox] }))).await;
@@ -194,7 +200,9 @@ async fn emails_change_by_patch_and_as_a_whole() {
         (answer["notUpdated"][&id]["type"].as_str().map(str::to_owned), names(sets.0), names(sets.1))
     };
     let ok = |keywords: &str, folders: &str| (None, keywords.to_owned(), folders.to_owned());
-    let patch = json!({ "keywords/$Flagged": true, "keywords/$seen": null, "keywords/a~1b": true, "mailboxIds/b": true });
+    let patch = json!({
+        "keywords/$Flagged": true, "keywords/$seen": null, "keywords/a~1b": true, "mailboxIds/b": true,
+    });
     assert_eq!(changed(patch).await, ok("$flagged Foo a/b", "a b"));
     assert_eq!(
         changed(json!({ "keywords/FOO": null, "mailboxIds/a": false })).await,
