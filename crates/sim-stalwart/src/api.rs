@@ -18,7 +18,7 @@ use crate::kind::{Capability, DataType};
 use crate::refused::Refused;
 use crate::server::{Login, Server, Settings, SharedAccount, lock};
 use crate::version::Version;
-use crate::{blob_get, changes, effects, email_get, get, import, principals, query, set, upload};
+use crate::{blob_get, changes, effects, email_get, get, import, principals, query, quota, set, upload};
 
 /// The body of a request (RFC 8620 §3.3).
 #[derive(Debug, Deserialize)]
@@ -194,6 +194,11 @@ impl Context<'_> {
             ("Blob", "upload") => {
                 self.needs(Capability::Blob)?;
                 upload::upload(self, &self.account(arguments)?, arguments, out)
+            }
+            ("Quota", "get") => {
+                self.needs(Capability::Quota)?;
+                quota::get(&lock(&self.account(arguments)?), arguments, out);
+                Ok(())
             }
             ("Principal", _) => {
                 self.needs(Capability::Principals)?;

@@ -1,7 +1,10 @@
-//! How much an account may hold.
+//! How much an account may hold, and `Quota/get` (RFC 9425).
+
+use serde_json::{Value, json};
 
 use crate::account::Account;
 use crate::email::Content;
+use crate::json::{self, Arguments};
 use crate::kind::DataType;
 use crate::set_error::SetError;
 
@@ -20,6 +23,22 @@ impl Quota {
     pub(crate) const fn give_back(&mut self, bytes: u64) {
         self.emails = self.emails.saturating_sub(bytes);
     }
+}
+
+/// The one quota there is, called `a`; none if the account has no limit.
+pub(crate) fn get(account: &Account, arguments: &Arguments, out: &mut Vec<u8>) {
+    let wanted = |id: &str| match arguments.get("ids") {
+        Some(Value::Array(ids)) => ids.iter().any(|wanted| wanted == id),
+        _ => true,
+    };
+    let list: Vec<Value> = account.quota.iter().filter(|_| wanted("a")).map(|quota| {
+        json!({
+            "id": "a", "resourceType": "octets", "scope": "account", "name": account.name, "description": null,
+            "used": quota.emails + account.bytes_of_objects(), "hardLimit": quota.limit, "warnLimit": null,
+            "softLimit": null, "types": ["Email", "SieveScript", "FileNode", "CalendarEvent", "ContactCard"],
+        })
+    }).collect();
+    json::push(out, &json!({ "accountId": account.id, "state": "n", "list": list, "notFound": [] }));
 }
 
 impl Account {

@@ -58,6 +58,7 @@ impl Client {
             "calendars",
             "filenode",
             "principals",
+            "quota",
         ];
         let offered =
             |name: &&&str| session["capabilities"].get(format!("urn:ietf:params:jmap:{name}")).is_some();

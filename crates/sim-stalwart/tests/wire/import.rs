@@ -161,10 +161,13 @@ async fn an_account_has_room_for_so_many_bytes() {
     let answer = client.call("Email/import", three()).await;
     assert_eq!(answer["created"].as_object().unwrap().len(), 2);
     assert_eq!(answer["notCreated"]["c"]["type"], "overQuota");
+    let quota = client.call("Quota/get", json!({ "ids": null })).await["list"][0].clone();
+    assert_eq!((&quota["used"], &quota["hardLimit"]), (&json!(100), &json!(100)));
     let first = account.emails().remove(0).id;
     client.call("Email/set", json!({ "destroy": [first] })).await;
     assert_eq!(client.call("Email/import", three()).await["created"].as_object().unwrap().len(), 1);
     account.set_quota(None);
+    assert_eq!(client.call("Quota/get", json!({})).await["list"], json!([]));
     assert_eq!(client.call("Email/import", three()).await["created"].as_object().unwrap().len(), 3);
 }
 

@@ -76,7 +76,7 @@ fn strange(number: usize) -> Vec<u8> {
 
 #[tokio::test]
 async fn imported_emails_take_less_than_a_kilobyte_without_their_bytes() {
-    const COUNT: usize = 40_000;
+    const COUNT: usize = 20_000;
     let spec = AccountSpec::new("alice", "secret").bare().forget_bytes();
     let limits = Limits { max_objects_in_set: 1_000, ..Limits::default() };
     let simulator = Simulator::builder().limits(limits).account(spec).start().await.unwrap();
