@@ -14,7 +14,9 @@ use crate::ids::{self, Ids};
 use crate::kind::DataType;
 use crate::log::{Entry, Log};
 use crate::mail::Mails;
+use crate::quota::Quota;
 use crate::spec::{AccountSpec, BlobIds};
+use crate::stock::Stock;
 
 /// Numbers the server keeps with a folder.
 #[derive(Clone, Copy, Debug, Default)]
@@ -44,7 +46,11 @@ pub(crate) struct Account {
     pub(crate) id: String,
     pub(crate) name: String,
     pub(crate) ids: Ids,
-    pub(crate) mails: Mails,
+    pub(crate) mails: Arc<Mails>,
+    /// What other accounts of the server generate.
+    pub(crate) stock: Arc<Stock>,
+    /// Other names that its identities may have.
+    pub(crate) aliases: Vec<String>,
     /// Numbers of the folders that the emails of the beginning lie in.
     pub(crate) first_folders: Vec<u32>,
     pub(crate) next_email: u32,
@@ -60,6 +66,11 @@ pub(crate) struct Account {
     /// Blobs of destroyed emails are gone at once.
     purges: bool,
     pub(crate) blobs: Blobs,
+    /// Bytes that are imported are not kept.
+    pub(crate) forgets: bool,
+    pub(crate) quota: Option<Quota>,
+    /// Folders that others than the owner have subscribed to: (user, folder).
+    pub(crate) subscriptions: BTreeSet<(String, String)>,
     pub(crate) listings: Listings,
     /// Types whose `get` and `changes` always fail, until told otherwise.
     pub(crate) failing: BTreeSet<DataType>,
@@ -77,7 +88,9 @@ impl Account {
             id,
             name: spec.name.clone(),
             ids: Ids::new(seed),
-            mails,
+            mails: Arc::new(mails),
+            stock: Arc::default(),
+            aliases: spec.aliases.clone(),
             first_folders: Vec::new(),
             next_email: spec.emails,
             overlay: HashMap::new(),
@@ -90,12 +103,16 @@ impl Account {
             blob_ids: spec.blob_ids,
             purges: spec.purges,
             blobs: Blobs::default(),
+            forgets: spec.forgets,
+            quota: None,
+            subscriptions: BTreeSet::new(),
             listings: Listings::default(),
             failing: BTreeSet::new(),
         };
         crate::furniture::furnish(&mut account, spec);
         account.count_first_emails();
         account.begin_untouched_types();
+        account.set_quota(spec.quota);
         account
     }
 
@@ -185,7 +202,10 @@ impl Account {
     fn replace_email(&mut self, index: u32, before: Option<&Arc<Email>>, after: Option<Arc<Email>>) {
         if let Some(email) = before {
             email.folders.iter().for_each(|folder| self.count(*folder, email, -1));
-            self.blobs.release(index, &email.content);
+            self.use_quota(&email.content, Quota::give_back);
+            if self.blob_ids == BlobIds::OfBytes {
+                self.blobs.release(index, &email.content);
+            }
             if after.is_none() && !self.purges {
                 let id = self.blob_id(index, &email.content);
                 self.blobs.unpurged.insert(id, email.content.clone());
@@ -193,7 +213,10 @@ impl Account {
         }
         if let Some(email) = &after {
             email.folders.iter().for_each(|folder| self.count(*folder, email, 1));
-            self.blobs.claim(index, &email.content);
+            self.use_quota(&email.content, Quota::take);
+            if self.blob_ids == BlobIds::OfBytes {
+                self.blobs.claim(index, &email.content);
+            }
         }
         self.overlay.insert(index, after);
     }
@@ -255,6 +278,12 @@ impl Account {
     /// Removes a folder with those of its emails that lie nowhere else.
     pub(crate) fn destroy_folder(&mut self, id: &str) {
         let Some(number) = folder(id) else { return };
+        self.take_emails_out(number);
+        self.put_object(DataType::Mailbox, id, None);
+    }
+
+    /// Empties a folder: emails that lie nowhere else are destroyed.
+    pub(crate) fn take_emails_out(&mut self, number: u32) {
         let inside: Vec<_> = self.emails().filter(|(_, email)| email.folders.contains(&number)).collect();
         for (index, email) in inside {
             let mut folders = email.folders.clone();
@@ -262,7 +291,11 @@ impl Account {
             let after = (!folders.is_empty()).then(|| Email { folders, ..Email::clone(&email) });
             self.put_email(index, after);
         }
-        self.put_object(DataType::Mailbox, id, None);
+    }
+
+    /// The time on the server's clock, which moves with what happens.
+    pub(crate) const fn now(&self) -> u64 {
+        1_790_000_000 + self.modseq
     }
 
     pub(crate) fn checkpoint(&self) -> Checkpoint {

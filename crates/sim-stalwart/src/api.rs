@@ -1,6 +1,7 @@
 //! One API request: method calls in, responses out, in one buffer.
 
-use std::collections::BTreeSet;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -9,13 +10,15 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::backref::{self, Earlier};
+use crate::effect::Effect;
 use crate::error::{MethodError, Problem};
-use crate::faults::Effect;
+use crate::found::{self, Found};
 use crate::json::{self, Arguments};
 use crate::kind::{Capability, DataType};
+use crate::refused::Refused;
 use crate::server::{Login, Server, Settings, SharedAccount, lock};
 use crate::version::Version;
-use crate::{blob_get, changes, effects, email_get, get, principals, query};
+use crate::{blob_get, changes, effects, email_get, get, import, principals, query, quota, set, upload};
 
 /// The body of a request (RFC 8620 §3.3).
 #[derive(Debug, Deserialize)]
@@ -23,6 +26,9 @@ pub(crate) struct Request {
     pub(crate) using: Vec<String>,
     #[serde(rename = "methodCalls")]
     pub(crate) calls: Vec<(String, Arguments, String)>,
+    /// Ids by creation id, from earlier requests.
+    #[serde(rename = "createdIds")]
+    created: Option<BTreeMap<String, String>>,
 }
 
 impl Request {
@@ -46,6 +52,8 @@ pub(crate) struct Context<'a> {
     pub(crate) settings: &'a Settings,
     pub(crate) login: &'a Login,
     using: BTreeSet<Capability>,
+    /// Ids by creation id: later calls of the request may refer to them.
+    pub(crate) created: RefCell<BTreeMap<String, String>>,
 }
 
 struct Sent {
@@ -64,7 +72,10 @@ pub(crate) fn serve(
     if request.calls.len() > settings.limits.max_calls_in_request {
         return Err(Problem::limit("maxCallsInRequest"));
     }
-    let context = Context { server, settings, login, using: using(settings, &request.using)? };
+    let using = using(settings, &request.using)?;
+    let says_created = request.created.is_some();
+    let created = RefCell::new(request.created.unwrap_or_default());
+    let context = Context { server, settings, login, using, created };
     let mut out = b"{\"methodResponses\":[".to_vec();
     let mut sent: Vec<Sent> = Vec::new();
     for (name, arguments, call) in request.calls {
@@ -76,6 +87,9 @@ pub(crate) fn serve(
     }
     out.extend_from_slice(b"],\"sessionState\":");
     json::push(&mut out, &crate::session::state(settings));
+    if says_created {
+        json::member(&mut out, "createdIds", &*context.created.borrow());
+    }
     out.push(b'}');
     Ok(out)
 }
@@ -113,7 +127,13 @@ impl Context<'_> {
         let mut start = out.len();
         let result = self
             .prepared(arguments, sent, out)
-            .and_then(|arguments| fail(&effects).map_or_else(|| self.churned(name, &arguments, out), Err));
+            .and_then(|arguments| fail(&effects).map_or(Ok(arguments), Err))
+            .and_then(|mut arguments| {
+                let refused = Refused::taken_from(&effects, &mut arguments);
+                self.churned(name, &arguments, out)?;
+                refused.add_to(start, out);
+                Ok(())
+            });
         let mut name = name.to_owned();
         if let Err(error) = result {
             out.truncate(begin);
@@ -171,6 +191,15 @@ impl Context<'_> {
                 self.needs(Capability::Blob)?;
                 blob_get::get(self, arguments, out)
             }
+            ("Blob", "upload") => {
+                self.needs(Capability::Blob)?;
+                upload::upload(self, &self.account(arguments)?, arguments, out)
+            }
+            ("Quota", "get") => {
+                self.needs(Capability::Quota)?;
+                quota::get(&lock(&self.account(arguments)?), arguments, out);
+                Ok(())
+            }
             ("Principal", _) => {
                 self.needs(Capability::Principals)?;
                 principals::serve(self, verb, arguments, out)
@@ -190,16 +219,24 @@ impl Context<'_> {
             let odd = self.settings.version == Version::V0_15 && verb == "changes";
             return Err(if odd { MethodError::of("cannotCalculateChanges") } else { error });
         }
-        match verb {
-            "get" | "changes" | "query" | "queryChanges" => {}
-            _ => return Err(unknown()),
+        let importing = verb == "import" && kind == DataType::Email;
+        if !importing && !matches!(verb, "get" | "changes" | "query" | "queryChanges" | "set") {
+            return Err(unknown());
         }
         let account = self.account(arguments)?;
+        // Blobs may lie in other accounts, and no two are locked at a time.
+        let blobs = match verb {
+            "set" => self.named(&account, arguments),
+            "import" => self.find(&account, found::imported(arguments)),
+            _ => Found::default(),
+        };
         let mut account = lock(&account);
         if account.failing.contains(&kind) {
             return Err(MethodError::of("serverFail"));
         }
         match verb {
+            "set" => set::set(self, &mut account, kind, arguments, &blobs, out),
+            "import" => import::import(self, &mut account, arguments, &blobs, out),
             "get" if kind == DataType::Email => email_get::get(self, &account, arguments, out),
             "get" => get::get(self, &account, kind, arguments, out),
             "changes" if kind.has_changes() => changes::changes(self, &account, kind, arguments, out),

@@ -60,7 +60,7 @@ pub(crate) fn get(
     let (account_id, mails) = {
         let account = lock(&account);
         for id in wanted {
-            match Account::blob(&account, &id) {
+            match Account::readable_blob(&account, &id) {
                 Some(content) => found.push((id, content)),
                 // 0.15 is silent about what is no blob id at all.
                 None if context.settings.version == Version::V0_15 && !ids::is_blob(&id) => {}

@@ -7,6 +7,8 @@ use bytes::Bytes;
 
 use crate::account::Account;
 use crate::email::{Content, StoredBlob};
+use crate::ids;
+use crate::mail;
 use crate::spec::BlobIds;
 
 /// A stored blob and who needs it.
@@ -26,6 +28,10 @@ pub(crate) struct Blobs {
     again: HashMap<u32, HashSet<u32>>,
     /// Blobs of destroyed emails, until the account is purged.
     pub(crate) unpurged: HashMap<String, Content>,
+    /// Contents by the id that an upload got.
+    pub(crate) uploads: HashMap<String, Content>,
+    /// Grows when uploads expire: the ids of the next are others.
+    era: u64,
     /// Blobs that are gone although something still refers to them.
     pub(crate) vanished: HashSet<String>,
 }
@@ -67,6 +73,12 @@ impl Blobs {
         blob.id.clone()
     }
 
+    /// Uploads are gone, and what is uploaded from now on has other ids.
+    pub(crate) fn expire_uploads(&mut self) {
+        self.uploads.clear();
+        self.era += 1;
+    }
+
     fn stored(&self, id: &str) -> Option<Content> {
         let held = self.held.get(id).filter(|held| held.pinned || held.emails > 0)?;
         Some(Content::Stored(Arc::clone(&held.blob)))
@@ -86,7 +98,29 @@ impl Account {
                 None => self.blobs.stored(id),
             },
         };
-        living.or_else(|| self.blobs.unpurged.get(id).cloned())
+        let others = || self.blobs.uploads.get(id).or_else(|| self.blobs.unpurged.get(id)).cloned();
+        living.or_else(others)
+    }
+
+    /// The same, unless its bytes were not kept.
+    pub(crate) fn readable_blob(&self, id: &str) -> Option<Content> {
+        self.blob(id).filter(Content::is_readable)
+    }
+
+    /// Keeps bytes until uploads expire. Equal bytes get an equal id until then.
+    pub(crate) fn upload(&mut self, bytes: Bytes) -> String {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(self.id.as_bytes()).update(&self.blobs.era.to_le_bytes()).update(&bytes);
+        let id = ids::upload(&hasher.finalize());
+        let content = self.content_of_bytes(bytes);
+        self.blobs.uploads.entry(id.clone()).or_insert(content);
+        id
+    }
+
+    /// Number and bytes of the uploads that have not expired.
+    pub(crate) fn uploaded(&self) -> (usize, u64) {
+        let uploads = &self.blobs.uploads;
+        (uploads.len(), uploads.values().map(|content| content.size(&self.mails)).sum())
     }
 
     fn blob_of(&self, index: u32, blob: &str) -> Option<Content> {
@@ -117,9 +151,25 @@ impl Account {
 
     /// What a delivered email consists of: equal bytes share one blob, generated ones included.
     pub(crate) fn content_of_bytes(&self, raw: Bytes) -> Content {
-        match self.mails.recognise(&raw) {
+        let stored = |blob| Content::Stored(Arc::new(blob));
+        let tags = mail::tags(&raw);
+        match self.mails.recognise(&raw, &tags) {
             Some(content) => Content::Generated(content),
-            None => Content::Stored(Arc::new(StoredBlob::of_bytes(raw))),
+            None => match self.stock.recognise(&raw, &tags) {
+                Some((mails, content)) => stored(StoredBlob::lent(mails, content)),
+                None => stored(StoredBlob::of_bytes(raw)),
+            },
         }
+    }
+
+    /// Lets go of the bytes of an imported blob, the upload's included, if this account keeps none.
+    pub(crate) fn forget_bytes(&mut self, upload: &str, content: Content) -> Content {
+        let Content::Stored(blob) = &content else { return content };
+        let Some(forgotten) = blob.forgotten().filter(|_| self.forgets) else { return content };
+        let forgotten = Content::Stored(Arc::new(forgotten));
+        if let Some(upload) = self.blobs.uploads.get_mut(upload) {
+            upload.clone_from(&forgotten);
+        }
+        forgotten
     }
 }

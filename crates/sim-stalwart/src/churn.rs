@@ -68,7 +68,7 @@ impl Account {
     /// A new email in these folders; its index.
     pub(crate) fn deliver(&mut self, raw: Bytes, folders: Vec<u32>, keywords: Vec<Cow<'static, str>>) -> u32 {
         let content = self.content_of_bytes(raw);
-        let (index, received_at) = (self.next_email, 1_790_000_000 + self.modseq);
+        let (index, received_at) = (self.next_email, self.now());
         self.put_email(index, Some(Email { content, folders, keywords, received_at, thread: index }));
         index
     }

@@ -17,6 +17,12 @@ pub(crate) struct Meters {
     now: AtomicU64,
     peak: AtomicU64,
     refused: AtomicU64,
+    uploads: AtomicU64,
+    blobs: AtomicU64,
+    blob_bytes: AtomicU64,
+    created: AtomicU64,
+    updated: AtomicU64,
+    destroyed: AtomicU64,
     calls: Mutex<BTreeMap<String, u64>>,
 }
 
@@ -29,6 +35,18 @@ pub struct Counters {
     pub downloads: u64,
     /// Requests for the session object.
     pub sessions: u64,
+    /// Requests to the upload URL.
+    pub uploads: u64,
+    /// Blobs taken in, by the upload URL and by `Blob/upload`.
+    pub blobs: u64,
+    /// Their bytes.
+    pub blob_bytes: u64,
+    /// Objects that `set` and `import` created.
+    pub created: u64,
+    /// Objects that `set` changed.
+    pub updated: u64,
+    /// Objects that `set` destroyed; what went with them is not counted.
+    pub destroyed: u64,
     /// Requests answered 4xx or 5xx.
     pub refused: u64,
     /// TCP connections accepted.
@@ -52,6 +70,12 @@ impl Counters {
             requests: self.requests - earlier.requests,
             downloads: self.downloads - earlier.downloads,
             sessions: self.sessions - earlier.sessions,
+            uploads: self.uploads - earlier.uploads,
+            blobs: self.blobs - earlier.blobs,
+            blob_bytes: self.blob_bytes - earlier.blob_bytes,
+            created: self.created - earlier.created,
+            updated: self.updated - earlier.updated,
+            destroyed: self.destroyed - earlier.destroyed,
             refused: self.refused - earlier.refused,
             connections: self.connections - earlier.connections,
             bytes_in: self.bytes_in - earlier.bytes_in,
@@ -84,6 +108,8 @@ impl Meters {
         self.requests.fetch_add(u64::from(!path.starts_with("/sim/")), Relaxed);
         if path.starts_with("/jmap/download/") {
             self.downloads.fetch_add(1, Relaxed);
+        } else if path.starts_with("/jmap/upload/") {
+            self.uploads.fetch_add(1, Relaxed);
         } else if path == "/jmap/session" {
             self.sessions.fetch_add(1, Relaxed);
         }
@@ -100,6 +126,17 @@ impl Meters {
         }
     }
 
+    pub(crate) fn blob(&self, bytes: u64) {
+        self.blobs.fetch_add(1, Relaxed);
+        self.blob_bytes.fetch_add(bytes, Relaxed);
+    }
+
+    pub(crate) fn set(&self, created: u64, updated: u64, destroyed: u64) {
+        self.created.fetch_add(created, Relaxed);
+        self.updated.fetch_add(updated, Relaxed);
+        self.destroyed.fetch_add(destroyed, Relaxed);
+    }
+
     pub(crate) fn connection(&self) {
         self.connections.fetch_add(1, Relaxed);
     }
@@ -113,6 +150,12 @@ impl Meters {
             requests: self.requests.load(Relaxed),
             downloads: self.downloads.load(Relaxed),
             sessions: self.sessions.load(Relaxed),
+            uploads: self.uploads.load(Relaxed),
+            blobs: self.blobs.load(Relaxed),
+            blob_bytes: self.blob_bytes.load(Relaxed),
+            created: self.created.load(Relaxed),
+            updated: self.updated.load(Relaxed),
+            destroyed: self.destroyed.load(Relaxed),
             refused: self.refused.load(Relaxed),
             connections: self.connections.load(Relaxed),
             bytes_in: self.bytes_in.load(Relaxed),

@@ -51,23 +51,45 @@ pub(crate) fn rfc5322(seconds: u64) -> String {
     format!("{weekday}, {day} {month} {year} {hour:02}:{minute:02}:{second:02} +0000")
 }
 
-/// Seconds of a JMAP `UTCDate`; none for any other notation.
+/// Seconds of a JMAP `UTCDate` from 1970 on; none for any other notation.
 pub(crate) fn parse(text: &str) -> Option<u64> {
-    let number = |range: std::ops::Range<usize>| text.get(range)?.parse::<u64>().ok();
-    if !text.ends_with('Z') || text.len() < 20 {
-        return None;
-    }
+    u64::try_from(parse_signed(text)?).ok()
+}
+
+/// Seconds of a date as Stalwart takes it in: a fraction is dropped, an offset is taken off.
+pub(crate) fn parse_signed(text: &str) -> Option<i64> {
+    let number = |range: std::ops::Range<usize>| text.get(range)?.parse::<i64>().ok();
     let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);
     let (hour, minute, second) = (number(11..13)?, number(14..16)?, number(17..19)?);
-    if year < 1970 || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
+    if !(1..=12).contains(&month) || !(1..=31).contains(&day) {
         return None;
     }
     let shifted_year = if month <= 2 { year - 1 } else { year };
     let of_era = shifted_year % 400;
     let shifted_month = if month > 2 { month - 3 } else { month + 9 };
     let of_year = (153 * shifted_month + 2) / 5 + day - 1;
-    let days = shifted_year / 400 * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year;
-    Some(days.checked_sub(719_468)? * 86_400 + hour * 3600 + minute * 60 + second)
+    let days = shifted_year / 400 * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468;
+    Some(days * 86_400 + hour * 3600 + minute * 60 + second - offset(text.get(19..)?)?)
+}
+
+/// Seconds of `Z`, `.5Z` or `+02:00`.
+fn offset(text: &str) -> Option<i64> {
+    let zone = text.trim_start_matches(|char: char| char == '.' || char.is_ascii_digit());
+    let sign = match zone.get(..1)? {
+        "Z" => return Some(0),
+        "+" => 1,
+        "-" => -1,
+        _ => return None,
+    };
+    let (hours, minutes) = zone.get(1..)?.split_once(':')?;
+    Some(sign * (hours.parse::<i64>().ok()? * 3600 + minutes.parse::<i64>().ok()? * 60))
+}
+
+/// What becomes of a date on arrival: one before 1970 overflows, as in Stalwart, to 30,000 years from now.
+pub(crate) fn arrival(seconds: i64) -> u64 {
+    /// 32548-12-04T15:30:08Z, where 1970-01-01 would be on the far side.
+    const FAR: i64 = 964_977_723_008;
+    u64::try_from(seconds).unwrap_or(FAR.saturating_add(seconds).unsigned_abs())
 }
 
 #[cfg(test)]
@@ -87,5 +109,17 @@ mod tests {
             assert_eq!(parse(&rfc3339(seconds)), Some(seconds));
         }
         assert_eq!(parse("yesterday"), None);
+    }
+
+    #[test]
+    fn arrival_is_read_as_stalwart_reads_it() {
+        for (given, kept) in [
+            ("2024-02-29T12:00:01+02:00", "2024-02-29T10:00:01Z"),
+            ("2024-02-29T12:00:01.5Z", "2024-02-29T12:00:01Z"),
+            ("9999-12-31T23:59:59Z", "9999-12-31T23:59:59Z"),
+            ("1969-12-31T23:59:00Z", "32548-12-04T15:29:08Z"),
+        ] {
+            assert_eq!(parse_signed(given).map(arrival).map(rfc3339).as_deref(), Some(kept), "{given}");
+        }
     }
 }

@@ -27,7 +27,7 @@ pub(crate) fn serve(
     let account = server.account(account, login).map_err(|_| not_found())?;
     let (content, mails) = {
         let account = lock(&account);
-        (account.blob(blob).ok_or_else(not_found)?, account.mails.clone())
+        (account.readable_blob(blob).ok_or_else(not_found)?, account.mails.clone())
     };
     let size = content.size(&mails);
     // The request counts as being served until its last piece is made.

@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::faults::{Effect, OddId, Shape};
+use crate::effect::{Effect, OddId, Shape};
 use crate::json;
 
 /// Applies those effects that change arguments to the JSON that begins at `start`.
 pub(crate) fn distort(effects: &[Arc<Effect>], start: usize, out: &mut Vec<u8>) {
-    let keeps = |effect: &Arc<Effect>| matches!(**effect, Effect::MethodError(_) | Effect::Before(_));
+    let keeps = |effect: &Arc<Effect>| {
+        matches!(**effect, Effect::MethodError(_) | Effect::Before(_) | Effect::Refuse { .. })
+    };
     if effects.iter().all(keeps) {
         return;
     }

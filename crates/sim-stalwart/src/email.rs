@@ -37,11 +37,31 @@ pub(crate) struct StoredBlob {
 enum Body {
     Bytes(Bytes),
     Recipe(Recipe),
+    /// Generated content of another account.
+    Lent(Arc<Mails>, u32),
+    /// Bytes that were not kept.
+    Forgotten {
+        len: u64,
+        digest: [u8; 32],
+    },
 }
 
 impl StoredBlob {
     pub(crate) fn of_bytes(bytes: Bytes) -> Self {
         Self { id: blob_of_bytes(&blake3::hash(&bytes)), body: Body::Bytes(bytes) }
+    }
+
+    /// What another account generates.
+    pub(crate) fn lent(mails: Arc<Mails>, content: u32) -> Self {
+        let digest = digest(Content::Generated(content).pieces(&mails));
+        Self { id: blob_of_bytes(&digest.into()), body: Body::Lent(mails, content) }
+    }
+
+    /// The same without its bytes: they can be compared, not read.
+    pub(crate) fn forgotten(&self) -> Option<Self> {
+        let Body::Bytes(bytes) = &self.body else { return None };
+        let digest = *blake3::hash(bytes).as_bytes();
+        Some(Self { id: self.id.clone(), body: Body::Forgotten { len: bytes.len() as u64, digest } })
     }
 
     /// A body that is made when it is read; `name` stands for its bytes in the blob id.
@@ -78,8 +98,26 @@ impl Content {
             Self::Stored(blob) => match &blob.body {
                 Body::Bytes(bytes) => bytes.len() as u64,
                 Body::Recipe(recipe) => recipe.len(),
+                Body::Lent(mails, content) => mails.size(*content),
+                Body::Forgotten { len, .. } => *len,
             },
         }
+    }
+
+    /// BLAKE3 of the bytes.
+    pub(crate) fn digest(&self, mails: &Mails) -> [u8; 32] {
+        match self {
+            Self::Stored(blob) => match &blob.body {
+                Body::Forgotten { digest, .. } => *digest,
+                _ => digest(self.pieces(mails)),
+            },
+            Self::Generated(_) => digest(self.pieces(mails)),
+        }
+    }
+
+    /// Whether the bytes were kept, or can be made again.
+    pub(crate) fn is_readable(&self) -> bool {
+        !matches!(self, Self::Stored(blob) if matches!(blob.body, Body::Forgotten { .. }))
     }
 
     /// All bytes; a stored blob is not copied.
@@ -94,6 +132,8 @@ impl Content {
             Self::Stored(blob) => match &blob.body {
                 Body::Bytes(bytes) => bytes.clone(),
                 Body::Recipe(recipe) => rendered(recipe),
+                Body::Lent(mails, content) => rendered(&mails.recipe(*content)),
+                Body::Forgotten { .. } => Bytes::new(),
             },
         }
     }
@@ -105,6 +145,8 @@ impl Content {
             Self::Stored(blob) => match &blob.body {
                 Body::Bytes(bytes) => bytes.slice(..bytes.len().min(64 << 10)),
                 Body::Recipe(recipe) => Bytes::copy_from_slice(recipe.head()),
+                Body::Lent(mails, content) => Bytes::copy_from_slice(mails.recipe(*content).head()),
+                Body::Forgotten { .. } => Bytes::new(),
             },
         }
     }
@@ -116,9 +158,19 @@ impl Content {
             Self::Stored(blob) => match &blob.body {
                 Body::Bytes(bytes) => Pieces::Bytes(bytes.clone()),
                 Body::Recipe(recipe) => Pieces::Recipe(recipe.clone().blocks()),
+                Body::Lent(mails, content) => Pieces::Recipe(mails.recipe(*content).blocks()),
+                Body::Forgotten { .. } => Pieces::Bytes(Bytes::new()),
             },
         }
     }
+}
+
+fn digest(pieces: Pieces) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new();
+    for piece in pieces {
+        hasher.update(&piece);
+    }
+    *hasher.finalize().as_bytes()
 }
 
 /// A blob's bytes, piece by piece.

@@ -8,6 +8,7 @@ use crate::account::{Account, folder};
 use crate::dates;
 use crate::email::Email;
 use crate::error::MethodError;
+use crate::keywords;
 
 /// Sorted id lists kept between the pages of one listing.
 #[derive(Debug, Default)]
@@ -121,12 +122,12 @@ fn test(name: &str, value: &Value) -> Result<Test, MethodError> {
             Box::new(move |account, email| email.content.size(&account.mails) < size)
         }
         "hasKeyword" => {
-            let wanted = text()?;
-            Box::new(move |_, email| email.keywords.iter().any(|keyword| *keyword == wanted))
+            let wanted = keywords::spelled(&text()?);
+            Box::new(move |_, email| email.keywords.contains(&wanted))
         }
         "notKeyword" => {
-            let unwanted = text()?;
-            Box::new(move |_, email| !email.keywords.iter().any(|keyword| *keyword == unwanted))
+            let unwanted = keywords::spelled(&text()?);
+            Box::new(move |_, email| !email.keywords.contains(&unwanted))
         }
         _ => return Err(MethodError::of("unsupportedFilter")),
     })

@@ -1,13 +1,10 @@
 //! What is to go wrong, when, and how often.
 
-use std::borrow::Cow;
-use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use serde_json::Value;
-
+use crate::effect::Effect;
 use crate::rng::Rng;
 
 /// What a fault strikes.
@@ -23,6 +20,8 @@ pub enum Target {
     Api,
     /// Downloads.
     Download,
+    /// Uploads by URL.
+    Upload,
     /// Calls of this method, such as `Blob/get`; faults of the wire strike the request that holds the call.
     Method(String),
 }
@@ -40,158 +39,9 @@ impl Target {
             Self::Session => path == "/jmap/session" || path == "/.well-known/jmap",
             Self::Api => path == "/jmap" || path == "/jmap/",
             Self::Download => path.starts_with("/jmap/download/"),
+            Self::Upload => path.starts_with("/jmap/upload/"),
             Self::Method(_) => false,
         }
-    }
-}
-
-/// Which shape the arguments of a response take instead of theirs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shape {
-    /// The arguments are a string.
-    Text,
-    /// The arguments are an empty object.
-    Empty,
-    /// Every list is an object.
-    ListsAsObjects,
-    /// Every list is null.
-    ListsAsNull,
-    /// Every element of every list is a number.
-    ElementsAsNumbers,
-}
-
-/// Ids that a careful client must not trust.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OddId {
-    /// 300 characters, where the RFC allows 255.
-    Long,
-    /// `../../../etc/passwd`
-    Path,
-    /// Quotes and a backslash.
-    Quotes,
-    /// NUL, newline, escape.
-    Control,
-    /// No character at all.
-    Empty,
-}
-
-/// What happens. The first group strikes requests, the second the responses to method calls.
-#[derive(Clone)]
-pub enum Effect {
-    /// The answer comes this much later.
-    Delay(Duration),
-    /// The body comes in small pieces with pauses between.
-    Drip {
-        /// Size of a piece.
-        bytes: usize,
-        /// Pause after each.
-        pause: Duration,
-    },
-    /// After the body, blanks without end (which JSON allows), one KiB at a time.
-    NeverEnding {
-        /// Pause after each KiB.
-        pause: Duration,
-    },
-    /// The connection is reset (RST) after this many bytes of the answer, head included.
-    Reset {
-        /// 0: before anything was answered.
-        after: u64,
-    },
-    /// The connection is closed (FIN) after this many bytes of the answer, head included, although
-    /// `Content-Length` said more.
-    Truncate {
-        /// Bytes that still go out.
-        after: u64,
-    },
-    /// `Content-Length` differs from the body by this much. More: the connection closes before the end. Less:
-    /// the client sees the beginning of the body as if it were all.
-    ContentLength {
-        /// Added to the true length.
-        add: i64,
-    },
-    /// An HTTP status with a problem document instead of an answer.
-    Status {
-        /// Such as 500, 503, 429.
-        code: u16,
-        /// Seconds in a `Retry-After`.
-        retry_after: Option<u64>,
-    },
-    /// A redirect (307) to this URL.
-    Redirect(String),
-    /// The body is cut in half, with the right `Content-Length`: not JSON.
-    InvalidJson,
-    /// This many blanks before the body.
-    Huge {
-        /// Size of the padding.
-        bytes: u64,
-    },
-
-    /// The call is answered by an error of this type, such as `serverFail` or `serverUnavailable`.
-    MethodError(Cow<'static, str>),
-    /// The arguments have another shape.
-    WrongShape(Shape),
-    /// The answer names another account.
-    WrongAccount,
-    /// The first element of every list comes twice.
-    DuplicateIds,
-    /// The first id of every list is replaced.
-    OddIds(OddId),
-    /// A list holds an element that was not asked for: a copy of the first under another id.
-    Unasked,
-    /// The first element of every list is missing and no `notFound` tells.
-    Omitted,
-    /// The first element of `list` is in `notFound` instead: it vanished between listing and reading.
-    Vanished,
-    /// `size` is wrong by this much in every element.
-    LyingSize {
-        /// Added to the true size, never below nought.
-        add: i64,
-    },
-    /// The data of a blob is only its first half; `size` stays.
-    ShortData,
-    /// The arguments of the answer are changed by a closure.
-    Distort(Arc<dyn Fn(&mut Value) + Send + Sync>),
-
-    /// A closure runs before the request or the call is served: change the account at just this moment.
-    Before(Arc<dyn Fn() + Send + Sync>),
-}
-
-impl Effect {
-    /// A method error of this type.
-    pub fn method_error(kind: impl Into<Cow<'static, str>>) -> Self {
-        Self::MethodError(kind.into())
-    }
-
-    /// A closure that runs before the request or call is served.
-    pub fn before(action: impl Fn() + Send + Sync + 'static) -> Self {
-        Self::Before(Arc::new(action))
-    }
-
-    /// A closure that changes the arguments of a response.
-    pub fn distort(change: impl Fn(&mut Value) + Send + Sync + 'static) -> Self {
-        Self::Distort(Arc::new(change))
-    }
-
-    const fn strikes_requests(&self) -> bool {
-        matches!(
-            self,
-            Self::Delay(_)
-                | Self::Drip { .. }
-                | Self::NeverEnding { .. }
-                | Self::Reset { .. }
-                | Self::Truncate { .. }
-                | Self::ContentLength { .. }
-                | Self::Status { .. }
-                | Self::Redirect(_)
-                | Self::InvalidJson
-                | Self::Huge { .. }
-        )
-    }
-}
-
-impl fmt::Debug for Effect {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.strikes_requests() { "Effect on a request" } else { "Effect on a call" })
     }
 }
 
@@ -210,6 +60,13 @@ impl Fault {
     #[must_use]
     pub fn new(target: Target, effect: Effect) -> Self {
         Self { target, effect: Arc::new(effect), skip: 0, times: u64::MAX, chance: None }
+    }
+
+    /// A rule that strikes one HTTP request: the `number`th from now, 0 being the next, whatever it asks for. With
+    /// an effect on calls, the `number`th call.
+    #[must_use]
+    pub fn at_request(number: u64, effect: Effect) -> Self {
+        Self::new(Target::Any, effect).after(number).times(1)
     }
 
     /// Spares the first `count` that match.
@@ -319,10 +176,20 @@ impl Faults {
         self.drawn(|fault| (fault.effect.strikes_requests() || before(fault)) && holds(&fault.target))
     }
 
+    /// The pace at which a request's body is to be read.
+    pub(crate) fn pace(&self, path: &str) -> Option<(usize, Duration)> {
+        let slow = |fault: &Fault| matches!(*fault.effect, Effect::SlowRead { .. });
+        let effects = self.drawn(|fault| slow(fault) && fault.target.strikes_path(path));
+        effects.iter().find_map(|effect| match **effect {
+            Effect::SlowRead { bytes, pause } => Some((bytes, pause)),
+            _ => None,
+        })
+    }
+
     /// Effects on one method call. Those that run a closure have run when this returns.
     pub(crate) fn for_call(&self, method: &str) -> Vec<Arc<Effect>> {
         let strikes = |fault: &Fault| match (&fault.target, &*fault.effect) {
-            (_, effect) if effect.strikes_requests() => false,
+            (_, effect) if effect.strikes_requests() || matches!(effect, Effect::SlowRead { .. }) => false,
             (Target::Method(name), _) => name == method,
             (Target::Any | Target::Api, effect) => !matches!(effect, Effect::Before(_)),
             _ => false,

@@ -200,7 +200,7 @@ fn files(account: &mut Account, count: u32, rng: &mut Rng) {
     let directory = add(
         account,
         DataType::FileNode,
-        |id| json!({ "id": id, "parentId": null, "name": "Documents/été", "blobId": null, "size": null, "type": null }),
+        |id| json!({ "id": id, "parentId": null, "name": "Documents d'été ☀", "blobId": null, "size": null, "type": null }),
     );
     for number in 0..count {
         let mut body = Vec::new();

@@ -53,17 +53,17 @@ pub(crate) fn get(
             }
         }
     }
-    if kind == DataType::VacationResponse
-        && present.is_empty()
-        && arguments.get("ids").is_none_or(Value::is_null)
-    {
+    let all = arguments.get("ids").is_none_or(Value::is_null);
+    if kind == DataType::VacationResponse && present.is_empty() && all {
         missing.push("singleton".to_owned());
     }
     let properties = json::strings(arguments, "properties")?;
     begin(out, account, kind);
     json::key(out, "list");
-    let own = context.login.account.as_ref() == Some(&account.id);
-    let reader = if own { Reader::Owner } else { Reader::Stranger };
+    let reader = match &context.login.account {
+        Some(own) if *own == account.id => Reader::Owner,
+        _ => Reader::Stranger(&context.login.user),
+    };
     json::array(out, found, |out, id| {
         write(out, account, (kind, id), reader, properties.as_deref());
     });
@@ -72,18 +72,19 @@ pub(crate) fn get(
     Ok(())
 }
 
-/// Subscriptions are those of the reader: to one who impersonates, nothing is subscribed.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Reader {
+/// Subscriptions are those of the reader.
+#[derive(Clone, Copy)]
+enum Reader<'a> {
     Owner,
-    Stranger,
+    /// One who impersonates, by user name: subscribed is what this user has subscribed to.
+    Stranger(&'a str),
 }
 
 fn write(
     out: &mut Vec<u8>,
     account: &Account,
     (kind, id): (DataType, &str),
-    reader: Reader,
+    reader: Reader<'_>,
     properties: Option<&[String]>,
 ) {
     let wanted = |name: &str| {
@@ -92,9 +93,10 @@ fn write(
     out.push(b'{');
     let object = account.object(kind, id).and_then(|object| object.as_object());
     for (name, value) in object.into_iter().flatten().filter(|(name, _)| wanted(name)) {
-        match name.as_str() {
-            "isSubscribed" if reader == Reader::Stranger && kind == DataType::Mailbox => {
-                json::member(out, name, &false);
+        match (name.as_str(), reader) {
+            ("isSubscribed", Reader::Stranger(user)) if kind == DataType::Mailbox => {
+                let own = (user.to_owned(), id.to_owned());
+                json::member(out, name, &account.subscriptions.contains(&own));
             }
             _ => json::member(out, name, value),
         }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::sync::MutexGuard;
+use std::sync::{Arc, MutexGuard};
 
 use bytes::Bytes;
 use serde_json::Value;
@@ -90,9 +90,9 @@ impl AccountHandle {
         let index = account.next_email;
         let recipe = account.mails.large(index, bytes);
         let name = format!("{} {index} {bytes}", account.mails.seed);
-        let content = Content::Stored(std::sync::Arc::new(StoredBlob::of_recipe(&name, recipe)));
+        let content = Content::Stored(Arc::new(StoredBlob::of_recipe(&name, recipe)));
         let folders = account.folders_of(&[]);
-        let received_at = 1_790_000_000 + account.modseq;
+        let received_at = account.now();
         account.put_email(
             index,
             Some(Email { content, folders, keywords: Vec::new(), received_at, thread: index }),
@@ -199,12 +199,28 @@ impl AccountHandle {
         self.lock().blobs.unpurged.clear();
     }
 
+    /// All uploads are gone from now on, as an hour after they were made in the field.
+    pub fn expire_uploads(&self) {
+        self.lock().blobs.expire_uploads();
+    }
+
+    /// Number and bytes of the uploads that have not expired.
+    #[must_use]
+    pub fn uploads(&self) -> (usize, u64) {
+        self.lock().uploaded()
+    }
+
+    /// Limits the account to so many bytes from now on, or no more.
+    pub fn set_quota(&self, bytes: Option<u64>) {
+        self.lock().set_quota(bytes);
+    }
+
     /// The blob is back.
     pub fn unvanish_blob(&self, blob_id: &str) {
         self.lock().blobs.vanished.remove(blob_id);
     }
 
-    /// `get`, `changes` and `query` of a type answer `serverFail` from now on, or work again.
+    /// `get`, `changes`, `query`, `set` and `import` of a type answer `serverFail` from now on, or work again.
     pub fn set_failing(&self, kind: DataType, fails: bool) {
         let mut account = self.lock();
         if fails {
@@ -261,25 +277,35 @@ impl AccountHandle {
         account.email(index).map(|email| account.truth(index, &email))
     }
 
-    /// The bytes of an email.
+    /// The bytes of an email; none also if they were not kept.
     #[must_use]
     pub fn raw(&self, id: &str) -> Option<Bytes> {
         let account = self.lock();
         let email = account.email(account.ids.email_index(id)?)?;
-        Some(email.content.bytes(&account.mails))
+        email.content.is_readable().then(|| email.content.bytes(&account.mails))
+    }
+
+    /// BLAKE3 of an email's bytes, also of those that were not kept ([`crate::AccountSpec::forget_bytes`]).
+    #[must_use]
+    pub fn digest(&self, id: &str) -> Option<[u8; 32]> {
+        let account = self.lock();
+        let email = account.email(account.ids.email_index(id)?)?;
+        let (content, mails) = (email.content.clone(), Arc::clone(&account.mails));
+        drop(account);
+        Some(content.digest(&mails))
     }
 
     /// The bytes of a blob, if the account may read it now.
     #[must_use]
     pub fn blob(&self, blob_id: &str) -> Option<Bytes> {
         let account = self.lock();
-        account.blob(blob_id).map(|content| content.bytes(&account.mails))
+        account.readable_blob(blob_id).map(|content| content.bytes(&account.mails))
     }
 }
 
 impl Account {
     /// As [`Account::put_object`], and keeps the script that stands for the vacation response in step.
-    fn put_with_script(&mut self, kind: DataType, id: &str, object: Option<Value>) {
+    pub(crate) fn put_with_script(&mut self, kind: DataType, id: &str, object: Option<Value>) {
         if kind == DataType::VacationResponse {
             let present = self.object(kind, id).map(|object| Value::clone(object));
             if let Some((script, body)) =

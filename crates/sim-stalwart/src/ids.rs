@@ -99,12 +99,26 @@ impl Ids {
 
 /// Blob id of bytes that were given: equal bytes, equal id.
 pub(crate) fn blob_of_bytes(hash: &blake3::Hash) -> String {
+    of_hash(b'h', hash)
+}
+
+/// Blob id of an upload, from a hash of its bytes and of where and when it was made.
+pub(crate) fn upload(hash: &blake3::Hash) -> String {
+    of_hash(b'u', hash)
+}
+
+fn of_hash(prefix: u8, hash: &blake3::Hash) -> String {
     text(|out| {
-        out.push(b'h');
+        out.push(prefix);
         for chunk in hash.as_bytes()[..20].chunks(5) {
             push_fixed(out, chunk.iter().fold(0, |value, byte| (value << 8) | u64::from(*byte)), LONG);
         }
     })
+}
+
+/// Whether a text could be an id of this server.
+pub(crate) fn is_id(text: &str) -> bool {
+    !text.is_empty() && text.len() <= 20 && text.bytes().all(|byte| ALPHABET.contains(&byte))
 }
 
 /// Whether a text could be a blob id of this server.

@@ -4,11 +4,19 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// What the server allows. The defaults are Stalwart's, without a rate limit.
+/// What the server allows. The defaults are Stalwart's, without a rate limit and a quota of uploads.
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// Ids in one `get`.
     pub max_objects_in_get: usize,
+    /// Objects in one `set`, and blobs in one `Blob/upload`. `Email/import` knows no limit.
+    pub max_objects_in_set: usize,
+    /// Uploads by URL of one user at the same time.
+    pub max_concurrent_uploads: usize,
+    /// Uploads that an account may have which have not expired.
+    pub uploads: Option<UploadQuota>,
+    /// Folders that an account may have when one more is created.
+    pub max_folders: usize,
     /// Requests of one user served at the same time; one more is refused with a problem.
     pub max_concurrent_requests: usize,
     /// Method calls in one request.
@@ -29,6 +37,10 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             max_objects_in_get: 500,
+            max_objects_in_set: 500,
+            max_concurrent_uploads: 4,
+            uploads: None,
+            max_folders: 250,
             max_concurrent_requests: 4,
             max_calls_in_request: 16,
             max_size_request: 10_000_000,
@@ -50,6 +62,24 @@ pub struct RateLimit {
     pub window: Duration,
     /// Whether a 429 says when to come again.
     pub advice: Advice,
+}
+
+/// Uploads, by URL and by `Blob/upload`, that an account may have at a time; importing them gives nothing
+/// back, only their expiry does. Administrators are exempt.
+#[derive(Clone, Copy, Debug)]
+pub struct UploadQuota {
+    /// Number of uploads.
+    pub files: usize,
+    /// Their bytes together.
+    pub bytes: u64,
+}
+
+impl UploadQuota {
+    /// Stalwart's default: 1,000 files and 50 MB in an hour.
+    #[must_use]
+    pub const fn of_the_field() -> Self {
+        Self { files: 1_000, bytes: 50_000_000 }
+    }
 }
 
 /// What a 429 says about the next attempt.

@@ -12,6 +12,8 @@ use crate::sizes::Sizes;
 const OLDEST: u64 = 1_451_606_400;
 /// Seconds over which the mailbox filled up: about ten years.
 const SPAN: u64 = 315_000_000;
+/// What every tag begins with.
+const TAG: &str = "sim-";
 
 /// Everything that decides what the emails of an account are.
 #[derive(Clone, Debug)]
@@ -79,19 +81,23 @@ impl Mails {
 
     /// Stands in every generated email's first kilobyte, so that one delivered again is recognised.
     fn tag(&self, content: u32) -> String {
-        format!("sim-{:016x}-{content:08x}", mix(self.seed, 0x7a6))
+        format!("{TAG}{:016x}-{content:08x}", self.key())
+    }
+
+    /// What the tags of this account's mail begin with.
+    pub(crate) const fn key(&self) -> u64 {
+        mix(self.seed, 0x7a6)
     }
 
     /// The number of generated content that equals these bytes, if there is one.
-    pub(crate) fn recognise(&self, raw: &[u8]) -> Option<u32> {
-        let prefix = format!("sim-{:016x}-", mix(self.seed, 0x7a6));
-        let head = &raw[..raw.len().min(4096)];
-        let tags = head.windows(prefix.len()).enumerate().filter(|(_, window)| *window == prefix.as_bytes());
-        let numbers = tags.filter_map(|(at, _)| {
-            let digits = head.get(at + prefix.len()..at + prefix.len() + 8)?;
-            u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
-        });
-        numbers.into_iter().find(|number| *number < self.count && self.is_rendering_of(*number, raw))
+    pub(crate) fn recognise(&self, raw: &[u8], tags: &[(u64, u32)]) -> Option<u32> {
+        let own = tags.iter().filter(|(key, _)| *key == self.key());
+        own.map(|(_, number)| *number).find(|number| self.generates(*number, raw))
+    }
+
+    /// Whether these bytes are that generated content.
+    pub(crate) fn generates(&self, content: u32, raw: &[u8]) -> bool {
+        content < self.count && self.is_rendering_of(content, raw)
     }
 
     fn is_rendering_of(&self, content: u32, raw: &[u8]) -> bool {
@@ -143,6 +149,19 @@ impl Mails {
     }
 }
 
+/// The tags in a mail's first 4 KiB: the key of an account and the number of its content.
+pub(crate) fn tags(raw: &[u8]) -> Vec<(u64, u32)> {
+    let head = &raw[..raw.len().min(4096)];
+    let starts = head.windows(TAG.len()).enumerate().filter(|(_, window)| *window == TAG.as_bytes());
+    let parse = |at: usize| {
+        let text = std::str::from_utf8(head.get(at + TAG.len()..at + TAG.len() + 25)?).ok()?;
+        let (key, number) = text.split_at_checked(16)?;
+        let number = u32::from_str_radix(number.strip_prefix('-')?, 16).ok()?;
+        Some((u64::from_str_radix(key, 16).ok()?, number))
+    };
+    starts.filter_map(|(at, _)| parse(at)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -180,9 +199,9 @@ mod tests {
         let mails = mails();
         for content in 0..500 {
             let mut bytes = raw(&mails, content);
-            assert_eq!(mails.recognise(&bytes), Some(content));
+            assert_eq!(mails.recognise(&bytes, &tags(&bytes)), Some(content));
             bytes.push(b'!');
-            assert_eq!(mails.recognise(&bytes), None);
+            assert_eq!(mails.recognise(&bytes, &tags(&bytes)), None);
         }
     }
 

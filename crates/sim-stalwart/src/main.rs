@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use clap::Parser;
-use sim_stalwart::{AccountSpec, Capabilities, Limits, Simulator, Sizes};
+use sim_stalwart::{AccountSpec, Limits, Simulator, Sizes, Version};
 use tokio::io::AsyncReadExt as _;
 
 /// A simulated Stalwart. Prints one line of JSON when it is ready; ends when its standard input is closed.
@@ -25,7 +25,7 @@ struct Arguments {
     /// How large the emails are.
     #[arg(long, value_enum, default_value_t = Mix::Realistic)]
     sizes: Mix,
-    /// Offer what Stalwart 0.15 offers: no contacts, calendars and files.
+    /// Be Stalwart 0.15: no contacts, calendars and files.
     #[arg(long)]
     old: bool,
     /// Concurrent requests that are allowed.
@@ -53,12 +53,12 @@ async fn main() -> std::io::Result<()> {
         Mix::Tiny => Sizes::tiny(),
     };
     let spec = AccountSpec::new(&arguments.account, password).emails(arguments.emails).sizes(sizes);
-    let capabilities = if arguments.old { Capabilities::v0_15() } else { Capabilities::v0_16() };
+    let version = if arguments.old { Version::V0_15 } else { Version::V0_16 };
     let limits = Limits { max_concurrent_requests: arguments.concurrency, ..Limits::default() };
     let simulator = Simulator::builder()
         .seed(arguments.seed)
         .port(arguments.port)
-        .capabilities(capabilities)
+        .version(version)
         .limits(limits)
         .account(spec)
         .with_control()

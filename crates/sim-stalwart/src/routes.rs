@@ -7,6 +7,7 @@ use axum::extract::{ConnectInfo, State};
 use axum::response::Response;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use serde_json::Value;
 
@@ -15,8 +16,8 @@ use crate::connection::Scissors;
 use crate::counters::Serving;
 use crate::error::Problem;
 use crate::limits::Advice;
-use crate::server::{Login, Role, Server, Settings};
-use crate::{control, download, session, wire};
+use crate::server::{Login, Place, Role, Server, Settings};
+use crate::{control, download, session, upload, wire};
 
 /// A request whose sender is known.
 struct Visitor {
@@ -60,13 +61,8 @@ async fn answer(
     }
     // Even a request that is refused can be struck by a fault, so the refusal waits.
     let login = authorized(server, &settings, &parts.headers);
-    let place = login.as_ref().ok().map(|login| {
-        let most = settings.limits.max_concurrent_requests;
-        server.place(&login.user, most).ok_or_else(|| Problem::limit("maxConcurrentRequests"))
-    });
-    let place = place.transpose()?;
-    let body = to_bytes(body, settings.limits.max_size_request).await;
-    let body = body.map_err(|_| Problem::limit("maxSizeRequest"))?;
+    let places = places(server, &settings, login.as_ref().ok(), &parts)?;
+    let body = read(server, &settings, login.as_ref().ok(), (&parts, body)).await?;
     let is_api = parts.method == Method::POST && matches!(parts.uri.path(), "/jmap" | "/jmap/");
     let parsed = is_api.then(|| Request::parse(&body, settings.version));
     let methods: Vec<String> = match &parsed {
@@ -81,9 +77,52 @@ async fn answer(
         tokio::time::sleep(settings.latency).await;
     }
     let visitor = Visitor { login: login?, settings, serving };
-    let response = visitor.serve(server, &parts, parsed)?;
-    drop(place);
+    let response = visitor.serve(server, &parts, parsed, body)?;
+    drop(places);
     Ok(wire::after(&effects, response).await)
+}
+
+fn is_upload(parts: &Parts) -> bool {
+    parts.uri.path().starts_with("/jmap/upload/")
+}
+
+/// The places that a request takes among the concurrent ones of its sender: uploads count as requests too.
+fn places(
+    server: &Server,
+    settings: &Settings,
+    login: Option<&Login>,
+    parts: &Parts,
+) -> Result<Vec<Place>, Problem> {
+    let Some(Login { user, .. }) = login else { return Ok(Vec::new()) };
+    let limits = &settings.limits;
+    let take = |name: &str, most, limit| server.place(name, most).ok_or_else(|| Problem::limit(limit));
+    let mut places = vec![take(user, limits.max_concurrent_requests, "maxConcurrentRequests")?];
+    if is_upload(parts) {
+        let name = format!("{user} uploads");
+        places.push(take(&name, limits.max_concurrent_uploads, "maxConcurrentUpload")?);
+    }
+    Ok(places)
+}
+
+/// The body, at the pace that a fault wants and up to the size that its path allows; an administrator's uploads
+/// have any.
+async fn read(
+    server: &Server,
+    settings: &Settings,
+    login: Option<&Login>,
+    (parts, body): (&Parts, Body),
+) -> Result<Bytes, Problem> {
+    let boundless = login.is_some_and(|login| login.role == Role::Administrator);
+    let (most, limit) = match (is_upload(parts), boundless) {
+        (true, true) => (usize::MAX, "maxSizeUpload"),
+        (true, false) => (settings.limits.max_size_upload, "maxSizeUpload"),
+        (false, _) => (settings.limits.max_size_request, "maxSizeRequest"),
+    };
+    let body = match server.faults.pace(parts.uri.path()) {
+        Some((bytes, pause)) => Body::from_stream(wire::drip(body, bytes, pause)),
+        None => body,
+    };
+    to_bytes(body, most).await.map_err(|_| Problem::limit(limit))
 }
 
 /// Credentials and rate; 401 and 429 are the answers otherwise.
@@ -111,8 +150,9 @@ impl Visitor {
     fn serve(
         self,
         server: &Server,
-        parts: &http::request::Parts,
+        parts: &Parts,
         parsed: Option<Result<Request, Problem>>,
+        body: Bytes,
     ) -> Result<Response, Problem> {
         let path = parts.uri.path();
         if let Some(request) = parsed {
@@ -126,6 +166,9 @@ impl Visitor {
             }
             _ if path.starts_with("/jmap/download/") && parts.method == Method::GET => {
                 download::serve(server, &self.login, &parts.uri, self.serving)
+            }
+            _ if is_upload(parts) && parts.method == Method::POST => {
+                upload::serve(server, &self.settings, &self.login, (&parts.uri, &parts.headers), body)
             }
             _ => Err(Problem::plain(
                 StatusCode::NOT_FOUND,

@@ -18,6 +18,7 @@ use crate::kind::Capabilities;
 use crate::limits::{Limits, RateMeter};
 use crate::rng::{Rng, mix};
 use crate::spec::AccountSpec;
+use crate::stock::Stock;
 use crate::version::Version;
 
 /// An account that requests and tests share.
@@ -93,6 +94,7 @@ pub(crate) struct Login {
 #[derive(Debug)]
 pub(crate) struct Server {
     seed: u64,
+    stock: Arc<Stock>,
     settings: RwLock<Settings>,
     directory: RwLock<Directory>,
     pub(crate) faults: Faults,
@@ -117,6 +119,7 @@ impl Server {
     pub(crate) fn new(seed: u64, settings: Settings) -> Self {
         Self {
             seed,
+            stock: Arc::default(),
             settings: RwLock::new(settings),
             directory: RwLock::default(),
             faults: Faults::default(),
@@ -149,7 +152,9 @@ impl Server {
         let number = self.next_account.fetch_add(1, Relaxed);
         let id = spec.id.clone().unwrap_or_else(|| ids::short(number));
         let name_seed = spec.name.bytes().fold(self.seed, |seed, byte| mix(seed, u64::from(byte)));
-        let account = Account::new(id.clone(), spec.seed.unwrap_or(name_seed), spec);
+        let mut account = Account::new(id.clone(), spec.seed.unwrap_or(name_seed), spec);
+        self.stock.add(Arc::clone(&account.mails));
+        account.stock = Arc::clone(&self.stock);
         let account = Arc::new(Mutex::new(account));
         let mut directory = self.directory_mut();
         directory.accounts.insert(id.clone(), Arc::clone(&account));
@@ -186,6 +191,12 @@ impl Server {
             (None, _) if self.settings().version == Version::V0_15 => Ok(self.phantom(id)),
             (None, _) => Err(MethodError::of("accountNotFound")),
         }
+    }
+
+    /// The account that an upload is for: whoever may upload may do so for all, and 0.15 makes the account.
+    pub(crate) fn upload_account(&self, id: &str, version: Version) -> Option<SharedAccount> {
+        let found = self.directory().accounts.get(id).cloned();
+        found.or_else(|| (version == Version::V0_15).then(|| self.phantom(id)))
     }
 
     /// As 0.15 does: an id that nobody has gets an empty mailbox by being read.

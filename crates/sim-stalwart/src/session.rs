@@ -56,12 +56,12 @@ fn general(capability: Capability, settings: &Settings) -> Value {
     match capability {
         Capability::Core => json!({
             "maxSizeUpload": limits.max_size_upload,
-            "maxConcurrentUpload": 4,
+            "maxConcurrentUpload": limits.max_concurrent_uploads,
             "maxSizeRequest": limits.max_size_request,
             "maxConcurrentRequests": limits.max_concurrent_requests,
             "maxCallsInRequest": limits.max_calls_in_request,
             "maxObjectsInGet": limits.max_objects_in_get,
-            "maxObjectsInSet": 500,
+            "maxObjectsInSet": limits.max_objects_in_set,
             "collationAlgorithms": ["i;ascii-numeric", "i;ascii-casemap", "i;unicode-casemap"],
         }),
         Capability::Sieve => json!({ "implementation": "Stalwart v1.0.0" }),

@@ -44,6 +44,9 @@ pub struct AccountSpec {
     pub(crate) keep_history: Option<usize>,
     pub(crate) blob_ids: BlobIds,
     pub(crate) purges: bool,
+    pub(crate) forgets: bool,
+    pub(crate) quota: Option<u64>,
+    pub(crate) aliases: Vec<String>,
 }
 
 impl AccountSpec {
@@ -67,6 +70,9 @@ impl AccountSpec {
             keep_history: None,
             blob_ids: BlobIds::default(),
             purges: false,
+            forgets: false,
+            quota: None,
+            aliases: Vec::new(),
         }
     }
 
@@ -158,6 +164,30 @@ impl AccountSpec {
     #[must_use]
     pub const fn purging_at_once(mut self) -> Self {
         self.purges = true;
+        self
+    }
+
+    /// Imported bytes that no account of the simulator generates are kept as length and digest
+    /// ([`crate::AccountHandle::digest`]): a restore of a million emails fits into memory. Generated ones are
+    /// recognised and stay readable.
+    #[must_use]
+    pub const fn forget_bytes(mut self) -> Self {
+        self.forgets = true;
+        self
+    }
+
+    /// Bytes that its emails, scripts, files, contacts and events may have; what is there from the beginning
+    /// counts, and may be more.
+    #[must_use]
+    pub const fn quota(mut self, bytes: u64) -> Self {
+        self.quota = Some(bytes);
+        self
+    }
+
+    /// Another address of the account: its identities may have this or the name, and no other.
+    #[must_use]
+    pub fn alias(mut self, address: impl Into<String>) -> Self {
+        self.aliases.push(address.into());
         self
     }
 

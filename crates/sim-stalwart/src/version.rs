@@ -10,6 +10,9 @@ use crate::kind::Capabilities;
 /// | body that is no JSON, unknown capability | problem `notRequest` | problems of their own (RFC 8620 §3.6.1) |
 /// | `Blob/get` of a malformed id | in neither list | in `notFound` |
 /// | `changes` of a type that is not offered | `cannotCalculateChanges` | `unknownMethod` |
+/// | an id in `set` that is none | in no list | in `notUpdated`, `notDestroyed` |
+/// | import of bytes that are no message | an email | `invalidEmail` |
+/// | upload to an account that does not exist | taken | 404 |
 /// | an impersonator names an account that does not exist | an empty one is made by the reading | `accountNotFound` |
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Version {

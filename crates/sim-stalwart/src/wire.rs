@@ -12,8 +12,9 @@ use http::header::{CONTENT_LENGTH, LOCATION, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
 
 use crate::connection::{End, Scissors};
+use crate::effect::Effect;
 use crate::error::Problem;
-use crate::faults::{self, Effect};
+use crate::faults;
 use crate::routes::problem;
 
 /// What happens before a request is served; an answer if it is not served at all.
@@ -23,6 +24,10 @@ pub(crate) async fn before(effects: &[Arc<Effect>], scissors: &Scissors) -> Opti
         match &**effect {
             Effect::Delay(delay) => tokio::time::sleep(*delay).await,
             Effect::Reset { after } => scissors.cut_after(*after, End::Reset),
+            Effect::ResetUnserved => {
+                scissors.cut_after(0, End::Reset);
+                return Some(Response::new(Body::empty()));
+            }
             Effect::Truncate { after } => scissors.cut_after(*after, End::Close),
             Effect::Status { code, retry_after } => return Some(status(*code, *retry_after)),
             Effect::Redirect(url) => return Some(redirect(url)),
@@ -88,7 +93,8 @@ where
     Response::from_parts(parts, Body::from_stream(change(body)))
 }
 
-fn drip(body: Body, piece: usize, pause: Duration) -> impl Stream<Item = Chunk> + Send + 'static {
+/// The same bytes in pieces, a pause before each.
+pub(crate) fn drip(body: Body, piece: usize, pause: Duration) -> impl Stream<Item = Chunk> + Send + 'static {
     let pieces = chunks(body).flat_map(move |chunk| match chunk {
         Ok(bytes) => {
             let count = bytes.len().div_ceil(piece.max(1));

@@ -58,6 +58,7 @@ impl Client {
             "calendars",
             "filenode",
             "principals",
+            "quota",
         ];
         let offered =
             |name: &&&str| session["capabilities"].get(format!("urn:ietf:params:jmap:{name}")).is_some();
@@ -74,6 +75,45 @@ impl Client {
         let request =
             self.http.post(format!("{}/jmap/", self.url)).basic_auth(&self.user, Some(&self.password));
         request.header("content-type", "application/json").body(body.to_owned()).send().await
+    }
+
+    /// Posts bytes to an account's upload URL.
+    pub(crate) async fn try_upload(
+        &self,
+        account: &str,
+        media: &str,
+        bytes: impl Into<Vec<u8>>,
+    ) -> reqwest::Result<reqwest::Response> {
+        let template = self.session["uploadUrl"].as_str().unwrap();
+        let request = self.http.post(template.replace("{accountId}", account));
+        let request = request.basic_auth(&self.user, Some(&self.password)).header("content-type", media);
+        request.body(bytes.into()).send().await
+    }
+
+    pub(crate) async fn upload_to(
+        &self,
+        account: &str,
+        media: &str,
+        bytes: impl Into<Vec<u8>>,
+    ) -> (u16, Value) {
+        let answer = self.try_upload(account, media, bytes).await.unwrap();
+        let status = answer.status().as_u16();
+        (status, json_of(answer).await)
+    }
+
+    pub(crate) async fn upload(&self, media: &str, bytes: impl Into<Vec<u8>>) -> (u16, Value) {
+        self.upload_to(&self.account, media, bytes).await
+    }
+
+    /// Names only what 0.15 offers.
+    pub(crate) fn be_old(&mut self) {
+        self.using.retain(|urn| !["contacts", "calendars", "filenode"].iter().any(|it| urn.ends_with(it)));
+    }
+
+    /// The id of the own Inbox.
+    pub(crate) async fn inbox(&self) -> String {
+        let found = self.call("Mailbox/query", json!({ "filter": { "role": "inbox" } })).await;
+        found["ids"][0].as_str().unwrap().to_owned()
     }
 
     pub(crate) async fn post_text(&self, body: &str) -> (u16, Value) {

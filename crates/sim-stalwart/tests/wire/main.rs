@@ -7,6 +7,18 @@ mod faults;
 #[cfg(test)]
 mod history;
 #[cfg(test)]
+mod import;
+#[cfg(test)]
 mod protocol;
 #[cfg(test)]
+mod round_trip;
+#[cfg(test)]
 mod scale;
+#[cfg(test)]
+mod set;
+#[cfg(test)]
+mod set_others;
+#[cfg(test)]
+mod upload;
+#[cfg(test)]
+mod write_faults;

@@ -2,13 +2,17 @@
 
 use crate::client::{Client, get};
 use serde_json::json;
-use sim_stalwart::{AccountSpec, Simulator, Sizes};
+use sim_stalwart::{AccountSpec, Limits, Simulator, Sizes};
 
 /// Peak memory of this process in MiB.
 fn peak() -> u64 {
+    peak_in_kib() / 1024
+}
+
+fn peak_in_kib() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
 #[tokio::test]
@@ -63,4 +67,48 @@ async fn prose_compresses_and_attachments_do_not() {
     let (prose, files) = (left("prose"), left("files"));
     assert!((20..50).contains(&prose), "{prose} %");
     assert!((65..80).contains(&files), "{files} %");
+}
+
+/// Blanks and a number: a million small emails that nobody generated.
+fn strange(number: usize) -> Vec<u8> {
+    format!("Subject: {number}\r\n\r\n{}\r\n", " ".repeat(400)).into_bytes()
+}
+
+#[tokio::test]
+async fn imported_emails_take_less_than_a_kilobyte_without_their_bytes() {
+    const COUNT: usize = 20_000;
+    let spec = AccountSpec::new("alice", "secret").bare().forget_bytes();
+    let limits = Limits { max_objects_in_set: 1_000, ..Limits::default() };
+    let simulator = Simulator::builder().limits(limits).account(spec).start().await.unwrap();
+    let client = Client::new(&simulator, "alice", "secret").await;
+    let mut before = 0;
+    for batch in 0..=COUNT / 1_000 {
+        if batch == 1 {
+            before = peak_in_kib();
+        }
+        let blob = |at: usize| {
+            let text = String::from_utf8(strange(batch * 1_000 + at)).unwrap();
+            (format!("b{at}"), json!({ "data": [{ "data:asText": text }] }))
+        };
+        let create: serde_json::Map<_, _> = (0..1_000).map(blob).collect();
+        let uploaded = client.call("Blob/upload", json!({ "create": create })).await;
+        let email = |(creation, made): (&String, &serde_json::Value)| {
+            (
+                creation.clone(),
+                json!({ "blobId": made["id"], "mailboxIds": { "a": true }, "keywords": { "$malle-1": true } }),
+            )
+        };
+        let emails: serde_json::Map<_, _> =
+            uploaded["created"].as_object().unwrap().iter().map(email).collect();
+        let answer = client.call("Email/import", json!({ "emails": emails })).await;
+        assert_eq!(answer["created"].as_object().unwrap().len(), 1_000);
+    }
+    let each = (peak_in_kib() - before) * 1024 / COUNT as u64;
+    println!("{each} bytes each");
+    assert!(each < 1_000, "{each} bytes each");
+    let account = simulator.account("alice").unwrap();
+    assert_eq!(account.email_count(), COUNT + 1_000);
+    let digests: std::collections::BTreeSet<_> =
+        account.emails().iter().map(|email| account.digest(&email.id).unwrap()).collect();
+    assert!((0..COUNT + 1_000).all(|number| digests.contains(blake3::hash(&strange(number)).as_bytes())));
 }
