@@ -1,9 +1,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use engine::{Backup, Report, Silent};
+use engine::{Backup, Mode, Report, Restore, RestoreId, Restored, Silent};
 use jmap::{Account, AccountRef, Client, Config, Credentials};
-use model::{MailboxIdentity, SystemClock};
+use model::{MailboxIdentity, SnapshotNumber, SystemClock};
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
 use repository::{Depth, Error, KeyRing, Origin, Repository, Sizes, Snapshot, Store, StoreOptions};
@@ -150,6 +150,38 @@ impl Bed {
             incarnation: 0,
         };
         store.create_mailbox(&self.ring, &identity, &account.name).await
+    }
+
+    /// Gives a snapshot of this bed's account (the newest if no number is given) to `to`'s account.
+    pub async fn restore(
+        &self,
+        url: &str,
+        number: Option<SnapshotNumber>,
+        to: &Bed,
+        mode: Mode,
+        id: &RestoreId,
+    ) -> Result<Restored, engine::Error> {
+        let server = |source| engine::Error::Server { what: "the session", source };
+        let client = self.client(url).await.map_err(server)?;
+        let account = self.account(&client).await.map_err(server)?;
+        let snapshot = Arc::new(self.repository(&account, "test").await?.snapshot(number).await?);
+        let target_client = to.client(url).await.map_err(server)?;
+        let target = to.account(&target_client).await.map_err(server)?;
+        let safety = match mode {
+            Mode::Exact => Some(to.repository(&target, "test").await?),
+            Mode::Beside | Mode::Missing => None,
+        };
+        let how = Restore {
+            mode,
+            id: id.clone(),
+            same_account: account.id == target.id && Arc::ptr_eq(&self.objects, &to.objects),
+            safety: safety.as_ref(),
+            wanted: &|_| true,
+            dry_run: false,
+            progress: &Silent,
+            clock: &SystemClock,
+        };
+        Box::pin(engine::restore(&target_client, &target, &snapshot, &how)).await
     }
 
     /// The newest snapshot, and its repository.

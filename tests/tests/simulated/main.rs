@@ -1,4 +1,4 @@
-//! Backups of simulated mailboxes, compared with what the simulator held.
+//! Backups of simulated mailboxes and what is given back of them, compared with what the simulator held.
 
 #![expect(clippy::print_stdout, reason = "what a simulation went through is shown when it fails")]
 
@@ -7,6 +7,7 @@ mod crash;
 mod hostile;
 mod incremental;
 mod race;
+mod restore;
 mod timeline;
 mod types;
 

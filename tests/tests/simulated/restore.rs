@@ -1,0 +1,289 @@
+//! What was backed up is given back, whatever happens on the way.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use engine::{Mode, RestoreId, Restored};
+use model::{EmailId, SnapshotNumber};
+use serde_json::Value;
+use sim_stalwart::{AccountHandle, AccountSpec, DataType, Effect, Fault, Kinds, Limits, Simulator, Target};
+use tests::truth::{Digest, set};
+use tests::{Bed, seeds};
+
+use crate::{Home, PASSWORD, alice};
+
+const BOB: &str = "bob@example.org";
+
+/// Folders from the top down, and how often each email is in them: bytes, folders, keywords, date.
+type Belongings = (BTreeSet<Vec<String>>, BTreeMap<Item, usize>);
+type Item = (String, BTreeSet<Vec<String>>, BTreeSet<String>, String);
+
+/// What an account holds, ids aside. `below`: this folder is taken for the top.
+fn belongings(account: &AccountHandle, below: Option<&str>) -> Belongings {
+    let folders = account.content(DataType::Mailbox);
+    let path = |id: &str| {
+        let mut path = Vec::new();
+        let mut at = Some(id.to_owned());
+        while let Some(folder) = at.as_deref().and_then(|id| folders.get(id)) {
+            path.insert(0, folder["name"].as_str().unwrap_or_default().to_owned());
+            at = folder["parentId"].as_str().map(str::to_owned);
+        }
+        path
+    };
+    let inside = |path: Vec<String>| match below {
+        None => Some(path),
+        Some(top) if path.len() > 1 && path[0] == top => Some(path[1..].to_vec()),
+        Some(_) => None,
+    };
+    let mut items = BTreeMap::new();
+    for (id, email) in &account.content(DataType::Email) {
+        let places: BTreeSet<Vec<String>> =
+            set(&email["mailboxIds"]).iter().filter_map(|id| inside(path(id))).collect();
+        let bytes = Digest::of(&account.raw(id).expect("its bytes are kept")).hex();
+        let date = email["receivedAt"].as_str().unwrap_or_default().to_owned();
+        if !places.is_empty() {
+            *items.entry((bytes, places, set(&email["keywords"]), date)).or_default() += 1;
+        }
+    }
+    (folders.keys().filter_map(|id| inside(path(id))).collect(), items)
+}
+
+fn assert_same(found: &Belongings, expected: &Belongings, when: &str) {
+    assert_eq!(found.0, expected.0, "folders {when}");
+    let surplus: Vec<_> =
+        found.1.iter().filter(|(item, count)| expected.1.get(item) != Some(count)).collect();
+    let missing: Vec<_> =
+        expected.1.iter().filter(|(item, count)| found.1.get(item) != Some(count)).collect();
+    assert!(
+        surplus.is_empty() && missing.is_empty(),
+        "{when}: {} emails too much, {} missing: {:#?} {:#?}",
+        surplus.len(),
+        missing.len(),
+        surplus.first(),
+        missing.first()
+    );
+}
+
+/// A server with alice, who was backed up, and bob, who has nothing.
+struct Two {
+    home: Home,
+    bob: AccountHandle,
+    bobs: Bed,
+}
+
+impl Two {
+    async fn with(spec: AccountSpec, limits: Limits) -> Two {
+        let home = Home::with(Simulator::builder().seed(7).limits(limits), spec).await;
+        home.good_backup().await;
+        let bob = home.simulator.add_account(&AccountSpec::new(BOB, PASSWORD).account_id("bob"));
+        Two { home, bob, bobs: Bed::new(BOB, PASSWORD) }
+    }
+
+    async fn of(emails: u32) -> Two {
+        Two::with(alice(emails), Limits::default()).await
+    }
+
+    async fn give_bob(&self, mode: Mode, id: &RestoreId) -> Result<Restored, engine::Error> {
+        self.home.bed.restore(&self.home.url, None, &self.bobs, mode, id).await
+    }
+
+    async fn give_alice(&self, number: SnapshotNumber, mode: Mode) -> Restored {
+        let (bed, id) = (&self.home.bed, RestoreId::random());
+        let restored = bed.restore(&self.home.url, Some(number), bed, mode, &id).await.expect("restores");
+        assert_eq!((restored.refused.count, &restored.odd_folders), (0, &Vec::new()), "{restored:#?}");
+        restored
+    }
+
+    /// Bob has just what alice had, where the mode puts it.
+    fn assert_given(&self, restored: &Restored, mode: Mode, when: &str) {
+        let below = restored.folder.as_deref();
+        assert_eq!(below.is_some(), mode == Mode::Beside);
+        let (mut found, mut expected) = (belongings(&self.bob, below), belongings(&self.home.alice, None));
+        if mode == Mode::Missing {
+            // Folders that bob has by nature stay.
+            found.0.retain(|path| expected.0.contains(path));
+            expected.0.retain(|path| found.0.contains(path));
+        }
+        assert_same(&found, &expected, when);
+        assert_no_traces(&self.bob);
+    }
+}
+
+fn assert_no_traces(account: &AccountHandle) {
+    let folders = account.content(DataType::Mailbox);
+    let own = |folder: &&Value| folder["name"].as_str().is_some_and(|name| name.starts_with("Malle restore"));
+    assert_eq!(folders.values().find(own), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_comes_back_in_every_mode() {
+    for mode in [Mode::Beside, Mode::Missing, Mode::Exact] {
+        let two = Two::of(600).await;
+        let restored = two.give_bob(mode, &RestoreId::random()).await.expect("restores");
+        assert_eq!((restored.restored, restored.refused.count), (600, 0), "{restored:#?}");
+        two.assert_given(&restored, mode, "at once");
+        if mode != Mode::Beside {
+            let again = two.give_bob(mode, &RestoreId::random()).await.expect("restores");
+            assert_eq!((again.restored, again.present), (0, 600), "{again:#?}");
+            two.assert_given(&again, mode, "again");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_its_owner_deleted_comes_back_and_nothing_else_changes() {
+    let two = Two::of(400).await;
+    let before = belongings(&two.home.alice, None);
+    let emails = two.home.alice.emails();
+    emails.iter().step_by(7).for_each(|email| assert!(two.home.alice.destroy(&email.id)));
+    let restored =
+        two.give_alice(two.home.bed.newest(&two.home.url).await.1.info().number, Mode::Missing).await;
+    assert_eq!(restored.restored, emails.len().div_ceil(7) as u64);
+    assert_same(&belongings(&two.home.alice, None), &before, "after");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_200_random_edits_an_exact_restore_brings_it_back_and_its_safety_backup_undoes_it() {
+    for seed in seeds() {
+        println!("MALLE_SEED={seed}");
+        let two = Two::with(alice(150).seed(seed), Limits::default()).await;
+        let number = two.home.bed.newest(&two.home.url).await.1.info().number;
+        let before = belongings(&two.home.alice, None);
+        two.home.alice.mutate(200, seed, Kinds::All);
+        let edited = belongings(&two.home.alice, None);
+        let restored = two.give_alice(number, Mode::Exact).await;
+        assert_same(&belongings(&two.home.alice, None), &before, "restored");
+        two.give_alice(restored.safety.expect("it was backed up first"), Mode::Exact).await;
+        assert_same(&belongings(&two.home.alice, None), &edited, "undone");
+        assert_no_traces(&two.home.alice);
+    }
+}
+
+/// Every request in turn is lost, before or after it was served.
+async fn at_every_request(mode: Mode, effect: fn() -> Effect) {
+    let mut requests = 0;
+    for number in 0.. {
+        let two = Two::with(alice(60), Limits { max_objects_in_set: 20, ..Limits::default() }).await;
+        let (id, faults) = (RestoreId::random(), two.home.simulator.faults());
+        // Three of backing up and connecting are before the restore's own.
+        let fault = faults.add(Fault::at_request(number, effect()));
+        let restored = two.give_bob(mode, &id).await.unwrap_or_else(|error| panic!("{number}: {error}"));
+        two.assert_given(&restored, mode, &format!("without the answer to request {number}"));
+        if faults.struck(fault) == 0 {
+            requests = number;
+            break;
+        }
+    }
+    println!("{mode:?}: each of {requests} requests was lost");
+    assert!(requests >= 15, "{requests}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_is_lost_brings_nothing_twice() {
+    for mode in [Mode::Beside, Mode::Missing, Mode::Exact] {
+        at_every_request(mode, || Effect::Reset { after: 0 }).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_is_lost_is_made_up_for() {
+    for mode in [Mode::Beside, Mode::Missing, Mode::Exact] {
+        at_every_request(mode, || Effect::ResetUnserved).await;
+    }
+}
+
+/// The process dies at each request, and another one goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restore_that_is_killed_anywhere_is_gone_on_with() {
+    for mode in [Mode::Beside, Mode::Missing, Mode::Exact] {
+        for number in 0.. {
+            let two = Two::with(alice(60), Limits { max_objects_in_set: 20, ..Limits::default() }).await;
+            let (id, faults) = (RestoreId::random(), two.home.simulator.faults());
+            let fault = faults.add(Fault::at_request(number, Effect::Delay(Duration::from_secs(3600))));
+            let ended = tokio::select! {
+                ended = two.give_bob(mode, &id) => Some(ended.expect("restores")),
+                () = struck(faults, fault) => None,
+            };
+            faults.remove(fault);
+            let restored = match ended {
+                Some(restored) => restored,
+                None => two.give_bob(mode, &id).await.unwrap_or_else(|error| panic!("{number}: {error}")),
+            };
+            two.assert_given(&restored, mode, &format!("killed at request {number}"));
+            if faults.struck(fault) == 0 {
+                assert!(number >= 15, "{number}");
+                break;
+            }
+        }
+    }
+}
+
+async fn struck(faults: &sim_stalwart::Faults, fault: sim_stalwart::FaultId) {
+    while faults.struck(fault) == 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// One request is held up; meanwhile another process takes the restore over and ends it. Then the first one wakes.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_paused_in_the_middle_wakes_while_another_resumes_its_work() {
+    for mode in [Mode::Beside, Mode::Missing, Mode::Exact] {
+        for number in (4..40).step_by(3) {
+            let two = Two::with(alice(60), Limits { max_objects_in_set: 20, ..Limits::default() }).await;
+            let (id, faults) = (RestoreId::random(), two.home.simulator.faults());
+            let fault = faults.add(Fault::at_request(number, Effect::Delay(Duration::from_millis(400))));
+            let first = two.give_bob(mode, &id);
+            let second = async {
+                let waited = tokio::time::timeout(Duration::from_secs(5), struck(faults, fault)).await;
+                if waited.is_ok() { Some(two.give_bob(mode, &id).await) } else { None }
+            };
+            let (first, second) = futures::join!(first, second);
+            let restored = first.into_iter().chain(second.into_iter().flatten()).next_back();
+            let restored = match restored {
+                Some(restored) => restored,
+                None => two.give_bob(mode, &id).await.expect("restores"),
+            };
+            two.assert_given(&restored, mode, &format!("paused at request {number}"));
+        }
+    }
+}
+
+/// Mail is delivered, read and moved before each call of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_living_account_is_restored_exactly_and_loses_nothing_that_arrives() {
+    for seed in seeds().into_iter().take(10) {
+        println!("MALLE_SEED={seed}");
+        let two = Two::with(alice(150).seed(seed), Limits::default()).await;
+        let number = two.home.bed.newest(&two.home.url).await.1.info().number;
+        two.home.alice.mutate(100, seed, Kinds::All);
+        let arrivals = Arc::new(Mutex::new(Vec::new()));
+        let live = live(two.home.alice.clone(), arrivals.clone());
+        let fault = two.home.simulator.faults().add(Fault::new(Target::Any, Effect::before(live)));
+        let restored = two.give_alice(number, Mode::Exact).await;
+        two.home.simulator.faults().remove(fault);
+        let arrived = arrivals.lock().expect("nobody panics").clone();
+        assert!(arrived.len() > 10, "{}", arrived.len());
+        let safety = restored.safety.expect("it was backed up first");
+        let (repository, _) = two.home.bed.newest(&two.home.url).await;
+        let safety = repository.snapshot(Some(safety)).await.expect("it is there");
+        for id in arrived.iter().filter(|id| two.home.alice.email(id).is_none()) {
+            let kept = safety.find_emails(&[EmailId::from(id.as_str())]).await.expect("it is read");
+            assert_eq!(kept.len(), 1, "{id} arrived and is nowhere");
+        }
+        let stayed = arrived.iter().filter(|id| two.home.alice.email(id).is_some()).count();
+        assert!(stayed > 0, "nothing arrived after the safety backup");
+        assert_no_traces(&two.home.alice);
+    }
+}
+
+fn live(alice: AccountHandle, arrivals: Arc<Mutex<Vec<String>>>) -> impl Fn() + Send + Sync {
+    move || {
+        let mut arrivals = arrivals.lock().expect("nobody panics");
+        let number = arrivals.len();
+        if let Some(earlier) = arrivals.get(number / 2) {
+            alice.set_keywords(earlier, &["$seen"]);
+        }
+        arrivals.push(alice.deliver(format!("Subject: arrival {number}\r\n\r\nHello\r\n"), &[], &[]));
+    }
+}
