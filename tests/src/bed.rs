@@ -168,7 +168,7 @@ impl Bed {
         let target_client = to.client(url).await.map_err(server)?;
         let target = to.account(&target_client).await.map_err(server)?;
         let safety = match mode {
-            Mode::Exact => Some(to.repository(&target, "test").await?),
+            Mode::Exact => Some(to.recreated(&target, "test").await?),
             Mode::Beside | Mode::Missing => None,
         };
         let how = Restore {

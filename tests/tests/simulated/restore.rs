@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use engine::{Mode, RestoreId, Restored};
+use engine::{Mode, RestoreId, Restored, State};
 use model::{EmailId, SnapshotNumber};
 use serde_json::Value;
-use sim_stalwart::{AccountHandle, AccountSpec, DataType, Effect, Fault, Kinds, Limits, Simulator, Target};
+use sim_stalwart::{
+    AccountHandle, AccountSpec, DataType, Effect, Fault, Folders, Kinds, Limits, Simulator, Target, Version,
+};
 use tests::truth::{Digest, set};
 use tests::{Bed, seeds};
 
@@ -65,6 +67,11 @@ fn assert_same(found: &Belongings, expected: &Belongings, when: &str) {
     );
 }
 
+/// Folders whose names every server takes: what becomes of odd ones is a test of its own.
+fn usual(emails: u32) -> AccountSpec {
+    alice(emails).folders(Folders::Many(12))
+}
+
 /// A server with alice, who was backed up, and bob, who has nothing.
 struct Two {
     home: Home,
@@ -74,14 +81,15 @@ struct Two {
 
 impl Two {
     async fn with(spec: AccountSpec, limits: Limits) -> Two {
-        let home = Home::with(Simulator::builder().seed(7).limits(limits), spec).await;
-        home.good_backup().await;
+        let home =
+            Home::with(Simulator::builder().seed(7).version(Version::V0_15).limits(limits), spec).await;
+        assert_eq!(home.backup().await.state, State::Good);
         let bob = home.simulator.add_account(&AccountSpec::new(BOB, PASSWORD).account_id("bob"));
         Two { home, bob, bobs: Bed::new(BOB, PASSWORD) }
     }
 
     async fn of(emails: u32) -> Two {
-        Two::with(alice(emails), Limits::default()).await
+        Two::with(usual(emails), Limits::default()).await
     }
 
     async fn give_bob(&self, mode: Mode, id: &RestoreId) -> Result<Restored, engine::Error> {
@@ -147,7 +155,7 @@ async fn what_its_owner_deleted_comes_back_and_nothing_else_changes() {
 async fn after_200_random_edits_an_exact_restore_brings_it_back_and_its_safety_backup_undoes_it() {
     for seed in seeds() {
         println!("MALLE_SEED={seed}");
-        let two = Two::with(alice(150).seed(seed), Limits::default()).await;
+        let two = Two::with(usual(150).seed(seed), Limits::default()).await;
         let number = two.home.bed.newest(&two.home.url).await.1.info().number;
         let before = belongings(&two.home.alice, None);
         two.home.alice.mutate(200, seed, Kinds::All);
@@ -164,9 +172,8 @@ async fn after_200_random_edits_an_exact_restore_brings_it_back_and_its_safety_b
 async fn at_every_request(mode: Mode, effect: fn() -> Effect) {
     let mut requests = 0;
     for number in 0.. {
-        let two = Two::with(alice(60), Limits { max_objects_in_set: 20, ..Limits::default() }).await;
+        let two = Two::with(usual(60), Limits { max_objects_in_set: 20, ..Limits::default() }).await;
         let (id, faults) = (RestoreId::random(), two.home.simulator.faults());
-        // Three of backing up and connecting are before the restore's own.
         let fault = faults.add(Fault::at_request(number, effect()));
         let restored = two.give_bob(mode, &id).await.unwrap_or_else(|error| panic!("{number}: {error}"));
         two.assert_given(&restored, mode, &format!("without the answer to request {number}"));
@@ -198,7 +205,7 @@ async fn a_request_that_is_lost_is_made_up_for() {
 async fn a_restore_that_is_killed_anywhere_is_gone_on_with() {
     for mode in [Mode::Beside, Mode::Missing, Mode::Exact] {
         for number in 0.. {
-            let two = Two::with(alice(60), Limits { max_objects_in_set: 20, ..Limits::default() }).await;
+            let two = Two::with(usual(60), Limits { max_objects_in_set: 20, ..Limits::default() }).await;
             let (id, faults) = (RestoreId::random(), two.home.simulator.faults());
             let fault = faults.add(Fault::at_request(number, Effect::Delay(Duration::from_secs(3600))));
             let ended = tokio::select! {
@@ -230,7 +237,7 @@ async fn struck(faults: &sim_stalwart::Faults, fault: sim_stalwart::FaultId) {
 async fn one_paused_in_the_middle_wakes_while_another_resumes_its_work() {
     for mode in [Mode::Beside, Mode::Missing, Mode::Exact] {
         for number in (4..40).step_by(3) {
-            let two = Two::with(alice(60), Limits { max_objects_in_set: 20, ..Limits::default() }).await;
+            let two = Two::with(usual(60), Limits { max_objects_in_set: 20, ..Limits::default() }).await;
             let (id, faults) = (RestoreId::random(), two.home.simulator.faults());
             let fault = faults.add(Fault::at_request(number, Effect::Delay(Duration::from_millis(400))));
             let first = two.give_bob(mode, &id);
@@ -254,7 +261,7 @@ async fn one_paused_in_the_middle_wakes_while_another_resumes_its_work() {
 async fn a_living_account_is_restored_exactly_and_loses_nothing_that_arrives() {
     for seed in seeds().into_iter().take(10) {
         println!("MALLE_SEED={seed}");
-        let two = Two::with(alice(150).seed(seed), Limits::default()).await;
+        let two = Two::with(usual(150).seed(seed), Limits::default()).await;
         let number = two.home.bed.newest(&two.home.url).await.1.info().number;
         two.home.alice.mutate(100, seed, Kinds::All);
         let arrivals = Arc::new(Mutex::new(Vec::new()));

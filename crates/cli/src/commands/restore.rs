@@ -102,10 +102,7 @@ fn is_same(mailbox: &Mailbox, host: &str, account: &Account) -> bool {
 async fn own_mailbox(store: &Store, ring: &KeyRing, server: &str, account: &Account) -> Result<Repository> {
     let (server, id) = (server.to_owned(), account.id.as_str().into());
     let identity = MailboxIdentity { server, account: id, incarnation: 0 };
-    match store.mailbox(ring, ring.directory(&identity)).await {
-        Err(repository::Error::NoMailbox) => Ok(store.create_mailbox(ring, &identity, &account.name).await?),
-        opened => Ok(opened?),
-    }
+    Ok(store.create_mailbox(ring, &identity, &account.name).await?)
 }
 
 /// Writes what the server refuses into files; where they are.

@@ -69,6 +69,13 @@ impl Ledger {
         }
     }
 
+    /// Whatever was open has been restored.
+    pub(super) fn settle(&mut self) {
+        for mark in self.marks.iter_mut().filter(|mark| **mark == Mark::Open) {
+            *mark = Mark::Restored;
+        }
+    }
+
     pub(super) fn len(&self) -> usize {
         self.marks.len()
     }

@@ -1,4 +1,4 @@
-//! The account's folders become those of the snapshot.
+//! The snapshot's folders are found in the account, made, and put into their places.
 //!
 //! Servers refuse what would stand in the way for a moment only: two siblings of one name, a tree that is too deep. So folders
 //! get out of the way first, and some take a step through the folder of the restore. A folder that cannot be put into its
@@ -9,28 +9,32 @@ use std::collections::{BTreeMap, BTreeSet};
 use jmap::{DataType, Id, Set, SetError};
 use serde_json::{Value, json};
 
-use crate::error::Result;
-use crate::restore::folders::{Map, child, inbox, names, parents_first, with_role};
+use crate::error::{Error, Result};
+use crate::restore::folders::{Map, names, parents_first};
 use crate::restore::request::RestoreId;
 use crate::restore::staging::is_own;
 use crate::restore::target::{Folder, Target};
 
-/// Makes the account's folders those of the snapshot, but for those that are too much: they go at the end. `same_account`:
-/// equal ids name the same folder. `workshop`: the folder of the restore.
-pub(super) async fn exact(
+/// Finds the snapshot's folders in the account and makes those that are missing; in mode *exact* gives them their names and
+/// places too. `workshop`: the folder of the restore.
+pub(super) async fn place(
     target: Target<'_>,
     snapshot: &[Folder],
-    same_account: bool,
+    how: Places<'_>,
     workshop: &Id,
 ) -> Result<Map> {
     let mut there = target.folders().await?;
     there.retain(|folder| !is_own(folder));
     let (taken, odd) = (BTreeSet::new(), Vec::new());
-    let mut placing = Placing { target, workshop, there, taken, odd, made: 0 };
+    let mut placing = Placing { target, how, workshop, there, taken, odd, made: 0 };
+    let root = match how {
+        Places::Below(name) => Some(placing.root(name).await?),
+        Places::Missing | Places::Exact { .. } => None,
+    };
     let mut folders: BTreeMap<Id, Id> = BTreeMap::new();
     for folder in parents_first(snapshot) {
-        let parent = folder.parent_id.as_ref().and_then(|id| folders.get(id)).cloned();
-        let id = match placing.find(folder, parent.as_ref(), same_account) {
+        let parent = folder.parent_id.as_ref().and_then(|id| folders.get(id)).or(root.as_ref()).cloned();
+        let id = match placing.find(folder, parent.as_ref()) {
             Some(id) => {
                 placing.taken.insert(id.clone());
                 placing.adjust(&id, folder, parent.as_ref()).await?;
@@ -41,14 +45,29 @@ pub(super) async fn exact(
         folders.insert(folder.id.clone(), id);
     }
     let Placing { there, taken, made, odd, .. } = placing;
-    let home = inbox(&there)?;
+    let home = match root {
+        Some(root) => root,
+        None => inbox(&there)?,
+    };
     let surplus = parents_first(&there).into_iter().map(|folder| folder.id.clone());
     let surplus = surplus.filter(|id| !taken.contains(id)).collect();
     Ok(Map { folders, home, made, surplus, odd })
 }
 
+/// Where the snapshot's folders belong.
+#[derive(Clone, Copy)]
+pub(super) enum Places<'a> {
+    /// All below one of this name.
+    Below(&'a str),
+    /// Where the account has folders of the same role, or name and parent.
+    Missing,
+    /// Just where the snapshot has them. `same_account`: equal ids name the same folder.
+    Exact { same_account: bool },
+}
+
 struct Placing<'a> {
     target: Target<'a>,
+    how: Places<'a>,
     workshop: &'a Id,
     there: Vec<Folder>,
     /// Folders of the account that are one of the snapshot's.
@@ -60,21 +79,42 @@ struct Placing<'a> {
 type Refusable<T> = Result<std::result::Result<T, SetError>>;
 
 impl Placing<'_> {
+    async fn root(&mut self, name: &str) -> Result<Id> {
+        if let Some(id) = self.child(name, None) {
+            return Ok(id);
+        }
+        let created = self.create(json!({ "name": name, "parentId": null, "isSubscribed": true })).await?;
+        created.map_err(|refusal| refused(name, Some(&refusal)))
+    }
+
     /// The account's folder that is this one.
-    fn find(&self, folder: &Folder, parent: Option<&Id>, same_account: bool) -> Option<Id> {
+    fn find(&self, folder: &Folder, parent: Option<&Id>) -> Option<Id> {
         let is_free = |id: &Id| !self.taken.contains(id);
-        let by_id = self.there.iter().find(|known| same_account && known.id == folder.id);
+        let same_account = matches!(self.how, Places::Exact { same_account: true });
+        let by_id = || self.there.iter().find(|known| same_account && known.id == folder.id);
         let by_role = || folder.role.as_ref().and_then(|role| with_role(&self.there, role));
-        by_id
-            .map(|known| known.id.clone())
-            .filter(is_free)
-            .or_else(|| by_role().filter(is_free))
-            .or_else(|| child(&self.there, &folder.name, parent).filter(is_free))
+        let by_id = || by_id().map(|known| known.id.clone()).filter(is_free);
+        match self.how {
+            Places::Below(_) => self.child(&folder.name, parent),
+            Places::Missing | Places::Exact { .. } => {
+                by_id().or_else(|| by_role().filter(is_free)).or_else(|| self.child(&folder.name, parent))
+            }
+        }
+    }
+
+    /// The folder of this name in this place that is none of the snapshot's yet. Servers take blanks off the ends.
+    fn child(&self, name: &str, parent: Option<&Id>) -> Option<Id> {
+        let is_free = |folder: &&Folder| {
+            let is_here = folder.parent_id.as_ref() == parent && folder.name.trim() == name.trim();
+            is_here && !self.taken.contains(&folder.id)
+        };
+        self.there.iter().find(is_free).map(|folder| folder.id.clone())
     }
 
     /// Gives a folder the name, place, role and order of the snapshot's.
     async fn adjust(&mut self, id: &Id, wanted: &Folder, parent: Option<&Id>) -> Result<()> {
-        let Some(now) = self.there.iter().find(|folder| folder.id == *id).cloned() else { return Ok(()) };
+        let now = self.there.iter().find(|folder| folder.id == *id).cloned();
+        let Some(now) = now.filter(|_| matches!(self.how, Places::Exact { .. })) else { return Ok(()) };
         let is_elsewhere = now.name != wanted.name || now.parent_id.as_ref() != parent;
         if is_elsewhere && let Err(refusal) = self.put(id, &wanted.name, parent).await? {
             self.odd.push(format!("{:?} is not in its place: {refusal}", wanted.name));
@@ -125,32 +165,62 @@ impl Placing<'_> {
     }
 
     async fn make(&mut self, wanted: &Folder, parent: Option<&Id>) -> Result<Id> {
-        let new = Id::new("new").expect("an id");
-        self.make_room(&new, &wanted.name, parent).await?;
-        let role = wanted.role.as_deref().filter(|role| with_role(&self.there, role).is_none());
+        if matches!(self.how, Places::Exact { .. }) {
+            let new = Id::new("new").expect("an id");
+            self.make_room(&new, &wanted.name, parent).await?;
+        }
         let mut last = None;
         for name in names(&wanted.name) {
-            let object = json!({
-                "name": name, "parentId": parent, "role": role, "sortOrder": wanted.sort_order, "isSubscribed": true,
-            });
-            let refusal = match self.create(object).await? {
+            // An earlier attempt may have made it under this name.
+            let known = self.child(&name, parent).filter(|_| last.is_some());
+            let made = match known {
+                Some(known) => Ok(known),
+                None => self.create(self.object(wanted, &name, parent)).await?,
+            };
+            match made {
                 Ok(id) => {
+                    self.taken.insert(id.clone());
                     if let Some(refusal) = last {
                         self.odd.push(format!("{:?} is called {name:?}: {refusal}", wanted.name));
                     }
                     return Ok(id);
                 }
-                Err(refusal) => refusal,
-            };
-            if last.is_none()
-                && let Some(id) = self.make_by_detour(&name, parent).await?
-            {
-                return Ok(id);
+                Err(refusal) if last.is_none() => {
+                    if let Some(id) = self.look_again(&name, parent).await? {
+                        return Ok(id);
+                    }
+                    if let Some(id) = self.make_by_detour(&name, parent).await? {
+                        return Ok(id);
+                    }
+                    last = Some(refusal);
+                }
+                Err(_) => {}
             }
-            last = Some(refusal);
         }
-        let reason = last.map(|refusal| refusal.to_string()).unwrap_or_default();
-        Err(crate::error::Error::Refused { what: format!("the folder {:?}", wanted.name), reason })
+        Err(refused(&wanted.name, last.as_ref()))
+    }
+
+    /// Somebody may have made the folder meanwhile: its owner, or whoever took this restore over.
+    async fn look_again(&mut self, name: &str, parent: Option<&Id>) -> Result<Option<Id>> {
+        let folders = self.target.folders().await?;
+        if !folders.iter().any(|folder| folder.id == *self.workshop) {
+            return Err(Error::Superseded);
+        }
+        self.there = folders.into_iter().filter(|folder| !is_own(folder)).collect();
+        let found = self.child(name, parent);
+        self.taken.extend(found.clone());
+        Ok(found)
+    }
+
+    fn object(&self, wanted: &Folder, name: &str, parent: Option<&Id>) -> Value {
+        let mut object = json!({
+            "name": name, "parentId": parent, "sortOrder": wanted.sort_order, "isSubscribed": true,
+        });
+        let role = wanted.role.as_deref().filter(|role| with_role(&self.there, role).is_none());
+        if let Some(role) = role.filter(|_| !matches!(self.how, Places::Below(_))) {
+            object["role"] = json!(role);
+        }
+        object
     }
 
     async fn make_by_detour(&mut self, name: &str, parent: Option<&Id>) -> Result<Option<Id>> {
@@ -226,4 +296,21 @@ impl Placing<'_> {
 fn aside(name: &str) -> String {
     let short: String = name.chars().filter(|c| !c.is_control()).take(60).collect();
     format!("{} ({})", short.trim(), RestoreId::random())
+}
+
+fn with_role(there: &[Folder], role: &str) -> Option<Id> {
+    there.iter().find(|folder| folder.role.as_deref() == Some(role)).map(|folder| folder.id.clone())
+}
+
+fn inbox(there: &[Folder]) -> Result<Id> {
+    let inbox = with_role(there, "inbox").or_else(|| there.first().map(|folder| folder.id.clone()));
+    inbox.ok_or_else(|| Error::Refused {
+        what: "emails".to_owned(),
+        reason: "the account has no folder at all".to_owned(),
+    })
+}
+
+fn refused(name: &str, refusal: Option<&SetError>) -> Error {
+    let reason = refusal.map(SetError::to_string).unwrap_or_default();
+    Error::Refused { what: format!("the folder {name:?}"), reason }
 }

@@ -12,11 +12,11 @@ use crate::letters::Letters;
 use crate::options::Backup;
 use crate::report::State;
 use crate::restore::exact::Exact;
-use crate::restore::folders::{self, Map};
+use crate::restore::folders::Map;
 use crate::restore::held::Held;
 use crate::restore::import::Import;
 use crate::restore::ledger::{Ledger, Mark};
-use crate::restore::placing;
+use crate::restore::placing::{Places, place};
 use crate::restore::report::{Refusal, Restored};
 use crate::restore::request::{Mode, Restore};
 use crate::restore::staging::{Phase, Staging, is_own};
@@ -91,6 +91,10 @@ struct Work<'a> {
 impl Work<'_> {
     async fn attempt(&mut self) -> Result<()> {
         let mut staging = Staging::begin(self.target, &self.how.id).await?;
+        if self.how.mode == Mode::Beside && staging.is_alone && self.is_over().await? {
+            self.ledger.settle();
+            return staging.clear(&staging.folder).await;
+        }
         let safety = self.look_around(Some(&staging)).await?;
         let map = self.map(&staging).await?;
         self.done.folders += map.made;
@@ -103,6 +107,14 @@ impl Work<'_> {
         }
         self.how.progress.phase("finishing");
         staging.finish(&map.home).await
+    }
+
+    /// The folder beside everything else is made after that of the attempt, which goes last: alone, it says that another
+    /// process has brought this restore to its end.
+    async fn is_over(&self) -> Result<bool> {
+        let name = self.folder_name();
+        let folders = self.target.folders().await?;
+        Ok(folders.iter().any(|folder| folder.parent_id.is_none() && folder.name == name))
     }
 
     /// Finds out what the account holds already.
@@ -169,13 +181,13 @@ impl Work<'_> {
             .filter_map(|object| serde_json::from_slice(&object.json).ok())
             .filter(|folder| !is_own(folder))
             .collect();
-        match self.how.mode {
-            Mode::Beside => folders::beside(self.target, &folders, &self.folder_name()).await,
-            Mode::Missing => folders::missing(self.target, &folders).await,
-            Mode::Exact => {
-                placing::exact(self.target, &folders, self.how.same_account, &staging.folder).await
-            }
-        }
+        let name = self.folder_name();
+        let places = match self.how.mode {
+            Mode::Beside => Places::Below(&name),
+            Mode::Missing => Places::Missing,
+            Mode::Exact => Places::Exact { same_account: self.how.same_account },
+        };
+        place(self.target, &folders, places, &staging.folder).await
     }
 
     /// The folder beside everything else: when, which snapshot, which restore.

@@ -82,6 +82,8 @@ pub(super) struct Staging<'a> {
     pub(super) folder: Id,
     /// The folders of what earlier attempts were removing.
     pub(super) given_up: BTreeSet<Id>,
+    /// No other attempt has left a folder.
+    pub(super) is_alone: bool,
 }
 
 impl<'a> Staging<'a> {
@@ -95,8 +97,10 @@ impl<'a> Staging<'a> {
             phase: phases.max().unwrap_or(Phase::Importing),
         };
         let folder = make(target, &name.text(id)).await?;
-        let mut staging = Staging { target, id, name, folder, given_up: BTreeSet::new() };
+        let is_alone = earlier.is_empty();
+        let mut staging = Staging { target, id, name, folder, given_up: BTreeSet::new(), is_alone };
         for (name, folder) in all(&target.folders().await?, id) {
+            staging.is_alone &= folder == staging.folder;
             match name.phase {
                 _ if folder == staging.folder => {}
                 _ if name > staging.name => return Err(Error::Superseded),
