@@ -115,6 +115,9 @@ async fn what_is_found_in_one_snapshot_and_in_all_is_what_asking_every_row_finds
     }
 }
 
+/// An email, its folders, and the snapshots from the first on.
+type Expected<'a> = (&'a str, &'a str, &'a [(u64, u64)]);
+
 /// The folder is called so in some of the snapshots only.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_renamed_folder_is_looked_for_by_the_name_it_had() {
@@ -132,7 +135,7 @@ async fn a_renamed_folder_is_looked_for_by_the_name_it_had() {
     let (repository, _) = home.bed.newest(&home.url).await;
     let snapshots = repository.snapshots().await.expect("lists");
     let first = snapshots[0].number.0;
-    let check = async |query: &str, expected: &[(&str, &str, &[(u64, u64)])]| {
+    let check = async |query: &str, expected: &[Expected<'_>]| {
         let found = find(&repository, &snapshots, &selection(query), 10).await.expect("finds");
         let mut said: Vec<_> = found
             .hits

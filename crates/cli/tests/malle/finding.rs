@@ -104,10 +104,8 @@ async fn a_hostile_email_does_nothing_to_the_terminal() {
     home.alice()
         .insert(sim_stalwart::DataType::Calendar, serde_json::json!({ "name": "\u{1b}]0;title\u{7}" }));
     let second = home.back_up().await["number"].to_string();
-    home.alice().move_to(
-        &find(&home, &["evil.example"]).await[0]["id"].as_str().expect("an id").to_owned(),
-        &[&folder],
-    );
+    let found = find(&home, &["evil.example"]).await;
+    home.alice().move_to(found[0]["id"].as_str().expect("an id"), &[&folder]);
     let third = home.back_up().await["number"].to_string();
     for args in [
         &["find", "--account", ALICE, "evil.example"][..],
