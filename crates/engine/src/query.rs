@@ -46,6 +46,12 @@ pub enum QueryError {
     /// A minus with nothing behind it.
     #[error("a minus stands alone; write it right before what must not be, like -from:bob")]
     NothingNegated,
+    /// Two minuses: an option that there is not, most likely.
+    #[error("-{word} is neither an option nor a term; one minus negates a term, and quotes make it a text")]
+    TwoMinuses {
+        /// What stands behind the first.
+        word: String,
+    },
 }
 
 /// Terms between spaces, all of which must be true; `-` before a term: it must not be. A term is a word, words in quotes, or
@@ -63,7 +69,11 @@ impl FromStr for Selection {
                 return Ok(selection);
             }
             let negated = rest.next_if_eq(&'-').is_some();
+            let twice = negated && rest.peek() == Some(&'-');
             let word = Word::read(&mut rest)?;
+            if twice {
+                return Err(QueryError::TwoMinuses { word: word.text });
+            }
             if negated && word.is_nothing() {
                 return Err(QueryError::NothingNegated);
             }
@@ -249,6 +259,7 @@ mod tests {
         refused("\"open", "not closed");
         refused("\"open\\", "not closed");
         refused("a - b", "minus stands alone");
+        refused("bob --limt 5", "--limt is neither");
     }
 
     proptest! {
