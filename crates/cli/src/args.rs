@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use crate::find_args::{CatArgs, DiffArgs, FindArgs};
+
 const ABOUT: &str = "Backs up mailboxes of a Stalwart mail server: incremental, encrypted, verified.
 
 A backup copies one mailbox (emails, folders, filters, contacts, calendars, files: whatever the server
@@ -19,6 +21,7 @@ pub(crate) const MANUAL: &str = "Example:
   malle backup --server https://mail.example.org --account alice@example.org
   malle list   --account alice@example.org
   malle verify --account alice@example.org --read-data
+  malle find   --account alice@example.org 'from:bob subject:invoice before:2026-01-01'
 
 Environment:
   MALLE_STORE           the store's URL, as --store
@@ -75,6 +78,12 @@ pub(crate) enum Command {
     List(ListArgs),
     /// Show one snapshot: what is in it, what is missing from it
     Show(ShowArgs),
+    /// Find emails by sender, subject, date, folder, words: in all snapshots or in one
+    Find(FindArgs),
+    /// Show what differs between two snapshots: what came, went, moved, was flagged
+    Diff(DiffArgs),
+    /// Print one email, byte for byte as it was received
+    Cat(CatArgs),
     /// Prove that the snapshots of one mailbox are complete and readable
     Verify(VerifyArgs),
     /// Prove it for every mailbox in the store

@@ -34,7 +34,7 @@ const MEANINGS: [(Exit, &str); 17] = [
     (Exit::Incomplete, "a backup was made and is partial, shrunk or moving; the result says what is missing"),
     (Exit::Refused, "the mail server refuses the credentials, or they may not read the account"),
     (Exit::Server, "the mail server cannot be reached, is busy or does not speak JMAP properly"),
-    (Exit::NotFound, "no such account, mailbox or snapshot"),
+    (Exit::NotFound, "no such account, mailbox, snapshot, folder or email"),
     (Exit::Store, "the store cannot be reached or refuses access"),
     (Exit::Key, "the key ring is missing, unreadable or the wrong one"),
     (Exit::Damage, "stored data is damaged or missing"),

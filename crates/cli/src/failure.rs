@@ -77,15 +77,23 @@ fn causes(error: &anyhow::Error) -> String {
     text
 }
 
-/// Without line breaks and control characters (whoever wrote the text), and not longer than `most` characters.
+/// Without line breaks, control characters and those that change the direction of text (whoever wrote it), and not longer
+/// than `most` characters.
 pub(crate) fn one_line(text: &str, most: usize) -> String {
-    let clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let visible = text.chars().filter(|c| !turns_text(*c));
+    let clean: String = visible.map(|c| if c.is_control() { ' ' } else { c }).collect();
     let words: Vec<&str> = clean.split_whitespace().collect();
     let line = words.join(" ");
     match line.char_indices().nth(most) {
         Some((end, _)) => format!("{}…", &line[..end]),
         None => line,
     }
+}
+
+/// Marks, embeddings, overrides and isolates of Unicode's bidirectional algorithm: a subject that holds one can make what
+/// stands beside it look like something else.
+fn turns_text(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -120,6 +128,13 @@ mod tests {
         let (exit, line) = explain(&error);
         assert_eq!(exit.code(), 14);
         assert!(line.contains("erased by log entry 7") && line.ends_with("any more"), "{line}");
+    }
+
+    #[test]
+    fn nothing_turns_the_direction_of_text() {
+        assert_eq!(one_line("invoice\u{202e}fdp.exe\u{2066}\u{200f}", 99), "invoicefdp.exe");
+        assert_eq!(one_line("a\u{2028}b\u{85}c\u{9b}31m", 99), "a b c 31m");
+        assert_eq!(one_line("👩\u{200d}💻 שלום", 99), "👩\u{200d}💻 שלום");
     }
 
     #[test]

@@ -40,6 +40,10 @@ pub(crate) fn of_engine(error: &engine::Error) -> Judgement {
         ),
         engine::Error::Superseded => (Exit::LostRace, "let that one finish"),
         engine::Error::Repository(source) => of_repository(source),
+        engine::Error::NoFolder { .. } => (
+            Exit::NotFound,
+            "write its path from the top, like folder:Archive/2025, or a name alone without folder:",
+        ),
         engine::Error::Unlisted { .. } => (Exit::Server, LATER),
         _ => match error.class() {
             ErrorClass::Cancelled => (Exit::Interrupted, ""),

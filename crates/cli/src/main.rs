@@ -5,6 +5,7 @@ mod args;
 mod commands;
 mod exit;
 mod failure;
+mod find_args;
 mod hint;
 mod mailbox;
 mod output;

@@ -65,6 +65,9 @@ fn command<'a>(cli: &'a Cli, out: &'a Out) -> Result<Work<'a>> {
         }
         Command::List(args) => Box::pin(commands::list::run(args, out)),
         Command::Show(args) => Box::pin(commands::show::run(args, out)),
+        Command::Find(args) => Box::pin(commands::find::run(args, out)),
+        Command::Diff(args) => Box::pin(commands::diff::run(args, out)),
+        Command::Cat(args) => Box::pin(commands::cat::run(args, out)),
         Command::Verify(args) => Box::pin(commands::verify::run(args, out)),
         Command::Check(args) => Box::pin(commands::check::run(args, out)),
         Command::Key(args) => Box::pin(commands::key::run(args, out)),

@@ -1,6 +1,6 @@
 use model::ErrorClass;
 
-/// Why a backup or a restore could not be made. `Display` completes "failed to …".
+/// Why a backup could not be made, read or restored. `Display` completes "failed to …".
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -66,6 +66,14 @@ pub enum Error {
     /// The repository refused or failed.
     #[error(transparent)]
     Repository(#[from] repository::Error),
+    /// A selection names a folder that is in none of the snapshots it is used on.
+    #[error("find the folder {path:?}: the newest snapshot looked at has {has}")]
+    NoFolder {
+        /// As it was written.
+        path: String,
+        /// The folders there are, for people.
+        has: String,
+    },
     /// A background computation was cut off.
     #[error("finish a computation: the runtime is shutting down")]
     Stopped,
@@ -84,7 +92,7 @@ impl Error {
             | Error::Unsettled { source, .. } => class_of(source),
             Error::Repository(source) => source.class(),
             Error::Unlisted { .. } => ErrorClass::Corrupt,
-            Error::Refused { .. } | Error::Unfit { .. } => ErrorClass::Permanent,
+            Error::Refused { .. } | Error::Unfit { .. } | Error::NoFolder { .. } => ErrorClass::Permanent,
             Error::Superseded => ErrorClass::Fenced,
             Error::Stopped => ErrorClass::Cancelled,
         }

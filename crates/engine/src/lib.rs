@@ -2,10 +2,14 @@
 
 mod backup;
 mod chunker;
+mod diff;
 mod emails;
 mod envelope;
 mod error;
 mod fetch;
+mod find;
+mod fold;
+mod folders;
 mod join;
 mod letters;
 mod listed;
@@ -14,14 +18,21 @@ mod metadata;
 mod objects;
 mod options;
 mod pump;
+mod query;
 mod report;
 mod restore;
 mod run;
+mod selection;
 mod types;
 mod witness;
 
 pub use backup::backup;
+pub use diff::{Change, Diff, DiffCounts, Fate, FolderChange, Pair};
 pub use error::{Error, Result};
+pub use find::{Found, Hit, find};
+pub use folders::{Folder, FolderTree, Subfolders};
 pub use options::{Backup, Progress, Silent};
+pub use query::QueryError;
 pub use report::{Report, State};
 pub use restore::{Mode, Refusal, Refusals, Restore, RestoreId, Restored, restore};
+pub use selection::{Predicate, Selection, Test};

@@ -7,5 +7,7 @@ pub mod repository {
 }
 
 mod email;
+mod email_row;
 
 pub use email::NotAnEmail;
+pub use email_row::{EmailRow, NotARow, RowParts};

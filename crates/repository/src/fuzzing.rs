@@ -5,6 +5,7 @@ use futures::FutureExt;
 use model::EmailRecord;
 use object_store::memory::InMemory;
 use prost::Message;
+use proto::RowParts;
 use proto::repository::{
     LogEntry, PackFooter, PackFrame, SegmentBlock, SegmentFooter, SegmentRef, TableRows,
 };
@@ -124,6 +125,9 @@ pub fn segment(data: &[u8]) {
 }
 
 fn convert(merged: &MergedRow) {
+    if let Ok(email) = RowParts::parse(&merged.encoded).and_then(|row| row.email()) {
+        let _ = (email.folders().count(), email.attachments().count());
+    }
     let _ = EmailRecord::try_from(merged.row.clone());
     let _ = object_from(merged.row.clone());
     if let Some(content) = merged.row.content.clone() {

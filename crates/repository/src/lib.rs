@@ -7,6 +7,7 @@ mod frame;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
+mod history;
 mod info;
 mod keys;
 mod known;
@@ -27,8 +28,10 @@ mod writer;
 pub use bucket::{Store, StoreOptions};
 pub use check::{CheckReport, Depth, Problem};
 pub use error::{Error, Result};
+pub use history::{Differing, EmailHistory, EmailVersion, History, Keys, Places};
 pub use info::{Origin, SnapshotInfo, Summary, TypeState, TypeStatus};
 pub use layout::{MailboxDir, Object, ObjectName};
+pub use proto::EmailRow;
 pub use repository::Repository;
 pub use ring_file::KeyRing;
 pub use rows::{BlobPlace, FailureRecord, Location, ObjectRecord, Table};

@@ -96,10 +96,17 @@ impl Snapshot {
         Ok(objects)
     }
 
-    /// All objects of one type.
+    /// All objects of one type, ordered by id.
     pub async fn objects_of(&self, data_type: DataType) -> Result<Vec<ObjectRecord>> {
-        let mut objects = self.objects().await?;
-        objects.retain(|object| object.data_type == data_type);
+        let mut table = self.table(Table::Objects).await?;
+        let (mut objects, number) = (Vec::new(), data_type.number());
+        while let Some(MergedRow { row, .. }) = table.next_present().await? {
+            match row.key.first() {
+                Some(first) if *first > number => break,
+                Some(first) if *first < number => {}
+                _ => objects.push(self.object(row).await?),
+            }
+        }
         Ok(objects)
     }
 
@@ -130,6 +137,16 @@ impl Snapshot {
             Some((_, found)) => self.object(found.row).await.map(Some),
             None => Ok(None),
         }
+    }
+
+    /// The objects with these types and ids, as far as they are in the snapshot; ordered by type, then id.
+    pub async fn find_objects(&self, ids: &[(DataType, String)]) -> Result<Vec<ObjectRecord>> {
+        let keys = ids.iter().map(|(data_type, id)| object_key(*data_type, id)).collect();
+        let mut objects = Vec::new();
+        for found in self.lookup(Table::Objects, keys).await?.into_values() {
+            objects.push(self.object(found.row).await?);
+        }
+        Ok(objects)
     }
 
     /// The object of a row, its JSON fetched if that lies in a blob.
@@ -372,6 +389,6 @@ fn not_in_index() -> Error {
     Error::corrupt("segments", "a blob that is referred to is not in the index")
 }
 
-fn malformed(what: &str) -> Error {
+pub(crate) fn malformed(what: &str) -> Error {
     Error::corrupt("segments", format!("{what} in the tables makes no sense"))
 }

@@ -4,6 +4,8 @@
 
 mod churn;
 mod crash;
+mod diff;
+mod find;
 mod hostile;
 mod incremental;
 mod race;

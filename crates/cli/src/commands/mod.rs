@@ -1,8 +1,11 @@
 //! One file a subcommand.
 
 pub(crate) mod backup;
+pub(crate) mod cat;
 pub(crate) mod check;
 mod checked;
+pub(crate) mod diff;
+pub(crate) mod find;
 pub(crate) mod key;
 pub(crate) mod list;
 pub(crate) mod restore;

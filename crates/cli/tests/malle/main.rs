@@ -4,6 +4,7 @@
 
 mod careless_store;
 mod everyday;
+mod finding;
 mod home;
 mod keys;
 mod killed;

@@ -43,6 +43,18 @@ async fn an_unchanged_mailbox_of_100_000_emails_takes_less_than_64_mib() {
     assert!(unchanged.requests <= 10 && unchanged.written <= 16_000, "{unchanged:#?}");
 }
 
+/// The simulated test of the same size counts what is read.
+#[tokio::test(flavor = "multi_thread")]
+async fn finding_among_100_000_emails_takes_less_than_64_mib() {
+    let home = home_of(100_000, Sizes::tiny()).await;
+    home.measured_backup(&[]).await;
+    for query in ["from:bob subject:e before:2020", "", "nowhere to be found"] {
+        let found = home.measure(&["find", "--account", ALICE, "--json", query]).await;
+        assert_eq!((found.ended.code, found.requests, found.written), (0, 0, 0), "{found:#?}");
+        small(&found, 64.0);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn one_email_of_100_mb_takes_less_than_128_mib() {
     let home = home_of(10, Sizes::tiny()).await;

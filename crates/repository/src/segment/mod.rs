@@ -6,6 +6,8 @@
 pub(crate) mod builder;
 pub(crate) mod compaction;
 pub(crate) mod filter;
+pub(crate) mod groups;
 pub(crate) mod merge;
 pub(crate) mod reader;
+pub(crate) mod scan;
 pub(crate) mod verify;

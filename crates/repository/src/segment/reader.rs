@@ -146,7 +146,8 @@ impl SegmentReader {
         raw
     }
 
-    fn table_blocks(&self, table: Table) -> Range<usize> {
+    /// The numbers of a table's blocks.
+    pub(crate) fn table_blocks(&self, table: Table) -> Range<usize> {
         let number = table as u32;
         let start = self.blocks.iter().position(|(_, b)| b.table == number).unwrap_or(0);
         let count = self.blocks[start..].iter().take_while(|(_, b)| b.table == number).count();
@@ -154,17 +155,27 @@ impl SegmentReader {
     }
 
     async fn read_blocks(&self, numbers: Range<usize>) -> Result<Vec<Vec<u8>>> {
+        let sealed = self.sealed(numbers.clone()).await?;
+        self.open_blocks(numbers, &sealed)
+    }
+
+    /// The bytes of some blocks as they lie on the store.
+    pub(crate) async fn sealed(&self, numbers: Range<usize>) -> Result<Bytes> {
         let (Some((start, _)), Some((offset, last))) =
             (self.blocks.get(numbers.start), self.blocks.get(numbers.end - 1))
         else {
             return Err(Error::corrupt(self.object.relative(), "a block beyond its end was asked for"));
         };
         let range = *start..offset + u64::from(last.sealed_length);
-        let bytes = match &self.whole {
-            Some(whole) => whole.slice(to_usize(range.start)..to_usize(range.end)),
-            None => self.objects.range(&self.object, range).await?,
-        };
-        let mut rest = bytes.as_ref();
+        match &self.whole {
+            Some(whole) => Ok(whole.slice(to_usize(range.start)..to_usize(range.end))),
+            None => self.objects.range(&self.object, range).await,
+        }
+    }
+
+    /// What is in the sealed bytes of some blocks; takes a while.
+    pub(crate) fn open_blocks(&self, numbers: Range<usize>, sealed: &[u8]) -> Result<Vec<Vec<u8>>> {
+        let mut rest = sealed;
         numbers
             .map(|number| {
                 let (_, block) = &self.blocks[number];
@@ -173,6 +184,34 @@ impl SegmentReader {
                 frame::open(&self.cipher, number as u64, sealed, block.raw_length as usize)
             })
             .collect()
+    }
+
+    /// What the footer says of a block.
+    pub(crate) fn block(&self, number: usize) -> &SegmentBlock {
+        &self.blocks[number].1
+    }
+
+    /// Reads its blocks anew each time from here on, though it is short.
+    pub(crate) fn forget_whole(&mut self) {
+        self.whole = None;
+    }
+
+    /// Bytes that are kept while it is open.
+    pub(crate) fn kept_whole(&self) -> usize {
+        self.whole.as_ref().map_or(0, Bytes::len)
+    }
+
+    /// As many of these blocks as one request reads, at least one.
+    pub(crate) fn read_ahead(&self, blocks: Range<usize>) -> Range<usize> {
+        let mut bytes = 0;
+        let count = self.blocks[blocks.clone()]
+            .iter()
+            .take_while(|(_, block)| {
+                bytes += u64::from(block.raw_length);
+                bytes <= READ_AHEAD
+            })
+            .count();
+        blocks.start..blocks.start + count.max(1)
     }
 
     fn decode(&self, number: usize, raw: Vec<u8>) -> Result<Vec<StoredRow>> {
@@ -214,7 +253,7 @@ fn find_rows(mut raw: Bytes, keys: &[Bytes]) -> Result<Vec<StoredRow>, &'static 
     Ok(found)
 }
 
-fn next_row(raw: &mut Bytes) -> Result<Bytes, &'static str> {
+pub(crate) fn next_row(raw: &mut Bytes) -> Result<Bytes, &'static str> {
     let length = prost::decode_length_delimiter(&mut *raw).map_err(|_| "a row's length does not decode")?;
     match length > raw.len() {
         true => Err("a row is longer than its block"),
@@ -268,17 +307,9 @@ impl TableScan {
     }
 
     fn take_ahead(&mut self) -> Range<usize> {
-        let start = self.blocks.start;
-        let mut bytes = 0;
-        let count = self.segment.blocks[self.blocks.clone()]
-            .iter()
-            .take_while(|(_, block)| {
-                bytes += u64::from(block.raw_length);
-                bytes <= READ_AHEAD
-            })
-            .count();
-        self.blocks.start += count.max(1);
-        start..self.blocks.start
+        let ahead = self.segment.read_ahead(self.blocks.clone());
+        self.blocks.start = ahead.end;
+        ahead
     }
 }
 

@@ -7,6 +7,7 @@ mod costs;
 mod crash;
 mod damage;
 mod hint;
+mod history;
 mod keys;
 mod race;
 mod support;

@@ -1,0 +1,141 @@
+//! `malle find`: emails by what people remember of them.
+
+use std::ops::RangeInclusive;
+
+use anyhow::Result;
+use engine::{Found, Hit, Selection};
+use model::{EmailRecord, SnapshotNumber, Timestamp};
+use repository::{Error, SnapshotInfo};
+use serde::Serialize;
+
+use crate::args::FindArgs;
+use crate::exit::Exit;
+use crate::failure::{Failure, one_line};
+use crate::mailbox::{self, Mailbox};
+use crate::output::{Out, Table, bytes, count, minute, or_dash};
+use crate::{secrets, store_url};
+
+/// Runs it.
+pub(crate) async fn run(args: &FindArgs, out: &Out) -> Result<Exit> {
+    let selection = selection(&args.query)?;
+    let ring = secrets::ring(&args.store.key, out)?;
+    let store = store_url::open(&args.store).await?;
+    let mailbox = mailbox::find(&store, &ring, &args.which).await?;
+    let snapshots = snapshots(&mailbox, args.snapshot)?;
+    let limit = usize::try_from(args.limit)?;
+    let found = engine::find(&mailbox.repository, snapshots, &selection, limit).await?;
+    if out.json() {
+        found.hits.iter().try_for_each(|hit| out.object(&HitRow::of(hit, found.total)))?;
+    } else {
+        print(&found, snapshots, out)?;
+    }
+    Ok(Exit::Good)
+}
+
+fn selection(query: &[String]) -> Result<Selection, Failure> {
+    let parsed = query.join(" ").parse::<Selection>();
+    parsed.map_err(|error| {
+        Failure::usage(format!("read the query: {error}"), "`malle find --help` explains it with examples")
+    })
+}
+
+/// One of the mailbox's snapshots, or all.
+fn snapshots(mailbox: &Mailbox, number: Option<u64>) -> Result<&[SnapshotInfo], Error> {
+    let all = mailbox.snapshots.as_slice();
+    let Some(number) = number else { return Ok(all) };
+    match all.iter().position(|info| info.number.0 == number) {
+        Some(at) => Ok(&all[at..=at]),
+        None => Err(Error::NoSnapshot { number, has: count(all.len() as u64, "snapshot") }),
+    }
+}
+
+/// An email as `find` and `diff` print it.
+#[derive(Debug, Serialize)]
+pub(crate) struct EmailFacts {
+    pub(crate) id: String,
+    pub(crate) received: String,
+    pub(crate) from: String,
+    to: String,
+    pub(crate) subject: String,
+    message_id: String,
+    pub(crate) size: u64,
+    keywords: Vec<String>,
+    attachments: Vec<String>,
+}
+
+impl From<&EmailRecord> for EmailFacts {
+    fn from(email: &EmailRecord) -> EmailFacts {
+        let envelope = email.envelope.clone();
+        EmailFacts {
+            id: email.id.to_string(),
+            received: second(email.received_at),
+            from: envelope.from,
+            to: envelope.to,
+            subject: envelope.subject,
+            message_id: envelope.message_id,
+            size: email.size,
+            keywords: email.keywords.clone(),
+            attachments: envelope.attachments,
+        }
+    }
+}
+
+/// `2026-11-22T15:21:07Z`; a date out of the calendar's range becomes its end.
+fn second(received_at: i64) -> String {
+    let end = if received_at < 0 { Timestamp::MIN } else { Timestamp::MAX };
+    format!("{:.0}", Timestamp::from_second(received_at).unwrap_or(end))
+}
+
+#[derive(Serialize)]
+struct HitRow<'a> {
+    #[serde(flatten)]
+    email: EmailFacts,
+    folders: &'a [String],
+    snapshots: Vec<[u64; 2]>,
+    total: u64,
+}
+
+impl<'a> HitRow<'a> {
+    fn of(hit: &'a Hit, total: u64) -> HitRow<'a> {
+        let snapshots = hit.snapshots.iter().map(|range| [range.start().0, range.end().0]).collect();
+        HitRow { email: (&hit.email).into(), folders: &hit.folders, snapshots, total }
+    }
+}
+
+fn print(found: &Found, snapshots: &[SnapshotInfo], out: &Out) -> Result<()> {
+    let looked_at = count(snapshots.len() as u64, "snapshot");
+    if found.hits.is_empty() {
+        return out.line(format_args!("no such email in {looked_at}"));
+    }
+    let mut table = Table::new(["RECEIVED (UTC)", "FROM", "SUBJECT", ">SIZE", "FOLDER", "SNAPSHOTS", "ID"]);
+    for hit in &found.hits {
+        let email = EmailFacts::from(&hit.email);
+        table.push([
+            minute(&email.received),
+            or_dash(&one_line(&email.from, 30)).to_owned(),
+            or_dash(&one_line(&email.subject, 50)).to_owned(),
+            bytes(email.size),
+            one_line(&hit.folders.join(", "), 40),
+            ranges(&hit.snapshots),
+            one_line(&email.id, 40),
+        ]);
+    }
+    out.line(table)?;
+    let shown = found.hits.len() as u64;
+    match shown == found.total {
+        true => out.line(format_args!("{} in {looked_at}", count(shown, "email"))),
+        false => out.line(format_args!(
+            "the {shown} newest of {} in {looked_at}; --limit shows more",
+            count(found.total, "email")
+        )),
+    }
+}
+
+/// `3–9, 12`
+fn ranges(snapshots: &[RangeInclusive<SnapshotNumber>]) -> String {
+    let range = |range: &RangeInclusive<SnapshotNumber>| match (range.start(), range.end()) {
+        (start, end) if start == end => start.to_string(),
+        (start, end) => format!("{start}–{end}"),
+    };
+    snapshots.iter().map(range).collect::<Vec<_>>().join(", ")
+}
