@@ -1,7 +1,7 @@
 use std::io::{self, Read, Write};
 
 use flate2::write::DeflateEncoder;
-use flate2::{Compression, Crc};
+use flate2::{Compress, Compression, Crc, FlushCompress, Status};
 
 const LEVEL: Compression = Compression::new(5);
 const BUFFER: usize = 64 << 10;
@@ -30,6 +30,29 @@ pub(crate) struct Measured {
     pub(crate) crc: u32,
     pub(crate) size: u64,
     pub(crate) packed: u64,
+}
+
+/// Compresses short contents; its tables are large and serve for all of them.
+pub(crate) struct Packer(Compress);
+
+impl Packer {
+    pub(crate) fn new() -> Packer {
+        Packer(Compress::new(LEVEL, false))
+    }
+
+    /// Returns the compressed bytes if they are fewer.
+    pub(crate) fn pack(&mut self, bytes: &[u8]) -> Option<Vec<u8>> {
+        self.0.reset();
+        let mut packed = Vec::with_capacity(bytes.len());
+        let status = self.0.compress_vec(bytes, &mut packed, FlushCompress::Finish).ok()?;
+        (status == Status::StreamEnd && packed.len() < bytes.len()).then_some(packed)
+    }
+}
+
+pub(crate) fn checksum(bytes: &[u8]) -> u32 {
+    let mut crc = Crc::new();
+    crc.update(bytes);
+    crc.sum()
 }
 
 /// Compresses all of `content` into `out`.

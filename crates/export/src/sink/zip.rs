@@ -7,7 +7,7 @@ use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::PathBuf;
 
 use super::Sink;
-use super::deflated::{Counted, Measured, deflate};
+use super::deflated::{Counted, Measured, Packer, checksum, deflate};
 use crate::content::Spool;
 use crate::error::Doing;
 use crate::name::SafePath;
@@ -33,6 +33,7 @@ pub(crate) struct ZipSink {
     directory: BufWriter<File>,
     directory_path: PathBuf,
     entries: u64,
+    packer: Packer,
 }
 
 /// One entry, as both of its headers describe it.
@@ -90,9 +91,9 @@ impl Entry<'_> {
         if self.is_large() || self.offset > u64::from(u32::MAX - 1) { 45 } else { 20 }
     }
 
-    /// The modification time to the second.
+    /// The modification time to the second, a signed number.
     fn time_field(&self) -> Fields {
-        Fields::default().u16(0x5455).u16(5).bytes(&[1]).u32(self.modified)
+        Fields::default().u16(0x5455).u16(5).bytes(&[1]).u32(self.modified.min(i32::MAX.unsigned_abs()))
     }
 
     fn common(&self, fields: Fields, sizes: (u32, u32, u32), extra: &[u8]) -> Fields {
@@ -151,7 +152,8 @@ impl ZipSink {
         let directory_path = spool.path();
         let file = File::options().read(true).write(true).create_new(true).open(&directory_path);
         let directory = BufWriter::new(file.doing("create", &directory_path)?);
-        Ok(ZipSink { out: Counted { inner: out, bytes: 0 }, directory, directory_path, entries: 0 })
+        let (out, packer) = (Counted { inner: out, bytes: 0 }, Packer::new());
+        Ok(ZipSink { out, directory, directory_path, entries: 0, packer })
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<()> {
@@ -166,13 +168,13 @@ impl ZipSink {
     fn in_memory(&mut self, mut entry: Entry<'_>, content: &mut dyn Read) -> Result<u64> {
         let mut bytes = Vec::new();
         content.read_to_end(&mut bytes).doing_to("read the content of", entry.path)?;
-        let mut packed = Vec::with_capacity(bytes.len() / 2);
-        entry.measured = deflate(&mut bytes.as_slice(), &mut packed).doing_to("compress", entry.path)?;
-        if packed.len() >= bytes.len() {
+        let packed = self.packer.pack(&bytes);
+        if packed.is_none() {
             entry.method = STORED;
-            entry.measured.packed = entry.measured.size;
-            packed = bytes;
         }
+        let (crc, size) = (checksum(&bytes), bytes.len() as u64);
+        let packed = packed.unwrap_or(bytes);
+        entry.measured = Measured { crc, size, packed: packed.len() as u64 };
         self.write(&entry.local_header())?;
         self.write(&packed)?;
         self.list(&entry)?;

@@ -33,24 +33,35 @@ pub(crate) fn everywhere(check: impl Fn(Format, Container)) {
 }
 
 pub(crate) struct Place {
-    pub(crate) dir: TempDir,
+    pub(crate) dir: PathBuf,
     container: Container,
+    /// Removes it at the end.
+    _owned: Option<TempDir>,
 }
 
 impl Place {
     pub(crate) fn new(container: Container) -> Place {
-        let dir = tempfile::tempdir().unwrap();
-        fs::create_dir(dir.path().join("spool")).unwrap();
-        Place { dir, container }
+        Place::below(&std::env::temp_dir(), container)
+    }
+
+    pub(crate) fn below(dir: &Path, container: Container) -> Place {
+        let owned = tempfile::tempdir_in(dir).unwrap();
+        fs::create_dir(owned.path().join("spool")).unwrap();
+        Place { dir: owned.path().to_owned(), container, _owned: Some(owned) }
+    }
+
+    /// One that another process owns.
+    pub(crate) fn at(dir: &Path, container: Container) -> Place {
+        Place { dir: dir.to_owned(), container, _owned: None }
     }
 
     pub(crate) fn spool(&self) -> PathBuf {
-        self.dir.path().join("spool")
+        self.dir.join("spool")
     }
 
     /// Where the export goes.
     pub(crate) fn export(&self) -> PathBuf {
-        self.dir.path().join(match self.container {
+        self.dir.join(match self.container {
             Container::Folder => "export",
             Container::TarZst => "export.tar.zst",
             Container::Zip => "export.zip",
@@ -81,13 +92,13 @@ impl Place {
     /// Nothing but the export, and the spool empty.
     pub(crate) fn assert_clean(&self) {
         let name = self.export().file_name().unwrap().to_str().unwrap().to_owned();
-        assert_eq!(names(self.dir.path()), BTreeSet::from([name, "spool".to_owned()]));
+        assert_eq!(names(&self.dir), BTreeSet::from([name, "spool".to_owned()]));
         assert_eq!(names(&self.spool()), BTreeSet::new());
     }
 
     /// The export as a directory; archives are unpacked by the system's tools, which also check them.
     pub(crate) fn unpacked(&self) -> PathBuf {
-        let into = self.dir.path().join("unpacked");
+        let into = self.dir.join("unpacked");
         let archive = self.export();
         match self.container {
             Container::Folder => return archive,
@@ -97,10 +108,10 @@ impl Place {
                 run(Command::new("tar").args(["--zstd", "-xf"]).arg(&archive).arg("-C").arg(&into));
             }
             Container::Zip => {
-                let script = "import sys, zipfile\nz = zipfile.ZipFile(sys.argv[1])\nassert z.testzip() is None\n\
-                    z.extractall(sys.argv[2])";
-                run(Command::new("python3").args(["-c", script]).arg(&archive).arg(&into));
+                let script = "import sys, zipfile; assert zipfile.ZipFile(sys.argv[1]).testzip() is None";
+                run(Command::new("python3").args(["-c", script]).arg(&archive));
                 run(Command::new("unzip").arg("-tqq").arg(&archive));
+                run(Command::new("unzip").arg("-qq").arg(&archive).arg("-d").arg(&into));
             }
         }
         into
