@@ -28,18 +28,11 @@ pub(crate) fn vcard(json: &str) -> Option<String> {
 }
 
 /// Properties that JMAP adds to an event.
-const JMAP_ONLY: [&str; 8] = [
-    "id",
-    "calendarIds",
-    "isDraft",
-    "useDefaultAlerts",
-    "utcStart",
-    "utcEnd",
-    "isOrigin",
-    "baseEventId",
-];
+const JMAP_ONLY: [&str; 8] =
+    ["id", "calendarIds", "isDraft", "useDefaultAlerts", "utcStart", "utcEnd", "isOrigin", "baseEventId"];
 /// Properties of a series that an occurrence has not.
-const OF_A_SERIES: [&str; 4] = ["recurrenceOverrides", "recurrenceRule", "recurrenceRules", "excludedRecurrenceRules"];
+const OF_A_SERIES: [&str; 4] =
+    ["recurrenceOverrides", "recurrenceRule", "recurrenceRules", "excludedRecurrenceRules"];
 const OVERRIDES: &str = "recurrenceOverrides";
 
 /// A JSCalendar event (RFC 8984, or the later draft that Stalwart speaks) as iCalendar.
@@ -53,7 +46,8 @@ pub(crate) fn icalendar(json: &str) -> Option<String> {
     one_rule(&mut event);
     complete_occurrences(&mut event);
     let uid = event.get("uid").cloned().unwrap_or_default();
-    let group = json!({"@type": "Group", "uid": uid, "prodId": "-//malle//export//EN", "entries": [event]}).to_string();
+    let group = json!({"@type": "Group", "uid": uid, "prodId": "-//malle//export//EN", "entries": [event]})
+        .to_string();
     let convert = || Some(JSCalendar::<String, String>::parse(&group).ok()?.into_icalendar()?.to_string());
     catch_unwind(convert).ok()?.filter(|text| text.contains("BEGIN:VEVENT"))
 }
@@ -144,30 +138,85 @@ mod tests {
         contains(series, &["DTSTART;TZID=Europe/Paris:20260301T090000", "SUMMARY:Standup", "DURATION:PT30M"]);
         contains(series, &["RRULE:FREQ=WEEKLY;COUNT=5", "EXDATE;TZID=Europe/Paris:20260315T090000"]);
         let moved = events.iter().find(|event| event.contains("RECURRENCE-ID")).unwrap();
-        contains(moved, &["RECURRENCE-ID;TZID=Europe/Paris:20260308T090000", "SUMMARY:Moved", "DURATION:PT30M"]);
+        contains(
+            moved,
+            &["RECURRENCE-ID;TZID=Europe/Paris:20260308T090000", "SUMMARY:Moved", "DURATION:PT30M"],
+        );
         contains(moved, &["DTSTART;TZID=Europe/Paris:20260309T100000", "LOCATION;JSID=l:There", "UID:u"]);
         assert!(text.starts_with("BEGIN:VCALENDAR") && text.contains("PRODID:-//malle"), "{text}");
     }
 
     fn json() -> impl Strategy<Value = Value> {
         let key = prop::sample::select(vec![
-            "name", "full", "components", "kind", "value", "emails", "address", "addresses", "phones", "number", "@type",
-            "start", "duration", "timeZone", "recurrenceRule", "frequency", "recurrenceOverrides", "participants", "alerts",
-            "trigger", "offset", "locations", "coordinates", "anniversaries", "date", "year", "vCard", "vCardProps", "iCalendar",
-            "localizations", "de", "2026-01-01T00:00:00", "media", "uri", "a/b", "members", "speakToAs", "keywords", "entries",
+            "name",
+            "full",
+            "components",
+            "kind",
+            "value",
+            "emails",
+            "address",
+            "addresses",
+            "phones",
+            "number",
+            "@type",
+            "start",
+            "duration",
+            "timeZone",
+            "recurrenceRule",
+            "frequency",
+            "recurrenceOverrides",
+            "participants",
+            "alerts",
+            "trigger",
+            "offset",
+            "locations",
+            "coordinates",
+            "anniversaries",
+            "date",
+            "year",
+            "vCard",
+            "vCardProps",
+            "iCalendar",
+            "localizations",
+            "de",
+            "2026-01-01T00:00:00",
+            "media",
+            "uri",
+            "a/b",
+            "members",
+            "speakToAs",
+            "keywords",
+            "entries",
         ]);
         let leaf = prop_oneof![
             Just(Value::Null),
             any::<bool>().prop_map(Value::from),
             any::<i64>().prop_map(Value::from),
-            prop::sample::select(vec!["Card", "Event", "weekly", "-PT1H", "", "geo:1,2", "2026-13-99T99:99:99", "Europe/Paris",
-                "given", "place", "\u{0}\r\n", "data:,x", "9999999999999999Y"]).prop_map(Value::from),
+            prop::sample::select(vec![
+                "Card",
+                "Event",
+                "weekly",
+                "-PT1H",
+                "",
+                "geo:1,2",
+                "2026-13-99T99:99:99",
+                "Europe/Paris",
+                "given",
+                "place",
+                "\u{0}\r\n",
+                "data:,x",
+                "9999999999999999Y"
+            ])
+            .prop_map(Value::from),
         ];
-        leaf.prop_recursive(5, 60, 6, move |inner| prop_oneof![
-            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-            prop::collection::vec((key.clone(), inner), 0..6)
-                .prop_map(|pairs| Value::Object(pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())),
-        ])
+        leaf.prop_recursive(5, 60, 6, move |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::vec((key.clone(), inner), 0..6).prop_map(|pairs| Value::Object(
+                    pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+                )),
+            ]
+        })
     }
 
     proptest! {

@@ -76,7 +76,9 @@ pub enum Error {
         what: String,
     },
     /// A file to be read is larger than the caller allows.
-    #[error("read {file}: {what} exceeds the limit of {limit}; raise it only if you trust where this file comes from")]
+    #[error(
+        "read {file}: {what} exceeds the limit of {limit}; raise it only if you trust where this file comes from"
+    )]
     TooLarge {
         /// The file or entry.
         file: String,

@@ -93,7 +93,8 @@ impl Files {
 
     /// A directory that is waited for and does not itself wait; in a circle, any.
     fn next_missing(&self) -> Option<String> {
-        let waiting: HashSet<&str> = self.waiting.values().flatten().map(|node| node.placed.id.as_str()).collect();
+        let waiting: HashSet<&str> =
+            self.waiting.values().flatten().map(|node| node.placed.id.as_str()).collect();
         let missing = self.waiting.keys().filter(|id| !waiting.contains(id.as_str())).min();
         missing.or_else(|| self.waiting.keys().min()).cloned()
     }

@@ -28,8 +28,7 @@ pub enum Target {
 
 impl Format {
     /// Every format.
-    pub const ALL: [Format; 4] =
-        [Format::AccountDirectory, Format::Vandelay, Format::Maildir, Format::Mbox];
+    pub const ALL: [Format; 4] = [Format::AccountDirectory, Format::Vandelay, Format::Maildir, Format::Mbox];
 
     /// The name on the command line.
     pub fn name(self) -> &'static str {

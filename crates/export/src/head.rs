@@ -64,7 +64,8 @@ mod tests {
             Message-ID: <B@x>\r\nDate: Thu, 1 Jan 2026 10:00:00 +0100\r\n\r\nbody";
         let head = Head::read(mail);
         assert_eq!(head.message_ids, ["B@x"]);
-        let fields = "ann@example.org,b@example.org\u{1f}Jü\u{1f}2026-01-01T10:00:00+01:00\u{1f}c@example.org";
+        let fields =
+            "ann@example.org,b@example.org\u{1f}Jü\u{1f}2026-01-01T10:00:00+01:00\u{1f}c@example.org";
         let hash = blake3::hash(fields.as_bytes()).to_hex();
         assert_eq!(head.message_match(), format!("{{\"f\":\"{hash}\",\"m\":[\"b@x\"]}}"));
     }

@@ -3,13 +3,13 @@ use std::io::Read;
 use model::DataType;
 use serde_json::{Map, Value};
 
+use crate::Result;
 use crate::content::{Replay, Spool};
 use crate::item::Email;
 use crate::name::SafePath;
 use crate::report::{Report, Topic};
 use crate::sink::{Sink, now};
 use crate::tree::{Folder, Tree};
-use crate::Result;
 
 /// What every format writes with.
 pub(crate) struct Out {

@@ -49,7 +49,8 @@ impl Maildir {
         }
         let parent = folder.parent.and_then(|parent| self.folders[parent].as_ref());
         let above = parent.map(|parent| parent.dotted.clone());
-        let prefix = above.filter(|above| above.len() <= LONGEST_PARENT).map(|above| above + ".").unwrap_or_default();
+        let prefix =
+            above.filter(|above| above.len() <= LONGEST_PARENT).map(|above| above + ".").unwrap_or_default();
         let wanted = format!("{prefix}{}", component(&folder.name, LONGEST - prefix.len()));
         let name = self.taken.claim(ROOT, ".", &wanted, "");
         let dotted = name.as_str()[1..].to_owned();

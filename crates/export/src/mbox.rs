@@ -175,7 +175,8 @@ fn envelope(email: &Email<'_>, content: &mut Replay, out: &mut Out) -> Result<Ve
     let start = content.start(1000)?;
     let first_line = start.split_inclusive(|byte| *byte == b'\n').next().unwrap_or_default();
     let end = if first_line.ends_with(b"\r\n") { "\r\n" } else { "\n" };
-    let (status, x_status, keywords) = (letters(email, "Status"), letters(email, "X-Status"), others(email, out));
+    let (status, x_status, keywords) =
+        (letters(email, "Status"), letters(email, "X-Status"), others(email, out));
     let mut envelope = format!("From MAILER-DAEMON {}\nStatus: {status}O{end}", date.text);
     for (header, value) in [("X-Status", x_status), ("X-Keywords", keywords)] {
         if !value.is_empty() {
@@ -192,7 +193,8 @@ fn letters(email: &Email<'_>, header: &str) -> String {
 }
 
 fn others(email: &Email<'_>, out: &mut Out) -> String {
-    let has_letter = |keyword: &&String| LETTERS.iter().any(|(known, ..)| known.eq_ignore_ascii_case(keyword));
+    let has_letter =
+        |keyword: &&String| LETTERS.iter().any(|(known, ..)| known.eq_ignore_ascii_case(keyword));
     let others: Vec<&str> =
         email.keywords.iter().filter(|keyword| !has_letter(keyword)).map(String::as_str).collect();
     let plain = |c: char| if c.is_ascii_graphic() { c } else { '_' };

@@ -114,7 +114,11 @@ impl Taken {
     /// A free name in `dir`: `before`, what can be kept of `raw`, a number if need be, `after`.
     pub(crate) fn claim(&mut self, dir: &str, before: &'static str, raw: &str, after: &'static str) -> Name {
         let stem = sanitise(raw, LONGEST - ROOM - before.len() - after.len());
-        let stem = if before.is_empty() && is_reserved(&format!("{stem}{after}")) { format!("_{stem}") } else { stem };
+        let stem = if before.is_empty() && is_reserved(&format!("{stem}{after}")) {
+            format!("_{stem}")
+        } else {
+            stem
+        };
         let mut number = self.0.get(&folded(dir, &stem)).copied().unwrap_or(1);
         loop {
             let name = match number {
@@ -168,9 +172,10 @@ mod tests {
     fn equal_names_are_told_apart_whatever_their_case() {
         let mut taken = Taken::default();
         let mut claim = |raw| taken.claim("d", "", raw, "").0;
-        assert_eq!(["A", "a", "A (2)", "a", "STRASSE", "straße", "ſ", "S"].map(&mut claim), [
-            "A", "a (2)", "A (2) (2)", "a (3)", "STRASSE", "straße (2)", "ſ", "S (2)"
-        ]);
+        assert_eq!(
+            ["A", "a", "A (2)", "a", "STRASSE", "straße", "ſ", "S"].map(&mut claim),
+            ["A", "a (2)", "A (2) (2)", "a (3)", "STRASSE", "straße (2)", "ſ", "S (2)"]
+        );
     }
 
     proptest! {

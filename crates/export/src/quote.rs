@@ -7,6 +7,7 @@ use memchr::memchr;
 
 const FROM: &[u8; 5] = b"From ";
 const BUFFER: usize = 64 << 10;
+const SMALLEST: usize = 64;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
@@ -36,7 +37,7 @@ impl Quoting {
         let mut rest = bytes;
         while let Some((byte, after)) = rest.split_first() {
             let Some(matched) = self.matched else {
-                rest = self.to_line_end(rest, out);
+                rest = self.rest_of_line(rest, out);
                 continue;
             };
             match *byte {
@@ -56,7 +57,7 @@ impl Quoting {
         self.miss(out);
     }
 
-    fn to_line_end<'a>(&mut self, bytes: &'a [u8], out: &mut Vec<u8>) -> &'a [u8] {
+    fn rest_of_line<'a>(&mut self, bytes: &'a [u8], out: &mut Vec<u8>) -> &'a [u8] {
         let Some(at) = memchr(b'\n', bytes) else {
             out.extend(bytes);
             return &[];
@@ -114,7 +115,8 @@ impl<R: Read> Read for Unquoted<R> {
         while self.given == self.ready.len() && !self.is_at_end {
             self.ready.clear();
             self.given = 0;
-            let mut buffer = vec![0; BUFFER];
+            // No more than asked for: an email of a few bytes stands between many others.
+            let mut buffer = vec![0; out.len().clamp(SMALLEST, BUFFER)];
             let read = self.inner.read(&mut buffer)?;
             self.quoting.push(&buffer[..read], &mut self.ready);
             if read == 0 {

@@ -51,7 +51,9 @@ impl Topic {
             Topic::UnknownFolder => "Emails that were also in a folder that does not exist",
             Topic::DateChanged => "Dates beyond what this format can write; the nearest one was written",
             Topic::KeywordsBeside => "Emails with tags that this format has no flag for",
-            Topic::OnlyBeside => "No place for it in this format; it is kept beside, where malle reads it back",
+            Topic::OnlyBeside => {
+                "No place for it in this format; it is kept beside, where malle reads it back"
+            }
             Topic::LeftOut => "Left out",
             Topic::MadeUnique => "Changed, because it may exist only once in this format",
             Topic::NotConverted => "Contacts and events that could not be converted; they are kept as JSON",

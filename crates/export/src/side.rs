@@ -7,6 +7,7 @@ use model::DataType;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::Result;
 use crate::beside::Beside;
 use crate::content::{Replay, Spool};
 use crate::item::Email;
@@ -14,7 +15,6 @@ use crate::layout::{Layout, Out, Parsed};
 use crate::lines::JsonLines;
 use crate::name::SafePath;
 use crate::tree::{Folder, Tree};
-use crate::Result;
 
 /// `malle/objects.jsonl`: every object, in the order in which they came.
 pub(crate) const OBJECTS: &str = "objects.jsonl";

@@ -39,14 +39,14 @@ pub(crate) struct Vandelay {
 }
 
 impl Vandelay {
-    pub(crate) fn create(spool: &mut Spool, origin: Origin) -> Result<Vandelay> {
+    pub(crate) fn create(spool: &mut Spool, origin: &Origin) -> Result<Vandelay> {
         let path = spool.path();
         let db = Connection::open(&path).doing(CREATING)?;
         db.set_prepared_statement_cache_capacity(32);
         for sql in [schema::PRAGMAS, schema::TABLES, "BEGIN"] {
             db.execute_batch(sql).doing(CREATING)?;
         }
-        let source = source(&db, &origin).doing(CREATING)?;
+        let source = source(&db, origin).doing(CREATING)?;
         let (roles, names) = (HashSet::new(), Unique::default());
         Ok(Vandelay { db, path, source, folders: Vec::new(), roles, names })
     }
@@ -266,9 +266,10 @@ mod tests {
     fn names_are_told_apart() {
         let mut unique = Unique::default();
         let mut claim = |name| unique.claim("s", name);
-        assert_eq!(["a", "a", "a (2)", "a", "A", "a (2)"].map(&mut claim), [
-            "a", "a (2)", "a (2) (2)", "a (3)", "A", "a (2) (3)"
-        ]);
+        assert_eq!(
+            ["a", "a", "a (2)", "a", "A", "a (2)"].map(&mut claim),
+            ["a", "a (2)", "a (2) (2)", "a (3)", "A", "a (2) (3)"]
+        );
         assert_eq!(unique.claim("t", "a"), "a");
     }
 }

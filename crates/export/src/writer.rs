@@ -33,7 +33,7 @@ enum Phase {
 impl Writer {
     /// Begins an export. What has to wait for the end lies in a private directory below `spool_dir`: as much as the metadata,
     /// for `vandelay` and `mbox` as much as the whole mailbox.
-    pub fn create(format: Format, target: Target, spool_dir: &Path, origin: Origin) -> Result<Writer> {
+    pub fn create(format: Format, target: Target, spool_dir: &Path, origin: &Origin) -> Result<Writer> {
         let mut spool = Spool::create(spool_dir)?;
         let layout: Box<dyn Layout> = match format {
             Format::AccountDirectory => Box::new(Directory::create(account::Account::create, &mut spool)?),

@@ -84,11 +84,9 @@ fn scan(file: &mut dyn BufRead, path: &str, take: &mut dyn FnMut(&Found) -> Resu
         line.clear();
         let read = file.take(MOST_LINE).read_until(b'\n', &mut line).doing_to("read", path)? as u64;
         let is_separator = at_line_start && after_empty.is_some() && line.starts_with(b"From ");
-        if is_separator || read == 0 {
-            if let Some(mut found) = current.take() {
-                found.end = at - after_empty.unwrap_or_default();
-                take(&found)?;
-            }
+        if let Some(mut found) = current.take_if(|_| is_separator || read == 0) {
+            found.end = at - after_empty.unwrap_or_default();
+            take(&found)?;
         }
         if read == 0 {
             return Ok(());

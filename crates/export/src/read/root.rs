@@ -8,7 +8,8 @@ use crate::{Error, Result};
 
 /// The parts of a path that comes from outside and stays inside.
 pub(super) fn parts(path: &str) -> Result<Vec<&str>> {
-    let outside = || Error::corrupt(printable(path), "its path leads out of the export; it is not from malle");
+    let outside =
+        || Error::corrupt(printable(path), "its path leads out of the export; it is not from malle");
     if path.starts_with('/') || path.contains(['\\', '\0']) {
         return Err(outside());
     }
@@ -49,7 +50,10 @@ impl Root {
             at.push(part);
             let metadata = fs::symlink_metadata(&at).doing("look at", &at)?;
             if metadata.is_symlink() {
-                return Err(Error::corrupt(printable(path), "it is a link; exports have none, so it is not followed"));
+                return Err(Error::corrupt(
+                    printable(path),
+                    "it is a link; exports have none, so it is not followed",
+                ));
             }
             found = Some(metadata);
         }

@@ -65,7 +65,10 @@ fn take<R: Read>(entry: &mut Entry<'_, R>, ahead: &mut Ahead, unpack: &mut Unpac
             let target = target.map_or_else(|| text(&header), Ok)?;
             unpack.link(&name, &target)
         }
-        _ => Err(Error::corrupt(printable(&name), "it is a symbolic link, a device or the like; exports have none")),
+        _ => Err(Error::corrupt(
+            printable(&name),
+            "it is a symbolic link, a device or the like; exports have none",
+        )),
     }
 }
 
@@ -91,7 +94,10 @@ fn attributes(bytes: &[u8], ahead: &mut Ahead) -> Result<()> {
             b"path" => ahead.name = Some(text(attribute.value_bytes())?),
             b"linkpath" => ahead.target = Some(text(attribute.value_bytes())?),
             b"size" => {
-                return Err(Error::corrupt("the archive", "a file in it is too large for tar; use GNU tar's format"));
+                return Err(Error::corrupt(
+                    "the archive",
+                    "a file in it is too large for tar; use GNU tar's format",
+                ));
             }
             _ => {}
         }

@@ -111,7 +111,8 @@ pub(super) fn read(path: &Path, limits: Limits, receiver: &mut dyn Receiver) -> 
 }
 
 fn open(path: &Path) -> Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
     let path = path.canonicalize().doing("find", path)?;
     let db = Connection::open_with_flags(path, flags).doing("open the archive's database")?;
     for (setting, is_on) in [
@@ -129,12 +130,14 @@ fn open(path: &Path) -> Result<Connection> {
     ] {
         db.set_limit(limit, value).doing(READING)?;
     }
-    db.execute_batch("PRAGMA query_only = ON; PRAGMA cell_size_check = ON; PRAGMA mmap_size = 0;").doing(READING)?;
+    db.execute_batch("PRAGMA query_only = ON; PRAGMA cell_size_check = ON; PRAGMA mmap_size = 0;")
+        .doing(READING)?;
     Ok(db)
 }
 
 fn is_table(db: &Connection, name: &str) -> Result<bool> {
-    let sql = "SELECT count(*) FROM sqlite_schema WHERE name = ?1 AND type = 'table' AND sql NOT LIKE '%VIRTUAL%'";
+    let sql =
+        "SELECT count(*) FROM sqlite_schema WHERE name = ?1 AND type = 'table' AND sql NOT LIKE '%VIRTUAL%'";
     db.query_row(sql, [name], |row| row.get(0)).doing(READING)
 }
 
@@ -175,7 +178,8 @@ fn object(
 
 fn named(name: &str) -> Result<DataType> {
     let known = DataType::ALL.into_iter().find(|known| known.name() == name);
-    known.ok_or_else(|| Error::corrupt("malle_objects", format!("there is no type `{}`", name.escape_debug())))
+    known
+        .ok_or_else(|| Error::corrupt("malle_objects", format!("there is no type `{}`", name.escape_debug())))
 }
 
 /// A text, or a number as one.

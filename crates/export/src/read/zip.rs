@@ -69,11 +69,12 @@ fn find(file: &mut File, path: &Path) -> Result<Directory> {
     let at = tail.windows(4).rposition(|bytes| bytes == b"PK\x05\x06");
     let at = at.ok_or_else(|| broken(path, "the archive is cut off; its end is missing"))?;
     let end = &tail[at..];
-    let directory =
-        Directory { entries: u64::from(u16_at(end, 10)), offset: u64::from(u32_at(end, 16)) };
+    let directory = Directory { entries: u64::from(u16_at(end, 10)), offset: u64::from(u32_at(end, 16)) };
     let is_long = directory.entries == 0xffff || directory.offset == u64::from(u32::MAX);
     match at.checked_sub(20).map(|at| &tail[at..at + 20]) {
-        Some(locator) if is_long && locator.starts_with(b"PK\x06\x07") => long(file, u64_at(locator, 8), path),
+        Some(locator) if is_long && locator.starts_with(b"PK\x06\x07") => {
+            long(file, u64_at(locator, 8), path)
+        }
         _ => Ok(directory),
     }
 }
@@ -161,7 +162,12 @@ fn take(file: &mut File, listed: &Listed, path: &Path, unpack: &mut Unpack) -> R
     let content: Box<dyn Read> = match listed.method {
         0 => Box::new(packed),
         8 => Box::new(DeflateDecoder::new(packed)),
-        _ => return Err(Error::corrupt(name, "it is compressed in an unusual way; unpack the archive yourself")),
+        _ => {
+            return Err(Error::corrupt(
+                name,
+                "it is compressed in an unusual way; unpack the archive yourself",
+            ));
+        }
     };
     let mut checked = CrcReader::new(content.take(listed.size.saturating_add(1)));
     let written = unpack.file(&listed.name, &mut checked)?;

@@ -221,11 +221,8 @@ impl Sink for ZipSink {
 
     fn file(&mut self, path: &SafePath, modified: u32, size: u64, content: &mut dyn Read) -> Result<()> {
         let entry = self.entry(path.as_str(), modified, size);
-        let found = if size <= IN_MEMORY {
-            self.in_memory(entry, content)?
-        } else {
-            self.streamed(entry, content)?
-        };
+        let found =
+            if size <= IN_MEMORY { self.in_memory(entry, content)? } else { self.streamed(entry, content)? };
         if found == size {
             return Ok(());
         }

@@ -123,7 +123,7 @@ impl Rows<'_> {
         };
         let name = self.unique("script", raw);
         let wants_to_be_active = kept.flag("isActive", false);
-        let is_active = wants_to_be_active && self.names.claim("the active script", "") == "";
+        let is_active = wants_to_be_active && self.names.claim("the active script", "").is_empty();
         if wants_to_be_active && !is_active {
             self.out.note(Topic::MadeUnique, || format!("script `{name}` is no second active one"));
         }
@@ -181,7 +181,8 @@ impl Rows<'_> {
     }
 
     fn participant(&self, kept: &Kept) -> Local {
-        let sql = "INSERT INTO participant_identities (name, calendar_address, is_default) VALUES (?1, ?2, ?3)";
+        let sql =
+            "INSERT INTO participant_identities (name, calendar_address, is_default) VALUES (?1, ?2, ?3)";
         let (name, address) = (kept.text_or_empty("name"), kept.text_or_empty("calendarAddress"));
         self.run(sql, params![name, address, kept.flag("isDefault", false)])
     }
@@ -258,10 +259,14 @@ fn replace_blobs(value: &mut Value, blob: &mut Option<i64>) -> bool {
                     None => is_lost = true,
                 }
             }
-            map.values_mut().fold(is_lost, |lost, value| replace_blobs(value, blob) || lost)
+            for value in map.values_mut() {
+                is_lost |= replace_blobs(value, blob);
+            }
+            is_lost
         }
         Value::Array(values) => {
-            values.iter_mut().fold(false, |lost, value| replace_blobs(value, blob) || lost)
+            let lost = values.iter_mut().filter_map(|value| replace_blobs(value, blob).then_some(()));
+            lost.count() > 0
         }
         _ => false,
     }

@@ -31,7 +31,7 @@ fn one_format_is_read_into_another() {
     from.write(Format::ALL[3], &mailbox).unwrap();
     for format in Format::ALL {
         let place = Place::new(Container::TarZst);
-        let mut writer = Writer::create(format, place.target(), &place.spool(), Origin::default()).unwrap();
+        let mut writer = Writer::create(format, place.target(), &place.spool(), &Origin::default()).unwrap();
         export::read(&from.export(), &from.spool(), export::Limits::GENEROUS, &mut writer).unwrap();
         writer.finish().unwrap();
         from = place;
@@ -56,7 +56,7 @@ fn what_is_dropped_or_fails_leaves_nothing() {
     let mailbox = full();
     everywhere(|format, container| {
         let place = Place::new(container);
-        let mut writer = Writer::create(format, place.target(), &place.spool(), Origin::default()).unwrap();
+        let mut writer = Writer::create(format, place.target(), &place.spool(), &Origin::default()).unwrap();
         mailbox.give(&mut writer).unwrap();
         drop(writer);
         assert_eq!(crate::place::names(&place.spool()).len(), 0);
@@ -71,7 +71,7 @@ fn what_is_dropped_or_fails_leaves_nothing() {
 fn a_length_that_is_wrong_ends_the_export() {
     let place = Place::new(Container::Folder);
     let mut writer =
-        Writer::create(Format::Maildir, place.target(), &place.spool(), Origin::default()).unwrap();
+        Writer::create(Format::Maildir, place.target(), &place.spool(), &Origin::default()).unwrap();
     let id = "e".into();
     let email = export::Email { id: &id, folders: &[], keywords: &[], received_at: 0, size: 3 };
     let error = writer.email(&email, &mut &b"four"[..]).unwrap_err();

@@ -82,7 +82,10 @@ fn inside(dir: &Path) {
         let metadata = fs::symlink_metadata(&path).unwrap();
         assert!(metadata.is_file() || metadata.is_dir(), "{path:?}");
         let name = path.file_name().unwrap().to_str().unwrap();
-        assert!(name.len() <= 255 && !name.chars().any(|c| c.is_control() || "\\*?\"<>|".contains(c)), "{name:?}");
+        assert!(
+            name.len() <= 255 && !name.chars().any(|c| c.is_control() || "\\*?\"<>|".contains(c)),
+            "{name:?}"
+        );
         assert!(!name.ends_with([' ', '.']), "{name:?}");
         folded.push(path.to_str().unwrap().to_lowercase());
     }
@@ -142,9 +145,13 @@ with zipfile.ZipFile(sys.argv[1], 'w') as z:
     info.filename = name
     info.external_attr = (0o120777 if kind == 'link' else 0o100644) << 16
     z.writestr(info, '/etc/passwd')";
-    for (name, kind) in
-        [("../evil", "file"), ("/tmp/malle-evil", "file"), ("a/../../evil", "file"), ("..\\evil", "file"), ("l", "link")]
-    {
+    for (name, kind) in [
+        ("../evil", "file"),
+        ("/tmp/malle-evil", "file"),
+        ("a/../../evil", "file"),
+        ("..\\evil", "file"),
+        ("l", "link"),
+    ] {
         let place = Place::new(Container::Zip);
         run(Command::new("python3").args(["-c", script]).arg(place.export()).args([name, kind]));
         let error = place.read().unwrap_err();

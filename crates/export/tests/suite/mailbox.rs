@@ -142,9 +142,14 @@ pub(crate) fn full() -> Mailbox {
     folders(&mut mailbox);
     other_objects(&mut mailbox);
     files(&mut mailbox);
-    let keywords: [&[&str]; 4] =
-        [&[], &["$seen"], &["$answered", "$draft", "$flagged", "$forwarded", "$seen"], &["$junk", "work", "ä b\r\nX: y"]];
-    let folders: [&[&str]; 5] = [&["inbox"], &["inbox", "child", "late"], &["late"], &[], &["gone", "circle1"]];
+    let keywords: [&[&str]; 4] = [
+        &[],
+        &["$seen"],
+        &["$answered", "$draft", "$flagged", "$forwarded", "$seen"],
+        &["$junk", "work", "ä b\r\nX: y"],
+    ];
+    let folders: [&[&str]; 5] =
+        [&["inbox"], &["inbox", "child", "late"], &["late"], &[], &["gone", "circle1"]];
     for (n, raw) in RAW.iter().enumerate() {
         let received_at = ABSURD_DATES[n % ABSURD_DATES.len()];
         mailbox.email(folders[n % folders.len()], keywords[n % keywords.len()], received_at, raw);
@@ -188,7 +193,12 @@ fn other_objects(mailbox: &mut Mailbox) {
         "media": {"m": {"kind": "photo", "blobId": "p1", "mediaType": "image/png"}}});
     mailbox.object(DataType::ContactCard, "c1", &json, None);
     mailbox.object(DataType::ContactCard, "c2", &json!({"id": "c2", "uid": "u1", "name": "../../x"}), None);
-    mailbox.object(DataType::AddressBook, "a1", &json!({"id": "a1", "name": "Contacts", "isDefault": true}), None);
+    mailbox.object(
+        DataType::AddressBook,
+        "a1",
+        &json!({"id": "a1", "name": "Contacts", "isDefault": true}),
+        None,
+    );
     let json = json!({"id": "k1", "name": "Work", "color": "#fff", "includeInAvailability": "sometimes",
         "defaultAlertsWithTime": {"1": {"@type": "Alert"}}});
     mailbox.object(DataType::Calendar, "k1", &json, None);
@@ -197,10 +207,16 @@ fn other_objects(mailbox: &mut Mailbox) {
         "isDraft": false, "useDefaultAlerts": true, "recurrenceRules": [{"@type": "RecurrenceRule", "frequency": "weekly"}],
         "recurrenceOverrides": {"2026-03-08T09:00:00": {"title": "Moved"}}});
     mailbox.object(DataType::CalendarEvent, "ev1", &json, None);
-    let json = json!({"id": "p1", "name": "Me", "calendarAddress": "mailto:me@example.org", "isDefault": true});
+    let json =
+        json!({"id": "p1", "name": "Me", "calendarAddress": "mailto:me@example.org", "isDefault": true});
     mailbox.object(DataType::ParticipantIdentity, "p1", &json, None);
     let json = "{\n  \"id\": \"i2\",\r\n  \"email\": \"pretty@example.org\"\n}\n".to_owned();
-    mailbox.objects.push(OneObject { data_type: DataType::Identity, id: "i2".to_owned(), json, content: None });
+    mailbox.objects.push(OneObject {
+        data_type: DataType::Identity,
+        id: "i2".to_owned(),
+        json,
+        content: None,
+    });
 }
 
 fn files(mailbox: &mut Mailbox) {

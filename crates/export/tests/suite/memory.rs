@@ -48,7 +48,8 @@ fn fast_directory() -> PathBuf {
 
 fn child(task: &str) -> u64 {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    let out = run(command.args(["--exact", "memory::the_process_that_is_measured", "--nocapture"]).env(TASK, task));
+    let out =
+        run(command.args(["--exact", "memory::the_process_that_is_measured", "--nocapture"]).env(TASK, task));
     let peak = out.lines().find_map(|line| line.split("peak kB: ").nth(1)).expect("the child says its peak");
     peak.trim().parse::<u64>().unwrap() << 10
 }
@@ -69,7 +70,7 @@ fn the_process_that_is_measured() {
 }
 
 fn write(place: &Place, format: Format, task: &str) {
-    let mut writer = Writer::create(format, place.target(), &place.spool(), origin()).unwrap();
+    let mut writer = Writer::create(format, place.target(), &place.spool(), &origin()).unwrap();
     let mut folders = Mailbox::default();
     folders.folder("a", "A", None);
     folders.folder("b", "B", None);

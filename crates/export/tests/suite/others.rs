@@ -158,7 +158,8 @@ fn the_account_directory_is_as_stalwart_cli_expects() {
             assert!(!read(name).contains([' ', '\n']) || name != "sieve.json", "compact");
             serde_json::from_str(&read(name)).unwrap()
         };
-        let blob = |value: &Value| fs::read(dir.join("blobs").join(value["blobId"].as_str().unwrap())).unwrap();
+        let blob =
+            |value: &Value| fs::read(dir.join("blobs").join(value["blobId"].as_str().unwrap())).unwrap();
         account_emails(&mailbox, &array("emails.json"), &blob);
         account_folders(&array("mailboxes.json"));
         let scripts = array("sieve.json");
@@ -190,7 +191,8 @@ fn account_emails(mailbox: &Mailbox, emails: &[Value], blob: &dyn Fn(&Value) -> 
 }
 
 fn account_folders(folders: &[Value]) {
-    let inbox = json!({"id": "inbox", "name": "Inbox", "role": "inbox", "sortOrder": 1, "isSubscribed": true});
+    let inbox =
+        json!({"id": "inbox", "name": "Inbox", "role": "inbox", "sortOrder": 1, "isSubscribed": true});
     assert!(folders.contains(&inbox), "{folders:?}");
     let mut seen = Vec::new();
     for folder in folders {
@@ -209,11 +211,13 @@ fn contacts_events_scripts_and_files_lie_beside() {
         place.write(format, &full()).unwrap();
         let read = |path: &str| fs::read_to_string(place.export().join(path)).unwrap();
         let contact = read("contacts/000001 Jürgen Groß.vcf");
-        for line in ["BEGIN:VCARD", "VERSION:4.0", "FN:Jürgen Groß", "j@example.org", "UID:u1", "END:VCARD"] {
+        for line in ["BEGIN:VCARD", "VERSION:4.0", "FN:Jürgen Groß", "j@example.org", "UID:u1", "END:VCARD"]
+        {
             assert!(contact.contains(line), "{line}: {contact}");
         }
         let event = read("calendars/000003 Standup.ics");
-        for line in ["BEGIN:VCALENDAR", "UID:ev-uid", "SUMMARY:Standup", "RRULE:FREQ=WEEKLY", "SUMMARY:Moved"] {
+        for line in ["BEGIN:VCALENDAR", "UID:ev-uid", "SUMMARY:Standup", "RRULE:FREQ=WEEKLY", "SUMMARY:Moved"]
+        {
             assert!(event.contains(line), "{line}: {event}");
         }
         assert_eq!(read("sieve/main.sieve"), "keep; # s2\r\n");
@@ -253,19 +257,25 @@ fn formats_are_read_without_side_files_too() {
 
 fn foreign(format: Format, written: &Mailbox, back: &Mailbox) {
     let keys = |mailbox: &Mailbox| {
-        let mut keys: Vec<(i64, Vec<String>, Vec<u8>)> = mailbox.emails.iter().map(|email| {
-            let added = email.raw.iter().position(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-            let is_added = format == Format::Mbox && email.raw.starts_with(b"Status: ");
-            let mut raw = email.raw[if is_added { added } else { 0 }..].to_vec();
-            if let Some(rest) = raw.strip_prefix(b"X-Status: F\n").or(raw.strip_prefix(b"X-Status: F\r\n")) {
-                raw = rest.to_vec();
-            }
-            if format == Format::Mbox {
-                // An mbox cannot say whether the last line had an end; and foreign `Status` lines are not ours.
-                raw = raw.strip_suffix(b"\n").unwrap_or(&raw).to_vec();
-            }
-            (email.received_at, email.keywords.clone(), raw)
-        }).collect();
+        let mut keys: Vec<(i64, Vec<String>, Vec<u8>)> = mailbox
+            .emails
+            .iter()
+            .map(|email| {
+                let added = email.raw.iter().position(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+                let is_added = format == Format::Mbox && email.raw.starts_with(b"Status: ");
+                let mut raw = email.raw[if is_added { added } else { 0 }..].to_vec();
+                if let Some(rest) =
+                    raw.strip_prefix(b"X-Status: F\n").or(raw.strip_prefix(b"X-Status: F\r\n"))
+                {
+                    raw = rest.to_vec();
+                }
+                if format == Format::Mbox {
+                    // An mbox cannot say whether the last line had an end; and foreign `Status` lines are not ours.
+                    raw = raw.strip_suffix(b"\n").unwrap_or(&raw).to_vec();
+                }
+                (email.received_at, email.keywords.clone(), raw)
+            })
+            .collect();
         keys.retain(|(_, _, raw)| !raw.starts_with(b"Status: RO") && !raw.starts_with(b"X-Status: A"));
         keys.sort();
         keys
@@ -273,9 +283,13 @@ fn foreign(format: Format, written: &Mailbox, back: &Mailbox) {
     let (written_keys, back_keys) = (keys(written), keys(back));
     assert!(back.emails.len() == written.emails.len(), "{format}");
     assert_eq!(back_keys, written_keys, "{format}");
-    let names: Vec<String> = back.objects.iter().map(|object| {
-        serde_json::from_str::<Value>(&object.json).unwrap()["name"].as_str().unwrap().to_owned()
-    }).collect();
+    let names: Vec<String> = back
+        .objects
+        .iter()
+        .map(|object| {
+            serde_json::from_str::<Value>(&object.json).unwrap()["name"].as_str().unwrap().to_owned()
+        })
+        .collect();
     let name = if format == Format::Mbox { "Ärger. A_B" } else { "Ärger. A/B" };
     assert!(names.contains(&name.to_owned()) && names.contains(&"below".to_owned()), "{format} {names:?}");
 }

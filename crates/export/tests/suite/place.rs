@@ -78,7 +78,7 @@ impl Place {
     }
 
     pub(crate) fn write(&self, format: Format, mailbox: &Mailbox) -> Result<Report> {
-        let mut writer = Writer::create(format, self.target(), &self.spool(), origin())?;
+        let mut writer = Writer::create(format, self.target(), &self.spool(), &origin())?;
         mailbox.give(&mut writer)?;
         writer.finish()
     }
