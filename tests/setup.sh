@@ -34,7 +34,8 @@ tool() {
 
 case $1 in
 test)
-    debian openssl:openssl cc:build-essential make:build-essential flock:util-linux python3:python3
+    debian openssl:openssl cc:build-essential make:build-essential flock:util-linux python3:python3 \
+        tar:tar unzip:unzip zstd:zstd
     if ! cargo nextest --version >/dev/null 2>&1; then
         tool cargo-nextest $nextest
         ln -sf "$cache/cargo-nextest/$nextest/bin/cargo-nextest" "${CARGO_HOME:-$HOME/.cargo}/bin/"

@@ -1,0 +1,98 @@
+//! Objects as files that other programs read: contacts as `.vcf`, events as `.ics`, scripts as `.sieve`, files as files.
+
+use model::DataType;
+
+use crate::content::Replay;
+use crate::files::Files;
+use crate::layout::{Out, Parsed};
+use crate::name::{Name, SafePath, Taken};
+use crate::report::Topic;
+use crate::side::{Placed, SIDE};
+use crate::sink::now;
+use crate::{Result, convert};
+
+#[derive(Default)]
+pub(crate) struct Beside {
+    files: Files,
+    taken: Taken,
+    number: u64,
+}
+
+impl Beside {
+    /// Writes what can be written of an object. What has found its place comes back; a file whose directory is not known yet
+    /// waits for it.
+    pub(crate) fn object(
+        &mut self,
+        object: &Parsed<'_>,
+        content: Option<&mut Replay>,
+        out: &mut Out,
+    ) -> Result<Vec<Placed>> {
+        let file = match object.data_type {
+            DataType::FileNode => return self.files.add(object, content, out),
+            DataType::SieveScript => self.script(object, content, out)?,
+            DataType::ContactCard => {
+                self.converted("contacts", "vcf", convert::vcard(object.json), object, out)?;
+                self.other(content, out)?
+            }
+            DataType::CalendarEvent => {
+                self.converted("calendars", "ics", convert::icalendar(object.json), object, out)?;
+                self.other(content, out)?
+            }
+            _ => self.other(content, out)?,
+        };
+        Ok(vec![Placed::new(object, file)])
+    }
+
+    pub(crate) fn objects_end(&mut self, out: &mut Out) -> Result<Vec<Placed>> {
+        self.files.end(out)
+    }
+
+    fn script(
+        &mut self,
+        object: &Parsed<'_>,
+        content: Option<&mut Replay>,
+        out: &mut Out,
+    ) -> Result<Option<SafePath>> {
+        let Some(content) = content else {
+            out.note(Topic::NoContent, || object.describe());
+            return Ok(None);
+        };
+        let dir = SafePath::top("sieve");
+        let raw = object.text("name").unwrap_or("script");
+        let name = self.taken.claim(dir.as_str(), "", raw, ".sieve");
+        if name.as_str() != format!("{raw}.sieve") {
+            out.note(Topic::Renamed, || format!("script `{raw}` is `{name}`"));
+        }
+        let path = dir.join(&name);
+        out.replay(&path, now(), content)?;
+        Ok(Some(path))
+    }
+
+    /// Numbered, so that names need not be remembered to be unique.
+    fn converted(
+        &mut self,
+        dir: &'static str,
+        ending: &str,
+        converted: Option<String>,
+        object: &Parsed<'_>,
+        out: &mut Out,
+    ) -> Result<()> {
+        let Some(text) = converted else {
+            out.note(Topic::NotConverted, || object.describe());
+            return Ok(());
+        };
+        self.number += 1;
+        let title: String = convert::title(object.map).chars().take(60).collect();
+        let name = Name::sanitised(&format!("{:06} {title}.{ending}", self.number));
+        out.write(&SafePath::top(dir).join(&name), text.as_bytes())
+    }
+
+    /// Content of an object that has no file of its own kind.
+    fn other(&mut self, content: Option<&mut Replay>, out: &mut Out) -> Result<Option<SafePath>> {
+        let Some(content) = content else { return Ok(None) };
+        self.number += 1;
+        let path = SafePath::top(SIDE).with("content").join(&Name::sanitised(&self.number.to_string()));
+        out.replay(&path, now(), content)?;
+        Ok(Some(path))
+    }
+}

@@ -1,0 +1,233 @@
+//! Contacts and events in the words of address books and calendars. What the conversion drops is in the side files.
+//!
+//! `calcard` asserts what odd objects do not keep to (an empty participant, for one). Objects come from whoever may write to
+//! the mailbox, so a panic there costs one file and not the export.
+
+use std::panic::catch_unwind;
+
+use calcard::jscalendar::JSCalendar;
+use calcard::jscontact::JSContact;
+use calcard::vcard::VCardVersion;
+use serde_json::{Map, Value, json};
+
+/// A JSContact card (RFC 9553) as vCard 4.0, by RFC 9555.
+pub(crate) fn vcard(json: &str) -> Option<String> {
+    let mut card: Map<String, Value> = serde_json::from_str(json).ok()?;
+    for key in ["id", "addressBookIds"] {
+        card.remove(key);
+    }
+    card.entry("@type").or_insert_with(|| json!("Card"));
+    let text = Value::Object(card).to_string();
+    catch_unwind(|| {
+        let vcard = JSContact::<String, String>::parse(&text).ok()?.into_vcard()?;
+        let mut converted = String::new();
+        vcard.write_to(&mut converted, VCardVersion::V4_0).ok()?;
+        Some(converted)
+    })
+    .ok()?
+}
+
+/// Properties that JMAP adds to an event.
+const JMAP_ONLY: [&str; 8] =
+    ["id", "calendarIds", "isDraft", "useDefaultAlerts", "utcStart", "utcEnd", "isOrigin", "baseEventId"];
+/// Properties of a series that an occurrence has not.
+const OF_A_SERIES: [&str; 4] =
+    ["recurrenceOverrides", "recurrenceRule", "recurrenceRules", "excludedRecurrenceRules"];
+const OVERRIDES: &str = "recurrenceOverrides";
+
+/// A JSCalendar event (RFC 8984, or the later draft that Stalwart speaks) as iCalendar.
+pub(crate) fn icalendar(json: &str) -> Option<String> {
+    let mut event: Map<String, Value> = serde_json::from_str(json).ok()?;
+    for key in JMAP_ONLY {
+        event.remove(key);
+    }
+    event.entry("@type").or_insert_with(|| json!("Event"));
+    event.entry("updated").or_insert_with(|| json!("1970-01-01T00:00:00Z"));
+    one_rule(&mut event);
+    complete_occurrences(&mut event);
+    let uid = event.get("uid").cloned().unwrap_or_default();
+    let group = json!({"@type": "Group", "uid": uid, "prodId": "-//malle//export//EN", "entries": [event]})
+        .to_string();
+    let convert = || Some(JSCalendar::<String, String>::parse(&group).ok()?.into_icalendar()?.to_string());
+    catch_unwind(convert).ok()?.filter(|text| text.contains("BEGIN:VEVENT"))
+}
+
+/// RFC 8984 has a list of rules, its successor and iCalendar's readers want one.
+fn one_rule(event: &mut Map<String, Value>) {
+    let rules = event.get("recurrenceRules").and_then(Value::as_array).map(Vec::as_slice);
+    if let (Some([rule]), None) = (rules, event.get("recurrenceRule")) {
+        let rule = rule.clone();
+        event.remove("recurrenceRules");
+        event.insert("recurrenceRule".to_owned(), rule);
+    }
+}
+
+/// An occurrence of its own is a patch in JSCalendar and a whole event in iCalendar.
+fn complete_occurrences(event: &mut Map<String, Value>) {
+    let Some(Value::Object(mut overrides)) = event.remove(OVERRIDES) else { return };
+    let mut series = event.clone();
+    series.retain(|key, _| !OF_A_SERIES.contains(&key.as_str()) && !key.starts_with('@') && key != "uid");
+    for (start, patch) in &mut overrides {
+        let Some(patch) = patch.as_object_mut() else { continue };
+        if patch.get("excluded") == Some(&Value::Bool(true)) {
+            continue;
+        }
+        let mut whole = series.clone();
+        whole.insert("start".to_owned(), start.as_str().into());
+        for (pointer, value) in std::mem::take(patch) {
+            set(&mut whole, &pointer, value);
+        }
+        *patch = whole;
+    }
+    event.insert(OVERRIDES.to_owned(), Value::Object(overrides));
+}
+
+/// Sets what a JSON pointer without its first slash names; `null` removes it.
+fn set(whole: &mut Map<String, Value>, pointer: &str, value: Value) {
+    let plain = |part: &str| part.replace("~1", "/").replace("~0", "~");
+    let Some((first, rest)) = pointer.split_once('/') else {
+        match value {
+            Value::Null => whole.remove(&plain(pointer)),
+            value => whole.insert(plain(pointer), value),
+        };
+        return;
+    };
+    if let Some(inner) = whole.get_mut(&plain(first)).and_then(Value::as_object_mut) {
+        set(inner, rest, value);
+    }
+}
+
+/// What people call a contact or an event.
+pub(crate) fn title(object: &Map<String, Value>) -> String {
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    if let Some(title) = object.get("title").and_then(text) {
+        return title;
+    }
+    let Some(name) = object.get("name") else { return String::new() };
+    if let Some(full) = name.get("full").and_then(text).or_else(|| text(name)) {
+        return full;
+    }
+    let components = name.get("components").and_then(Value::as_array).into_iter().flatten();
+    let words: Vec<String> = components.filter_map(|part| part.get("value").and_then(text)).collect();
+    words.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_series_with_occurrences_of_their_own() {
+        let event = json!({"@type": "Event", "uid": "u", "id": "e", "calendarIds": {"k": true}, "title": "Standup",
+            "start": "2026-03-01T09:00:00", "timeZone": "Europe/Paris", "duration": "PT30M",
+            "recurrenceRules": [{"@type": "RecurrenceRule", "frequency": "weekly", "count": 5}],
+            "locations": {"l": {"@type": "Location", "name": "Here"}},
+            "recurrenceOverrides": {
+                "2026-03-08T09:00:00": {"title": "Moved", "start": "2026-03-09T10:00:00", "locations/l/name": "There"},
+                "2026-03-15T09:00:00": {"excluded": true}}});
+        let text = icalendar(&event.to_string()).unwrap();
+        let events: Vec<&str> = text.split("BEGIN:VEVENT").skip(1).collect();
+        let contains = |event: &str, lines: &[&str]| {
+            for line in lines {
+                assert!(event.lines().any(|found| found == *line), "{line}\n{text}");
+            }
+        };
+        let series = events.iter().find(|event| event.contains("RRULE")).unwrap();
+        contains(series, &["DTSTART;TZID=Europe/Paris:20260301T090000", "SUMMARY:Standup", "DURATION:PT30M"]);
+        contains(series, &["RRULE:FREQ=WEEKLY;COUNT=5", "EXDATE;TZID=Europe/Paris:20260315T090000"]);
+        let moved = events.iter().find(|event| event.contains("RECURRENCE-ID")).unwrap();
+        contains(
+            moved,
+            &["RECURRENCE-ID;TZID=Europe/Paris:20260308T090000", "SUMMARY:Moved", "DURATION:PT30M"],
+        );
+        contains(moved, &["DTSTART;TZID=Europe/Paris:20260309T100000", "LOCATION;JSID=l:There", "UID:u"]);
+        assert!(text.starts_with("BEGIN:VCALENDAR") && text.contains("PRODID:-//malle"), "{text}");
+    }
+
+    fn json() -> impl Strategy<Value = Value> {
+        let key = prop::sample::select(vec![
+            "name",
+            "full",
+            "components",
+            "kind",
+            "value",
+            "emails",
+            "address",
+            "addresses",
+            "phones",
+            "number",
+            "@type",
+            "start",
+            "duration",
+            "timeZone",
+            "recurrenceRule",
+            "frequency",
+            "recurrenceOverrides",
+            "participants",
+            "alerts",
+            "trigger",
+            "offset",
+            "locations",
+            "coordinates",
+            "anniversaries",
+            "date",
+            "year",
+            "vCard",
+            "vCardProps",
+            "iCalendar",
+            "localizations",
+            "de",
+            "2026-01-01T00:00:00",
+            "media",
+            "uri",
+            "a/b",
+            "members",
+            "speakToAs",
+            "keywords",
+            "entries",
+        ]);
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            prop::sample::select(vec![
+                "Card",
+                "Event",
+                "weekly",
+                "-PT1H",
+                "",
+                "geo:1,2",
+                "2026-13-99T99:99:99",
+                "Europe/Paris",
+                "given",
+                "place",
+                "\u{0}\r\n",
+                "data:,x",
+                "9999999999999999Y"
+            ])
+            .prop_map(Value::from),
+        ];
+        leaf.prop_recursive(5, 60, 6, move |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::vec((key.clone(), inner), 0..6).prop_map(|pairs| Value::Object(
+                    pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+                )),
+            ]
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_panic_stays_inside(value in json()) {
+            let text = value.to_string();
+            for converted in [vcard(&text), icalendar(&text)].into_iter().flatten() {
+                prop_assert!(converted.starts_with("BEGIN:V"));
+            }
+        }
+    }
+}

@@ -1,0 +1,155 @@
+use std::io::Read;
+use std::path::Path;
+
+use model::DataType;
+use serde_json::{Map, Value};
+
+use crate::content::{Replay, Spool};
+use crate::format::{Format, Target};
+use crate::item::{Email, Object, Origin, Receiver};
+use crate::layout::{Layout, Out, Parsed};
+use crate::name::SafePath;
+use crate::report::{Report, Topic};
+use crate::side::Directory;
+use crate::tree::{Folder, Tree};
+use crate::vandelay::Vandelay;
+use crate::{Error, Result, account, maildir, mbox, sink};
+
+/// Writes one mailbox in one format. Dropped before [`Writer::finish`], or after an error, it leaves no export behind.
+pub struct Writer {
+    layout: Box<dyn Layout>,
+    out: Out,
+    tree: Tree,
+    phase: Phase,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Objects,
+    Emails,
+    Broken,
+}
+
+impl Writer {
+    /// Begins an export. What has to wait for the end lies in a private directory below `spool_dir`: as much as the metadata,
+    /// for `vandelay` and `mbox` as much as the whole mailbox.
+    pub fn create(format: Format, target: Target, spool_dir: &Path, origin: &Origin) -> Result<Writer> {
+        let mut spool = Spool::create(spool_dir)?;
+        let layout: Box<dyn Layout> = match format {
+            Format::AccountDirectory => Box::new(Directory::create(account::Account::create, &mut spool)?),
+            Format::Maildir => Box::new(Directory::create(maildir::Maildir::create, &mut spool)?),
+            Format::Mbox => Box::new(Directory::create(mbox::Mbox::create, &mut spool)?),
+            Format::Vandelay => Box::new(Vandelay::create(&mut spool, origin)?),
+        };
+        let sink = sink::open(target, &mut spool)?;
+        let out = Out { sink, spool, report: Report::new(format) };
+        Ok(Writer { layout, out, tree: Tree::default(), phase: Phase::Objects })
+    }
+
+    /// Writes what was waiting and makes the export whole.
+    pub fn finish(mut self) -> Result<Report> {
+        self.begin_emails("the end")?;
+        let Writer { layout, mut out, tree, .. } = self;
+        layout.finish(&tree, &mut out)?;
+        let text = out.report.to_string();
+        out.write(&SafePath::top("REPORT.txt"), text.as_bytes())?;
+        out.sink.finish()?;
+        Ok(out.report)
+    }
+
+    fn take_object(&mut self, object: Object<'_>) -> Result<()> {
+        let item = || format!("{} {}", object.data_type, object.id);
+        if self.phase != Phase::Objects {
+            return Err(misused(item(), self.phase));
+        }
+        let not_json = |source| Error::NotJson { item: item(), source };
+        let map: Map<String, Value> = serde_json::from_slice(object.json).map_err(not_json)?;
+        let json = str::from_utf8(object.json).map_err(|error| not_json(serde::de::Error::custom(error)))?;
+        if object.data_type == DataType::Mailbox {
+            self.tree.add(Folder::from_json(object.id, &map));
+        }
+        let mut content = match object.content {
+            Some(content) => Some(Replay::capture(content.bytes, content.length, &self.out.spool, &item)?),
+            None => None,
+        };
+        let parsed = Parsed { data_type: object.data_type, id: object.id, json, map: &map };
+        self.layout.object(&parsed, content.as_mut(), &mut self.out)?;
+        *self.out.report.objects.entry(object.data_type).or_default() += 1;
+        Ok(())
+    }
+
+    fn begin_emails(&mut self, item: &str) -> Result<()> {
+        match self.phase {
+            Phase::Emails => return Ok(()),
+            Phase::Broken => return Err(misused(item.to_owned(), self.phase)),
+            Phase::Objects => self.phase = Phase::Emails,
+        }
+        self.layout.objects_end(&mut self.out)?;
+        for index in self.tree.settle(&mut self.out.report) {
+            self.layout.folder(index, self.tree.get(index), &mut self.out)?;
+        }
+        Ok(())
+    }
+
+    fn take_email(&mut self, email: &Email<'_>, content: &mut dyn Read) -> Result<()> {
+        let item = || format!("email {}", email.id);
+        self.begin_emails(&item())?;
+        let mut content = Replay::capture(content, email.size, &self.out.spool, &item)?;
+        let folders = self.homes(email)?;
+        self.layout.email(email, &folders, &mut content, &mut self.out)?;
+        self.out.report.emails += 1;
+        self.out.report.bytes += email.size;
+        Ok(())
+    }
+
+    /// The folders an email goes to; one of our own if it has none.
+    fn homes(&mut self, email: &Email<'_>) -> Result<Vec<usize>> {
+        let mut homes = Vec::with_capacity(email.folders.len());
+        let mut unknown = 0_usize;
+        for id in email.folders {
+            match self.tree.find(id.as_str()) {
+                Some(index) if !homes.contains(&index) => homes.push(index),
+                Some(_) => {}
+                None => unknown += 1,
+            }
+        }
+        if homes.is_empty() {
+            let (index, is_new) = self.tree.rescue();
+            if is_new {
+                self.layout.folder(index, self.tree.get(index), &mut self.out)?;
+            }
+            let name = &self.tree.get(index).name;
+            self.out.report.note(Topic::Homeless, || format!("email {} is in `{name}`", email.id));
+            homes.push(index);
+        } else if unknown > 0 {
+            self.out.report.note(Topic::UnknownFolder, || format!("email {}", email.id));
+        }
+        Ok(homes)
+    }
+
+    fn guarded(&mut self, write: impl FnOnce(&mut Writer) -> Result<()>) -> Result<()> {
+        let result = write(self);
+        if result.is_err() {
+            self.phase = Phase::Broken;
+        }
+        result
+    }
+}
+
+fn misused(item: String, phase: Phase) -> Error {
+    let what = match phase {
+        Phase::Broken => "an earlier item failed, so this export cannot be finished; begin a new one",
+        _ => "all objects come before the first email",
+    };
+    Error::Misused { item, what }
+}
+
+impl Receiver for Writer {
+    fn object(&mut self, object: Object<'_>) -> Result<()> {
+        self.guarded(|writer| writer.take_object(object))
+    }
+
+    fn email(&mut self, email: &Email<'_>, content: &mut dyn Read) -> Result<()> {
+        self.guarded(|writer| writer.take_email(email, content))
+    }
+}
