@@ -208,6 +208,9 @@ pub(crate) struct RestoreArgs {
     /// How it comes back
     #[arg(long, value_enum, default_value_t = RestoreMode::Beside)]
     pub(crate) mode: RestoreMode,
+    /// Only what this finds, as in `malle find`; not with --mode exact
+    #[arg(long, value_name = "QUERY")]
+    pub(crate) select: Option<String>,
     /// Yes, remove what the snapshot does not have (--mode exact)
     #[arg(long)]
     pub(crate) yes: bool,

@@ -32,7 +32,8 @@ pub(crate) async fn run(args: &FindArgs, out: &Out) -> Result<Exit> {
     Ok(Exit::Good)
 }
 
-fn selection(query: &[String]) -> Result<Selection, Failure> {
+/// Reads a query.
+pub(crate) fn selection(query: &[String]) -> Result<Selection, Failure> {
     let parsed = query.join(" ").parse::<Selection>();
     parsed.map_err(|error| {
         Failure::usage(format!("read the query: {error}"), "`malle find --help` explains it with examples")

@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use engine::{Mode, Refusal, Restore, RestoreId, Restored};
+use engine::{FolderTree, Mode, Refusal, Restore, RestoreId, Restored, Selection};
 use jmap::{Account, Client};
 use model::{MailboxIdentity, SnapshotNumber, SystemClock};
 use repository::{KeyRing, Repository, Snapshot, Store};
 use serde::Serialize;
 
+use super::find::selection;
 use crate::args::{RestoreArgs, RestoreMode};
 use crate::exit::Exit;
 use crate::failure::{Failure, one_line};
@@ -29,6 +30,7 @@ pub(crate) struct Prepared<'a> {
     args: &'a RestoreArgs,
     ring: KeyRing,
     server: Server,
+    selection: Selection,
     id: RestoreId,
 }
 
@@ -41,19 +43,24 @@ pub(crate) fn prepare<'a>(args: &'a RestoreArgs, out: &Out) -> Result<Prepared<'
         let what = "restore exactly: what the account has and the snapshot has not would be removed";
         return Err(Failure::usage(what, "say --yes if that is meant, or look first with --dry-run").into());
     }
+    if args.mode == RestoreMode::Exact && args.select.is_some() {
+        let what = "restore exactly and only a selection: the account would become the selection";
+        return Err(Failure::usage(what, "use --mode missing or beside with --select").into());
+    }
+    let selection = selection(args.select.as_slice())?;
     let id = match &args.resume {
         None => RestoreId::random(),
         Some(id) => RestoreId::parse(id).ok_or_else(|| {
             Failure::usage("read --resume: it is no restore's id", "8 lower-case letters and digits")
         })?,
     };
-    Ok(Prepared { args, ring, server, id })
+    Ok(Prepared { args, ring, server, selection, id })
 }
 
 /// Runs it.
 pub(crate) async fn run(prepared: Prepared<'_>, out: &Out) -> Result<Exit> {
     let start = Instant::now();
-    let Prepared { args, ring, server, id } = prepared;
+    let Prepared { args, ring, server, selection, id } = prepared;
     let store = store_url::open(&args.store).await?;
     let mailbox = mailbox::find(&store, &ring, &args.which).await?;
     let snapshot = Arc::new(mailbox.repository.snapshot(args.snapshot.map(SnapshotNumber)).await?);
@@ -71,6 +78,12 @@ pub(crate) async fn run(prepared: Prepared<'_>, out: &Out) -> Result<Exit> {
         RestoreMode::Exact => Some(own_mailbox(&store, &ring, &host(&url), &account).await?),
         RestoreMode::Beside | RestoreMode::Missing => None,
     };
+    let folders = FolderTree::read(&snapshot).await?;
+    if let Some(path) = selection.missing_folder(std::slice::from_ref(&folders)) {
+        let what = format!("choose emails: snapshot {} has no folder {path:?}", snapshot.info().number);
+        return Err(Failure::new(Exit::NotFound, what, "`malle show` and `malle find` name them").into());
+    }
+    let predicate = selection.among(&folders);
     let progress = progress::shown(out);
     let how = Restore {
         mode: match args.mode {
@@ -81,7 +94,7 @@ pub(crate) async fn run(prepared: Prepared<'_>, out: &Out) -> Result<Exit> {
         id,
         same_account: is_same,
         safety: safety.as_ref(),
-        wanted: &|_| true,
+        wanted: &|email| predicate.matches(email),
         dry_run: args.dry_run,
         progress: &*progress,
         clock: &SystemClock,

@@ -5,6 +5,7 @@
 mod careless_store;
 mod everyday;
 mod finding;
+mod giving_back;
 mod home;
 mod keys;
 mod killed;
