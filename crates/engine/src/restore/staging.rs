@@ -159,9 +159,9 @@ impl<'a> Staging<'a> {
             self.name = name;
         }
         // What its owner took out of its folder meanwhile lies here alone, and goes where it is found.
-        let alone = |email: &jmap::Email| match email.mailbox_ids.len() {
-            0 | 1 => vec![home.clone()],
-            _ => Vec::new(),
+        let alone = |email: &jmap::Email| match email.mailbox_ids == [self.folder.clone()] {
+            true => vec![home.clone()],
+            false => Vec::new(),
         };
         loop {
             self.empty(&self.folder, alone).await?;
@@ -183,8 +183,13 @@ impl<'a> Staging<'a> {
             let mut moved = 0;
             for piece in self.target.pieces(&ids) {
                 let emails = self.target.metadata(&piece).await?;
+                // Some may have been taken out since they were listed.
+                let there = emails.iter().filter(|email| email.mailbox_ids.contains(folder));
                 let moves: BTreeMap<Id, Vec<Id>> =
-                    emails.iter().map(|email| (email.id.clone(), into(email))).collect();
+                    there.map(|email| (email.id.clone(), into(email))).collect();
+                if moves.is_empty() {
+                    continue;
+                }
                 let asked = moves.len();
                 let written = self.target.move_emails(folder, moves).await?;
                 moved += asked - written.not_updated.len();
