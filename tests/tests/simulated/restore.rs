@@ -8,7 +8,8 @@ use engine::{Mode, RestoreId, Restored, State};
 use model::{EmailId, SnapshotNumber};
 use serde_json::Value;
 use sim_stalwart::{
-    AccountHandle, AccountSpec, DataType, Effect, Fault, Folders, Kinds, Limits, Simulator, Target, Version,
+    AccountHandle, AccountSpec, DataType, Effect, Fault, Folders, Kinds, Limits, Simulator, Target,
+    UploadQuota, Version,
 };
 use tests::truth::{Digest, set};
 use tests::{Bed, seeds};
@@ -293,4 +294,22 @@ fn live(alice: AccountHandle, arrivals: Arc<Mutex<Vec<String>>>) -> impl Fn() + 
         }
         arrivals.push(alice.deliver(format!("Subject: arrival {number}\r\n\r\nHello\r\n"), &[], &[]));
     }
+}
+
+/// An account may upload so much an hour; what came before stays, and the rest comes later.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_used_up_upload_quota_ends_the_restore_and_it_goes_on_later() {
+    let quota = Some(UploadQuota { files: 150, bytes: 50_000_000 });
+    let two = Two::with(usual(300), Limits { uploads: quota, ..Limits::default() }).await;
+    let id = RestoreId::random();
+    let error = two.give_bob(Mode::Beside, &id).await.expect_err("300 emails are too many");
+    assert!(error.to_string().contains("upload quota"), "{error}");
+    let mut restored = Err(error);
+    for _hour in 0..4 {
+        if restored.is_err() {
+            two.bob.expire_uploads();
+            restored = two.give_bob(Mode::Beside, &id).await;
+        }
+    }
+    two.assert_given(&restored.expect("in the end"), Mode::Beside, "hour by hour");
 }

@@ -4,6 +4,7 @@
 //! ([`Error::Unsettled`]), and the next one finds out by the folder of the restore what came.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -47,6 +48,9 @@ pub(super) struct Outcome {
     pub(super) refusal: Option<String>,
 }
 
+/// The server's id of an email's bytes, or its refusal; `None`: not uploaded yet.
+type Uploaded = Option<std::result::Result<String, SetError>>;
+
 /// An email on its way.
 struct Parcel {
     position: usize,
@@ -69,15 +73,27 @@ impl Import<'_> {
     ) -> Result<()> {
         let limits = self.target.client.session().limits;
         let in_flight = IN_FLIGHT.min(limits.max_concurrent_upload);
-        let batches = stream::try_unfold((letters, None), |(mut letters, mut over)| async move {
+        let has_failed = &AtomicBool::new(false);
+        let batches = stream::try_unfold((letters, None), move |(mut letters, mut over)| async move {
+            if has_failed.load(Relaxed) {
+                return Ok(None);
+            }
             let batch = self.next_batch(&mut letters, &mut over).await?;
             Ok::<_, Error>((!batch.is_empty()).then_some((batch, (letters, over))))
         });
         let mut outcomes = Box::pin(batches.map_ok(|batch| self.send(batch)).try_buffer_unordered(in_flight));
-        while let Some(batch) = outcomes.try_next().await? {
-            batch.into_iter().for_each(&mut tell);
+        // What is under way when one fails is brought to its end: it may be all that gets through.
+        let mut failure = None;
+        while let Some(batch) = outcomes.next().await {
+            match batch {
+                Ok(batch) => batch.into_iter().for_each(&mut tell),
+                Err(error) => {
+                    has_failed.store(true, Relaxed);
+                    failure.get_or_insert(error);
+                }
+            }
         }
-        Ok(())
+        failure.map_or(Ok(()), Err)
     }
 
     /// Emails that go together; `over` is one that did not fit any more. Empty at the end.
@@ -128,10 +144,10 @@ impl Import<'_> {
     }
 
     async fn send(&self, batch: Vec<Parcel>) -> Result<Vec<Outcome>> {
-        let blobs = self.upload(&batch).await?;
+        let (blobs, failure) = self.upload(&batch).await?;
         let mut set = Set::new();
         for (n, (parcel, blob)) in batch.iter().zip(&blobs).enumerate() {
-            if let Ok(blob) = blob {
+            if let Some(Ok(blob)) = blob {
                 set.create(n.to_string(), self.creation(&parcel.email, blob));
             }
         }
@@ -142,9 +158,10 @@ impl Import<'_> {
         let mut outcomes = Vec::with_capacity(batch.len());
         for (n, (parcel, blob)) in batch.into_iter().zip(blobs).enumerate() {
             let refusal = match (blob, &mut written) {
-                (Err(refusal), _) => Some(refusal),
-                (Ok(_), Some(written)) => written.not_created.remove(&n.to_string()),
-                (Ok(_), None) => None,
+                (None, _) => continue,
+                (Some(Err(refusal)), _) => Some(refusal),
+                (Some(Ok(_)), Some(written)) => written.not_created.remove(&n.to_string()),
+                (Some(Ok(_)), None) => None,
             };
             if let Some(refusal) = &refusal {
                 self.judge(refusal).await?;
@@ -152,7 +169,7 @@ impl Import<'_> {
             let refusal = refusal.map(|refusal| refusal.to_string());
             outcomes.push(Outcome { position: parcel.position, email: parcel.email, refusal });
         }
-        Ok(outcomes)
+        failure.map_or(Ok(outcomes), Err)
     }
 
     async fn import(&self, set: Set) -> Result<Written> {
@@ -197,19 +214,22 @@ impl Import<'_> {
         }
     }
 
-    /// The server's ids of the uploaded bytes, each in its place.
-    async fn upload(&self, batch: &[Parcel]) -> Result<Vec<Result<String, SetError>>> {
+    /// The server's ids of the uploaded bytes, each in its place, and why there are none in the last places.
+    async fn upload(&self, batch: &[Parcel]) -> Result<(Vec<Uploaded>, Option<Error>)> {
         let mut blobs = self.upload_together(batch).await?;
         for (parcel, blob) in batch.iter().zip(&mut blobs) {
             if blob.is_none() {
-                *blob = Some(self.upload_alone(parcel).await?);
+                match self.upload_alone(parcel).await {
+                    Ok(uploaded) => *blob = Some(uploaded),
+                    Err(error) => return Ok((blobs, Some(error))),
+                }
             }
         }
-        Ok(blobs.into_iter().flatten().collect())
+        Ok((blobs, None))
     }
 
     /// `None` in the place of what has to be uploaded by itself.
-    async fn upload_together(&self, batch: &[Parcel]) -> Result<Vec<Option<Result<String, SetError>>>> {
+    async fn upload_together(&self, batch: &[Parcel]) -> Result<Vec<Uploaded>> {
         let mut set = Set::new();
         for (n, parcel) in batch.iter().enumerate() {
             if let Content::Bytes(bytes) = &parcel.content {
@@ -251,6 +271,13 @@ impl Import<'_> {
             Err(error @ (jmap::Error::OverLimit { .. } | jmap::Error::Status { status: 413, .. })) => {
                 Ok(Err(refusal("tooLarge", error.to_string())))
             }
+            // Stalwart: 1,000 files or 50 MB an hour, administrators excepted.
+            Err(error @ jmap::Error::Status { status: 403, .. }) => Err(Error::Refused {
+                what: "an email".to_owned(),
+                reason: format!(
+                    "{error}; the account's upload quota may be used up: sign in as an administrator"
+                ),
+            }),
             Err(source) => Err(Error::Write { what: "an email", source }),
         }
     }
