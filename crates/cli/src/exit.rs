@@ -31,7 +31,10 @@ const MEANINGS: [(Exit, &str); 17] = [
     (Exit::Good, "done; a backup is good"),
     (Exit::Unexpected, "something that should not happen"),
     (Exit::Usage, "wrong arguments or settings"),
-    (Exit::Incomplete, "a backup was made and is partial, shrunk or moving; the result says what is missing"),
+    (
+        Exit::Incomplete,
+        "a backup was made and is partial, shrunk or moving, or a restore left something out; the result says what is missing",
+    ),
     (Exit::Refused, "the mail server refuses the credentials, or they may not read the account"),
     (Exit::Server, "the mail server cannot be reached, is busy or does not speak JMAP properly"),
     (Exit::NotFound, "no such account, mailbox, snapshot, folder or email"),

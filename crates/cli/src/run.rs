@@ -89,7 +89,7 @@ fn conclude(ended: Result<Exit>) -> Exit {
     match ended {
         Ok(exit @ (Exit::Interrupted | Exit::Terminated)) => {
             remark(
-                "stopped by a signal; nothing that was backed up before is lost, and the next run goes on from there",
+                "stopped by a signal; nothing that was backed up before is lost, and the next run (of a restore: --resume) goes on from there",
             );
             exit
         }
