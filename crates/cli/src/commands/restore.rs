@@ -1,7 +1,8 @@
 //! `malle restore`: a snapshot back into an account.
 
 use std::fs;
-use std::io::Write;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -18,7 +19,7 @@ use crate::args::{RestoreArgs, RestoreMode};
 use crate::exit::Exit;
 use crate::failure::{Failure, one_line};
 use crate::mailbox::{self, Mailbox};
-use crate::output::{Out, bytes, count, duration};
+use crate::output::{Out, bytes, count, duration, remark};
 use crate::server::{Server, host};
 use crate::{progress, secrets, store_url};
 
@@ -70,7 +71,8 @@ pub(crate) async fn run(prepared: Prepared<'_>, out: &Out) -> Result<Exit> {
     let (client, account, _cancelled_when_dropped) =
         server.open(name, args.to_account_id.as_deref(), out).await?;
     if !args.dry_run {
-        out.warn(format_args!("restore {id}: if it is cut off, go on with --resume {id}"));
+        // Even with --quiet: without the id nobody can go on.
+        remark(format_args!("restore {id}: if it is cut off, go on with --resume {id}"));
     }
     let is_same = is_same(&mailbox, &host(&url), &account);
     let safety = match args.mode {
@@ -132,16 +134,26 @@ async fn keep_refused(
         None => PathBuf::from(format!("malle-refused-{}", restored.id)),
     };
     fs::create_dir_all(&dir).with_context(|| format!("make {}", dir.display()))?;
-    for (number, refusal) in restored.refused.named.iter().enumerate() {
-        let path = dir.join(format!("{:05}.eml", number + 1));
-        keep(refusal, snapshot, &path).await.with_context(|| format!("write {}", path.display()))?;
+    let mut number = 0;
+    for refusal in &restored.refused.named {
+        keep(refusal, snapshot, &dir, &mut number)
+            .await
+            .with_context(|| format!("write into {}", dir.display()))?;
     }
     Ok(Some(dir))
 }
 
-async fn keep(refusal: &Refusal, snapshot: &Snapshot, path: &Path) -> Result<()> {
+/// Writes one email under the next free number: another restore's files stay. Nobody else may read it.
+async fn keep(refusal: &Refusal, snapshot: &Snapshot, dir: &Path, number: &mut u32) -> Result<()> {
     let Some(blob) = refusal.blob else { return Ok(()) };
-    let mut file = fs::File::create(path)?;
+    let mut file = loop {
+        *number += 1;
+        let path = dir.join(format!("{number:05}.eml"));
+        match fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            opened => break opened?,
+        }
+    };
     let mut pieces = snapshot.blob_reader(&blob).await?;
     while let Some(piece) = pieces.next().await? {
         file.write_all(&piece)?;
@@ -243,7 +255,11 @@ impl Done<'_> {
             out.line(format_args!("  refused: {subject:?}: {}", one_line(&refusal.reason, 200)))?;
         }
         match &self.refused {
-            Some(dir) => out.line(format_args!("  what was refused is kept in {}", dir.display())),
+            Some(dir) => {
+                let (kept, all) = (restored.refused.named.len() as u64, restored.refused.count);
+                let rest = if kept < all { " (the first of them; the backup holds them all)" } else { "" };
+                out.line(format_args!("  what was refused is kept in {}{rest}", dir.display()))
+            }
             None => Ok(()),
         }
     }
