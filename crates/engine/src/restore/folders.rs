@@ -76,7 +76,6 @@ mod tests {
                 parent_id: parent.map(id),
                 role: None,
                 sort_order: 0,
-                is_subscribed: true,
             })
             .collect();
         let sorted: Vec<&str> =

@@ -89,17 +89,16 @@ impl Placing<'_> {
 
     /// The account's folder that is this one.
     fn find(&self, folder: &Folder, parent: Option<&Id>) -> Option<Id> {
+        let by_name = || self.child(&folder.name, parent);
+        if matches!(self.how, Places::Below(_)) {
+            return by_name();
+        }
         let is_free = |id: &Id| !self.taken.contains(id);
         let same_account = matches!(self.how, Places::Exact { same_account: true });
-        let by_id = || self.there.iter().find(|known| same_account && known.id == folder.id);
+        let is_it = |known: &&Folder| same_account && known.id == folder.id;
+        let by_id = self.there.iter().find(is_it).map(|known| known.id.clone());
         let by_role = || folder.role.as_ref().and_then(|role| with_role(&self.there, role));
-        let by_id = || by_id().map(|known| known.id.clone()).filter(is_free);
-        match self.how {
-            Places::Below(_) => self.child(&folder.name, parent),
-            Places::Missing | Places::Exact { .. } => {
-                by_id().or_else(|| by_role().filter(is_free)).or_else(|| self.child(&folder.name, parent))
-            }
-        }
+        by_id.filter(is_free).or_else(|| by_role().filter(is_free)).or_else(by_name)
     }
 
     /// The folder of this name in this place that is none of the snapshot's yet. Servers take blanks off the ends.

@@ -29,14 +29,12 @@ pub(super) struct Folder {
     pub(super) role: Option<String>,
     #[serde(default)]
     pub(super) sort_order: u32,
-    #[serde(default)]
-    pub(super) is_subscribed: bool,
 }
 
 impl Folder {
     pub(super) fn unnamed(id: &Id) -> Folder {
         let (name, parent_id, role) = (String::new(), None, None);
-        Folder { id: id.clone(), name, parent_id, role, sort_order: 0, is_subscribed: true }
+        Folder { id: id.clone(), name, parent_id, role, sort_order: 0 }
     }
 
     /// Takes over what a creation or a patch says.
