@@ -7,8 +7,7 @@ use tests::{assert_was_once, seeds};
 use crate::{Home, alice};
 
 async fn home(seed: u64) -> Home {
-    // Where eight things change around every call, pages of seven never catch up: some seeds have that, each takes long.
-    let changes_page = if seed % 4 == 3 && seed % 24 != 11 { 20 } else { 7 };
+    let changes_page = if seed % 4 == 3 && !never_catches_up(seed) { 20 } else { 7 };
     let limits = Limits { max_objects_in_get: 25, query_page: 40, changes_page, ..Limits::default() };
     let limits = if seed.is_multiple_of(3) { Limits::default() } else { limits };
     let mut spec = alice(120).seed(seed);
@@ -24,11 +23,23 @@ async fn home(seed: u64) -> Home {
     Home::with(Simulator::builder().seed(seed).limits(limits), spec).await
 }
 
+/// Where eight things change around every call, pages of seven never end: some seeds have that.
+fn never_catches_up(seed: u64) -> bool {
+    seed % 24 == 11
+}
+
 /// Three backups while everything changes around every call, one after it ended.
 async fn live(seed: u64) -> Vec<State> {
     let home = home(seed).await;
     let kinds = if seed % 3 == 2 { Kinds::Emails } else { Kinds::All };
-    let (before, after) = [(1, 0), (0, 1), (2, 1), (5, 3)][usize::try_from(seed % 4).expect("small")];
+    // More than reading keeps up with makes the mailbox grow without end: each change is answered by two calls.
+    let (before, after) = match seed % 4 {
+        0 => (1, 0),
+        1 => (0, 1),
+        2 => (2, 1),
+        _ if never_catches_up(seed) => (5, 3),
+        _ => (3, 2),
+    };
     let mut states = Vec::new();
     for round in 0..3 {
         home.simulator.churn(Some(Churn { before, after, kinds, seed: seed * 10 + round }));
