@@ -8,7 +8,7 @@ use repository::{ObjectRecord, Repository, Summary, TypeState, TypeStatus};
 
 use crate::emails::Synced;
 use crate::error::{Error, Result};
-use crate::objects::has_state;
+use crate::objects::{has_state, state_tells_all};
 use crate::options::Backup;
 use crate::report::{Report, State as Quality};
 use crate::run::Run;
@@ -77,6 +77,13 @@ impl Types {
         let (state, reason) = (state.to_owned(), reason.to_owned());
         self.states.insert(data_type, TypeState { data_type, status, state, count, reason, witness: 0 });
     }
+
+    /// What the type showed besides its state.
+    fn bear(&mut self, data_type: DataType, witness: u64) {
+        if let Some(state) = self.states.get_mut(&data_type) {
+            state.witness = witness;
+        }
+    }
 }
 
 impl Run<'_> {
@@ -94,7 +101,7 @@ impl Run<'_> {
             let calls: Vec<_> = types
                 .iter()
                 .map(|t| {
-                    let ids = if !has_state(*t) { Ids::All } else { Ids::These(Vec::new()) };
+                    let ids = if state_tells_all(*t) { Ids::These(Vec::new()) } else { Ids::All };
                     (*t, batch.get(to_jmap(*t), ids))
                 })
                 .collect();
@@ -117,8 +124,13 @@ impl Run<'_> {
 
     fn offer(&self, data_type: DataType, answer: &Result<Objects, jmap::Error>) -> Offer {
         match answer {
-            Ok(objects) if !has_state(data_type) => Offer::State(None, self.fingerprint_of(objects)),
-            Ok(objects) => Offer::State(objects.state.clone(), None),
+            Ok(objects) => {
+                let state = objects.state.clone().filter(|_| has_state(data_type));
+                match state_tells_all(data_type) {
+                    true => Offer::State(state, None),
+                    false => Offer::State(state, self.fingerprint_of(data_type, objects)),
+                }
+            }
             Err(error)
                 if error.method_error().is_some_and(|e| e.kind == jmap::MethodErrorKind::UnknownMethod) =>
             {
@@ -212,19 +224,28 @@ impl Run<'_> {
             Offer::State(None, Some(fingerprint)) => fingerprint.as_str(),
             Offer::State(None, None) => "",
         };
-        let trusted = self.trusted_state(t);
-        let has_failed = self.failures.keys().any(|(failed, _)| *failed == t);
+        let witness = match offer {
+            Offer::State(Some(_), Some(fingerprint)) => self.hasher.short(fingerprint).max(1),
+            _ => 0,
+        };
         let base = self.base.as_ref().and_then(|b| b.info().type_state(t)).cloned();
+        let same_flags = base.as_ref().is_some_and(|base| base.witness == witness);
+        let trusted = self.trusted_state(t).filter(|_| same_flags);
+        let has_failed = self.failures.keys().any(|(failed, _)| *failed == t);
         // Fewer are read as a whole: one request, of one moment, and no history to trust.
         let is_long = base.as_ref().is_some_and(|base| base.count > LONG_TYPE);
         let unchanged = trusted.as_ref().is_some_and(|trusted| trusted.as_str() == state) && !has_failed;
         if let (true, Some(base)) = (unchanged, base) {
             types.set(t, TypeStatus::Complete, state, base.count, "");
+            types.bear(t, witness);
             return Ok(());
         }
         let rows = self.known(known).await?.entry(t).or_default();
         match self.sync_objects(t, trusted.filter(|_| is_long && !has_failed), rows).await? {
-            Ok(synced) => types.set(t, synced.status, &synced.state, synced.count, ""),
+            Ok(synced) => {
+                types.set(t, synced.status, &synced.state, synced.count, "");
+                types.bear(t, witness);
+            }
             Err(error) => self.keep(t, &error.to_string(), types)?,
         }
         Ok(())

@@ -52,6 +52,13 @@ pub(crate) fn has_state(data_type: DataType) -> bool {
     data_type != DataType::ParticipantIdentity
 }
 
+/// Whether an equal state means equal objects. On Stalwart it says nothing of which script is active, whether the vacation
+/// response is, and which address book is the default one.
+pub(crate) fn state_tells_all(data_type: DataType) -> bool {
+    use DataType::{AddressBook, Calendar, SieveScript, VacationResponse};
+    has_state(data_type) && !matches!(data_type, SieveScript | VacationResponse | AddressBook | Calendar)
+}
+
 /// Why a type could not be read; its previous objects stay.
 pub(crate) type Unread = jmap::Error;
 
@@ -349,9 +356,9 @@ impl Run<'_> {
         format!("content:{:016x}", self.hasher.short(&text))
     }
 
-    pub(crate) fn fingerprint_of(&self, objects: &Objects) -> Option<String> {
+    pub(crate) fn fingerprint_of(&self, data_type: DataType, objects: &Objects) -> Option<String> {
         let mut found = Found::default();
-        found.add(DataType::ParticipantIdentity, objects).ok()?;
+        found.add(data_type, objects).ok()?;
         Some(self.fingerprint(&found))
     }
 }

@@ -252,3 +252,22 @@ async fn the_same_bytes_are_stored_once() {
         home.bed.checked(&home.url).await;
     }
 }
+
+/// Stalwart's states do not move when another script is activated.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_script_is_active_and_no_state_says_so() {
+    let home = Home::of(alice(50).scripts(2).without_vacation()).await;
+    home.good_backup().await;
+    let client = home.bed.client(&home.url).await.expect("the server answers");
+    let account = home.bed.account(&client).await.expect("the account exists");
+    let scripts = home.alice.content(Kind::SieveScript);
+    let other = scripts.iter().find(|(_, script)| script["isActive"] == false).expect("one is not active").0;
+    let set = jmap::Set::new().with("onSuccessActivateScript", other.as_str());
+    let mut batch = jmap::Batch::new(&account.id);
+    batch.set(jmap::DataType::SieveScript, set);
+    client.change(&batch).await.expect("it is activated");
+    assert_eq!(home.alice.content(Kind::SieveScript)[other]["isActive"], true);
+    home.good_backup().await;
+    let report = home.backup().await;
+    assert_eq!((report.fetched_bytes, report.stored_bytes), (0, 0));
+}
