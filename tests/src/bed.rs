@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use engine::{Backup, Mode, Report, Restore, RestoreId, Restored, Silent};
 use jmap::{Account, AccountRef, Client, Config, Credentials};
-use model::{MailboxIdentity, SnapshotNumber, SystemClock};
+use model::{DataType, MailboxIdentity, SnapshotNumber, SystemClock};
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
 use repository::{Depth, Error, KeyRing, Origin, Repository, Sizes, Snapshot, Store, StoreOptions};
@@ -161,6 +161,19 @@ impl Bed {
         mode: Mode,
         id: &RestoreId,
     ) -> Result<Restored, engine::Error> {
+        self.restore_types(url, number, to, mode, id, &DataType::ALL).await
+    }
+
+    /// The same for some types.
+    pub async fn restore_types(
+        &self,
+        url: &str,
+        number: Option<SnapshotNumber>,
+        to: &Bed,
+        mode: Mode,
+        id: &RestoreId,
+        types: &[DataType],
+    ) -> Result<Restored, engine::Error> {
         let server = |source| engine::Error::Server { what: "the session", source };
         let client = self.client(url).await.map_err(server)?;
         let account = self.account(&client).await.map_err(server)?;
@@ -176,6 +189,7 @@ impl Bed {
             id: id.clone(),
             same_account: account.id == target.id && Arc::ptr_eq(&self.objects, &to.objects),
             safety: safety.as_ref(),
+            types,
             wanted: &|_| true,
             dry_run: false,
             progress: &Silent,

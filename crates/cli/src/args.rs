@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use model::DataType;
 
 pub(crate) use crate::find_args::{CatArgs, DiffArgs, FindArgs};
 
@@ -208,9 +209,12 @@ pub(crate) struct RestoreArgs {
     /// How it comes back
     #[arg(long, value_enum, default_value_t = RestoreMode::Beside)]
     pub(crate) mode: RestoreMode,
-    /// Only what this finds, as in `malle find`; not with --mode exact
+    /// Only emails that this finds, as in `malle find`, and nothing but emails; not with --mode exact
     #[arg(long, value_name = "QUERY")]
     pub(crate) select: Option<String>,
+    /// Only these parts, separated by commas; by default all
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "PART,…")]
+    pub(crate) only: Vec<Part>,
     /// Yes, remove what the snapshot does not have (--mode exact)
     #[arg(long)]
     pub(crate) yes: bool,
@@ -220,11 +224,42 @@ pub(crate) struct RestoreArgs {
     /// Say what would be done, and do nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Where emails are kept as files that the server refuses; by default `malle-refused-ID` here
+    /// Where what the server refuses is kept as files; by default `malle-refused-ID` here
     #[arg(long, value_name = "DIR")]
     pub(crate) refused: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) store: StoreArgs,
+}
+
+/// What of a mailbox comes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Part {
+    /// Emails and their folders
+    Emails,
+    /// Sieve scripts and the vacation response
+    Filters,
+    /// Sender identities, and who the owner is in events
+    Identities,
+    /// Address books and contacts
+    Contacts,
+    /// Calendars and events
+    Calendars,
+    /// Files and directories
+    Files,
+}
+
+impl Part {
+    /// The data types of it.
+    pub(crate) fn types(self) -> &'static [DataType] {
+        match self {
+            Part::Emails => &[DataType::Mailbox, DataType::Email],
+            Part::Filters => &[DataType::SieveScript, DataType::VacationResponse],
+            Part::Identities => &[DataType::Identity, DataType::ParticipantIdentity],
+            Part::Contacts => &[DataType::AddressBook, DataType::ContactCard],
+            Part::Calendars => &[DataType::Calendar, DataType::CalendarEvent],
+            Part::Files => &[DataType::FileNode],
+        }
+    }
 }
 
 /// How a snapshot comes back.

@@ -34,5 +34,7 @@ pub use folders::{Folder, FolderTree, Subfolders};
 pub use options::{Backup, Progress, Silent};
 pub use query::QueryError;
 pub use report::{Report, State};
-pub use restore::{Mode, Refusal, Refusals, Restore, RestoreId, Restored, restore};
+pub use restore::{
+    Mode, ObjectRefusal, Refusal, Refusals, Restore, RestoreId, Restored, RestoredObjects, restore,
+};
 pub use selection::{Predicate, Selection, Test};

@@ -151,6 +151,8 @@ pub struct SetError {
     pub description: Option<String>,
     /// The object that is there already (`alreadyExists`).
     pub existing: Option<Id>,
+    /// The properties that the server does not take (`invalidProperties`).
+    pub properties: Vec<String>,
 }
 
 impl fmt::Display for SetError {
@@ -172,6 +174,8 @@ struct WireError {
     description: Option<String>,
     #[serde(default)]
     existing_id: Option<Id>,
+    #[serde(default)]
+    properties: Option<Vec<String>>,
 }
 
 impl From<WireError> for SetError {
@@ -181,6 +185,7 @@ impl From<WireError> for SetError {
             kind: printable(&wire.kind),
             description: description.as_deref().map(printable),
             existing: wire.existing_id,
+            properties: wire.properties.unwrap_or_default(),
         }
     }
 }
@@ -273,10 +278,11 @@ mod tests {
         assert_eq!(done.created["a"], Created { id: id("m"), size: None });
         let refused = check(
             r#"{"accountId":"x","notCreated":{"a":{"type":"overQuota","description":"full\n"}},
-               "notUpdated":{"u":{"type":"notFound"}},"notDestroyed":{"d":{"type":"notFound"}}}"#,
+               "notUpdated":{"u":{"type":"invalidProperties","properties":["x/y"]}},"notDestroyed":{"d":{"type":"notFound"}}}"#,
         )
         .unwrap();
         assert_eq!(refused.not_created["a"].to_string(), "overQuota (full )");
+        assert_eq!(refused.not_updated[&id("u")].properties, ["x/y"]);
     }
 
     #[test]

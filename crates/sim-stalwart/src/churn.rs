@@ -137,6 +137,10 @@ impl Account {
             return;
         }
         let id = rng.pick(&present).clone();
+        // The vacation response's script keeps its name.
+        if self.object(kind, &id).is_some_and(|object| object["name"] == "vacation") {
+            return;
+        }
         match rng.below(3) {
             0 if matches!(kind, DataType::ContactCard | DataType::CalendarEvent) => {
                 let Some(mut copy) = self.object(kind, &id).map(|object| Value::clone(object)) else {
@@ -144,6 +148,7 @@ impl Account {
                 };
                 let new = self.draw_id(kind);
                 copy["id"] = new.as_str().into();
+                copy["uid"] = format!("{:016x}", rng.next()).into();
                 self.put_object(kind, &new, Some(copy));
             }
             1 if matches!(kind, DataType::ContactCard | DataType::CalendarEvent) => {

@@ -10,6 +10,7 @@ mod hostile;
 mod incremental;
 mod race;
 mod restore;
+mod restore_objects;
 mod timeline;
 mod types;
 

@@ -14,7 +14,7 @@ use sim_stalwart::{
 use tests::truth::{Digest, set};
 use tests::{Bed, seeds};
 
-use crate::{Home, PASSWORD, alice};
+use crate::{ALICE, Home, PASSWORD, alice};
 
 const BOB: &str = "bob@example.org";
 
@@ -74,18 +74,24 @@ fn usual(emails: u32) -> AccountSpec {
 }
 
 /// A server with alice, who was backed up, and bob, who has nothing.
-struct Two {
-    home: Home,
-    bob: AccountHandle,
-    bobs: Bed,
+pub(crate) struct Two {
+    pub(crate) home: Home,
+    pub(crate) bob: AccountHandle,
+    pub(crate) bobs: Bed,
 }
 
 impl Two {
     async fn with(spec: AccountSpec, limits: Limits) -> Two {
-        let home =
-            Home::with(Simulator::builder().seed(7).version(Version::V0_15).limits(limits), spec).await;
-        assert_eq!(home.backup().await.state, State::Good);
-        let bob = home.simulator.add_account(&AccountSpec::new(BOB, PASSWORD).account_id("bob"));
+        let two = Two::unsaved(spec, limits, Version::V0_15).await;
+        assert_eq!(two.home.backup().await.state, State::Good);
+        two
+    }
+
+    /// Without a backup.
+    pub(crate) async fn unsaved(spec: AccountSpec, limits: Limits, version: Version) -> Two {
+        let home = Home::with(Simulator::builder().seed(7).version(version).limits(limits), spec).await;
+        let bob = AccountSpec::new(BOB, PASSWORD).account_id("bob").alias(ALICE).bare();
+        let bob = home.simulator.add_account(&bob);
         Two { home, bob, bobs: Bed::new(BOB, PASSWORD) }
     }
 
@@ -93,14 +99,15 @@ impl Two {
         Two::with(usual(emails), Limits::default()).await
     }
 
-    async fn give_bob(&self, mode: Mode, id: &RestoreId) -> Result<Restored, engine::Error> {
+    pub(crate) async fn give_bob(&self, mode: Mode, id: &RestoreId) -> Result<Restored, engine::Error> {
         self.home.bed.restore(&self.home.url, None, &self.bobs, mode, id).await
     }
 
-    async fn give_alice(&self, number: SnapshotNumber, mode: Mode) -> Restored {
+    pub(crate) async fn give_alice(&self, number: SnapshotNumber, mode: Mode) -> Restored {
         let (bed, id) = (&self.home.bed, RestoreId::random());
         let restored = bed.restore(&self.home.url, Some(number), bed, mode, &id).await.expect("restores");
         assert_eq!((restored.refused.count, &restored.odd_folders), (0, &Vec::new()), "{restored:#?}");
+        assert!(restored.objects.iter().all(|of| of.is_whole()), "{:#?}", restored.objects);
         restored
     }
 
@@ -227,7 +234,7 @@ async fn a_restore_that_is_killed_anywhere_is_gone_on_with() {
     }
 }
 
-async fn struck(faults: &sim_stalwart::Faults, fault: sim_stalwart::FaultId) {
+pub(crate) async fn struck(faults: &sim_stalwart::Faults, fault: sim_stalwart::FaultId) {
     while faults.struck(fault) == 0 {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }

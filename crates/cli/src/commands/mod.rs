@@ -8,6 +8,8 @@ pub(crate) mod diff;
 pub(crate) mod find;
 pub(crate) mod key;
 pub(crate) mod list;
+mod refused;
 pub(crate) mod restore;
+mod restored;
 pub(crate) mod show;
 pub(crate) mod verify;

@@ -1,30 +1,24 @@
 //! `malle restore`: a snapshot back into an account.
 
-use std::fs;
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
-use engine::{FolderTree, Mode, Refusal, Restore, RestoreId, Restored, Selection};
-use jmap::{Account, Client};
-use model::{MailboxIdentity, SnapshotNumber, SystemClock};
-use repository::{KeyRing, Repository, Snapshot, Store};
-use serde::Serialize;
+use anyhow::Result;
+use engine::{FolderTree, Mode, Restore, RestoreId, Selection};
+use jmap::Account;
+use model::{DataType, MailboxIdentity, SnapshotNumber, SystemClock};
+use repository::{KeyRing, Repository, Store};
 
 use super::find::selection;
-use crate::args::{RestoreArgs, RestoreMode};
+use super::refused::keep_refused;
+use super::restored::Done;
+use crate::args::{Part, RestoreArgs, RestoreMode};
 use crate::exit::Exit;
-use crate::failure::{Failure, one_line};
+use crate::failure::Failure;
 use crate::mailbox::{self, Mailbox};
-use crate::output::{Out, bytes, count, duration, remark};
+use crate::output::{Out, remark};
 use crate::server::{Server, host};
 use crate::{progress, secrets, store_url};
-
-/// Refusals that are named on a terminal.
-const NAMED: usize = 20;
 
 /// A restore that needs to ask nobody anything any more.
 pub(crate) struct Prepared<'a> {
@@ -47,6 +41,10 @@ pub(crate) fn prepare<'a>(args: &'a RestoreArgs, out: &Out) -> Result<Prepared<'
     if args.mode == RestoreMode::Exact && args.select.is_some() {
         let what = "restore exactly and only a selection: the account would become the selection";
         return Err(Failure::usage(what, "use --mode missing or beside with --select").into());
+    }
+    if args.select.is_some() && args.only.iter().any(|part| *part != Part::Emails) {
+        let what = "restore a selection of anything but emails: --select chooses emails";
+        return Err(Failure::usage(what, "leave --select or --only away").into());
     }
     let selection = selection(args.select.as_slice())?;
     let id = match &args.resume {
@@ -96,6 +94,7 @@ pub(crate) async fn run(prepared: Prepared<'_>, out: &Out) -> Result<Exit> {
         id,
         same_account: is_same,
         safety: safety.as_ref(),
+        types: &types(args),
         wanted: &|email| predicate.matches(email),
         dry_run: args.dry_run,
         progress: &*progress,
@@ -105,8 +104,17 @@ pub(crate) async fn run(prepared: Prepared<'_>, out: &Out) -> Result<Exit> {
     let refused = keep_refused(args, &restored, &snapshot).await?;
     let done = Done { args, snapshot: &snapshot, account: &account, client: &client, refused, start };
     done.print(&restored, out)?;
-    let is_whole = restored.refused.count == 0 && restored.odd_folders.is_empty();
+    let has_all_objects = restored.objects.iter().all(|objects| objects.is_whole());
+    let is_whole = restored.refused.count == 0 && restored.odd_folders.is_empty() && has_all_objects;
     Ok(if is_whole { Exit::Good } else { Exit::Incomplete })
+}
+
+fn types(args: &RestoreArgs) -> Vec<DataType> {
+    match (&args.select, args.only.as_slice()) {
+        (Some(_), _) => Part::Emails.types().to_vec(),
+        (None, []) => DataType::ALL.to_vec(),
+        (None, parts) => parts.iter().flat_map(|part| part.types()).copied().collect(),
+    }
 }
 
 fn is_same(mailbox: &Mailbox, host: &str, account: &Account) -> bool {
@@ -118,185 +126,4 @@ async fn own_mailbox(store: &Store, ring: &KeyRing, server: &str, account: &Acco
     let (server, id) = (server.to_owned(), account.id.as_str().into());
     let identity = MailboxIdentity { server, account: id, incarnation: 0 };
     Ok(store.create_mailbox(ring, &identity, &account.name).await?)
-}
-
-/// Writes what the server refuses into files; where they are.
-async fn keep_refused(
-    args: &RestoreArgs,
-    restored: &Restored,
-    snapshot: &Snapshot,
-) -> Result<Option<PathBuf>> {
-    if restored.refused.count == 0 {
-        return Ok(None);
-    }
-    let dir = match &args.refused {
-        Some(dir) => dir.clone(),
-        None => PathBuf::from(format!("malle-refused-{}", restored.id)),
-    };
-    fs::create_dir_all(&dir).with_context(|| format!("make {}", dir.display()))?;
-    let mut number = 0;
-    for refusal in &restored.refused.named {
-        keep(refusal, snapshot, &dir, &mut number)
-            .await
-            .with_context(|| format!("write into {}", dir.display()))?;
-    }
-    Ok(Some(dir))
-}
-
-/// Writes one email under the next free number: another restore's files stay. Nobody else may read it.
-async fn keep(refusal: &Refusal, snapshot: &Snapshot, dir: &Path, number: &mut u32) -> Result<()> {
-    let Some(blob) = refusal.blob else { return Ok(()) };
-    let mut file = loop {
-        *number += 1;
-        let path = dir.join(format!("{number:05}.eml"));
-        match fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            opened => break opened?,
-        }
-    };
-    let mut pieces = snapshot.blob_reader(&blob).await?;
-    while let Some(piece) = pieces.next().await? {
-        file.write_all(&piece)?;
-    }
-    Ok(())
-}
-
-struct Done<'a> {
-    args: &'a RestoreArgs,
-    snapshot: &'a Snapshot,
-    account: &'a Account,
-    client: &'a Client,
-    /// Directory of the refused emails.
-    refused: Option<PathBuf>,
-    start: Instant,
-}
-
-#[derive(Serialize)]
-struct DoneObject<'a> {
-    id: &'a str,
-    snapshot: u64,
-    account: &'a str,
-    account_id: &'a str,
-    dry_run: bool,
-    folder: Option<&'a str>,
-    wanted: u64,
-    present: u64,
-    open: u64,
-    restored: u64,
-    bytes: u64,
-    relabelled: u64,
-    removed: u64,
-    folders: u64,
-    removed_folders: u64,
-    odd_folders: &'a [String],
-    safety: Option<u64>,
-    refused: u64,
-    refused_dir: Option<&'a Path>,
-    refusals: Vec<RefusalRow<'a>>,
-    duration: f64,
-    requests: u64,
-    retries: u64,
-}
-
-#[derive(Serialize)]
-struct RefusalRow<'a> {
-    id: &'a str,
-    subject: &'a str,
-    message_id: &'a str,
-    size: u64,
-    reason: &'a str,
-}
-
-impl Done<'_> {
-    fn print(&self, restored: &Restored, out: &Out) -> Result<()> {
-        if out.json() {
-            return out.object(&self.object(restored));
-        }
-        let (r, snapshot) = (restored, self.snapshot.info().number);
-        let account = one_line(&self.account.name, 200);
-        if self.args.dry_run {
-            let (wanted, present) = (count(r.wanted, "email"), r.present);
-            return out.line(format_args!(
-                "of snapshot {snapshot}, {wanted}: {present} in {account} already, {} to be restored",
-                r.open
-            ));
-        }
-        out.line(format_args!(
-            "restored {} of snapshot {snapshot} to {account} ({}), {} there already, {} made, {} refused; {}, {}",
-            count(r.restored, "email"),
-            bytes(r.bytes),
-            r.present,
-            count(r.folders, "folder"),
-            r.refused.count,
-            count(self.client.counters().requests, "request"),
-            duration(self.start.elapsed().as_secs_f64()),
-        ))?;
-        if let Some(safety) = r.safety {
-            out.line(format_args!(
-                "{} got their folders and keywords back, {} and {} were too much; as it was before, {account} is \
-                 snapshot {safety}",
-                count(r.relabelled, "email"),
-                count(r.removed, "email"),
-                count(r.removed_folders, "folder"),
-            ))?;
-        }
-        if let Some(folder) = &r.folder {
-            out.line(format_args!("they are in the folder {folder:?}"))?;
-        }
-        self.print_refusals(r, out)
-    }
-
-    fn print_refusals(&self, restored: &Restored, out: &Out) -> Result<()> {
-        for odd in restored.odd_folders.iter().take(NAMED) {
-            out.line(format_args!("  folder {}", one_line(odd, 200)))?;
-        }
-        for refusal in restored.refused.named.iter().take(NAMED) {
-            let subject = one_line(&refusal.email.envelope.subject, 80);
-            out.line(format_args!("  refused: {subject:?}: {}", one_line(&refusal.reason, 200)))?;
-        }
-        match &self.refused {
-            Some(dir) => {
-                let (kept, all) = (restored.refused.named.len() as u64, restored.refused.count);
-                let rest = if kept < all { " (the first of them; the backup holds them all)" } else { "" };
-                out.line(format_args!("  what was refused is kept in {}{rest}", dir.display()))
-            }
-            None => Ok(()),
-        }
-    }
-
-    fn object<'a>(&'a self, restored: &'a Restored) -> DoneObject<'a> {
-        let counters = self.client.counters();
-        let row = |refusal: &'a Refusal| RefusalRow {
-            id: refusal.email.id.as_str(),
-            subject: &refusal.email.envelope.subject,
-            message_id: &refusal.email.envelope.message_id,
-            size: refusal.email.size,
-            reason: &refusal.reason,
-        };
-        DoneObject {
-            id: restored.id.as_str(),
-            snapshot: self.snapshot.info().number.0,
-            account: &self.account.name,
-            account_id: self.account.id.as_str(),
-            dry_run: self.args.dry_run,
-            folder: restored.folder.as_deref(),
-            wanted: restored.wanted,
-            present: restored.present,
-            open: restored.open,
-            restored: restored.restored,
-            bytes: restored.bytes,
-            relabelled: restored.relabelled,
-            removed: restored.removed,
-            folders: restored.folders,
-            removed_folders: restored.removed_folders,
-            odd_folders: &restored.odd_folders,
-            safety: restored.safety.map(|number| number.0),
-            refused: restored.refused.count,
-            refused_dir: self.refused.as_deref(),
-            refusals: restored.refused.named.iter().map(row).collect(),
-            duration: (self.start.elapsed().as_secs_f64() * 1000.0).round() / 1000.0,
-            requests: counters.requests,
-            retries: counters.retries,
-        }
-    }
 }

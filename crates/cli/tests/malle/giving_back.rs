@@ -1,6 +1,6 @@
 //! What was backed up comes back.
 
-use sim_stalwart::{AccountSpec, DataType, Kinds};
+use sim_stalwart::{AccountSpec, DataType, Effect, Fault, Kinds, Target};
 
 use crate::home::{ALICE, Home, PASSWORD};
 
@@ -8,7 +8,7 @@ const BOB: &str = "bob@example.org";
 
 async fn with_bob() -> Home {
     let home = Home::new().await;
-    home.sim.add_account(&AccountSpec::new(BOB, PASSWORD));
+    home.sim.add_account(&AccountSpec::new(BOB, PASSWORD).alias(ALICE));
     home.back_up().await;
     home
 }
@@ -85,4 +85,33 @@ async fn wrong_use_of_restore() {
         assert!(ended.code == code && ended.err.contains(said), "{more:?}: {ended:?}");
     }
     assert_eq!(home.sim.account(BOB).expect("he is there").email_count(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn contacts_alone_come_back_and_what_is_refused_is_kept() {
+    let home = with_bob().await;
+    let first = |_: &str, card: &serde_json::Value| card["emails"]["e1"]["address"] == "person0@example.com";
+    let refuse = Fault::new(Target::method("ContactCard/set"), Effect::refuse("tooLarge", first));
+    home.sim.faults().add(refuse);
+    let refused = home.dir.path().join("refused");
+    let refused_dir = refused.display().to_string();
+    let asked = ["--only", "contacts", "--mode", "missing", "--refused", &refused_dir];
+    let looked = home.run(&to_bob(&[&asked[..], &["--dry-run"]].concat())).await.good();
+    let of = |ended: &crate::home::Ended| ended.objects()[0]["objects"].clone();
+    let bob = home.sim.account(BOB).expect("he is there");
+    assert_eq!((of(&looked)[1]["restored"].as_u64(), bob.content(DataType::ContactCard).len()), (Some(5), 5));
+    let ended = home.run(&to_bob(&asked)).await;
+    let cards = &of(&ended)[1];
+    assert_eq!(
+        (cards["type"].as_str(), cards["restored"].as_u64()),
+        (Some("ContactCard"), Some(4)),
+        "{ended:?}"
+    );
+    assert_eq!((ended.code, bob.email_count(), bob.content(DataType::ContactCard).len()), (3, 0, 9));
+    let files: Vec<_> = std::fs::read_dir(&refused).expect("it is there").collect();
+    let kept = files[0].as_ref().expect("a file").path();
+    assert!(kept.display().to_string().ends_with("00001.ContactCard.json"), "{files:?}");
+    assert!(std::fs::read_to_string(kept).expect("JSON").contains("person0@example.com"));
+    let ended = home.run(&to_bob(&["--only", "contacts", "--select", "from:bob"])).await;
+    ended.refused(2, &["--select"]);
 }

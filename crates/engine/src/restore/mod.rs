@@ -7,13 +7,15 @@ mod folders;
 mod held;
 mod import;
 mod ledger;
+mod objects;
 mod placing;
 mod report;
 mod request;
 mod run;
 mod staging;
 mod target;
+mod uploads;
 
-pub use report::{Refusal, Refusals, Restored};
+pub use report::{ObjectRefusal, Refusal, Refusals, Restored, RestoredObjects};
 pub use request::{Mode, Restore, RestoreId};
 pub use run::restore;

@@ -292,7 +292,7 @@ impl Placing<'_> {
 }
 
 /// A name that nothing else has.
-fn aside(name: &str) -> String {
+pub(super) fn aside(name: &str) -> String {
     let short: String = name.chars().filter(|c| !c.is_control()).take(60).collect();
     format!("{} ({})", short.trim(), RestoreId::random())
 }

@@ -1,6 +1,7 @@
 //! What a restore did.
 
-use model::{BlobId, EmailRecord, SnapshotNumber};
+use model::{BlobId, DataType, EmailRecord, SnapshotNumber};
+use serde_json::{Map, Value};
 
 use crate::restore::request::RestoreId;
 
@@ -38,6 +39,8 @@ pub struct Restored {
     pub safety: Option<SnapshotNumber>,
     /// Emails that did not come back.
     pub refused: Refusals,
+    /// Of the other types.
+    pub objects: Vec<RestoredObjects>,
 }
 
 impl Restored {
@@ -57,6 +60,7 @@ impl Restored {
             odd_folders: Vec::new(),
             safety: None,
             refused: Refusals::default(),
+            objects: Vec::new(),
         }
     }
 }
@@ -87,5 +91,86 @@ impl Refusals {
         if self.named.len() < NAMED {
             self.named.push(refusal);
         }
+    }
+}
+
+/// What became of the objects of one type that is not Email. Of a dry run: what would.
+#[derive(Debug, Clone)]
+pub struct RestoredObjects {
+    /// The type.
+    pub data_type: DataType,
+    /// Objects of the snapshot.
+    pub wanted: u64,
+    /// Objects that were created.
+    pub restored: u64,
+    /// Objects that were there, and became what the snapshot says.
+    pub changed: u64,
+    /// Objects that were too much (mode *exact*).
+    pub removed: u64,
+    /// Objects that did not come back: the first ones.
+    pub refused: Vec<ObjectRefusal>,
+    /// All of them.
+    pub refused_count: u64,
+    /// Why the type as a whole did not come back.
+    pub left_out: Option<String>,
+    /// What is not quite as it was, for people.
+    pub notes: Vec<String>,
+}
+
+/// An object that did not come back.
+#[derive(Debug, Clone)]
+pub struct ObjectRefusal {
+    /// Its id in the snapshot.
+    pub id: String,
+    /// What people call it.
+    pub name: String,
+    /// Why, in the server's words.
+    pub reason: String,
+    /// The object.
+    pub json: Map<String, Value>,
+    /// A script's text, a file's bytes.
+    pub content: Option<BlobId>,
+}
+
+impl RestoredObjects {
+    pub(super) fn nothing(data_type: DataType) -> RestoredObjects {
+        RestoredObjects {
+            data_type,
+            wanted: 0,
+            restored: 0,
+            changed: 0,
+            removed: 0,
+            refused: Vec::new(),
+            refused_count: 0,
+            left_out: None,
+            notes: Vec::new(),
+        }
+    }
+
+    /// Another attempt finds out once more what cannot come back.
+    pub(super) fn begin(&mut self) {
+        self.refused.clear();
+        self.refused_count = 0;
+        self.left_out = None;
+    }
+
+    pub(super) fn refuse(
+        &mut self,
+        id: &str,
+        name: String,
+        reason: impl Into<String>,
+        json: &Map<String, Value>,
+        content: Option<BlobId>,
+    ) {
+        self.refused_count += 1;
+        if self.refused.len() < NAMED {
+            let (id, reason, json) = (id.to_owned(), reason.into(), json.clone());
+            self.refused.push(ObjectRefusal { id, name, reason, json, content });
+        }
+    }
+
+    /// Whether everything of the type is in the account.
+    pub fn is_whole(&self) -> bool {
+        self.refused_count == 0 && self.left_out.is_none() && self.notes.is_empty()
     }
 }

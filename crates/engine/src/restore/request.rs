@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use model::{Clock, EmailRecord};
+use model::{Clock, DataType, EmailRecord};
 use repository::Repository;
 
 use crate::options::Progress;
@@ -61,6 +61,8 @@ pub struct Restore<'a> {
     pub same_account: bool,
     /// Where the account itself is backed up to, before anything is destroyed (mode *exact*).
     pub safety: Option<&'a Repository>,
+    /// The types that come back; folders only together with emails.
+    pub types: &'a [DataType],
     /// Which emails are wanted; all of them in mode *exact*.
     pub wanted: &'a (dyn Fn(&EmailRecord) -> bool + Send + Sync),
     /// Plan only.

@@ -1,10 +1,11 @@
 //! One restore: attempts until nothing is open.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jmap::{Account, Client};
-use model::{DataType, ErrorClass};
+use model::{DataType, EmailRecord, ErrorClass};
 use repository::{Origin, Repository, Snapshot};
 
 use crate::error::{Error, Result};
@@ -16,8 +17,9 @@ use crate::restore::folders::Map;
 use crate::restore::held::Held;
 use crate::restore::import::Import;
 use crate::restore::ledger::{Ledger, Mark};
+use crate::restore::objects::Objects;
 use crate::restore::placing::{Places, place};
-use crate::restore::report::{Refusal, Restored};
+use crate::restore::report::{Refusal, Restored, RestoredObjects};
 use crate::restore::request::{Mode, Restore};
 use crate::restore::staging::{Phase, Staging, is_own};
 use crate::restore::target::{Folder, Target};
@@ -43,11 +45,14 @@ pub async fn restore(
         may_be_exact(snapshot, how)?;
     }
     let target = Target { client, account };
-    let ledger = Ledger::open(snapshot, |email| how.mode == Mode::Exact || (how.wanted)(email)).await?;
-    let done = Restored::nothing(&how.id);
-    let mut work = Work { target, snapshot, how, ledger, done };
+    let has_emails = how.types.contains(&DataType::Email);
+    let is_wanted = |email: &EmailRecord| has_emails && (how.mode == Mode::Exact || (how.wanted)(email));
+    let ledger = Ledger::open(snapshot, is_wanted).await?;
+    let (done, objects) = (Restored::nothing(&how.id), BTreeMap::new());
+    let mut work = Work { target, snapshot, how, has_emails, ledger, done, objects };
     if how.dry_run {
         work.look_around(None).await?;
+        work.give_objects(None, None).await?;
         return Ok(work.report());
     }
     let (mut idle, mut before) = (0, 0);
@@ -84,14 +89,16 @@ struct Work<'a> {
     target: Target<'a>,
     snapshot: &'a Arc<Snapshot>,
     how: &'a Restore<'a>,
+    has_emails: bool,
     ledger: Ledger,
     done: Restored,
+    objects: BTreeMap<DataType, RestoredObjects>,
 }
 
 impl Work<'_> {
     async fn attempt(&mut self) -> Result<()> {
         let mut staging = Staging::begin(self.target, &self.how.id).await?;
-        if self.how.mode == Mode::Beside && staging.is_alone && self.is_over().await? {
+        if self.how.mode == Mode::Beside && self.has_emails && staging.is_alone && self.is_over().await? {
             self.ledger.settle();
             return staging.clear(&staging.folder).await;
         }
@@ -101,8 +108,9 @@ impl Work<'_> {
         self.done.odd_folders.clone_from(&map.odd);
         if staging.phase() == Phase::Importing {
             self.import(&map, &staging).await?;
-            if let Some((safety, held)) = &safety {
-                self.make_exact(safety, held, &map, &staging).await?;
+            match &safety {
+                Some((safety, held)) => self.make_exact(safety, held, &map, &staging).await?,
+                None => self.give_objects(Some(&staging), None).await?,
             }
         }
         self.how.progress.phase("finishing");
@@ -121,6 +129,9 @@ impl Work<'_> {
     async fn look_around(&mut self, staging: Option<&Staging<'_>>) -> Result<Option<(Arc<Snapshot>, Held)>> {
         if let (Mode::Exact, Some(repository), Some(staging)) = (self.how.mode, self.how.safety, staging) {
             return self.look_at_backup(repository, staging).await.map(Some);
+        }
+        if !self.has_emails {
+            return Ok(None);
         }
         self.how.progress.phase("comparing");
         let hasher = self.snapshot.hasher();
@@ -173,18 +184,19 @@ impl Work<'_> {
     }
 
     async fn map(&self, staging: &Staging<'_>) -> Result<Map> {
-        let folders: Vec<Folder> = self
-            .snapshot
-            .objects_of(DataType::Mailbox)
-            .await?
+        let folders = match self.has_emails {
+            true => self.snapshot.objects_of(DataType::Mailbox).await?,
+            false => Vec::new(),
+        };
+        let folders: Vec<Folder> = folders
             .iter()
             .filter_map(|object| serde_json::from_slice(&object.json).ok())
             .filter(|folder| !is_own(folder))
             .collect();
         let name = self.folder_name();
         let places = match self.how.mode {
-            Mode::Beside => Places::Below(&name),
-            Mode::Missing => Places::Missing,
+            Mode::Beside if self.has_emails => Places::Below(&name),
+            Mode::Beside | Mode::Missing => Places::Missing,
             Mode::Exact => Places::Exact { same_account: self.how.same_account },
         };
         place(self.target, &folders, places, &staging.folder).await
@@ -231,26 +243,44 @@ impl Work<'_> {
         map: &Map,
         staging: &Staging<'_>,
     ) -> Result<()> {
-        self.how.progress.phase("putting into place");
         let (target, snapshot) = (self.target, self.snapshot);
         let exact = Exact { target, snapshot, safety, held, map, staging };
-        self.done.relabelled += exact.relabel(&self.ledger).await?;
-        self.how.progress.phase("removing");
-        self.done.removed += exact.remove_surplus(&self.ledger).await?;
-        self.done.removed_folders += exact.remove_folders().await?;
+        if self.has_emails {
+            self.how.progress.phase("putting into place");
+            self.done.relabelled += exact.relabel(&self.ledger).await?;
+        }
+        self.give_objects(Some(staging), Some(safety)).await?;
+        if self.has_emails {
+            self.how.progress.phase("removing");
+            self.done.removed += exact.remove_surplus(&self.ledger).await?;
+            self.done.removed_folders += exact.remove_folders().await?;
+        }
         Ok(())
+    }
+
+    /// Everything but emails and folders; in mode *exact* what is too much of it goes.
+    async fn give_objects(
+        &mut self,
+        staging: Option<&Staging<'_>>,
+        safety: Option<&Arc<Snapshot>>,
+    ) -> Result<()> {
+        let label = self.folder_name();
+        let mut objects = Objects::new(self.target, self.snapshot, self.how, staging, safety, &label);
+        objects.give(&mut self.objects).await?;
+        objects.remove(&mut self.objects).await
     }
 
     /// Grows while attempts achieve something.
     fn progress(&self) -> u64 {
         let done = &self.done;
-        done.restored + done.relabelled + done.removed + done.folders
+        let objects = self.objects.values().map(|of| of.restored + of.changed + of.removed);
+        done.restored + done.relabelled + done.removed + done.folders + objects.sum::<u64>()
     }
 
     fn report(self) -> Restored {
         let unwanted = self.ledger.count(Mark::Unwanted);
         Restored {
-            folder: (self.how.mode == Mode::Beside).then(|| self.folder_name()),
+            folder: (self.how.mode == Mode::Beside && self.has_emails).then(|| self.folder_name()),
             wanted: self.ledger.len() as u64 - unwanted,
             present: self.ledger.count(Mark::Present),
             open: self.ledger.count(Mark::Open),
@@ -259,6 +289,7 @@ impl Work<'_> {
                 Mode::Exact => self.done.restored,
                 Mode::Beside | Mode::Missing => self.ledger.count(Mark::Restored),
             },
+            objects: self.objects.into_values().collect(),
             ..self.done
         }
     }

@@ -21,6 +21,7 @@ use jmap::{DataType, Id, Set};
 use serde_json::json;
 
 use crate::error::{Error, Result};
+use crate::restore::placing::aside;
 use crate::restore::request::RestoreId;
 use crate::restore::target::{Folder, Target};
 
@@ -204,6 +205,30 @@ impl<'a> Staging<'a> {
         }
     }
 
+    /// Brings out folders that were on their way through this one when an attempt was cut off. Empty ones go: what belongs
+    /// to the snapshot is made again.
+    async fn vacate(&self, folder: &Id) -> Result<()> {
+        let folders = self.target.folders().await?;
+        for child in folders.iter().filter(|child| child.parent_id.as_ref() == Some(folder)) {
+            let mut set = Set::new().with("onDestroyRemoveEmails", false);
+            set.destroy(&child.id);
+            let destroyed = self.target.set("a folder", DataType::Mailbox, set).await?;
+            if destroyed.not_destroyed.is_empty() {
+                continue;
+            }
+            let mut set = Set::new();
+            set.update(&child.id, json!({ "name": aside(&child.name), "parentId": null }));
+            let moved = self.target.set("a folder", DataType::Mailbox, set).await?;
+            if let Some(refusal) = moved.not_updated.get(&child.id) {
+                return Err(Error::Refused {
+                    what: format!("the folder {:?}", child.name),
+                    reason: refusal.to_string(),
+                });
+            }
+        }
+        Ok(())
+    }
+
     async fn destroy(&self, folder: &Id) -> Result<Destroyed> {
         let mut set = Set::new().with("onDestroyRemoveEmails", false);
         set.destroy(folder);
@@ -211,6 +236,7 @@ impl<'a> Staging<'a> {
         match written.not_destroyed.get(folder).map(|refusal| refusal.kind.as_str()) {
             None | Some("notFound") => Ok(Destroyed::Gone),
             Some("mailboxHasEmail") => Ok(Destroyed::NotEmpty),
+            Some("mailboxHasChild") => self.vacate(folder).await.map(|()| Destroyed::NotEmpty),
             Some(other) => {
                 Err(Error::Refused { what: "the folder of the restore".to_owned(), reason: other.to_owned() })
             }

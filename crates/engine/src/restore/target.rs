@@ -86,6 +86,11 @@ impl Target<'_> {
         Ok(list)
     }
 
+    /// These of them, as far as they are there.
+    pub(super) async fn objects_of(&self, data_type: DataType, ids: Vec<Id>) -> Result<Vec<jmap::Object>> {
+        Ok(self.get(data_type, Ids::These(ids)).await?.list)
+    }
+
     async fn get(&self, data_type: DataType, ids: Ids<Id>) -> Result<Objects> {
         let mut batch = Batch::new(&self.account.id);
         let call = batch.get(data_type, ids);

@@ -1,0 +1,216 @@
+//! What `malle restore` says when it is done.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::Result;
+use engine::{ObjectRefusal, Refusal, Restored, RestoredObjects};
+use jmap::{Account, Client};
+use repository::Snapshot;
+use serde::Serialize;
+
+use crate::args::RestoreArgs;
+use crate::failure::one_line;
+use crate::output::{Out, bytes, count, duration};
+
+/// Refusals that are named on a terminal.
+const NAMED: usize = 20;
+
+/// A restore that ended.
+pub(super) struct Done<'a> {
+    pub(super) args: &'a RestoreArgs,
+    pub(super) snapshot: &'a Snapshot,
+    pub(super) account: &'a Account,
+    pub(super) client: &'a Client,
+    /// Directory of what was refused.
+    pub(super) refused: Option<PathBuf>,
+    pub(super) start: Instant,
+}
+
+#[derive(Serialize)]
+struct DoneObject<'a> {
+    id: &'a str,
+    snapshot: u64,
+    account: &'a str,
+    account_id: &'a str,
+    dry_run: bool,
+    folder: Option<&'a str>,
+    wanted: u64,
+    present: u64,
+    open: u64,
+    restored: u64,
+    bytes: u64,
+    relabelled: u64,
+    removed: u64,
+    folders: u64,
+    removed_folders: u64,
+    odd_folders: &'a [String],
+    safety: Option<u64>,
+    refused: u64,
+    refused_dir: Option<&'a Path>,
+    refusals: Vec<RefusalRow<'a>>,
+    objects: Vec<ObjectsRow<'a>>,
+    duration: f64,
+    requests: u64,
+    retries: u64,
+}
+
+#[derive(Serialize)]
+struct RefusalRow<'a> {
+    id: &'a str,
+    subject: &'a str,
+    message_id: &'a str,
+    size: u64,
+    reason: &'a str,
+}
+
+/// One type that is not Email.
+#[derive(Serialize)]
+struct ObjectsRow<'a> {
+    r#type: &'static str,
+    wanted: u64,
+    restored: u64,
+    changed: u64,
+    removed: u64,
+    refused: u64,
+    left_out: Option<&'a str>,
+    notes: &'a [String],
+    refusals: Vec<ObjectRow<'a>>,
+}
+
+#[derive(Serialize)]
+struct ObjectRow<'a> {
+    id: &'a str,
+    name: &'a str,
+    reason: &'a str,
+}
+
+impl Done<'_> {
+    pub(super) fn print(&self, restored: &Restored, out: &Out) -> Result<()> {
+        if out.json() {
+            return out.object(&self.object(restored));
+        }
+        let (r, snapshot) = (restored, self.snapshot.info().number);
+        let account = one_line(&self.account.name, 200);
+        if self.args.dry_run {
+            let (wanted, present) = (count(r.wanted, "email"), r.present);
+            out.line(format_args!(
+                "of snapshot {snapshot}, {wanted}: {present} in {account} already, {} to be restored",
+                r.open
+            ))?;
+            return self.print_objects(r, out);
+        }
+        out.line(format_args!(
+            "restored {} of snapshot {snapshot} to {account} ({}), {} there already, {} made, {} refused; {}, {}",
+            count(r.restored, "email"),
+            bytes(r.bytes),
+            r.present,
+            count(r.folders, "folder"),
+            r.refused.count,
+            count(self.client.counters().requests, "request"),
+            duration(self.start.elapsed().as_secs_f64()),
+        ))?;
+        if let Some(safety) = r.safety {
+            out.line(format_args!(
+                "{} got their folders and keywords back, {} and {} were too much; as it was before, {account} is \
+                 snapshot {safety}",
+                count(r.relabelled, "email"),
+                count(r.removed, "email"),
+                count(r.removed_folders, "folder"),
+            ))?;
+        }
+        if let Some(folder) = &r.folder {
+            out.line(format_args!("they are in the folder {folder:?}"))?;
+        }
+        self.print_objects(r, out)?;
+        self.print_refusals(r, out)
+    }
+
+    /// One line a type of which the snapshot has something, or the account lost something.
+    fn print_objects(&self, restored: &Restored, out: &Out) -> Result<()> {
+        for of in restored.objects.iter().filter(|of| of.wanted + of.removed > 0 || !of.is_whole()) {
+            out.line(format_args!(
+                "  {}: {} of {} restored, {} changed, {} removed, {} refused",
+                of.data_type, of.restored, of.wanted, of.changed, of.removed, of.refused_count
+            ))?;
+            let refusals = of.refused.iter().map(|refusal| format!("{}: {}", refusal.name, refusal.reason));
+            let notes = of.left_out.iter().chain(&of.notes).cloned().chain(refusals);
+            for note in notes.take(NAMED) {
+                out.line(format_args!("    {}", one_line(&note, 200)))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn print_refusals(&self, restored: &Restored, out: &Out) -> Result<()> {
+        for odd in restored.odd_folders.iter().take(NAMED) {
+            out.line(format_args!("  folder {}", one_line(odd, 200)))?;
+        }
+        for refusal in restored.refused.named.iter().take(NAMED) {
+            let subject = one_line(&refusal.email.envelope.subject, 80);
+            out.line(format_args!("  refused: {subject:?}: {}", one_line(&refusal.reason, 200)))?;
+        }
+        match &self.refused {
+            Some(dir) => {
+                let (kept, all) = (restored.refused.named.len() as u64, restored.refused.count);
+                let rest = if kept < all { " (the first of them; the backup holds them all)" } else { "" };
+                out.line(format_args!("  what was refused is kept in {}{rest}", dir.display()))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn object<'a>(&'a self, restored: &'a Restored) -> DoneObject<'a> {
+        let counters = self.client.counters();
+        let row = |refusal: &'a Refusal| RefusalRow {
+            id: refusal.email.id.as_str(),
+            subject: &refusal.email.envelope.subject,
+            message_id: &refusal.email.envelope.message_id,
+            size: refusal.email.size,
+            reason: &refusal.reason,
+        };
+        DoneObject {
+            id: restored.id.as_str(),
+            snapshot: self.snapshot.info().number.0,
+            account: &self.account.name,
+            account_id: self.account.id.as_str(),
+            dry_run: self.args.dry_run,
+            folder: restored.folder.as_deref(),
+            wanted: restored.wanted,
+            present: restored.present,
+            open: restored.open,
+            restored: restored.restored,
+            bytes: restored.bytes,
+            relabelled: restored.relabelled,
+            removed: restored.removed,
+            folders: restored.folders,
+            removed_folders: restored.removed_folders,
+            odd_folders: &restored.odd_folders,
+            safety: restored.safety.map(|number| number.0),
+            refused: restored.refused.count,
+            refused_dir: self.refused.as_deref(),
+            refusals: restored.refused.named.iter().map(row).collect(),
+            objects: restored.objects.iter().map(objects_row).collect(),
+            duration: (self.start.elapsed().as_secs_f64() * 1000.0).round() / 1000.0,
+            requests: counters.requests,
+            retries: counters.retries,
+        }
+    }
+}
+
+fn objects_row(of: &RestoredObjects) -> ObjectsRow<'_> {
+    fn row(refusal: &ObjectRefusal) -> ObjectRow<'_> {
+        ObjectRow { id: &refusal.id, name: &refusal.name, reason: &refusal.reason }
+    }
+    ObjectsRow {
+        r#type: of.data_type.name(),
+        wanted: of.wanted,
+        restored: of.restored,
+        changed: of.changed,
+        removed: of.removed,
+        refused: of.refused_count,
+        left_out: of.left_out.as_deref(),
+        notes: &of.notes,
+        refusals: of.refused.iter().map(row).collect(),
+    }
+}

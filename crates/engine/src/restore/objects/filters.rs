@@ -1,0 +1,157 @@
+//! What happens to arriving mail: which script is active, and the vacation response.
+//!
+//! Of all scripts and the vacation response at most one is active: some servers keep the response as a script, so that switching one
+//! on switches the other off. The response is therefore set before a script is activated, and after one is deactivated.
+
+use jmap::{Id, Set};
+use model::DataType;
+use serde_json::{Map, Value, json};
+
+use super::pairs::{Thing, patch};
+use super::{Objects, rules, thing, things};
+use crate::error::{Error, Result};
+use crate::restore::report::RestoredObjects;
+use crate::restore::request::Mode;
+use crate::types::to_jmap;
+
+const SINGLETON: &str = "singleton";
+const RESPONSE: &str = "the vacation response";
+
+impl Objects<'_> {
+    /// Gives the vacation response back, and in mode *exact* activates the script that was active.
+    pub(super) async fn give_vacation(&mut self, report: &mut RestoredObjects) -> Result<()> {
+        let data_type = DataType::VacationResponse;
+        let kept = things(self.snapshot.objects_of(data_type).await?).pop();
+        report.wanted = u64::from(kept.is_some() && self.how.mode != Mode::Beside);
+        if !self.target.account.offers(to_jmap(data_type)) {
+            report.left_out = kept.map(|_| "the mail server does not offer it".to_owned());
+            return Ok(());
+        }
+        let now = self.target.objects(to_jmap(data_type)).await?;
+        let now = now.first().and_then(|object| thing(object.id.as_str(), &object.json, None));
+        let now = now.unwrap_or_else(nothing);
+        match self.how.mode {
+            Mode::Beside => self.leave_vacation(kept, &now, report).await,
+            Mode::Missing => match kept {
+                Some(kept) if rules::is_pristine(data_type, &now) => {
+                    let may_be_on = !self.has_active_filter().await?;
+                    self.set_vacation(&kept, &now, may_be_on, report).await
+                }
+                _ => Ok(()),
+            },
+            Mode::Exact => {
+                let active = self.wanted_script().await?;
+                let before = self.active_script().await?;
+                if active.is_none() && before.is_some() {
+                    self.set_scripts(Set::new().with("onSuccessDeactivateScript", true)).await?;
+                }
+                self.set_vacation(&kept.unwrap_or_else(nothing), &now, true, report).await?;
+                match active.filter(|id| before.as_ref() != Some(id)) {
+                    Some(id) => self.set_scripts(Set::new().with("onSuccessActivateScript", id)).await,
+                    None => Ok(()),
+                }
+            }
+        }
+    }
+
+    /// There is only one: beside it lies, at best, the script that the server made of it.
+    async fn leave_vacation(
+        &self,
+        kept: Option<Thing>,
+        now: &Thing,
+        report: &mut RestoredObjects,
+    ) -> Result<()> {
+        let Some(kept) = kept else { return Ok(()) };
+        let is_same = patch(&kept, now, &rules::rules(DataType::VacationResponse)).is_empty();
+        let scripts = things(self.snapshot.objects_of(DataType::SieveScript).await?);
+        let is_script = scripts.iter().any(|script| rules::is_hidden(DataType::SieveScript, script));
+        if !is_same && !is_script && !rules::is_pristine(DataType::VacationResponse, &kept) {
+            report.left_out =
+                Some("an account has only one: modes missing and exact give it back".to_owned());
+        }
+        Ok(())
+    }
+
+    async fn set_vacation(
+        &self,
+        kept: &Thing,
+        now: &Thing,
+        may_be_on: bool,
+        report: &mut RestoredObjects,
+    ) -> Result<()> {
+        let is_on = kept.is("isEnabled") && may_be_on;
+        let mut patch = patch(kept, now, &rules::rules(DataType::VacationResponse));
+        if patch.is_empty() && is_on == now.is("isEnabled") {
+            return Ok(());
+        }
+        // Without it, Stalwart switches the response off.
+        patch.insert("isEnabled".to_owned(), json!(is_on));
+        if self.staging.is_some() {
+            let id = Id::new(SINGLETON).map_err(|_| Error::Stopped)?;
+            let mut set = Set::new();
+            set.update(&id, patch.into());
+            let data_type = to_jmap(DataType::VacationResponse);
+            let written = self.target.set(RESPONSE, data_type, set).await?;
+            if let Some(refusal) = written.not_updated.get(&id) {
+                report.refuse(SINGLETON, RESPONSE.to_owned(), refusal.to_string(), &kept.json, None);
+                return Ok(());
+            }
+        }
+        match rules::is_pristine(DataType::VacationResponse, now) {
+            true => report.restored += 1,
+            false => report.changed += 1,
+        }
+        Ok(())
+    }
+
+    /// The account's id of the script that was active, as far as it came back.
+    async fn wanted_script(&self) -> Result<Option<String>> {
+        let scripts = things(self.snapshot.objects_of(DataType::SieveScript).await?);
+        let active = scripts.into_iter().find(|script| script.is("isActive"));
+        Ok(active.and_then(|script| self.ids.get(&(DataType::SieveScript, script.id)).cloned()))
+    }
+
+    /// The script that is active now, the server's own for the vacation response aside.
+    async fn active_script(&self) -> Result<Option<String>> {
+        let scripts = self.scripts().await?;
+        let is_it =
+            |script: &&Thing| script.is("isActive") && !rules::is_hidden(DataType::SieveScript, script);
+        Ok(scripts.iter().find(is_it).map(|script| script.id.clone()))
+    }
+
+    /// Whether any script or the vacation response is active.
+    pub(super) async fn has_active_filter(&self) -> Result<bool> {
+        if self.scripts().await?.iter().any(|script| script.is("isActive")) {
+            return Ok(true);
+        }
+        let data_type = to_jmap(DataType::VacationResponse);
+        if !self.target.account.offers(data_type) {
+            return Ok(false);
+        }
+        let responses = self.target.objects(data_type).await?;
+        let mut responses =
+            responses.iter().filter_map(|object| thing(object.id.as_str(), &object.json, None));
+        Ok(responses.any(|response| response.is("isEnabled")))
+    }
+
+    async fn scripts(&self) -> Result<Vec<Thing>> {
+        let data_type = to_jmap(DataType::SieveScript);
+        if !self.target.account.offers(data_type) {
+            return Ok(Vec::new());
+        }
+        let scripts = self.target.objects(data_type).await?;
+        Ok(scripts.iter().filter_map(|object| thing(object.id.as_str(), &object.json, None)).collect())
+    }
+
+    async fn set_scripts(&self, set: Set) -> Result<()> {
+        match self.staging {
+            Some(_) => self.target.set("scripts", to_jmap(DataType::SieveScript), set).await.map(drop),
+            None => Ok(()),
+        }
+    }
+}
+
+fn nothing() -> Thing {
+    let json: Map<String, Value> = Map::from_iter([("isEnabled".to_owned(), json!(false))]);
+    Thing { id: SINGLETON.to_owned(), json, content: None }
+}

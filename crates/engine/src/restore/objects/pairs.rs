@@ -1,0 +1,149 @@
+//! Which of the account's objects are the snapshot's, and what has to change. Pure.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use model::BlobId;
+use serde_json::{Map, Value};
+
+use super::rules::Rules;
+
+/// An object of the snapshot, or of the account.
+#[derive(Debug, Clone)]
+pub(super) struct Thing {
+    pub(super) id: String,
+    /// References are ids of the account, on both sides.
+    pub(super) json: Map<String, Value>,
+    /// A script's text, a file's bytes.
+    pub(super) content: Option<BlobId>,
+}
+
+impl Thing {
+    pub(super) fn text(&self, member: &str) -> &str {
+        self.json.get(member).and_then(Value::as_str).unwrap_or_default()
+    }
+
+    pub(super) fn is(&self, flag: &str) -> bool {
+        self.json.get(flag) == Some(&Value::Bool(true))
+    }
+
+    /// What people call it.
+    pub(super) fn name(&self) -> String {
+        let full = self.json.get("name").and_then(|name| name.get("full")).and_then(Value::as_str);
+        let texts = ["name", "title", "email", "calendarAddress", "uid"].map(|member| self.text(member));
+        let name = full.into_iter().chain(texts).find(|text| !text.is_empty());
+        name.unwrap_or(&self.id).to_owned()
+    }
+}
+
+/// What makes two objects the same; `None`: this key says nothing of the object.
+pub(super) type Key = Box<dyn Fn(&Thing) -> Option<String> + Send + Sync>;
+
+/// For each wanted object the index of the one there that it is, as far as there is one. The first key decides where it can,
+/// each further one about what is left. What is paired is taken out of `free`.
+pub(super) fn pair(wanted: &[Thing], there: &[Thing], free: &mut [bool], keys: &[Key]) -> Vec<Option<usize>> {
+    let mut pairs = vec![None; wanted.len()];
+    for key in keys {
+        let mut by_key: BTreeMap<String, VecDeque<usize>> = BTreeMap::new();
+        for (at, thing) in there.iter().enumerate().filter(|(at, _)| free[*at]) {
+            if let Some(key) = key(thing) {
+                by_key.entry(key).or_default().push_back(at);
+            }
+        }
+        for (thing, pair) in wanted.iter().zip(&mut pairs).filter(|(_, pair)| pair.is_none()) {
+            *pair = key(thing).and_then(|key| by_key.get_mut(&key)?.pop_front());
+            if let Some(at) = *pair {
+                free[at] = false;
+            }
+        }
+    }
+    pairs
+}
+
+/// What makes `there` equal to `wanted`. `null` and absent are one; a member that the snapshot does not know at all stays,
+/// unless the type is open: then its owner has added it.
+pub(super) fn patch(wanted: &Thing, there: &Thing, rules: &Rules) -> Map<String, Value> {
+    let added = there.json.keys().filter(|name| rules.is_open && !wanted.json.contains_key(*name));
+    let names = wanted.json.keys().chain(added).filter(|name| !rules.not_sent.contains(&name.as_str()));
+    let mut patch = Map::new();
+    for name in names {
+        let (want, is) = (wanted.json.get(name), there.json.get(name));
+        if want.unwrap_or(&Value::Null) != is.unwrap_or(&Value::Null) {
+            patch.insert(name.clone(), want.cloned().unwrap_or_default());
+        }
+    }
+    patch
+}
+
+/// What is sent to create it.
+pub(super) fn creation(wanted: &Thing, rules: &Rules) -> Map<String, Value> {
+    let sent = wanted
+        .json
+        .iter()
+        .filter(|(name, value)| !rules.not_sent.contains(&name.as_str()) && !value.is_null());
+    sent.map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
+/// Things so that each comes in a later group than the one `parentId` names. What hangs in a circle hangs at the top.
+pub(super) fn levels(things: Vec<Thing>) -> Vec<Vec<Thing>> {
+    let mut levels: Vec<Vec<Thing>> = Vec::new();
+    let mut rest = things;
+    while !rest.is_empty() {
+        let waiting: std::collections::BTreeSet<String> = rest.iter().map(|thing| thing.id.clone()).collect();
+        let (mut ready, mut later): (Vec<Thing>, Vec<Thing>) =
+            rest.into_iter().partition(|thing| !waiting.contains(thing.text("parentId")));
+        if ready.is_empty() {
+            ready = std::mem::take(&mut later);
+            ready.iter_mut().for_each(|thing| drop(thing.json.insert("parentId".to_owned(), Value::Null)));
+        }
+        levels.push(ready);
+        rest = later;
+    }
+    levels
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn thing(id: &str, json: Value) -> Thing {
+        Thing { id: id.to_owned(), json: json.as_object().expect("an object").clone(), content: None }
+    }
+
+    fn by(member: &'static str) -> Key {
+        Box::new(move |thing| Some(thing.text(member).to_owned()).filter(|text| !text.is_empty()))
+    }
+
+    #[test]
+    fn the_first_key_decides_and_twins_are_counted() {
+        let named = |id: &str, name: &str| thing(id, json!({ "name": name }));
+        let wanted = [named("1", "a"), named("2", "a"), named("3", "b"), named("4", "")];
+        let there = [named("3", "a"), named("9", "b"), named("8", "")];
+        let mut free = vec![true; 3];
+        let id: Key = Box::new(|thing| Some(thing.id.clone()));
+        let pairs = pair(&wanted, &there, &mut free, &[by("name"), id]);
+        assert_eq!(pairs, [Some(0), None, Some(1), None]);
+        assert_eq!(free, [false, false, true]);
+    }
+
+    #[test]
+    fn a_patch_says_what_differs_and_null_is_absent() {
+        let wanted = thing("1", json!({ "a": 1, "b": null, "c": { "x": 1 }, "size": 3 }));
+        let there = thing("2", json!({ "a": 1, "c": { "x": 2 }, "d": true, "e": null, "size": 4 }));
+        let rules = |is_open| Rules { not_sent: &["size"], is_open };
+        assert_eq!(Value::from(patch(&wanted, &there, &rules(true))), json!({ "c": { "x": 1 }, "d": null }));
+        assert_eq!(Value::from(patch(&wanted, &there, &rules(false))), json!({ "c": { "x": 1 } }));
+        assert_eq!(Value::from(creation(&wanted, &rules(true))), json!({ "a": 1, "c": { "x": 1 } }));
+    }
+
+    #[test]
+    fn directories_come_before_what_is_in_them_and_circles_are_cut() {
+        let in_dir = |id: &str, parent: &str| thing(id, json!({ "parentId": parent }));
+        let groups = levels(vec![in_dir("c", "b"), in_dir("b", "a"), in_dir("a", "lost"), in_dir("x", "x")]);
+        let ids: Vec<Vec<&str>> =
+            groups.iter().map(|group| group.iter().map(|thing| thing.id.as_str()).collect()).collect();
+        assert_eq!(ids, [vec!["a"], vec!["b"], vec!["c"], vec!["x"]]);
+        assert_eq!(groups[3][0].json["parentId"], Value::Null);
+    }
+}

@@ -1,0 +1,200 @@
+//! What differs between the types: how an object is recognised, and what of it is sent.
+
+use model::DataType;
+use serde_json::Value;
+
+use super::pairs::{Key, Thing};
+use crate::restore::request::Mode;
+
+/// In the order in which they come back: what is referred to comes first.
+pub(super) const ORDER: [DataType; 9] = [
+    DataType::SieveScript,
+    DataType::VacationResponse,
+    DataType::Identity,
+    DataType::ParticipantIdentity,
+    DataType::AddressBook,
+    DataType::ContactCard,
+    DataType::Calendar,
+    DataType::CalendarEvent,
+    DataType::FileNode,
+];
+
+/// How objects of a type refer to others.
+pub(super) enum Refers {
+    ToNothing,
+    /// A set of ids of this type in this member; never none.
+    ToSet(DataType, &'static str),
+    /// To one of the same type in `parentId`, or to none.
+    ToParent,
+}
+
+pub(super) fn refers(data_type: DataType) -> Refers {
+    match data_type {
+        DataType::ContactCard => Refers::ToSet(DataType::AddressBook, "addressBookIds"),
+        DataType::CalendarEvent => Refers::ToSet(DataType::Calendar, "calendarIds"),
+        DataType::FileNode => Refers::ToParent,
+        _ => Refers::ToNothing,
+    }
+}
+
+/// The type whose objects lie in those of this one.
+pub(super) fn contents_of(data_type: DataType) -> Option<(DataType, &'static str)> {
+    match data_type {
+        DataType::AddressBook => Some((DataType::ContactCard, "addressBookIds")),
+        DataType::Calendar => Some((DataType::CalendarEvent, "calendarIds")),
+        _ => None,
+    }
+}
+
+/// What of an object is sent.
+pub(super) struct Rules {
+    /// Members that are the server's, or that go another way (content, flags of which one object has each).
+    pub(super) not_sent: &'static [&'static str],
+    /// Objects have the members that somebody gave them. Those of other types have all that the server knows.
+    pub(super) is_open: bool,
+}
+
+pub(super) fn rules(data_type: DataType) -> Rules {
+    let not_sent: &[&str] = match data_type {
+        DataType::SieveScript => &["id", "isActive", "blobId"],
+        DataType::Identity => &["id", "mayDelete"],
+        DataType::ParticipantIdentity => &["id", "isDefault"],
+        DataType::AddressBook | DataType::Calendar => &["id", "isDefault", "myRights"],
+        DataType::CalendarEvent => {
+            &["id", "baseEventId", "isOrigin", "method", "utcStart", "utcEnd", "useDefaultAlerts"]
+        }
+        DataType::VacationResponse => &["id", "isEnabled"],
+        DataType::FileNode => &["id", "blobId", "size", "myRights", "accessed"],
+        DataType::ContactCard | DataType::Mailbox | DataType::Email => &["id"],
+    };
+    let is_open =
+        matches!(data_type, DataType::ContactCard | DataType::CalendarEvent | DataType::VacationResponse);
+    Rules { not_sent, is_open }
+}
+
+/// What is never left away to make a server take the rest.
+pub(super) fn is_essential(member: &str) -> bool {
+    ["name", "uid", "email", "calendarAddress", "addressBookIds", "calendarIds", "parentId", "blobId"]
+        .contains(&member)
+}
+
+/// The argument that makes one object the default one.
+pub(super) fn has_default(data_type: DataType) -> bool {
+    matches!(data_type, DataType::AddressBook | DataType::Calendar | DataType::ParticipantIdentity)
+}
+
+/// Stalwart keeps the vacation response as a script of this name, and lets nobody touch that.
+pub(super) fn is_hidden(data_type: DataType, thing: &Thing) -> bool {
+    data_type == DataType::SieveScript && thing.text("name").eq_ignore_ascii_case("vacation")
+}
+
+/// Nothing was ever put in: what the server made by itself, and may be filled without taking anything away.
+pub(super) fn is_pristine(data_type: DataType, thing: &Thing) -> bool {
+    let members: &[&str] = match data_type {
+        DataType::Identity => &["textSignature", "htmlSignature", "replyTo", "bcc"],
+        DataType::VacationResponse => &["subject", "textBody", "htmlBody", "fromDate", "toDate"],
+        _ => return false,
+    };
+    let is_empty = |value: &Value| match value {
+        Value::Null => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(list) => list.is_empty(),
+        _ => false,
+    };
+    members.iter().all(|member| thing.json.get(*member).is_none_or(is_empty)) && !thing.is("isEnabled")
+}
+
+/// What makes two objects of this type the same, the strictest first. `same_account`: equal ids name the same object.
+pub(super) fn keys(data_type: DataType, mode: Mode, same_account: bool) -> Vec<Key> {
+    let is_beside = mode == Mode::Beside;
+    let by_id = same_account && !is_beside;
+    let mut keys: Vec<Key> = Vec::new();
+    match data_type {
+        DataType::SieveScript => {
+            keys.push(members(&["name"]));
+            keys.extend(by_id.then(|| id_and(&[])));
+        }
+        DataType::VacationResponse => keys.push(Box::new(|_| Some(String::new()))),
+        DataType::Identity => {
+            keys.push(whole(data_type));
+            keys.extend(by_id.then(|| id_and(&["email"])));
+            keys.extend((!is_beside).then(|| members(&["email", "name"])));
+        }
+        DataType::ParticipantIdentity => keys.push(members(&["calendarAddress"])),
+        DataType::AddressBook | DataType::Calendar => {
+            keys.extend(by_id.then(|| id_and(&[])));
+            if !is_beside {
+                keys.push(Box::new(|thing| thing.is("isDefault").then(String::new)));
+            }
+            keys.push(members(&["name"]));
+        }
+        DataType::ContactCard | DataType::CalendarEvent => {
+            let place = if data_type == DataType::ContactCard { "addressBookIds" } else { "calendarIds" };
+            let event = ["uid", "recurrenceId"];
+            keys.extend(by_id.then(|| id_and(&event)));
+            keys.push(members(&[event[0], event[1], place]));
+            keys.extend((!is_beside).then(|| members(&event)));
+            keys.push(whole(data_type));
+        }
+        DataType::FileNode => {
+            keys.push(node(|thing| format!("{}/{}", thing.text("parentId"), thing.text("name"))));
+            keys.extend(by_id.then(|| node(|thing| thing.id.clone())));
+        }
+        DataType::Mailbox | DataType::Email => {}
+    }
+    keys
+}
+
+/// These members, of which the first is there.
+fn members(names: &[&'static str]) -> Key {
+    let names = names.to_vec();
+    Box::new(move |thing| {
+        let values: Vec<String> =
+            names.iter().map(|name| thing.json.get(*name).unwrap_or(&Value::Null).to_string()).collect();
+        (!thing.text(names[0]).is_empty()).then(|| values.join("\n"))
+    })
+}
+
+/// Equal ids, and these members, which never change.
+fn id_and(names: &[&'static str]) -> Key {
+    let names = names.to_vec();
+    Box::new(move |thing| {
+        let values = names.iter().map(|name| thing.json.get(*name).unwrap_or(&Value::Null).to_string());
+        Some(std::iter::once(thing.id.clone()).chain(values).collect::<Vec<_>>().join("\n"))
+    })
+}
+
+/// All that is sent.
+fn whole(data_type: DataType) -> Key {
+    let but = rules(data_type).not_sent;
+    Box::new(move |thing| {
+        let is_said = |value: &Value| !value.is_null() && value != "";
+        let said = thing.json.iter().filter(|(name, value)| !but.contains(&name.as_str()) && is_said(value));
+        Some(said.map(|(name, value)| format!("{name} {value}\n")).collect())
+    })
+}
+
+/// A file is no directory.
+fn node(key: fn(&Thing) -> String) -> Key {
+    Box::new(move |thing| {
+        let is_file = thing.json.get("blobId").is_some_and(|blob| !blob.is_null());
+        Some(format!("{is_file} {}", key(thing)))
+    })
+}
+
+/// For people.
+pub(super) fn plural(data_type: DataType) -> &'static str {
+    match data_type {
+        DataType::Mailbox => "folders",
+        DataType::Email => "emails",
+        DataType::Identity => "identities",
+        DataType::VacationResponse => "the vacation response",
+        DataType::SieveScript => "scripts",
+        DataType::AddressBook => "address books",
+        DataType::ContactCard => "contacts",
+        DataType::Calendar => "calendars",
+        DataType::CalendarEvent => "events",
+        DataType::ParticipantIdentity => "participant identities",
+        DataType::FileNode => "files",
+    }
+}

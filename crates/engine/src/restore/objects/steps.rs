@@ -1,0 +1,230 @@
+//! Objects on their way to the server: content is uploaded, then a few are created or changed by one request.
+
+use model::DataType;
+use repository::Located;
+use serde_json::{Map, Value, json};
+
+use jmap::{Id, Set, SetError, Written};
+
+use super::pairs::{Thing, creation};
+use super::{Objects, rules};
+use crate::error::{Error, Result};
+use crate::restore::report::RestoredObjects;
+use crate::restore::request::Mode;
+use crate::restore::uploads::{Content, MOST_BYTES, Uploaded, Uploads};
+use crate::types::to_jmap;
+
+/// Objects in one request.
+const MOST_OBJECTS: usize = 100;
+
+/// One object to be created or changed.
+pub(super) struct Step {
+    thing: Thing,
+    /// The account's object that is changed; `None`: it is created.
+    of: Option<String>,
+    object: Map<String, Value>,
+    has_content: bool,
+    /// What was left away because the server does not take it.
+    dropped: Vec<String>,
+}
+
+impl Step {
+    pub(super) fn create(data_type: DataType, thing: Thing) -> Step {
+        let object = creation(&thing, &rules::rules(data_type));
+        let has_content = thing.json.get("blobId").is_some_and(|blob| !blob.is_null());
+        Step { thing, of: None, object, has_content, dropped: Vec::new() }
+    }
+
+    pub(super) fn change(thing: Thing, of: String, patch: Map<String, Value>, has_content: bool) -> Step {
+        Step { thing, of: Some(of), object: patch, has_content, dropped: Vec::new() }
+    }
+
+    /// Leaves away what the server does not take; false if the rest makes no sense.
+    fn reduce(&mut self, refusal: &SetError) -> bool {
+        let refused =
+            refusal.properties.iter().map(|property| property.split('/').next().unwrap_or_default());
+        let refused: Vec<&str> = refused.collect();
+        if refusal.kind != "invalidProperties" || refused.iter().any(|member| rules::is_essential(member)) {
+            return false;
+        }
+        let before = self.dropped.len();
+        for member in refused {
+            self.dropped.extend(self.object.remove(member).map(|_| member.to_owned()));
+        }
+        self.dropped.len() > before
+    }
+}
+
+impl Objects<'_> {
+    /// Creates and changes what the steps say, and tells what became of each.
+    pub(super) async fn take(
+        &mut self,
+        data_type: DataType,
+        steps: Vec<Step>,
+        report: &mut RestoredObjects,
+    ) -> Result<()> {
+        if self.staging.is_none() {
+            for step in steps {
+                self.succeeded(data_type, &step, None, report);
+            }
+            return Ok(());
+        }
+        let content: Vec<_> =
+            steps.iter().filter(|step| step.has_content).filter_map(|step| step.thing.content).collect();
+        let places = self.snapshot.locate(&content).await?;
+        let limits = self.target.client.session().limits;
+        // A script may have to be activated by the request that creates it.
+        let most =
+            if data_type == DataType::SieveScript { 1 } else { MOST_OBJECTS.min(limits.max_objects_in_set) };
+        let most_bytes = MOST_BYTES.min(limits.max_size_request / 2);
+        let (mut batch, mut bytes) = (Vec::new(), 0);
+        for step in steps {
+            let place =
+                step.thing.content.filter(|_| step.has_content).and_then(|blob| places.get(&blob).cloned());
+            let size = Value::from(step.object.clone()).to_string().len() as u64;
+            let size = size + place.as_ref().map_or(0, Located::length);
+            if !batch.is_empty() && (batch.len() == most || bytes + size > most_bytes) {
+                self.send(data_type, std::mem::take(&mut batch), report).await?;
+                bytes = 0;
+            }
+            bytes += size;
+            batch.push((step, place));
+        }
+        self.send(data_type, batch, report).await
+    }
+
+    async fn send(
+        &mut self,
+        data_type: DataType,
+        batch: Vec<(Step, Option<Located>)>,
+        report: &mut RestoredObjects,
+    ) -> Result<()> {
+        let (mut open, failure) = self.upload(data_type, batch, report).await?;
+        while !open.is_empty() {
+            let set = self.set_of(data_type, &open).await?;
+            let written = self.target.set(rules::plural(data_type), to_jmap(data_type), set).await;
+            let mut written = match written {
+                // Too long, or nothing that this server does: the others may get through.
+                Err(Error::Write { source, .. }) if matches!(source.class(), jmap::Class::Permanent) => {
+                    open.iter().for_each(|step| refuse(step, &source.to_string(), report));
+                    break;
+                }
+                written => written?,
+            };
+            let mut again = Vec::new();
+            for (n, mut step) in open.into_iter().enumerate() {
+                match take_refusal(&mut written, &step, n) {
+                    None => {
+                        let id = written.created.remove(&n.to_string()).map(|created| created.id.to_string());
+                        self.succeeded(data_type, &step, id, report);
+                    }
+                    Some(refusal) if step.reduce(&refusal) => again.push(step),
+                    Some(refusal) => self.refused(step, &refusal, report).await?,
+                }
+            }
+            open = again;
+        }
+        failure.map_or(Ok(()), Err)
+    }
+
+    async fn set_of(&self, data_type: DataType, open: &[Step]) -> Result<Set> {
+        let mut set = Set::new();
+        for (n, step) in open.iter().enumerate() {
+            let object = Value::Object(step.object.clone());
+            match step.of.as_deref().map(Id::new) {
+                Some(Ok(id)) => set.update(&id, object),
+                Some(Err(_)) | None => set.create(n.to_string(), object),
+            }
+        }
+        let activates = |step: &Step| step.of.is_none() && step.thing.is("isActive");
+        let may_activate = data_type == DataType::SieveScript && self.how.mode == Mode::Missing;
+        if may_activate && open.iter().any(activates) && !self.has_active_filter().await? {
+            return Ok(set.with("onSuccessActivateScript", "#0"));
+        }
+        Ok(set)
+    }
+
+    /// Uploads what the steps need, and leaves out what cannot be.
+    async fn upload(
+        &self,
+        data_type: DataType,
+        batch: Vec<(Step, Option<Located>)>,
+        report: &mut RestoredObjects,
+    ) -> Result<(Vec<Step>, Option<Error>)> {
+        let (media_type, what) = ("application/octet-stream", rules::plural(data_type));
+        let uploads = Uploads { target: self.target, snapshot: self.snapshot, media_type, what };
+        let mut contents = Vec::new();
+        for (_, place) in batch.iter().filter(|(step, _)| step.has_content) {
+            contents.push(Content::read(self.snapshot, place.clone()).await);
+        }
+        let (uploaded, failure) = match contents.is_empty() {
+            true => (Vec::new(), None),
+            false => uploads.send(&contents.iter().collect::<Vec<_>>()).await?,
+        };
+        let mut uploaded: std::vec::IntoIter<Uploaded> = uploaded.into_iter();
+        let mut ready = Vec::new();
+        for (mut step, _) in batch {
+            if !step.has_content {
+                ready.push(step);
+                continue;
+            }
+            match uploaded.next().flatten() {
+                Some(Ok(blob)) => {
+                    step.object.insert("blobId".to_owned(), json!(blob));
+                    ready.push(step);
+                }
+                Some(Err(refusal)) => refuse(&step, &refusal.to_string(), report),
+                None => {}
+            }
+        }
+        Ok((ready, failure))
+    }
+
+    fn succeeded(
+        &mut self,
+        data_type: DataType,
+        step: &Step,
+        created: Option<String>,
+        report: &mut RestoredObjects,
+    ) {
+        match step.of {
+            Some(_) => report.changed += 1,
+            None => {
+                // Of a dry run: an id that nothing has.
+                let id = created.unwrap_or_else(|| format!("new {}", step.thing.id));
+                self.ids.insert((data_type, step.thing.id.clone()), id);
+                report.restored += 1;
+            }
+        }
+        if !step.dropped.is_empty() {
+            report.notes.push(format!("{} came back without {}", step.thing.name(), step.dropped.join(", ")));
+        }
+    }
+
+    async fn refused(&self, step: Step, refusal: &SetError, report: &mut RestoredObjects) -> Result<()> {
+        match refusal.kind.as_str() {
+            "overQuota" => Err(Error::Refused {
+                what: step.thing.name(),
+                reason: format!("{refusal}: make room in the account, then resume"),
+            }),
+            // Its owner has just destroyed it.
+            "notFound" if step.of.is_some() => Ok(()),
+            _ => {
+                refuse(&step, &refusal.to_string(), report);
+                Ok(())
+            }
+        }
+    }
+}
+
+fn take_refusal(written: &mut Written, step: &Step, n: usize) -> Option<SetError> {
+    match step.of.as_deref().map(Id::new) {
+        Some(Ok(id)) => written.not_updated.remove(&id),
+        Some(Err(_)) | None => written.not_created.remove(&n.to_string()),
+    }
+}
+
+fn refuse(step: &Step, reason: &str, report: &mut RestoredObjects) {
+    let thing = &step.thing;
+    report.refuse(&thing.id, thing.name(), reason, &thing.json, thing.content);
+}

@@ -1,0 +1,160 @@
+//! Bytes of a snapshot on their way to the server: many short ones in one request, long ones streamed.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use bytes::Bytes;
+use futures::{StreamExt, stream};
+use jmap::{Batch, Set, SetError, Upload};
+use repository::{Located, Snapshot};
+use serde_json::json;
+
+use crate::error::{Error, Result};
+use crate::restore::target::Target;
+
+/// Raw bytes in one request: what the server has to hold at once for each.
+pub(super) const MOST_BYTES: u64 = 1 << 20;
+/// Pieces of a long blob that wait for the connection.
+const PIECES_AHEAD: usize = 2;
+
+/// Bytes to be uploaded.
+pub(super) enum Content {
+    Bytes(Bytes),
+    Long(Located),
+    /// The repository has them no more; why, for people.
+    Lost(String),
+}
+
+impl Content {
+    /// Reads what is short. `None`: the repository has lost it.
+    pub(super) async fn read(snapshot: &Snapshot, blob: Option<Located>) -> Content {
+        match blob {
+            None => Content::Lost("its bytes are not in the repository any more".to_owned()),
+            Some(blob) if blob.length() > MOST_BYTES => Content::Long(blob),
+            Some(blob) => match read(snapshot, blob).await {
+                Ok(bytes) => Content::Bytes(bytes),
+                Err(error) => Content::Lost(format!("its bytes cannot be read: {error}")),
+            },
+        }
+    }
+}
+
+async fn read(snapshot: &Snapshot, blob: Located) -> repository::Result<Bytes> {
+    let mut whole = Vec::with_capacity(usize::try_from(blob.length()).unwrap_or(0));
+    let mut pieces = snapshot.read_located(blob).await?;
+    while let Some(piece) = pieces.next().await? {
+        whole.extend_from_slice(&piece);
+    }
+    Ok(whole.into())
+}
+
+/// The server's id of uploaded bytes, or its refusal; `None`: not uploaded yet.
+pub(super) type Uploaded = Option<Result<String, SetError>>;
+
+/// Uploads of one kind.
+pub(super) struct Uploads<'a> {
+    pub(super) target: Target<'a>,
+    pub(super) snapshot: &'a Arc<Snapshot>,
+    pub(super) media_type: &'static str,
+    /// What it is, for people.
+    pub(super) what: &'static str,
+}
+
+impl Uploads<'_> {
+    /// The server's ids of the uploaded bytes, each in its place, and why there are none in the last places.
+    pub(super) async fn send(&self, batch: &[&Content]) -> Result<(Vec<Uploaded>, Option<Error>)> {
+        let mut blobs = self.send_together(batch).await?;
+        for (content, blob) in batch.iter().zip(&mut blobs) {
+            if blob.is_none() {
+                match self.send_alone(content).await {
+                    Ok(uploaded) => *blob = Some(uploaded),
+                    Err(error) => return Ok((blobs, Some(error))),
+                }
+            }
+        }
+        Ok((blobs, None))
+    }
+
+    /// `None` in the place of what has to be uploaded by itself.
+    async fn send_together(&self, batch: &[&Content]) -> Result<Vec<Uploaded>> {
+        let mut set = Set::new();
+        for (n, content) in batch.iter().enumerate() {
+            if let Content::Bytes(bytes) = content {
+                let data = json!([{ "data:asBase64": BASE64.encode(bytes) }]);
+                set.create(n.to_string(), json!({ "data": data, "type": self.media_type }));
+            }
+        }
+        if set.len() < 2 || !self.target.client.session().offers(jmap::Capability::BLOB) {
+            return Ok(batch.iter().map(|_| None).collect());
+        }
+        let mut request = Batch::new(&self.target.account.id);
+        let call = request.upload(set);
+        let answer = self.target.client.call(&request).await.and_then(|answer| answer.take(call));
+        let mut created = match answer {
+            Ok(written) => written.created,
+            Err(error) if matches!(error.class(), jmap::Class::Permanent) => Default::default(),
+            Err(source) => return Err(Error::Write { what: self.what, source }),
+        };
+        Ok((0..batch.len()).map(|n| Some(Ok(created.remove(&n.to_string())?.id.to_string()))).collect())
+    }
+
+    async fn send_alone(&self, content: &Content) -> Result<Result<String, SetError>> {
+        let upload = match content {
+            Content::Lost(reason) => return Ok(Err(refusal("lost", reason.clone()))),
+            Content::Bytes(bytes) => {
+                let bytes = bytes.clone();
+                Upload::new(self.media_type, bytes.len() as u64, move || {
+                    let bytes = bytes.clone();
+                    stream::once(async move { Ok(bytes) }).boxed()
+                })
+            }
+            Content::Long(blob) => {
+                let (snapshot, blob) = (Arc::clone(self.snapshot), blob.clone());
+                Upload::new(self.media_type, blob.length(), move || {
+                    pieces(Arc::clone(&snapshot), blob.clone())
+                })
+            }
+        };
+        match self.target.client.upload(&self.target.account.id, &upload).await {
+            Ok(blob) => Ok(Ok(blob.to_string())),
+            Err(error @ (jmap::Error::OverLimit { .. } | jmap::Error::Status { status: 413, .. })) => {
+                Ok(Err(refusal("tooLarge", error.to_string())))
+            }
+            // Stalwart: 1,000 files or 50 MB an hour, administrators excepted.
+            Err(error @ jmap::Error::Status { status: 403, .. }) => Err(Error::Refused {
+                what: self.what.to_owned(),
+                reason: format!(
+                    "{error}; the account's upload quota may be used up: sign in as an administrator"
+                ),
+            }),
+            Err(source) => Err(Error::Write { what: self.what, source }),
+        }
+    }
+}
+
+fn refusal(kind: &str, description: String) -> SetError {
+    SetError { kind: kind.to_owned(), description: Some(description), existing: None, properties: Vec::new() }
+}
+
+/// The bytes of a long blob as they are read, by a task of its own that ends when nobody listens any more.
+fn pieces(snapshot: Arc<Snapshot>, blob: Located) -> stream::BoxStream<'static, std::io::Result<Bytes>> {
+    let (sender, receiver) = tokio::sync::mpsc::channel(PIECES_AHEAD);
+    tokio::spawn(async move {
+        let mut reader = match snapshot.read_located(blob).await {
+            Ok(reader) => reader,
+            Err(error) => return drop(sender.send(Err(std::io::Error::other(error))).await),
+        };
+        loop {
+            let piece = match reader.next().await {
+                Ok(Some(piece)) => Ok(piece),
+                Ok(None) => return,
+                Err(error) => Err(std::io::Error::other(error)),
+            };
+            if sender.send(piece).await.is_err() {
+                return;
+            }
+        }
+    });
+    stream::unfold(receiver, |mut receiver| async { Some((receiver.recv().await?, receiver)) }).boxed()
+}
