@@ -124,7 +124,10 @@ fn add_more(alice: &AccountHandle) {
 async fn two(seed: u64, limits: Limits) -> Two {
     let two = Two::unsaved(furnished(seed), limits, Version::V0_16).await;
     add_more(&two.home.alice);
-    activate(&two.home.alice, if seed % 2 == 0 { Active::Vacation } else { Active::Script("script 0") });
+    activate(
+        &two.home.alice,
+        if seed.is_multiple_of(2) { Active::Vacation } else { Active::Script("script 0") },
+    );
     assert_eq!(two.home.backup().await.state, State::Good);
     two
 }
@@ -294,7 +297,7 @@ fn edit(alice: &AccountHandle, seed: u64) {
     if let (Some(a), Some(b)) = first_two(Kind::SieveScript) {
         let named = |id: &str| alice.content(Kind::SieveScript)[id]["name"].clone();
         let (of_a, of_b) = (named(&a), named(&b));
-        if seed % 2 == 0 && of_a != "vacation" && of_b != "vacation" {
+        if seed.is_multiple_of(2) && of_a != "vacation" && of_b != "vacation" {
             alice.edit(Kind::SieveScript, &a, |script| script["name"] = of_b);
             alice.edit(Kind::SieveScript, &b, |script| script["name"] = of_a);
         }

@@ -21,7 +21,7 @@ impl Objects<'_> {
     /// Gives the vacation response back, and in mode *exact* activates the script that was active.
     pub(super) async fn give_vacation(&mut self, report: &mut RestoredObjects) -> Result<()> {
         let data_type = DataType::VacationResponse;
-        let kept = things(self.snapshot.objects_of(data_type).await?).pop();
+        let kept = things(&self.snapshot.objects_of(data_type).await?).pop();
         report.wanted = u64::from(kept.is_some() && self.how.mode != Mode::Beside);
         if !self.target.account.offers(to_jmap(data_type)) {
             report.left_out = kept.map(|_| "the mail server does not offer it".to_owned());
@@ -63,7 +63,7 @@ impl Objects<'_> {
     ) -> Result<()> {
         let Some(kept) = kept else { return Ok(()) };
         let is_same = patch(&kept, now, &rules::rules(DataType::VacationResponse)).is_empty();
-        let scripts = things(self.snapshot.objects_of(DataType::SieveScript).await?);
+        let scripts = things(&self.snapshot.objects_of(DataType::SieveScript).await?);
         let is_script = scripts.iter().any(|script| rules::is_hidden(DataType::SieveScript, script));
         if !is_same && !is_script && !rules::is_pristine(DataType::VacationResponse, &kept) {
             report.left_out =
@@ -106,7 +106,7 @@ impl Objects<'_> {
 
     /// The account's id of the script that was active, as far as it came back.
     async fn wanted_script(&self) -> Result<Option<String>> {
-        let scripts = things(self.snapshot.objects_of(DataType::SieveScript).await?);
+        let scripts = things(&self.snapshot.objects_of(DataType::SieveScript).await?);
         let active = scripts.into_iter().find(|script| script.is("isActive"));
         Ok(active.and_then(|script| self.ids.get(&(DataType::SieveScript, script.id)).cloned()))
     }

@@ -153,7 +153,7 @@ impl<'a> Objects<'a> {
     /// What of the snapshot is wanted, under the names it will have.
     async fn wanted(&self, data_type: DataType) -> Result<Vec<Thing>> {
         let is_beside = self.how.mode == Mode::Beside;
-        let mut things = things(self.snapshot.objects_of(data_type).await?);
+        let mut things = things(&self.snapshot.objects_of(data_type).await?);
         match data_type {
             DataType::SieveScript if is_beside => things.iter_mut().for_each(|thing| self.rename(thing)),
             DataType::SieveScript => things.retain(|thing| !rules::is_hidden(data_type, thing)),
@@ -182,7 +182,7 @@ impl<'a> Objects<'a> {
     /// Ids of the address books or calendars that hold something.
     async fn used(&self, data_type: DataType) -> Result<Vec<String>> {
         let Some((contents, member)) = rules::contents_of(data_type) else { return Ok(Vec::new()) };
-        let contents = things(self.snapshot.objects_of(contents).await?);
+        let contents = things(&self.snapshot.objects_of(contents).await?);
         let sets = contents.iter().filter_map(|thing| thing.json.get(member)?.as_object());
         let mut used: Vec<String> = sets.flat_map(|set| set.keys().cloned()).collect();
         used.sort_unstable();
@@ -201,7 +201,7 @@ impl<'a> Objects<'a> {
             let is_held = vec![true; live.len()];
             return Ok(There { things: live, is_held });
         };
-        let held = things(safety.objects_of(data_type).await?);
+        let held = things(&safety.objects_of(data_type).await?);
         let held: BTreeMap<&str, &Thing> = held.iter().map(|thing| (thing.id.as_str(), thing)).collect();
         let mut is_held = Vec::with_capacity(live.len());
         for thing in &mut live {
@@ -234,8 +234,8 @@ impl<'a> Objects<'a> {
         thing: &Thing,
     ) -> Result<Option<(&'static str, Value)>, &'static str> {
         match rules::refers(data_type) {
-            Refers::ToNothing => Ok(None),
-            Refers::ToParent => {
+            Refers::Nothing => Ok(None),
+            Refers::Parent => {
                 let parent = thing.json.get("parentId").and_then(Value::as_str);
                 match parent {
                     None => Ok(Some(("parentId", Value::Null))),
@@ -245,7 +245,7 @@ impl<'a> Objects<'a> {
                     },
                 }
             }
-            Refers::ToSet(container, member) => {
+            Refers::Set(container, member) => {
                 let set = thing.json.get(member).and_then(Value::as_object);
                 let ids = set.into_iter().flat_map(Map::keys);
                 let ids = ids.filter_map(|id| self.ids.get(&(container, id.clone())));
@@ -372,7 +372,7 @@ impl<'a> Objects<'a> {
     }
 }
 
-fn things(records: Vec<ObjectRecord>) -> Vec<Thing> {
+fn things(records: &[ObjectRecord]) -> Vec<Thing> {
     records.iter().filter_map(|record| thing(&record.id, &record.json, record.blob)).collect()
 }
 

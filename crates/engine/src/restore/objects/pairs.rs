@@ -1,6 +1,6 @@
 //! Which of the account's objects are the snapshot's, and what has to change. Pure.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use model::BlobId;
 use serde_json::{Map, Value};
@@ -88,7 +88,7 @@ pub(super) fn levels(things: Vec<Thing>) -> Vec<Vec<Thing>> {
     let mut levels: Vec<Vec<Thing>> = Vec::new();
     let mut rest = things;
     while !rest.is_empty() {
-        let waiting: std::collections::BTreeSet<String> = rest.iter().map(|thing| thing.id.clone()).collect();
+        let waiting: BTreeSet<String> = rest.iter().map(|thing| thing.id.clone()).collect();
         let (mut ready, mut later): (Vec<Thing>, Vec<Thing>) =
             rest.into_iter().partition(|thing| !waiting.contains(thing.text("parentId")));
         if ready.is_empty() {
@@ -108,7 +108,8 @@ mod tests {
     use super::*;
 
     fn thing(id: &str, json: Value) -> Thing {
-        Thing { id: id.to_owned(), json: json.as_object().expect("an object").clone(), content: None }
+        let Value::Object(json) = json else { panic!("no object") };
+        Thing { id: id.to_owned(), json, content: None }
     }
 
     fn by(member: &'static str) -> Key {

@@ -21,19 +21,19 @@ pub(super) const ORDER: [DataType; 9] = [
 
 /// How objects of a type refer to others.
 pub(super) enum Refers {
-    ToNothing,
+    Nothing,
     /// A set of ids of this type in this member; never none.
-    ToSet(DataType, &'static str),
+    Set(DataType, &'static str),
     /// To one of the same type in `parentId`, or to none.
-    ToParent,
+    Parent,
 }
 
 pub(super) fn refers(data_type: DataType) -> Refers {
     match data_type {
-        DataType::ContactCard => Refers::ToSet(DataType::AddressBook, "addressBookIds"),
-        DataType::CalendarEvent => Refers::ToSet(DataType::Calendar, "calendarIds"),
-        DataType::FileNode => Refers::ToParent,
-        _ => Refers::ToNothing,
+        DataType::ContactCard => Refers::Set(DataType::AddressBook, "addressBookIds"),
+        DataType::CalendarEvent => Refers::Set(DataType::Calendar, "calendarIds"),
+        DataType::FileNode => Refers::Parent,
+        _ => Refers::Nothing,
     }
 }
 
