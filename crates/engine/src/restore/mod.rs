@@ -13,6 +13,7 @@ mod request;
 mod run;
 mod staging;
 mod target;
+mod twins;
 
 pub use report::{Refusal, Refusals, Restored};
 pub use request::{Mode, Restore, RestoreId};
