@@ -2,12 +2,14 @@
 //! truth.
 
 mod bed;
+pub mod belongings;
 mod corpus;
 mod import;
 mod plain;
 pub mod truth;
 
 pub use bed::Bed;
+pub use belongings::Belongings;
 pub use corpus::{Message, attachment, attachments, real_mail};
 pub use import::{Importer, Letter};
 pub use plain::Plain;

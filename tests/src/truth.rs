@@ -11,6 +11,8 @@ use ring::digest::{Context, SHA256};
 use serde_json::Value;
 use sim_stalwart::{AccountHandle, TypeContent};
 
+use crate::belongings::Belongings;
+
 /// One email. Bytes are compared by their digest, so that a mailbox need not fit into memory twice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mail {
@@ -32,7 +34,7 @@ pub type Mails = BTreeMap<String, Mail>;
 pub type Things = BTreeMap<String, Thing>;
 
 /// SHA-256 and length. Not the hash by which a repository names its blobs.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Digest {
     sha256: [u8; 32],
     /// In bytes.
@@ -178,6 +180,17 @@ pub fn difference(found: &Mails, expected: &Mails) -> Option<String> {
         .chain(changed)
         .collect();
     (!all.is_empty()).then(|| format!("{} differences: {}", all.len(), all[..all.len().min(5)].join("; ")))
+}
+
+/// What the simulator holds now, ids aside.
+pub fn held_belongings(account: &AccountHandle) -> Belongings {
+    let mails = held_mails(account, &account.content(sim_stalwart::DataType::Email));
+    Belongings::of(&mails, &held_things(account, &account.content(sim_stalwart::DataType::Mailbox)))
+}
+
+/// What a snapshot holds, ids aside.
+pub async fn belongings_of(snapshot: &Snapshot) -> Belongings {
+    Belongings::of(&mails_of(snapshot).await, &things_of(snapshot, DataType::Mailbox).await)
 }
 
 /// Every email of the snapshot is one the simulator holds now, with the same bytes and labels, and the other way round.

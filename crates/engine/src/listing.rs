@@ -27,11 +27,9 @@ pub(crate) struct IdList {
 }
 
 impl IdList {
-    /// Of these, fewer than 4 GB of them.
-    pub(crate) fn of<'a>(ids: impl IntoIterator<Item = &'a str>) -> IdList {
-        let mut list = IdList::default();
-        assert!(list.extend(ids), "ids of one account fit into 4 GB");
-        list.sorted()
+    /// Appends one that comes behind all others.
+    pub(crate) fn push(&mut self, id: &str) {
+        assert!(self.extend([id]), "ids of one account fit into 4 GB");
     }
 
     /// False when there are more than can be held.
@@ -172,7 +170,9 @@ mod tests {
 
     #[test]
     fn ids_are_sorted_unique_and_found() {
-        let list = IdList::of(["b", "a", "aa", "b", "A"]);
+        let mut list = IdList::default();
+        assert!(list.extend(["b", "a", "aa", "b", "A"]));
+        let list = list.sorted();
         let sorted: Vec<&str> = (0..list.len()).map(|i| list.get(i)).collect();
         assert_eq!(sorted, ["A", "a", "aa", "b"]);
         assert_eq!((list.position("aa"), list.position("c")), (Some(2), None));

@@ -1,6 +1,6 @@
 //! What was backed up is given back, whatever happens on the way.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -11,61 +11,21 @@ use sim_stalwart::{
     AccountHandle, AccountSpec, DataType, Effect, Fault, Folders, Kinds, Limits, Simulator, Target,
     UploadQuota, Version,
 };
-use tests::truth::{Digest, set};
+use tests::belongings::{Belongings, Path};
+use tests::truth::held_belongings;
 use tests::{Bed, seeds};
 
 use crate::{ALICE, Home, PASSWORD, alice};
 
 const BOB: &str = "bob@example.org";
 
-/// Folders from the top down, and how often each email is in them: bytes, folders, keywords, date.
-type Belongings = (BTreeSet<Vec<String>>, BTreeMap<Item, usize>);
-type Item = (String, BTreeSet<Vec<String>>, BTreeSet<String>, String);
-
-/// What an account holds, ids aside. `below`: this folder is taken for the top.
+/// What an account holds. `below`: this folder is taken for the top.
 fn belongings(account: &AccountHandle, below: Option<&str>) -> Belongings {
-    let folders = account.content(DataType::Mailbox);
-    let path = |id: &str| {
-        let mut path = Vec::new();
-        let mut at = Some(id.to_owned());
-        while let Some(folder) = at.as_deref().and_then(|id| folders.get(id)) {
-            path.insert(0, folder["name"].as_str().unwrap_or_default().to_owned());
-            at = folder["parentId"].as_str().map(str::to_owned);
-        }
-        path
-    };
-    let inside = |path: Vec<String>| match below {
-        None => Some(path),
-        Some(top) if path.len() > 1 && path[0] == top => Some(path[1..].to_vec()),
-        Some(_) => None,
-    };
-    let mut items = BTreeMap::new();
-    for (id, email) in &account.content(DataType::Email) {
-        let places: BTreeSet<Vec<String>> =
-            set(&email["mailboxIds"]).iter().filter_map(|id| inside(path(id))).collect();
-        let bytes = Digest::of(&account.raw(id).expect("its bytes are kept")).hex();
-        let date = email["receivedAt"].as_str().unwrap_or_default().to_owned();
-        if !places.is_empty() {
-            *items.entry((bytes, places, set(&email["keywords"]), date)).or_default() += 1;
-        }
+    let held = held_belongings(account);
+    match below {
+        Some(top) => held.below(top),
+        None => held,
     }
-    (folders.keys().filter_map(|id| inside(path(id))).collect(), items)
-}
-
-fn assert_same(found: &Belongings, expected: &Belongings, when: &str) {
-    assert_eq!(found.0, expected.0, "folders {when}");
-    let surplus: Vec<_> =
-        found.1.iter().filter(|(item, count)| expected.1.get(item) != Some(count)).collect();
-    let missing: Vec<_> =
-        expected.1.iter().filter(|(item, count)| found.1.get(item) != Some(count)).collect();
-    assert!(
-        surplus.is_empty() && missing.is_empty(),
-        "{when}: {} emails too much, {} missing: {:#?} {:#?}",
-        surplus.len(),
-        missing.len(),
-        surplus.first(),
-        missing.first()
-    );
 }
 
 /// Folders whose names every server takes: what becomes of odd ones is a test of its own.
@@ -115,13 +75,13 @@ impl Two {
     fn assert_given(&self, restored: &Restored, mode: Mode, when: &str) {
         let below = restored.folder.as_deref();
         assert_eq!(below.is_some(), mode == Mode::Beside);
-        let (mut found, mut expected) = (belongings(&self.bob, below), belongings(&self.home.alice, None));
+        let (mut found, expected) = (belongings(&self.bob, below), belongings(&self.home.alice, None));
         if mode == Mode::Missing {
             // Folders that bob has by nature stay.
-            found.0.retain(|path| expected.0.contains(path));
-            expected.0.retain(|path| found.0.contains(path));
+            let alices: BTreeSet<Path> = expected.paths().into_keys().cloned().collect();
+            found.folders.retain(|folder, _| alices.contains(&folder.path));
         }
-        assert_same(&found, &expected, when);
+        found.assert_same(&expected, when);
         assert_no_traces(&self.bob);
     }
 }
@@ -156,7 +116,7 @@ async fn what_its_owner_deleted_comes_back_and_nothing_else_changes() {
     let restored =
         two.give_alice(two.home.bed.newest(&two.home.url).await.1.info().number, Mode::Missing).await;
     assert_eq!(restored.restored, emails.len().div_ceil(7) as u64);
-    assert_same(&belongings(&two.home.alice, None), &before, "after");
+    belongings(&two.home.alice, None).assert_same(&before, "after");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -169,9 +129,9 @@ async fn after_200_random_edits_an_exact_restore_brings_it_back_and_its_safety_b
         two.home.alice.mutate(200, seed, Kinds::All);
         let edited = belongings(&two.home.alice, None);
         let restored = two.give_alice(number, Mode::Exact).await;
-        assert_same(&belongings(&two.home.alice, None), &before, "restored");
+        belongings(&two.home.alice, None).assert_same(&before, "restored");
         two.give_alice(restored.safety.expect("it was backed up first"), Mode::Exact).await;
-        assert_same(&belongings(&two.home.alice, None), &edited, "undone");
+        belongings(&two.home.alice, None).assert_same(&edited, "undone");
         assert_no_traces(&two.home.alice);
     }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use model::DataType;
 use repository::Snapshot;
 use serde_json::Value;
-use tests::truth::{Mail, Mails, Things, things_of};
+use tests::truth::{Digest, Mail, Mails, Things, things_of};
 use tokio::process::Command;
 
 use crate::place::User;
@@ -95,4 +95,40 @@ pub(crate) async fn assert_same(snapshot: &Snapshot, mails: &Mails, expected: &F
 
 fn names(folders: &Folders) -> Vec<&String> {
     folders.keys().collect()
+}
+
+/// What one account holds is what the other one holds, below this folder if there is one. Dates of emails with these bytes may
+/// differ.
+pub(crate) fn assert_given(
+    found: &Folders,
+    expected: &Folders,
+    below: Option<&str>,
+    undatable: &BTreeSet<Digest>,
+) {
+    let undatable: BTreeSet<String> = undatable.iter().map(Digest::hex).collect();
+    let blurred = |messages: &[Message]| {
+        let blur = |message: &Message| match undatable.contains(&message.0) {
+            true => (message.0.clone(), message.1, 0, message.3.clone()),
+            false => message.clone(),
+        };
+        let mut messages: Vec<Message> = messages.iter().map(blur).collect();
+        messages.sort();
+        messages
+    };
+    let moved = |name: &str| match below {
+        Some(top) => format!("{top}/{}", name.replacen("INBOX", "Inbox", 1)),
+        None => name.to_owned(),
+    };
+    let is_below = |name: &String| below.is_none_or(|top| name.starts_with(&format!("{top}/")));
+    let expected: Folders = expected.iter().map(|(name, all)| (moved(name), blurred(all))).collect();
+    let found: Folders = found
+        .iter()
+        .filter(|(name, _)| is_below(name))
+        .map(|(name, all)| (name.clone(), blurred(all)))
+        .collect();
+    assert_eq!(names(&found), names(&expected));
+    for (name, messages) in &found {
+        let differing = messages.iter().zip(&expected[name]).find(|(one, other)| one != other);
+        assert_eq!((messages.len(), differing), (expected[name].len(), None), "given and IMAP's in {name:?}");
+    }
 }

@@ -3,7 +3,10 @@
 
 #![expect(clippy::print_stdout, reason = "how much was compared is part of what a test shows")]
 
+mod alive;
+mod exactly;
 mod faithful;
+mod giving_back;
 mod imap;
 mod letters;
 mod live;
@@ -49,4 +52,7 @@ on_both_servers! {
     timeline::a_server_rolled_back_whose_states_repeat,
     timeline::an_account_deleted_and_made_again,
     live::mail_arrives_moves_and_vanishes_while_it_is_backed_up,
+    giving_back::everything_comes_back_into_an_empty_account,
+    exactly::random_edits_are_undone_and_the_undoing_too,
+    alive::an_exact_restore_loses_nothing_that_arrives,
 }

@@ -39,6 +39,8 @@ pub(crate) trait Place {
     const TYPES: &'static [DataType];
     /// It refuses a folder whose name differs from a sibling's in case alone.
     const REFUSES_CASE_TWINS: bool;
+    /// It imports whatever it is given, be it an email or not.
+    const TAKES_ANY_BYTES: bool;
 
     fn url(&self) -> String;
     /// Address of its IMAP, if it has one.

@@ -27,7 +27,7 @@ impl Simulated {
         let simulator = Simulator::builder()
             .seed(7)
             .account(alice())
-            .account(AccountSpec::new(NEIGHBOUR.name, NEIGHBOUR.password))
+            .account(AccountSpec::new(NEIGHBOUR.name, NEIGHBOUR.password).bare())
             .admin(ADMIN.name, ADMIN.password)
             .impersonator(IMPERSONATOR.name, IMPERSONATOR.password)
             .start()
@@ -42,6 +42,7 @@ impl Place for Simulated {
     type Moment = Checkpoint;
     const TYPES: &'static [DataType] = &DataType::ALL;
     const REFUSES_CASE_TWINS: bool = false;
+    const TAKES_ANY_BYTES: bool = false;
 
     fn url(&self) -> String {
         self.simulator.url()

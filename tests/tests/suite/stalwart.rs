@@ -61,6 +61,7 @@ impl Place for Real {
         DataType::SieveScript,
     ];
     const REFUSES_CASE_TWINS: bool = true;
+    const TAKES_ANY_BYTES: bool = true;
 
     fn url(&self) -> String {
         self.server().url().to_owned()

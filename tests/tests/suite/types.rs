@@ -17,13 +17,13 @@ const KNOWN: [DataType; 5] = [
 ];
 
 /// Ids of what was made.
-struct Made {
+pub(crate) struct Made {
     scripts: Vec<String>,
     identity: String,
 }
 
 /// Three scripts, the second of them active, an identity and an absence.
-async fn make<P: Place>(place: &P) -> Made {
+pub(crate) async fn make<P: Place>(place: &P) -> Made {
     let long =
         format!("require \"fileinto\";\r\n{}keep;\r\n", "# many words of no meaning\r\n".repeat(1_500));
     let mut scripts = Vec::new();

@@ -9,6 +9,7 @@ mod giving_back;
 mod home;
 mod keys;
 mod killed;
+mod killed_restore;
 mod measured;
 mod memory;
 mod million;

@@ -1,6 +1,6 @@
 //! How much memory the process takes, measured by the kernel, whatever the mailbox is like.
 
-use sim_stalwart::{AccountSpec, Simulator, Sizes};
+use sim_stalwart::{AccountHandle, AccountSpec, Limits, Simulator, Sizes, Version};
 
 use crate::home::{ALICE, Home, PASSWORD};
 use crate::measured::Measured;
@@ -76,4 +76,66 @@ async fn mail_with_large_attachments_takes_less_than_128_mib() {
     small(&home.measured_backup(&[]).await, MOST);
     small(&home.measured_backup(&["--full"]).await, MOST);
     small(&home.measure(&["check", "--read-data"]).await, MOST);
+}
+
+const BOB: &str = "bob@example.org";
+
+/// Bob, who has nothing, at a server that keeps no bytes of what he is given. As 0.15 it takes what is no email, too.
+pub(crate) fn add_bob(home: &Home) -> AccountHandle {
+    home.sim.set_version(Version::V0_15);
+    home.sim.add_account(&AccountSpec::new(BOB, PASSWORD).bare().forget_bytes())
+}
+
+/// Alice's newest snapshot given to bob.
+pub(crate) async fn measured_restore(home: &Home, more: &[&str]) -> Measured {
+    let args = ["restore", "--account", ALICE, "--to-account", BOB, "--user", BOB, "--json"];
+    let measured = home.measure(&[&args[..], more].concat()).await;
+    assert_eq!(measured.ended.code, 0, "{measured:#?}");
+    measured
+}
+
+/// What comes back of a mailbox of so many emails, and what each way takes: into a folder of its own, gone on with though
+/// nothing is left to do, only what is missing where nothing is.
+async fn restores_of(emails: u32) -> [f64; 3] {
+    let home = home_of(emails, Sizes::tiny()).await;
+    home.measured_backup(&[]).await;
+    let bob = add_bob(&home);
+    let beside = measured_restore(&home, &[]).await;
+    assert_eq!(
+        (bob.email_count(), &beside.ended.objects()[0]["restored"]),
+        (emails as usize, &emails.into())
+    );
+    let missing = measured_restore(&home, &["--mode", "missing"]).await;
+    assert_eq!(missing.ended.objects()[0]["present"], emails);
+    let exact = measured_restore(&home, &["--mode", "exact", "--yes"]).await;
+    assert_eq!(bob.email_count(), emails as usize);
+    [beside.peak, missing.peak, exact.peak]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn by_the_slope_restoring_a_million_emails_takes_less_than_128_mib() {
+    const FEW: u32 = 20_000;
+    const MANY: u32 = 3 * FEW;
+    let (few, many) = (restores_of(FEW).await, restores_of(MANY).await);
+    for (few, many) in few.into_iter().zip(many) {
+        let slope = ((many - few) / f64::from(MANY - FEW)).max(0.0);
+        let million = many + slope * f64::from(1_000_000 - MANY);
+        println!("{:.0} bytes an email; a million would take {million:.1} MiB", slope * f64::from(1 << 20));
+        assert!(few > 1.0 && million < MOST, "{few} MiB, {many} MiB: a million would take {million} MiB");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn giving_back_one_email_of_100_mb_takes_less_than_128_mib() {
+    let home = home_of(10, Sizes::tiny()).await;
+    let large = home.alice().deliver_large(100_000_000);
+    home.measured_backup(&[]).await;
+    let bob = add_bob(&home);
+    let limits = Limits { max_size_upload: 200_000_000, ..Limits::default() };
+    home.sim.set_limits(limits);
+    for mode in ["beside", "exact"] {
+        small(&measured_restore(&home, &["--mode", mode, "--yes"]).await, MOST);
+        let given = bob.emails().into_iter().max_by_key(|email| email.size).expect("it is there");
+        assert_eq!(bob.digest(&given.id), home.alice().digest(&large), "{mode}");
+    }
 }

@@ -1,10 +1,10 @@
 //! A million emails, every command: `make soak`.
 
-use sim_stalwart::{Kinds, Sizes};
+use sim_stalwart::{AccountHandle, EmailTruth, Kinds, Sizes};
 
 use crate::home::{ALICE, Home};
 use crate::measured::Measured;
-use crate::memory::{MOST, home_of, small};
+use crate::memory::{MOST, add_bob, home_of, measured_restore, small};
 
 const EMAILS: u32 = 1_000_000;
 /// What finding may take, process start included, when it was built to be fast. The best of three tries: others work on
@@ -21,6 +21,7 @@ async fn a_million_emails_take_less_than_128_mib_whatever_is_done_with_them() {
     let full = home.measured_backup(&[]).await;
     assert_eq!(full.ended.objects()[0]["emails"], EMAILS);
     let unchanged = home.measured_backup(&[]).await;
+    let given = given_back(&home).await;
     home.alice().mutate(EMAILS / 100, 7, Kinds::Emails);
     let changed = home.measured_backup(&[]).await;
     assert_eq!(changed.ended.objects()[0]["emails"], home.alice().email_count());
@@ -46,8 +47,32 @@ async fn a_million_emails_take_less_than_128_mib_whatever_is_done_with_them() {
     let diff = home.measure(&["diff", "--account", ALICE, &first, &last]).await;
     assert_eq!(diff.ended.code, 0, "{diff:#?}");
     all.push(diff);
+    all.extend(given);
     assert!(all[1].requests <= 10 && all[1].written <= 16_000, "{:#?}", all[1]);
     all.iter().for_each(|measured| small(measured, MOST));
+}
+
+/// Into an account where nothing is, once more where everything is, and exactly. What was given is the same mail.
+async fn given_back(home: &Home) -> Vec<Measured> {
+    let (alice, bob) = (home.alice(), add_bob(home));
+    let mut all = Vec::new();
+    for more in [&["--mode", "missing"][..], &["--mode", "missing"], &["--mode", "exact", "--yes"]] {
+        all.push(measured_restore(home, more).await);
+        assert_eq!(bob.email_count(), alice.email_count());
+    }
+    assert_eq!(fingerprint(&bob), fingerprint(&alice));
+    all
+}
+
+/// Of bytes, keywords and dates of all emails, in whatever order.
+fn fingerprint(account: &AccountHandle) -> u64 {
+    let of = |email: EmailTruth| {
+        let digest = account.digest(&email.id).expect("it is there");
+        let text = format!("{digest:?} {:?} {}", email.keywords, email.received_at);
+        let hash = blake3::hash(text.as_bytes());
+        u64::from_be_bytes(hash.as_bytes()[..8].try_into().expect("eight bytes"))
+    };
+    account.emails().into_iter().map(of).fold(0, u64::wrapping_add)
 }
 
 fn number(backup: &Measured) -> String {

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::emails::server_blob;
 use crate::error::{Error, Result};
 use crate::restore::folders::Map;
-use crate::restore::held::{Held, each};
+use crate::restore::held::Held;
 use crate::restore::ledger::Ledger;
 use crate::restore::staging::Staging;
 use crate::restore::target::Target;
@@ -108,20 +108,23 @@ impl Exact<'_> {
         for at in (0..ledger.len()).filter_map(|position| ledger.pair_of(position)) {
             is_kept[at] = true;
         }
-        let mut surplus = Vec::new();
-        each(self.safety, |at, email| {
-            if !is_kept[at] {
-                surplus.push((email.id.clone(), email.server_blob));
-            }
-        })
-        .await?;
-        if surplus.is_empty() && self.staging.given_up.is_empty() {
+        if is_kept.iter().all(|kept| *kept) && self.staging.given_up.is_empty() {
             return Ok(0);
         }
         let bin = self.staging.removing().await?;
-        let mut removed = 0;
-        for piece in surplus.chunks(AT_ONCE) {
-            removed += self.remove(piece, &bin).await?;
+        let mut emails = self.safety.emails().await?;
+        let (mut removed, mut at, mut surplus) = (0, 0, Vec::new());
+        while let Some(email) = emails.next().await? {
+            if !is_kept[at] {
+                surplus.push((email.id, email.server_blob));
+            }
+            at += 1;
+            if surplus.len() == AT_ONCE {
+                removed += self.remove(&std::mem::take(&mut surplus), &bin).await?;
+            }
+        }
+        if !surplus.is_empty() {
+            removed += self.remove(&surplus, &bin).await?;
         }
         for folder in self.staging.given_up.iter().chain([&bin]) {
             self.staging.clear(folder).await?;

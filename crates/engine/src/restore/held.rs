@@ -1,10 +1,10 @@
 //! Which emails of the snapshot the account holds.
 //!
 //! An email is the same when its bytes and `receivedAt` are. Length and date are known without reading: only where the account
-//! holds an email of equal length and date are its bytes read and hashed. Twins are counted: as many as the account holds are
+//! holds an email of equal length and date are its bytes read and hashed; where a date cannot be told any is right. Twins are counted: as many as the account holds are
 //! there, no more.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use model::{BlobId, EmailId, EmailRecord};
@@ -17,22 +17,16 @@ use crate::restore::content::hash_all;
 use crate::restore::dates;
 use crate::restore::ledger::{Ledger, Mark};
 use crate::restore::target::Target;
+use crate::restore::twins::{Key, Twins, key};
 
-/// Emails of a backup that are looked up together.
+/// Emails whose bytes are looked up together.
 const LOOKED_UP: usize = 4096;
 
-/// Length in bytes and `receivedAt`.
-type Key = (u64, i64);
-
-fn key(size: u64, received_at: i64) -> Key {
-    (size, dates::comparable(received_at))
-}
-
-/// The emails of an account, or of one folder.
+/// The emails of an account, or of one folder: some 45 bytes each.
 pub(super) struct Held {
     source: Source,
     ids: IdList,
-    /// Of each email, in the order of ids; `None` for one that went meanwhile.
+    /// Of each email, in the order of ids; `None` for one that went meanwhile, or whose counterpart is found.
     keys: Vec<Option<Key>>,
     /// What the server says of its bytes.
     digests: Vec<u64>,
@@ -48,15 +42,6 @@ enum Source {
     SameMailbox(Arc<Snapshot>),
 }
 
-/// Emails of the snapshot and of the account that may be the same.
-#[derive(Default)]
-struct Group {
-    /// Positions, and what their bytes are.
-    ours: Vec<(usize, BlobId)>,
-    /// Indices of the account's.
-    theirs: Vec<usize>,
-}
-
 impl Held {
     /// Lists them. `but`: those that lie in this folder are left out.
     pub(super) async fn list(
@@ -66,20 +51,18 @@ impl Held {
         but: Option<&jmap::Id>,
     ) -> Result<Held> {
         let ids = target.emails(folder).await?;
-        let (keys, digests) = (vec![None; ids.len()], vec![0; ids.len()]);
-        let mut held = Held { source: Source::Server, keys, digests, ids };
-        let pieces: Vec<_> = target.pieces(&held.ids).collect();
-        for piece in pieces {
+        let (mut keys, mut digests) = (vec![None; ids.len()], vec![0; ids.len()]);
+        for piece in target.pieces(&ids) {
             for email in target.metadata(&piece).await? {
                 let is_ours = but.is_some_and(|but| email.mailbox_ids.contains(but));
-                let at = held.ids.position(email.id.as_str()).filter(|_| !is_ours);
+                let at = ids.position(email.id.as_str()).filter(|_| !is_ours);
                 if let Some(at) = at {
-                    held.keys[at] = Some(key(email.size, email.received_at.unix_seconds()));
-                    held.digests[at] = server_blob(hasher, &email);
+                    keys[at] = Some(key(email.size, email.received_at.unix_seconds()));
+                    digests[at] = server_blob(hasher, &email);
                 }
             }
         }
-        Ok(held)
+        Ok(Held { source: Source::Server, ids, keys, digests })
     }
 
     /// What a backup of the account holds. `but`: those in these folders are left out.
@@ -88,19 +71,19 @@ impl Held {
         same_mailbox: bool,
         but: &BTreeSet<jmap::Id>,
     ) -> Result<Held> {
-        let (mut ids, mut keys, mut digests) = (Vec::new(), Vec::new(), Vec::new());
-        each(backup, |_, email| {
-            let is_left_out = email.folders.iter().any(|folder| but.contains(folder.as_str()));
-            ids.push(email.id.clone());
-            keys.push((!is_left_out).then(|| key(email.size, email.received_at)));
-            digests.push(email.server_blob);
-        })
-        .await?;
         let source = match same_mailbox {
             true => Source::SameMailbox(Arc::clone(backup)),
             false => Source::Backup(Arc::clone(backup)),
         };
-        Ok(Held { source, ids: IdList::of(ids.iter().map(|id| id.as_str())), keys, digests })
+        let mut held = Held { source, ids: IdList::default(), keys: Vec::new(), digests: Vec::new() };
+        let mut emails = backup.emails().await?;
+        while let Some(email) = emails.next().await? {
+            let is_left_out = email.folders.iter().any(|folder| but.contains(folder.as_str()));
+            held.ids.push(email.id.as_str());
+            held.keys.push((!is_left_out).then(|| key(email.size, email.received_at)));
+            held.digests.push(email.server_blob);
+        }
+        Ok(held)
     }
 
     pub(super) fn len(&self) -> usize {
@@ -122,122 +105,129 @@ impl Held {
         same_account: bool,
     ) -> Result<()> {
         if same_account {
-            self.mark_by_id(snapshot, ledger, Mark::Present).await?;
+            self.mark_by_id(snapshot, ledger).await?;
         }
-        let groups = self.groups(snapshot, ledger, Mark::Present).await?;
-        self.mark_by_content(target, snapshot, ledger, groups, Mark::Present).await
+        self.mark_by_content(target, snapshot, ledger, Mark::Present).await
     }
 
     /// Marks what was imported by this restore: all emails here were, so that where they are as many as ours of this length
     /// and date, nothing need be read.
     pub(super) async fn mark_restored(
-        self,
+        mut self,
         target: Target<'_>,
         snapshot: &Snapshot,
         ledger: &mut Ledger,
     ) -> Result<()> {
-        let groups = self.groups(snapshot, ledger, Mark::Restored).await?;
-        let (full, doubtful): (BTreeMap<_, _>, _) =
-            groups.into_iter().partition(|(_, group)| group.theirs.len() >= group.ours.len());
-        for (position, _) in full.into_values().flat_map(|group| group.ours) {
-            ledger.set(position, Mark::Restored);
-        }
-        self.mark_by_content(target, snapshot, ledger, doubtful, Mark::Restored).await
+        self.mark_by_content(target, snapshot, ledger, Mark::Restored).await
     }
 
     async fn mark_by_content(
-        &self,
+        &mut self,
         target: Target<'_>,
         snapshot: &Snapshot,
         ledger: &mut Ledger,
-        groups: BTreeMap<Key, Group>,
         mark: Mark,
     ) -> Result<()> {
-        let doubtful: BTreeSet<usize> = groups.values().flat_map(|group| group.theirs.clone()).collect();
-        let ids: Vec<&str> = doubtful.iter().map(|at| self.ids.get(*at)).collect();
-        let hashes = self.hashes(target, snapshot, &ids).await?;
-        for group in groups.into_values() {
-            let hash = |at: &usize| Some((hashes.get(self.ids.get(*at)).copied()?, *at));
-            // In the order of ids, so that whoever looks twice finds the same pairs.
-            let mut theirs: Vec<(BlobId, usize)> = group.theirs.iter().filter_map(hash).collect();
-            for (position, blob) in group.ours {
-                if let Some(found) = theirs.iter().position(|(their, _)| *their == blob) {
-                    let (_, at) = theirs.remove(found);
-                    ledger.pair(position, at, mark);
+        self.digests = Vec::new();
+        let mut twins = Twins::of(std::mem::take(&mut self.keys));
+        if mark == Mark::Restored {
+            each(snapshot, |position, email| {
+                if [Mark::Open, mark].contains(&ledger.get(position)) {
+                    twins.count(email);
                 }
+            })
+            .await?;
+            each(snapshot, |position, email| {
+                if ledger.get(position) == Mark::Open && twins.are_enough_for(email) {
+                    ledger.set(position, mark);
+                }
+            })
+            .await?;
+            twins.forget_counts();
+        }
+        each(snapshot, |position, email| {
+            if ledger.get(position) == Mark::Open {
+                twins.count(email);
             }
+        })
+        .await?;
+        if !self.read(target, snapshot, &mut twins).await? {
+            return Ok(());
+        }
+        // Those that are marked already take what they are before others do, and those of any date come last.
+        let turns: &[Mark] = if mark == Mark::Restored { &[mark, Mark::Open] } else { &[Mark::Open] };
+        let mut settled = BTreeSet::new();
+        for turn in turns {
+            each(snapshot, |position, email| {
+                let at = (ledger.get(position) == *turn).then(|| twins.take(email)).flatten();
+                if let Some(at) = at {
+                    ledger.pair(position, at, mark);
+                    settled.extend((!dates::is_writable(email.received_at)).then_some(position));
+                }
+            })
+            .await?;
+        }
+        let late: &[Mark] = if twins.has_undatable() { turns } else { &[] };
+        for turn in late {
+            each(snapshot, |position, email| {
+                let is_meant = ledger.get(position) == *turn && !settled.contains(&position);
+                if let Some(at) = is_meant.then(|| twins.take_of_any_date(email)).flatten() {
+                    ledger.pair(position, at, mark);
+                    settled.insert(position);
+                }
+            })
+            .await?;
         }
         Ok(())
     }
 
-    /// Hashes of the bytes of these emails, as `snapshot` hashes.
-    async fn hashes(
-        &self,
-        target: Target<'_>,
-        snapshot: &Snapshot,
-        ids: &[&str],
-    ) -> Result<BTreeMap<String, BlobId>> {
-        let (backup, same_mailbox) = match &self.source {
-            Source::Server => {
-                let ids: Vec<jmap::Id> = ids.iter().filter_map(|id| jmap::Id::new(id).ok()).collect();
-                return hash_all(target, &snapshot.hasher(), &ids).await;
-            }
-            Source::Backup(backup) => (backup, false),
-            Source::SameMailbox(backup) => (backup, true),
-        };
-        let mut hashes = BTreeMap::new();
-        for piece in ids.chunks(LOOKED_UP) {
-            let ids: Vec<EmailId> = piece.iter().map(|id| EmailId::from(*id)).collect();
+    /// Finds out of each of the account's emails that may be one of ours what its bytes are, as `snapshot` hashes. False when
+    /// there are none.
+    async fn read(&self, target: Target<'_>, snapshot: &Snapshot, twins: &mut Twins) -> Result<bool> {
+        let doubtful = twins.doubtful();
+        let hasher = snapshot.hasher();
+        for piece in doubtful.chunks(LOOKED_UP) {
+            let ids = piece.iter().map(|at| self.ids.get(*at as usize));
+            let (backup, same_mailbox) = match &self.source {
+                Source::Server => {
+                    let ids: Vec<jmap::Id> = ids.filter_map(|id| jmap::Id::new(id).ok()).collect();
+                    for (id, hash) in hash_all(target, &hasher, &ids).await? {
+                        self.found(twins, &id, hash);
+                    }
+                    continue;
+                }
+                Source::Backup(backup) => (backup, false),
+                Source::SameMailbox(backup) => (backup, true),
+            };
+            let ids: Vec<EmailId> = ids.map(EmailId::from).collect();
             for email in backup.find_emails(&ids).await? {
                 let hash = match same_mailbox {
                     true => email.blob,
-                    false => rehash(backup, &email.blob, &snapshot.hasher()).await?,
+                    false => rehash(backup, &email.blob, &hasher).await?,
                 };
-                hashes.insert(email.id.to_string(), hash);
+                self.found(twins, email.id.as_str(), hash);
             }
         }
-        Ok(hashes)
+        twins.sort_by_bytes();
+        Ok(!doubtful.is_empty())
     }
 
-    async fn mark_by_id(&mut self, snapshot: &Snapshot, ledger: &mut Ledger, mark: Mark) -> Result<()> {
+    fn found(&self, twins: &mut Twins, id: &str, hash: BlobId) {
+        if let Some(at) = self.ids.position(id) {
+            twins.set_bytes(at, &hash);
+        }
+    }
+
+    async fn mark_by_id(&mut self, snapshot: &Snapshot, ledger: &mut Ledger) -> Result<()> {
         each(snapshot, |position, email| {
             let at = self.ids.position(email.id.as_str());
             let is_same = |at: &usize| self.keys[*at].is_some() && self.digests[*at] == email.server_blob;
             if let Some(at) = at.filter(is_same).filter(|_| ledger.get(position) == Mark::Open) {
-                ledger.pair(position, at, mark);
+                ledger.pair(position, at, Mark::Present);
                 self.keys[at] = None;
             }
         })
         .await
-    }
-
-    /// By length and date. Those that are marked already stand first: they take what they are before others do.
-    async fn groups(&self, snapshot: &Snapshot, ledger: &Ledger, mark: Mark) -> Result<BTreeMap<Key, Group>> {
-        let mut theirs: BTreeMap<Key, Vec<usize>> = BTreeMap::new();
-        for (at, key) in self.keys.iter().enumerate() {
-            if let Some(key) = key {
-                theirs.entry(*key).or_default().push(at);
-            }
-        }
-        let mut groups: BTreeMap<Key, Group> = BTreeMap::new();
-        each(snapshot, |position, email| {
-            let key = key(email.size, email.received_at);
-            let state = ledger.get(position);
-            if !(state == Mark::Open || (state == mark && mark == Mark::Restored)) {
-                return;
-            }
-            if let Some(indices) = theirs.get(&key) {
-                let group =
-                    groups.entry(key).or_insert_with(|| Group { theirs: indices.clone(), ours: Vec::new() });
-                group.ours.push((position, email.blob));
-            }
-        })
-        .await?;
-        for group in groups.values_mut() {
-            group.ours.sort_by_key(|(position, _)| ledger.get(*position) == Mark::Open);
-        }
-        groups.retain(|_, group| group.ours.iter().any(|(at, _)| ledger.get(*at) == Mark::Open));
-        Ok(groups)
     }
 }
 
@@ -252,7 +242,7 @@ async fn rehash(snapshot: &Snapshot, blob: &BlobId, hasher: &BlobHasher) -> Resu
 }
 
 /// Every email of a snapshot in the order of ids.
-pub(super) async fn each(snapshot: &Snapshot, mut visit: impl FnMut(usize, &EmailRecord)) -> Result<()> {
+async fn each(snapshot: &Snapshot, mut visit: impl FnMut(usize, &EmailRecord)) -> Result<()> {
     let mut emails = snapshot.emails().await?;
     let mut position = 0;
     while let Some(email) = emails.next().await? {

@@ -14,6 +14,7 @@ mod request;
 mod run;
 mod staging;
 mod target;
+mod twins;
 mod uploads;
 
 pub use report::{ObjectRefusal, Refusal, Refusals, Restored, RestoredObjects};

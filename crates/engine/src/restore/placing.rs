@@ -26,7 +26,7 @@ pub(super) async fn place(
     let mut there = target.folders().await?;
     there.retain(|folder| !is_own(folder));
     let (taken, odd) = (BTreeSet::new(), Vec::new());
-    let mut placing = Placing { target, how, workshop, there, taken, odd, made: 0 };
+    let mut placing = Placing { target, how, snapshot, workshop, there, taken, odd, made: 0 };
     let root = match how {
         Places::Below(name) => Some(placing.root(name).await?),
         Places::Missing | Places::Exact { .. } => None,
@@ -68,6 +68,7 @@ pub(super) enum Places<'a> {
 struct Placing<'a> {
     target: Target<'a>,
     how: Places<'a>,
+    snapshot: &'a [Folder],
     workshop: &'a Id,
     there: Vec<Folder>,
     /// Folders of the account that are one of the snapshot's.
@@ -89,7 +90,7 @@ impl Placing<'_> {
 
     /// The account's folder that is this one.
     fn find(&self, folder: &Folder, parent: Option<&Id>) -> Option<Id> {
-        let by_name = || self.child(&folder.name, parent);
+        let by_name = || self.likest(folder, parent);
         if matches!(self.how, Places::Below(_)) {
             return by_name();
         }
@@ -101,13 +102,26 @@ impl Placing<'_> {
         by_id.filter(is_free).or_else(|| by_role().filter(is_free)).or_else(by_name)
     }
 
-    /// The folder of this name in this place that is none of the snapshot's yet. Servers take blanks off the ends.
+    /// Of folders of its name in its place (some servers have twins) the one with most of the same folders inside.
+    fn likest(&self, folder: &Folder, parent: Option<&Id>) -> Option<Id> {
+        let wanted = names_inside(self.snapshot, &folder.id);
+        let alike = |known: &&Folder| names_inside(&self.there, &known.id).intersection(&wanted).count();
+        // The last of the greatest is taken: the first one where all are alike.
+        let twins = self.free(&folder.name, parent).rev();
+        twins.max_by_key(alike).map(|known| known.id.clone())
+    }
+
+    /// The folder of this name in this place that is none of the snapshot's yet.
     fn child(&self, name: &str, parent: Option<&Id>) -> Option<Id> {
-        let is_free = |folder: &&Folder| {
+        self.free(name, parent).next().map(|folder| folder.id.clone())
+    }
+
+    /// Servers take blanks off the ends of names.
+    fn free(&self, name: &str, parent: Option<&Id>) -> impl DoubleEndedIterator<Item = &Folder> {
+        self.there.iter().filter(move |folder| {
             let is_here = folder.parent_id.as_ref() == parent && folder.name.trim() == name.trim();
             is_here && !self.taken.contains(&folder.id)
-        };
-        self.there.iter().find(is_free).map(|folder| folder.id.clone())
+        })
     }
 
     /// Gives a folder the name, place, role and order of the snapshot's.
@@ -289,6 +303,11 @@ impl Placing<'_> {
         }
         Ok(Ok(()))
     }
+}
+
+fn names_inside<'f>(folders: &'f [Folder], parent: &Id) -> BTreeSet<&'f str> {
+    let inside = folders.iter().filter(|folder| folder.parent_id.as_ref() == Some(parent));
+    inside.map(|folder| folder.name.trim()).collect()
 }
 
 /// A name that nothing else has.

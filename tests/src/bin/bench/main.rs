@@ -9,6 +9,7 @@ mod cpu;
 mod floor;
 mod nights;
 mod programs;
+mod restore;
 mod size;
 mod speed;
 
@@ -47,7 +48,9 @@ async fn main() -> Result<()> {
     let bench = Bench { dir: dir.path().to_owned(), server: server.restart().await?, malle };
     bench.speed(&messages, bytes).await?;
     bench.size(&messages).await?;
-    bench.nights(bytes).await
+    bench.nights(bytes).await?;
+    let bench = Bench { server: bench.server.restart().await?, ..bench };
+    bench.giving_back(&messages, bytes).await
 }
 
 fn size_of(dir: &Path) -> Result<u64> {

@@ -1,0 +1,224 @@
+//! Emails of the account that may be some of the snapshot's: those of equal length and date, and of these those of equal bytes.
+//!
+//! A million of them take some 60 MB, so everything is a list of numbers: no email has a place of its own in memory.
+
+use std::cmp::Ordering;
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use model::{BlobId, EmailRecord};
+
+use crate::restore::dates;
+
+/// Length in bytes and `receivedAt`.
+pub(super) type Key = (u64, i64);
+
+pub(super) fn key(size: u64, received_at: i64) -> Key {
+    (size, dates::comparable(received_at))
+}
+
+/// Half of a hash: enough to tell emails of one length and date apart. 0 is unknown.
+type Bytes = u128;
+
+fn half(hash: &BlobId) -> Bytes {
+    let (half, _) = hash.0.split_first_chunk().expect("a hash has 32 bytes");
+    Bytes::from_be_bytes(*half).max(1)
+}
+
+/// Emails of the account by what they are.
+pub(super) struct Twins {
+    keys: Vec<Option<Key>>,
+    bytes: Vec<Bytes>,
+    /// Places in `keys`, so that equal emails are neighbours, and among them in the order of ids: whoever looks twice finds
+    /// the same pairs.
+    order: Vec<u32>,
+    /// At the first of equal ones: how many of the snapshot's are like them; after [`Twins::sort_by_bytes`] how many of them
+    /// are taken.
+    counts: Vec<u32>,
+    /// Lengths of those of the snapshot whose date cannot be told: the server found one itself, and any is right.
+    undatable: BTreeSet<u64>,
+}
+
+impl Twins {
+    pub(super) fn of(keys: Vec<Option<Key>>) -> Twins {
+        let places = u32::try_from(keys.len()).expect("an account has fewer emails");
+        let mut order: Vec<u32> = (0..places).filter(|at| keys[*at as usize].is_some()).collect();
+        order.sort_unstable_by_key(|at| (keys[*at as usize], *at));
+        let counts = vec![0; order.len()];
+        Twins { keys, bytes: Vec::new(), order, counts, undatable: BTreeSet::new() }
+    }
+
+    /// The neighbours in `order` of this length and date.
+    fn like(&self, email: &EmailRecord) -> Range<usize> {
+        let wanted = Some(key(email.size, email.received_at));
+        self.neighbours(|at| self.keys[at].cmp(&wanted))
+    }
+
+    fn neighbours(&self, compare: impl Fn(usize) -> Ordering) -> Range<usize> {
+        let first = self.order.partition_point(|at| compare(*at as usize).is_lt());
+        let length = self.order[first..].partition_point(|at| compare(*at as usize).is_eq());
+        first..first + length
+    }
+
+    /// One of the snapshot's.
+    pub(super) fn count(&mut self, email: &EmailRecord) {
+        let like = self.like(email);
+        if !like.is_empty() {
+            self.counts[like.start] += 1;
+        }
+        if !dates::is_writable(email.received_at) {
+            self.undatable.insert(email.size);
+        }
+    }
+
+    pub(super) fn forget_counts(&mut self) {
+        self.counts.fill(0);
+        self.undatable.clear();
+    }
+
+    /// There are as many of its length and date here as in the snapshot.
+    pub(super) fn are_enough_for(&self, email: &EmailRecord) -> bool {
+        let like = self.like(email);
+        !like.is_empty() && like.len() >= self.counts[like.start] as usize
+    }
+
+    /// Those that some of the snapshot's may be, in the order of ids: what their bytes are has to be found out.
+    pub(super) fn doubtful(&self) -> Vec<u32> {
+        let key_of = |at: u32| self.keys[at as usize];
+        let mut doubtful = Vec::new();
+        let mut rest = self.order.as_slice();
+        while let Some(first) = rest.first() {
+            let start = self.order.len() - rest.len();
+            let length = rest.partition_point(|at| key_of(*at) == key_of(*first));
+            let is_odd = || key_of(*first).is_some_and(|(size, _)| self.undatable.contains(&size));
+            if self.counts[start] > 0 || is_odd() {
+                doubtful.extend_from_slice(&rest[..length]);
+            }
+            rest = &rest[length..];
+        }
+        doubtful.sort_unstable();
+        doubtful
+    }
+
+    /// The bytes of the `at`th of the account.
+    pub(super) fn set_bytes(&mut self, at: usize, hash: &BlobId) {
+        self.bytes.resize(self.keys.len(), 0);
+        self.bytes[at] = half(hash);
+    }
+
+    /// All bytes are known that will be.
+    pub(super) fn sort_by_bytes(&mut self) {
+        self.bytes.resize(self.keys.len(), 0);
+        let Twins { keys, bytes, order, counts, .. } = self;
+        order.retain(|at| bytes[*at as usize] > 0);
+        order.sort_unstable_by_key(|at| (keys[*at as usize], bytes[*at as usize], *at));
+        counts.fill(0);
+    }
+
+    /// Takes one that is this email.
+    pub(super) fn take(&mut self, email: &EmailRecord) -> Option<usize> {
+        self.take_of(key(email.size, email.received_at), half(&email.blob))
+    }
+
+    /// Takes one of any date, for an email whose date cannot be told; others come first.
+    pub(super) fn take_of_any_date(&mut self, email: &EmailRecord) -> Option<usize> {
+        if dates::is_writable(email.received_at) {
+            return None;
+        }
+        let as_long = self.neighbours(|at| self.keys[at].map(|(size, _)| size).cmp(&Some(email.size)));
+        let keys: BTreeSet<Key> = as_long.filter_map(|place| self.keys[self.order[place] as usize]).collect();
+        keys.into_iter().find_map(|key| self.take_of(key, half(&email.blob)))
+    }
+
+    /// Some of the snapshot's emails have a date that cannot be told.
+    pub(super) fn has_undatable(&self) -> bool {
+        !self.undatable.is_empty()
+    }
+
+    fn take_of(&mut self, key: Key, bytes: Bytes) -> Option<usize> {
+        let wanted = (Some(key), bytes);
+        let same = self.neighbours(|at| (self.keys[at], self.bytes[at]).cmp(&wanted));
+        let taken = self.counts.get_mut(same.start).filter(|taken| (**taken as usize) < same.len())?;
+        *taken += 1;
+        Some(self.order[same.start + *taken as usize - 1] as usize)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use model::{EmailId, Envelope};
+
+    use super::*;
+
+    fn email(size: u64, received_at: i64, bytes: u8) -> EmailRecord {
+        EmailRecord {
+            id: EmailId::from("e"),
+            blob: BlobId([bytes; 32]),
+            server_blob: 0,
+            received_at,
+            size,
+            folders: Vec::new(),
+            keywords: Vec::new(),
+            envelope: Envelope::default(),
+        }
+    }
+
+    /// `held`: length, date and bytes of the account's emails; `None` for one that is gone.
+    fn twins(held: &[Option<(u64, i64, u8)>], ours: &[EmailRecord]) -> Twins {
+        let key = |held: &Option<(u64, i64, u8)>| held.map(|(size, date, _)| key(size, date));
+        let mut twins = Twins::of(held.iter().map(key).collect());
+        ours.iter().for_each(|email| twins.count(email));
+        for at in twins.doubtful() {
+            let (_, _, bytes) = held[at as usize].expect("nobody asks for one that is gone");
+            twins.set_bytes(at as usize, &BlobId([bytes; 32]));
+        }
+        twins.sort_by_bytes();
+        twins
+    }
+
+    #[test]
+    fn each_is_taken_once_in_the_order_of_ids() {
+        let held =
+            [Some((9, 1, 7)), Some((5, 1, 1)), None, Some((5, 1, 2)), Some((5, 1, 1)), Some((5, 2, 1))];
+        let (one, two) = (email(5, 1, 1), email(5, 1, 2));
+        let mut twins = twins(&held, &[one.clone(), two.clone()]);
+        let mut take = |email| twins.take(email);
+        assert_eq!([take(&one), take(&one), take(&one)], [Some(1), Some(4), None]);
+        assert_eq!([take(&two), take(&two)], [Some(3), None]);
+        assert_eq!(take(&email(5, 2, 1)), None, "nobody had asked for this date");
+        assert_eq!(take(&email(9, 1, 7)), None);
+    }
+
+    #[test]
+    fn only_what_may_be_the_same_is_doubtful() {
+        let held = [Some((9, 1, 7)), Some((5, 1, 1)), Some((5, 2, 2))];
+        let mut twins =
+            Twins::of(held.map(|held| held.map(|(size, date, _): (u64, i64, u8)| key(size, date))).to_vec());
+        let ours = email(5, 1, 3);
+        twins.count(&ours);
+        assert_eq!(twins.doubtful(), [1]);
+        assert!(twins.are_enough_for(&ours));
+        twins.count(&ours);
+        assert!(!twins.are_enough_for(&ours) && !twins.are_enough_for(&email(6, 1, 3)));
+        twins.forget_counts();
+        assert_eq!(twins.doubtful(), [0_u32; 0]);
+    }
+
+    #[test]
+    fn of_dates_that_cannot_be_written_only_bytes_count() {
+        let held = [Some((5, 906_038_611_200, 1)), Some((5, -1, 2))];
+        let mut twins = twins(&held, &[email(5, i64::MAX, 2)]);
+        assert_eq!(twins.take(&email(5, i64::MAX, 2)), Some(1));
+    }
+
+    #[test]
+    fn of_a_date_that_was_left_to_the_server_any_will_do_but_those_of_others() {
+        let held = [Some((5, 10, 1)), Some((5, 20, 1)), Some((5, 20, 2)), Some((6, 20, 1))];
+        let (odd, plain) = (email(5, -1, 1), email(5, 10, 1));
+        let mut twins = twins(&held, &[odd.clone(), plain.clone()]);
+        assert!(twins.has_undatable());
+        assert_eq!((twins.take(&odd), twins.take(&plain)), (None, Some(0)));
+        assert_eq!((twins.take_of_any_date(&plain), twins.take_of_any_date(&odd)), (None, Some(1)));
+        assert_eq!(twins.take_of_any_date(&odd), None);
+    }
+}
