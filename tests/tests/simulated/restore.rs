@@ -136,6 +136,34 @@ async fn after_200_random_edits_an_exact_restore_brings_it_back_and_its_safety_b
     }
 }
 
+/// Names that hurt, twins but for case, nesting; a folder that takes a step through the restore's own is found there when
+/// the attempt is cut off just then.
+#[tokio::test(flavor = "multi_thread")]
+async fn folders_of_odd_names_come_back() {
+    for mode in [Mode::Beside, Mode::Missing, Mode::Exact] {
+        let mut is_lost = true;
+        for number in (0..).step_by(5).take_while(|number| *number < 200) {
+            if !is_lost {
+                break;
+            }
+            let two = Two::unsaved(alice(40), Limits::default(), Version::V0_15).await;
+            // Servers take blanks off the ends.
+            let folders = two.home.alice.content(DataType::Mailbox);
+            let blank = folders.iter().find(|(_, folder)| folder["name"] == " lead and trail ");
+            two.home.alice.rename_folder(blank.expect("it is one of the odd ones").0, "lead and trail");
+            assert_eq!(two.home.backup().await.state, State::Good);
+            let faults = two.home.simulator.faults();
+            let fault = faults.add(Fault::at_request(number, Effect::Reset { after: 0 }));
+            let restored = two.give_bob(mode, &RestoreId::random()).await;
+            let restored = restored.unwrap_or_else(|error| panic!("{mode:?}, request {number}: {error}"));
+            assert_eq!(restored.odd_folders, Vec::<String>::new(), "{mode:?}, request {number}");
+            two.assert_given(&restored, mode, &format!("{mode:?}, request {number}"));
+            is_lost = faults.struck(fault) > 0;
+        }
+        assert!(!is_lost, "it never came through undisturbed");
+    }
+}
+
 /// Every request in turn is lost, before or after it was served.
 async fn at_every_request(mode: Mode, effect: fn() -> Effect) {
     let mut requests = 0;

@@ -60,9 +60,7 @@ pub(super) fn rules(data_type: DataType) -> Rules {
         DataType::Identity => &["id", "mayDelete"],
         DataType::ParticipantIdentity => &["id", "isDefault"],
         DataType::AddressBook | DataType::Calendar => &["id", "isDefault", "myRights"],
-        DataType::CalendarEvent => {
-            &["id", "baseEventId", "isOrigin", "method", "utcStart", "utcEnd", "useDefaultAlerts"]
-        }
+        DataType::CalendarEvent => &["id", "baseEventId", "isOrigin", "method", "utcStart", "utcEnd"],
         DataType::VacationResponse => &["id", "isEnabled"],
         DataType::FileNode => &["id", "blobId", "size", "myRights", "accessed"],
         DataType::ContactCard | DataType::Mailbox | DataType::Email => &["id"],
