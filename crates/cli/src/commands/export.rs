@@ -109,7 +109,7 @@ struct DoneObject<'a> {
     state: &'static str,
     account: &'a str,
     format: &'static str,
-    to: &'a Path,
+    to: String,
     selected: bool,
     emails: u64,
     bytes: u64,
@@ -158,7 +158,7 @@ impl Done<'_> {
         if !object.notes.is_empty() {
             let all = object.notes.iter().map(|note| note.count).sum();
             out.line(format_args!(
-                "not all of it fits the format; {} in {}:",
+                "not everything is as it was; {} in {}:",
                 count(all, "note"),
                 self.report()
             ))?;
@@ -204,7 +204,7 @@ impl Done<'_> {
             state: State::of(info).as_str(),
             account: self.mailbox.name(),
             format: report.format.name(),
-            to: &self.args.to,
+            to: self.args.to.display().to_string(),
             selected: self.args.select.is_some(),
             emails: report.emails,
             bytes: report.bytes,
