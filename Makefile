@@ -7,7 +7,7 @@ FUZZ_SECONDS ?= 30
 help: ## What the targets do
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | column -t -s "$$(printf '\t')"
 
-demo: ## See it work: a simulated server, three backups, what each cost; no service needed
+demo: ## See it work: a simulated server, three backups, an export, a restore; no service needed
 	cargo build --quiet -p cli --bin malle --example demo
 	cargo run --quiet -p cli --example demo
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use model::DataType;
 
+pub(crate) use crate::export_args::ExportArgs;
 pub(crate) use crate::find_args::{CatArgs, DiffArgs, FindArgs};
 
 const ABOUT: &str = "Backs up mailboxes of a Stalwart mail server: incremental, encrypted, verified.
@@ -75,6 +76,8 @@ pub(crate) enum Command {
     Backup(BackupArgs),
     /// Give a snapshot back to an account
     Restore(RestoreArgs),
+    /// Write a snapshot into files that other programs read: Maildir, mbox, Stalwart's own formats
+    Export(ExportArgs),
     /// List the snapshots of a mailbox, or the mailboxes of the store
     List(ListArgs),
     /// Show one snapshot: what is in it, what is missing from it

@@ -22,18 +22,19 @@ pub(crate) enum Exit {
     UnfitStore = 12,
     StoreFull = 13,
     Erased = 14,
+    Target = 15,
     Interrupted = 130,
     Terminated = 143,
 }
 
 /// Every code and its meaning, as `--help` and the README list them.
-const MEANINGS: [(Exit, &str); 17] = [
+const MEANINGS: [(Exit, &str); 18] = [
     (Exit::Good, "done; a backup is good"),
     (Exit::Unexpected, "something that should not happen"),
     (Exit::Usage, "wrong arguments or settings"),
     (
         Exit::Incomplete,
-        "a backup was made and is partial, shrunk or moving, or a restore left something out; the result says what is missing",
+        "a backup was made and is partial, shrunk or moving, or a restore or export left something out; the result says what is missing",
     ),
     (Exit::Refused, "the mail server refuses the credentials, or they may not read the account"),
     (Exit::Server, "the mail server cannot be reached, is busy or does not speak JMAP properly"),
@@ -46,6 +47,7 @@ const MEANINGS: [(Exit, &str); 17] = [
     (Exit::UnfitStore, "no malle store, in another zone, or it cannot create objects conditionally"),
     (Exit::StoreFull, "the store is full"),
     (Exit::Erased, "the mailbox's backups were erased on purpose"),
+    (Exit::Target, "an export cannot be written where it shall go: no room, or not allowed"),
     (Exit::Interrupted, "interrupted (SIGINT)"),
     (Exit::Terminated, "terminated (SIGTERM)"),
 ];

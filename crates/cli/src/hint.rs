@@ -21,7 +21,7 @@ const SERVER_ADDRESS: &str =
 const STORE_ADDRESS: &str =
     "check --store and the way to it, then run again; nothing that was backed up before is lost";
 
-/// Of an error of a backup or a restore.
+/// Of an error of a backup, a restore or an export.
 pub(crate) fn of_engine(error: &engine::Error) -> Judgement {
     match error {
         engine::Error::Server { source, .. } | engine::Error::ManyFailures { source, .. } => {
@@ -40,6 +40,7 @@ pub(crate) fn of_engine(error: &engine::Error) -> Judgement {
         ),
         engine::Error::Superseded => (Exit::LostRace, "let that one finish"),
         engine::Error::Repository(source) => of_repository(source),
+        engine::Error::Export(source) => of_export(source),
         engine::Error::NoFolder { .. } => (
             Exit::NotFound,
             "write its path from the top, like folder:Archive/2025, or a name alone without folder:",
@@ -49,6 +50,22 @@ pub(crate) fn of_engine(error: &engine::Error) -> Judgement {
             ErrorClass::Cancelled => (Exit::Interrupted, ""),
             _ => (Exit::Unexpected, ""),
         },
+    }
+}
+
+fn of_export(error: &export::Error) -> Judgement {
+    match error {
+        export::Error::Occupied { .. } => (Exit::Usage, ""),
+        full if full.is_full() => (
+            Exit::Target,
+            "make room there or name another place with --to (mbox and vandelay need room for two copies); nothing of \
+             this export is left there",
+        ),
+        export::Error::Io { .. } => (
+            Exit::Target,
+            "check that this user may write there, or name another place with --to; nothing of this export is left there",
+        ),
+        _ => (Exit::Unexpected, ""),
     }
 }
 

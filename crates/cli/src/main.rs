@@ -4,6 +4,7 @@ mod allocator;
 mod args;
 mod commands;
 mod exit;
+mod export_args;
 mod failure;
 mod find_args;
 mod hint;

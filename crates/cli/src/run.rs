@@ -18,6 +18,8 @@ use crate::output::{Out, remark};
 
 /// How long blocking work (one file written, one frame compressed) may take to end after everything else did.
 const LAST_BREATH: Duration = Duration::from_secs(5);
+/// The same for an export that is cut off: it removes what it wrote, perhaps a million files.
+const CLEARING_UP: Duration = Duration::from_secs(600);
 
 /// All of it.
 pub(crate) fn main() -> ExitCode {
@@ -42,8 +44,9 @@ pub(crate) fn main() -> ExitCode {
     };
     let out = Out::new(cli.talk);
     let ended = command(&cli, &out).and_then(|work| runtime.block_on(until_signal(work)));
-    runtime.shutdown_timeout(LAST_BREATH);
-    conclude(ended).into()
+    let is_export = matches!(cli.command, Command::Export(_));
+    runtime.shutdown_timeout(if is_export { CLEARING_UP } else { LAST_BREATH });
+    conclude(ended, &cli.command).into()
 }
 
 fn parse() -> Result<Cli, clap::Error> {
@@ -63,6 +66,7 @@ fn command<'a>(cli: &'a Cli, out: &'a Out) -> Result<Work<'a>> {
         Command::Restore(args) => {
             Box::pin(commands::restore::run(commands::restore::prepare(args, out)?, out))
         }
+        Command::Export(args) => Box::pin(commands::export::run(args, out)),
         Command::List(args) => Box::pin(commands::list::run(args, out)),
         Command::Show(args) => Box::pin(commands::show::run(args, out)),
         Command::Find(args) => Box::pin(commands::find::run(args, out)),
@@ -85,12 +89,14 @@ async fn until_signal(work: Work<'_>) -> Result<Exit> {
     }
 }
 
-fn conclude(ended: Result<Exit>) -> Exit {
+fn conclude(ended: Result<Exit>, command: &Command) -> Exit {
     match ended {
         Ok(exit @ (Exit::Interrupted | Exit::Terminated)) => {
-            remark(
-                "stopped by a signal; nothing that was backed up before is lost, and the next run (of a restore: --resume) goes on from there",
-            );
+            let now = match command {
+                Command::Export(_) => "nothing of this export is left",
+                _ => "the next run (of a restore: --resume) goes on from there",
+            };
+            remark(format_args!("stopped by a signal; nothing that was backed up before is lost, and {now}"));
             exit
         }
         Ok(exit) => exit,

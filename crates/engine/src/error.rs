@@ -1,6 +1,6 @@
 use model::ErrorClass;
 
-/// Why a backup could not be made, read or restored. `Display` completes "failed to …".
+/// Why a backup could not be made, read, restored or exported. `Display` completes "failed to …".
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -66,6 +66,9 @@ pub enum Error {
     /// The repository refused or failed.
     #[error(transparent)]
     Repository(#[from] repository::Error),
+    /// The export could not be written.
+    #[error(transparent)]
+    Export(#[from] export::Error),
     /// A selection names a folder that is in none of the snapshots it is used on.
     #[error("find the folder {path:?}: the newest snapshot looked at has {has}")]
     NoFolder {
@@ -91,6 +94,7 @@ impl Error {
             | Error::Write { source, .. }
             | Error::Unsettled { source, .. } => class_of(source),
             Error::Repository(source) => source.class(),
+            Error::Export(source) => source.class(),
             Error::Unlisted { .. } => ErrorClass::Corrupt,
             Error::Refused { .. } | Error::Unfit { .. } | Error::NoFolder { .. } => ErrorClass::Permanent,
             Error::Superseded => ErrorClass::Fenced,

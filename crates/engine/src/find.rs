@@ -7,12 +7,9 @@ use std::ops::RangeInclusive;
 use model::{DataType, EmailRecord, SnapshotNumber};
 use repository::{EmailVersion, History, Repository, SnapshotInfo};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::folders::FolderTree;
 use crate::selection::{Predicate, Selection};
-
-/// Folders named in an error.
-const NAMED_FOLDERS: usize = 30;
 
 /// An email that was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,7 +42,7 @@ pub async fn find(
     let history = repository.history(snapshots).await?;
     let views = Views::read(&history, snapshots.len()).await?;
     if let Some(path) = selection.missing_folder(&views.trees) {
-        return Err(views.no_such_folder(path));
+        return Err(views.newest().lacks(path));
     }
     let exact = match selection.names_folders() && views.trees.len() > 1 {
         true => views.trees.iter().map(|tree| selection.among(tree)).collect(),
@@ -121,14 +118,8 @@ impl Views {
         }
     }
 
-    fn no_such_folder(&self, path: &str) -> Error {
-        let newest = self.of.last().map(|tree| &self.trees[*tree]);
-        let mut paths: Vec<String> =
-            newest.into_iter().flat_map(|tree| tree.iter().filter_map(|(id, _)| tree.path(id))).collect();
-        paths.sort_unstable();
-        let more = if paths.len() > NAMED_FOLDERS { ", …" } else { "" };
-        paths.truncate(NAMED_FOLDERS);
-        Error::NoFolder { path: path.to_owned(), has: format!("{}{more}", paths.join(", ")) }
+    fn newest(&self) -> FolderTree {
+        self.of.last().map(|tree| self.trees[*tree].clone()).unwrap_or_default()
     }
 }
 

@@ -6,11 +6,13 @@ use model::{DataType, FolderId};
 use repository::{ObjectRecord, Snapshot};
 use serde::Deserialize;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::fold::fold;
 
 /// A folder deeper than this is put at the top: no mailbox of a person goes so deep, and paths stay short.
 const MOST_LEVELS: usize = 64;
+/// Folders named in an error.
+const NAMED: usize = 30;
 
 /// One folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -127,7 +129,11 @@ impl FolderTree {
         (!names.is_empty()).then(|| names.join("/"))
     }
 
-    fn upwards<'a>(&'a self, id: &'a FolderId) -> impl Iterator<Item = (&'a FolderId, &'a Folder)> {
+    /// A folder and those it lies in, from the inside out.
+    pub(crate) fn upwards<'a>(
+        &'a self,
+        id: &'a FolderId,
+    ) -> impl Iterator<Item = (&'a FolderId, &'a Folder)> {
         let first = self.folders.get_key_value(id);
         std::iter::successors(first, |(_, folder)| {
             folder.parent.as_ref().and_then(|parent| self.folders.get_key_value(parent))
@@ -157,6 +163,15 @@ impl FolderTree {
             Subfolders::Taken => self.upwards(id).any(|(above, _)| meant.contains(above)),
         };
         self.folders.keys().filter(is_meant).cloned().collect()
+    }
+
+    /// The error that names the folders there are.
+    pub(crate) fn lacks(&self, path: &str) -> Error {
+        let mut paths: Vec<String> = self.folders.keys().filter_map(|id| self.path(id)).collect();
+        paths.sort_unstable();
+        let more = if paths.len() > NAMED { ", …" } else { "" };
+        paths.truncate(NAMED);
+        Error::NoFolder { path: path.to_owned(), has: format!("{}{more}", paths.join(", ")) }
     }
 }
 

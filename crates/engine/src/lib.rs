@@ -6,6 +6,7 @@ mod diff;
 mod emails;
 mod envelope;
 mod error;
+mod export;
 mod fetch;
 mod find;
 mod fold;
@@ -26,6 +27,7 @@ mod selection;
 mod types;
 mod witness;
 
+pub use crate::export::{Export, Exported, Loss, Losses, export};
 pub use backup::backup;
 pub use diff::{Change, Diff, DiffCounts, Fate, FolderChange, Pair};
 pub use error::{Error, Result};

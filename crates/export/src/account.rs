@@ -1,5 +1,7 @@
 //! Account directory: what `stalwart-cli import account` reads.
 
+use std::collections::BTreeMap;
+
 use model::DataType;
 use serde_json::{Map, Value, json};
 
@@ -20,7 +22,7 @@ pub(crate) struct Account {
     identities: JsonArray,
     vacation: JsonArray,
     /// Ids of the folders by their index.
-    folders: Vec<String>,
+    folders: BTreeMap<usize, String>,
     blobs: u64,
 }
 
@@ -31,7 +33,7 @@ impl Account {
             scripts: JsonArray::create(spool)?,
             identities: JsonArray::create(spool)?,
             vacation: JsonArray::create(spool)?,
-            folders: Vec::new(),
+            folders: BTreeMap::new(),
             blobs: 0,
         })
     }
@@ -83,10 +85,7 @@ impl Mail for Account {
     }
 
     fn folder(&mut self, index: usize, folder: &Folder, _: &mut Out) -> Result<()> {
-        if self.folders.len() <= index {
-            self.folders.resize(index + 1, String::new());
-        }
-        self.folders[index].clone_from(&folder.id);
+        self.folders.insert(index, folder.id.clone());
         Ok(())
     }
 
@@ -108,7 +107,7 @@ impl Mail for Account {
         };
         self.emails.push(&json!({
             "id": email.id.as_str(),
-            "mailboxIds": set(&mut folders.iter().map(|index| self.folders[*index].as_str())),
+            "mailboxIds": set(&mut folders.iter().map(|index| self.folders[index].as_str())),
             "keywords": set(&mut email.keywords.iter().map(String::as_str)),
             "receivedAt": received.text,
             "blobId": blob,

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 use crate::error::Doing;
+use crate::private::private_directory;
 use crate::{Error, Result};
 
 /// Content up to this length is held in memory, longer content in a temporary file.
@@ -18,7 +19,7 @@ pub(crate) struct Spool {
 
 impl Spool {
     pub(crate) fn create(below: &Path) -> Result<Spool> {
-        let dir = tempfile::Builder::new().prefix("malle-export-").tempdir_in(below);
+        let dir = private_directory("malle-export-", below);
         Ok(Spool { dir: dir.doing("create a temporary directory in", below)?, files: 0 })
     }
 

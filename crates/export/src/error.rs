@@ -16,8 +16,8 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
-    /// The directory to write has something in it.
-    #[error("create {}: it exists and is not an empty directory; name one that does not exist", path.display())]
+    /// There is something in the place of the export.
+    #[error("write {}: it exists already; name one that does not, or an empty directory", path.display())]
     Occupied {
         /// What was named.
         path: PathBuf,
@@ -87,6 +87,9 @@ pub enum Error {
         /// What is allowed.
         limit: u64,
     },
+    /// [`crate::Stopper::stop`] was called.
+    #[error("finish the export: it was stopped")]
+    Stopped,
     /// Whoever receives the items of a read export gave up.
     #[error("hand over what was read")]
     Receiver {
@@ -107,11 +110,22 @@ impl Error {
             Error::Sqlite { .. } | Error::Length { .. } | Error::NotJson { .. } | Error::Corrupt { .. } => {
                 ErrorClass::Corrupt
             }
+            Error::Stopped => ErrorClass::Cancelled,
             Error::Occupied { .. }
             | Error::Misused { .. }
             | Error::Unknown { .. }
             | Error::TooLarge { .. }
             | Error::Receiver { .. } => ErrorClass::Permanent,
+        }
+    }
+
+    /// Whether there is no room left where something was written.
+    pub fn is_full(&self) -> bool {
+        use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+        match self {
+            Error::Io { source, .. } => matches!(source.kind(), StorageFull | QuotaExceeded | FileTooLarge),
+            Error::Sqlite { source, .. } => source.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull),
+            _ => false,
         }
     }
 

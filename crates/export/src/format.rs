@@ -21,9 +21,17 @@ pub enum Target {
     /// A directory that does not exist yet, or is empty.
     Folder(PathBuf),
     /// A zstd-compressed tar archive, written front to back.
-    TarZst(Box<dyn Write + Send>),
+    TarZst(Output),
     /// A zip archive, written front to back.
-    Zip(Box<dyn Write + Send>),
+    Zip(Output),
+}
+
+/// Where an archive goes.
+pub enum Output {
+    /// A file that does not exist yet. It appears when the export is whole.
+    File(PathBuf),
+    /// Anything else. What has come before an error or a drop is cut off there, and every reader says so.
+    Stream(Box<dyn Write + Send>),
 }
 
 impl Format {

@@ -1,5 +1,7 @@
 //! Maildir++ below `Maildir/`: the inbox is the root, every other folder a directory `.A.B` beside.
 
+use std::collections::BTreeMap;
+
 use crate::content::{Replay, Spool};
 use crate::item::Email;
 use crate::layout::{Out, Parsed};
@@ -21,13 +23,13 @@ pub(crate) const FLAGS: [(&str, char); 5] =
 
 pub(crate) struct Maildir {
     /// By the folder's index.
-    folders: Vec<Option<Kept>>,
+    folders: BTreeMap<usize, Kept>,
     taken: Taken,
     emails: u64,
     has_inbox: bool,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Kept {
     dir: SafePath,
     /// The directory's name without its first dot; `INBOX` for the root.
@@ -39,7 +41,7 @@ impl Maildir {
     pub(crate) fn create(_: &mut Spool) -> Result<Maildir> {
         let mut taken = Taken::default();
         taken.claim(ROOT, ".", INBOX, "");
-        Ok(Maildir { folders: Vec::new(), taken, emails: 0, has_inbox: false })
+        Ok(Maildir { folders: BTreeMap::new(), taken, emails: 0, has_inbox: false })
     }
 
     fn place(&mut self, folder: &Folder, out: &mut Out) -> Kept {
@@ -47,7 +49,7 @@ impl Maildir {
         if folder.role.as_deref() == Some("inbox") && !std::mem::replace(&mut self.has_inbox, true) {
             return Kept { dir: root, dotted: INBOX.to_owned() };
         }
-        let parent = folder.parent.and_then(|parent| self.folders[parent].as_ref());
+        let parent = folder.parent.and_then(|parent| self.folders.get(&parent));
         let above = parent.map(|parent| parent.dotted.clone());
         let prefix =
             above.filter(|above| above.len() <= LONGEST_PARENT).map(|above| above + ".").unwrap_or_default();
@@ -111,10 +113,7 @@ impl Mail for Maildir {
         if place.dotted != INBOX {
             out.write(&place.dir.with("maildirfolder"), b"")?;
         }
-        if self.folders.len() <= index {
-            self.folders.resize(index + 1, None);
-        }
-        self.folders[index] = Some(place);
+        self.folders.insert(index, place);
         Ok(())
     }
 
@@ -131,7 +130,7 @@ impl Mail for Maildir {
             out.note(Topic::DateChanged, || format!("email {}", email.id));
         }
         let name = Name::maildir(modified, self.emails, &flags(email, out));
-        let dirs = folders.iter().filter_map(|index| self.folders[*index].as_ref());
+        let dirs = folders.iter().filter_map(|index| self.folders.get(index));
         let mut paths = dirs.map(|place| place.dir.with("cur").join(&name));
         let first = paths.next().expect("an email has a folder");
         out.replay(&first, modified, content)?;

@@ -1,6 +1,7 @@
 //! mbox: one mboxrd file per folder below `mail/`. Emails come in any order, so the files grow in the spool and go into
 //! the export at the end.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufWriter, Read, Write};
 use std::path::PathBuf;
@@ -30,7 +31,7 @@ pub(crate) const LETTERS: [(&str, &str, char); 4] = [
 
 pub(crate) struct Mbox {
     /// By the folder's index.
-    boxes: Vec<Option<FolderBox>>,
+    boxes: BTreeMap<usize, FolderBox>,
     taken: Taken,
     /// The file written last, still open.
     open: Option<(usize, BufWriter<File>)>,
@@ -47,11 +48,11 @@ struct FolderBox {
 impl Mbox {
     #[expect(clippy::unnecessary_wraps, reason = "every format is created alike")]
     pub(crate) fn create(_: &mut Spool) -> Result<Mbox> {
-        Ok(Mbox { boxes: Vec::new(), taken: Taken::default(), open: None })
+        Ok(Mbox { boxes: BTreeMap::new(), taken: Taken::default(), open: None })
     }
 
     fn at(&mut self, index: usize) -> &mut FolderBox {
-        self.boxes[index].as_mut().expect("folders come before emails")
+        self.boxes.get_mut(&index).expect("folders come before emails")
     }
 
     fn file(&mut self, index: usize) -> Result<&mut BufWriter<File>> {
@@ -114,7 +115,7 @@ impl Mail for Mbox {
 
     fn folder(&mut self, index: usize, folder: &Folder, out: &mut Out) -> Result<()> {
         let top = SafePath::top(MAIL);
-        let above = folder.parent.and_then(|parent| self.boxes[parent].as_ref()).map(|above| &above.below);
+        let above = folder.parent.and_then(|parent| self.boxes.get(&parent)).map(|above| &above.below);
         let dir = above.filter(|dir| dir.has_room()).unwrap_or(&top);
         // A directory never has the ending of a box.
         let is_box = folder.name.to_lowercase().ends_with(".mbox");
@@ -126,10 +127,7 @@ impl Mail for Mbox {
             out.note(Topic::Renamed, || format!("folder `{}` is `{}`", folder.name, path.as_str()));
         }
         let fresh = FolderBox { below: dir.join(&stem), path, spooled: out.spool.path(), length: 0 };
-        if self.boxes.len() <= index {
-            self.boxes.resize_with(index + 1, || None);
-        }
-        self.boxes[index] = Some(fresh);
+        self.boxes.insert(index, fresh);
         Ok(())
     }
 
@@ -156,7 +154,7 @@ impl Mail for Mbox {
     fn finish(mut self, _: &Tree, out: &mut Out) -> Result<()> {
         self.close()?;
         out.sink.directory(&SafePath::top(MAIL))?;
-        for FolderBox { path, spooled, length, .. } in self.boxes.into_iter().flatten() {
+        for FolderBox { path, spooled, length, .. } in self.boxes.into_values() {
             match length {
                 0 => out.write(&path, b"")?,
                 _ => out.sink.adopt(&path, sink::now(), &spooled)?,

@@ -19,6 +19,7 @@ use tempfile::TempDir;
 
 use crate::error::Doing;
 use crate::item::Receiver;
+use crate::private::private_directory;
 use crate::{Error, Format, Result, maildir as maildir_names, vandelay as vandelay_names};
 use root::Root;
 use unpack::Unpack;
@@ -54,7 +55,7 @@ pub fn read(path: &Path, temporary: &Path, limits: Limits, receiver: &mut dyn Re
         vandelay::read(path, limits, receiver)?;
         return Ok(Format::Vandelay);
     }
-    let unpacked = tempfile::Builder::new().prefix("malle-import-").tempdir_in(temporary);
+    let unpacked = private_directory("malle-import-", temporary);
     let unpacked: TempDir = unpacked.doing("create a temporary directory in", temporary)?;
     let mut unpack = Unpack::new(unpacked.path(), limits);
     if magic.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {

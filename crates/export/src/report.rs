@@ -40,10 +40,13 @@ pub enum Topic {
     TooLarge,
     /// An email in several folders, stored more than once.
     Copied,
+    /// What the backup has lost ([`crate::Writer::lost`]).
+    Lost,
 }
 
 impl Topic {
-    fn heading(self) -> &'static str {
+    /// What happened to them, in a few words.
+    pub fn heading(self) -> &'static str {
         match self {
             Topic::Renamed => "Renamed, because the name cannot be a file name (original: in the export)",
             Topic::Orphaned => "Moved to the top, because the folder above is missing or inside itself",
@@ -60,6 +63,7 @@ impl Topic {
             Topic::NoContent => "Contents that the backup does not hold",
             Topic::TooLarge => "Too large for this format; left out",
             Topic::Copied => "Emails in several folders; each folder has a copy of its own",
+            Topic::Lost => "Lost: damaged or missing in the backup itself, whatever the format",
         }
     }
 }

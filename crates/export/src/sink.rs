@@ -1,18 +1,21 @@
 //! Where the files of an export go: a directory, a tar stream, a zip stream.
 
 mod deflated;
+mod file;
 mod folder;
+mod place;
 mod tarball;
 mod zip;
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::Path;
 
 use crate::content::{Replay, Spool};
 use crate::error::Doing;
-use crate::format::Target;
+use crate::format::{Output, Target};
 use crate::name::SafePath;
+use crate::stop::Stopper;
 use crate::{Result, dates};
 
 /// Takes files one after the other. Dropped before `finish` it leaves nothing that could be taken for a whole export.
@@ -50,12 +53,27 @@ pub(crate) trait Sink: Send {
 }
 
 /// The sink for a target.
-pub(crate) fn open(target: Target, spool: &mut Spool) -> Result<Box<dyn Sink>> {
+pub(crate) fn open(target: Target, spool: &mut Spool, stopper: &Stopper) -> Result<Box<dyn Sink>> {
     Ok(match target {
         Target::Folder(path) => Box::new(folder::FolderSink::create(&path)?),
-        Target::TarZst(out) => Box::new(tarball::TarSink::create(out)?),
-        Target::Zip(out) => Box::new(zip::ZipSink::create(out, spool)?),
+        Target::TarZst(output) => {
+            archive(output, stopper, |out| Ok(Box::new(tarball::TarSink::create(out)?)))?
+        }
+        Target::Zip(output) => {
+            archive(output, stopper, |out| Ok(Box::new(zip::ZipSink::create(out, spool)?)))?
+        }
     })
+}
+
+fn archive(
+    output: Output,
+    stopper: &Stopper,
+    create: impl FnOnce(Box<dyn Write + Send>) -> Result<Box<dyn Sink>>,
+) -> Result<Box<dyn Sink>> {
+    match output {
+        Output::Stream(out) => create(out),
+        Output::File(place) => Ok(Box::new(file::FileSink::create(&place, stopper, create)?)),
+    }
 }
 
 /// The modification time of files that have none of their own.

@@ -5,7 +5,7 @@ mod blobs;
 mod rows;
 mod schema;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 
 use model::DataType;
@@ -33,7 +33,7 @@ pub(crate) struct Vandelay {
     /// The row that says where this comes from, if that is known.
     source: Option<i64>,
     /// Row of each folder, by its index.
-    folders: Vec<i64>,
+    folders: BTreeMap<usize, i64>,
     roles: HashSet<String>,
     names: Unique,
 }
@@ -48,7 +48,7 @@ impl Vandelay {
         }
         let source = source(&db, origin).doing(CREATING)?;
         let (roles, names) = (HashSet::new(), Unique::default());
-        Ok(Vandelay { db, path, source, folders: Vec::new(), roles, names })
+        Ok(Vandelay { db, path, source, folders: BTreeMap::new(), roles, names })
     }
 
     /// Notes which row an object became.
@@ -111,7 +111,7 @@ impl Vandelay {
     }
 
     fn insert_folder(&mut self, folder: &Folder, out: &mut Out) -> rusqlite::Result<i64> {
-        let parent = folder.parent.map(|parent| self.folders[parent]);
+        let parent = folder.parent.map(|parent| self.folders[&parent]);
         let scope = format!("mailboxes {}", parent.unwrap_or_default());
         let name = self.names.claim(&scope, &folder.name);
         if name != folder.name {
@@ -198,10 +198,7 @@ impl Layout for Vandelay {
 
     fn folder(&mut self, index: usize, folder: &Folder, out: &mut Out) -> Result<()> {
         let local = self.insert_folder(folder, out).doing(WRITING)?;
-        if self.folders.len() <= index {
-            self.folders.resize(index + 1, 0);
-        }
-        self.folders[index] = local;
+        self.folders.insert(index, local);
         Ok(())
     }
 
@@ -220,7 +217,7 @@ impl Layout for Vandelay {
         if received.is_clamped {
             out.note(Topic::DateChanged, || format!("email {}", email.id));
         }
-        let folders: Vec<i64> = folders.iter().map(|index| self.folders[*index]).collect();
+        let folders: Vec<i64> = folders.iter().map(|index| self.folders[index]).collect();
         let matched = Head::read(&content.start(MOST_HEAD)?).message_match();
         self.insert_email(email, blob, &received.text, &folders, &matched).doing(WRITING)
     }

@@ -11,6 +11,7 @@ use crate::layout::{Layout, Out, Parsed};
 use crate::name::SafePath;
 use crate::report::{Report, Topic};
 use crate::side::Directory;
+use crate::stop::Stopper;
 use crate::tree::{Folder, Tree};
 use crate::vandelay::Vandelay;
 use crate::{Error, Result, account, maildir, mbox, sink};
@@ -21,6 +22,7 @@ pub struct Writer {
     out: Out,
     tree: Tree,
     phase: Phase,
+    stopper: Stopper,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,39 +43,39 @@ impl Writer {
             Format::Mbox => Box::new(Directory::create(mbox::Mbox::create, &mut spool)?),
             Format::Vandelay => Box::new(Vandelay::create(&mut spool, origin)?),
         };
-        let sink = sink::open(target, &mut spool)?;
+        let stopper = Stopper::default();
+        let sink = sink::open(target, &mut spool, &stopper)?;
         let out = Out { sink, spool, report: Report::new(format) };
-        Ok(Writer { layout, out, tree: Tree::default(), phase: Phase::Objects })
+        Ok(Writer { layout, out, tree: Tree::default(), phase: Phase::Objects, stopper })
+    }
+
+    /// For another thread, to end the export while [`Writer::finish`] is at work: that takes as long as the mailbox is.
+    pub fn stopper(&self) -> Stopper {
+        self.stopper.clone()
     }
 
     /// Writes what was waiting and makes the export whole.
     pub fn finish(mut self) -> Result<Report> {
         self.begin_emails("the end")?;
-        let Writer { layout, mut out, tree, .. } = self;
+        let Writer { layout, mut out, tree, stopper, .. } = self;
         layout.finish(&tree, &mut out)?;
         let text = out.report.to_string();
         out.write(&SafePath::top("REPORT.txt"), text.as_bytes())?;
+        stopper.check()?;
         out.sink.finish()?;
         Ok(out.report)
     }
 
-    fn take_object(&mut self, object: Object<'_>) -> Result<()> {
-        let item = || format!("{} {}", object.data_type, object.id);
-        if self.phase != Phase::Objects {
-            return Err(misused(item(), self.phase));
-        }
-        let not_json = |source| Error::NotJson { item: item(), source };
-        let map: Map<String, Value> = serde_json::from_slice(object.json).map_err(not_json)?;
-        let json = str::from_utf8(object.json).map_err(|error| not_json(serde::de::Error::custom(error)))?;
+    /// Puts it into the report that the backup cannot give this any more: one line for people.
+    pub fn lost(&mut self, what: &str) {
+        self.out.report.note(Topic::Lost, || what.to_owned());
+    }
+
+    fn take_object(&mut self, object: &Parsed<'_>, mut content: Option<Replay>) -> Result<()> {
         if object.data_type == DataType::Mailbox {
-            self.tree.add(Folder::from_json(object.id, &map));
+            self.tree.add(Folder::from_json(object.id, object.map));
         }
-        let mut content = match object.content {
-            Some(content) => Some(Replay::capture(content.bytes, content.length, &self.out.spool, &item)?),
-            None => None,
-        };
-        let parsed = Parsed { data_type: object.data_type, id: object.id, json, map: &map };
-        self.layout.object(&parsed, content.as_mut(), &mut self.out)?;
+        self.layout.object(object, content.as_mut(), &mut self.out)?;
         *self.out.report.objects.entry(object.data_type).or_default() += 1;
         Ok(())
     }
@@ -91,10 +93,7 @@ impl Writer {
         Ok(())
     }
 
-    fn take_email(&mut self, email: &Email<'_>, content: &mut dyn Read) -> Result<()> {
-        let item = || format!("email {}", email.id);
-        self.begin_emails(&item())?;
-        let mut content = Replay::capture(content, email.size, &self.out.spool, &item)?;
+    fn take_email(&mut self, email: &Email<'_>, mut content: Replay) -> Result<()> {
         let folders = self.homes(email)?;
         self.layout.email(email, &folders, &mut content, &mut self.out)?;
         self.out.report.emails += 1;
@@ -144,12 +143,30 @@ fn misused(item: String, phase: Phase) -> Error {
     Error::Misused { item, what }
 }
 
+/// An item whose JSON is none, or whose content cannot be read to its end or is of another length, is an error after which the
+/// writer may be used on: nothing of the item was written yet. Every other error is its end.
 impl Receiver for Writer {
     fn object(&mut self, object: Object<'_>) -> Result<()> {
-        self.guarded(|writer| writer.take_object(object))
+        let Object { data_type, id, json, content } = object;
+        let item = || format!("{data_type} {id}");
+        if self.phase != Phase::Objects {
+            return Err(misused(item(), self.phase));
+        }
+        let not_json = |source| Error::NotJson { item: item(), source };
+        let map: Map<String, Value> = serde_json::from_slice(json).map_err(not_json)?;
+        let json = str::from_utf8(json).map_err(|error| not_json(serde::de::Error::custom(error)))?;
+        let content = match content {
+            Some(content) => Some(Replay::capture(content.bytes, content.length, &self.out.spool, &item)?),
+            None => None,
+        };
+        let parsed = Parsed { data_type, id, json, map: &map };
+        self.guarded(|writer| writer.take_object(&parsed, content))
     }
 
     fn email(&mut self, email: &Email<'_>, content: &mut dyn Read) -> Result<()> {
+        let item = || format!("email {}", email.id);
+        self.guarded(|writer| writer.begin_emails(&item()))?;
+        let content = Replay::capture(content, email.size, &self.out.spool, &item)?;
         self.guarded(|writer| writer.take_email(email, content))
     }
 }

@@ -37,5 +37,5 @@ pub use ring_file::KeyRing;
 pub use rows::{BlobPlace, FailureRecord, Location, ObjectRecord, Table};
 pub use seal::{BlobHasher, FORMAT, Secret};
 pub use sizes::Sizes;
-pub use snapshot::{BlobReader, Emails, Located, Snapshot};
+pub use snapshot::{BlobReader, Emails, Located, ObjectFound, Objects, Snapshot};
 pub use writer::{Committed, MAX_BLOB, SnapshotWriter};

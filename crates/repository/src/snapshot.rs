@@ -14,7 +14,8 @@ use crate::frame;
 use crate::info::SnapshotInfo;
 use crate::layout::{Object, ObjectName};
 use crate::rows::{
-    BlobPlace, FailureRecord, Location, ObjectRecord, Table, email_key, failure_from, object_from, object_key,
+    BlobPlace, FailureRecord, Location, ObjectRecord, StoredObject, Table, email_key, failure_from,
+    object_from, object_key,
 };
 use crate::seal::{BlobHasher, Cipher, HEADER, Kind, Secret};
 use crate::segment::filter::{Filter, key_hash};
@@ -88,12 +89,17 @@ impl Snapshot {
 
     /// All objects but emails, ordered by type, then id.
     pub async fn objects(&self) -> Result<Vec<ObjectRecord>> {
-        let mut table = self.table(Table::Objects).await?;
         let mut objects = Vec::new();
-        while let Some(MergedRow { row, .. }) = table.next_present().await? {
-            objects.push(self.object(row).await?);
+        let mut each = self.each_object().await?;
+        while let Some(found) = each.next().await? {
+            objects.push(found.object?);
         }
         Ok(objects)
+    }
+
+    /// The same one by one.
+    pub async fn each_object(&self) -> Result<Objects<'_>> {
+        Ok(Objects { snapshot: self, table: self.table(Table::Objects).await? })
     }
 
     /// All objects of one type, ordered by id.
@@ -151,7 +157,10 @@ impl Snapshot {
 
     /// The object of a row, its JSON fetched if that lies in a blob.
     async fn object(&self, row: Row) -> Result<ObjectRecord> {
-        let stored = object_from(row).ok_or_else(|| malformed("an object"))?;
+        self.fetched(object_from(row).ok_or_else(|| malformed("an object"))?).await
+    }
+
+    async fn fetched(&self, stored: StoredObject) -> Result<ObjectRecord> {
         let mut object = stored.record;
         if let Some(id) = stored.json_blob {
             object.json = self.blob(&id).await?;
@@ -367,6 +376,34 @@ impl Emails {
             return Ok(None);
         };
         EmailRecord::try_from(found.row).map(Some).map_err(|_| malformed("an email"))
+    }
+}
+
+/// Objects of a snapshot in order of type, then id.
+pub struct Objects<'a> {
+    snapshot: &'a Snapshot,
+    table: Merge,
+}
+
+/// An object that the snapshot has.
+pub struct ObjectFound {
+    /// Its type.
+    pub data_type: DataType,
+    /// Its id.
+    pub id: String,
+    /// It, or why its JSON cannot be read; the next ones may be readable all the same.
+    pub object: Result<ObjectRecord>,
+}
+
+impl Objects<'_> {
+    /// The next one, `None` at the end.
+    pub async fn next(&mut self) -> Result<Option<ObjectFound>> {
+        let Some(found) = self.table.next_present().await? else {
+            return Ok(None);
+        };
+        let stored = object_from(found.row).ok_or_else(|| malformed("an object"))?;
+        let (data_type, id) = (stored.record.data_type, stored.record.id.clone());
+        Ok(Some(ObjectFound { data_type, id, object: self.snapshot.fetched(stored).await }))
     }
 }
 

@@ -5,6 +5,7 @@ pub(crate) mod cat;
 pub(crate) mod check;
 mod checked;
 pub(crate) mod diff;
+pub(crate) mod export;
 pub(crate) mod find;
 pub(crate) mod key;
 pub(crate) mod list;

@@ -4,9 +4,13 @@
 
 mod careless_store;
 mod everyday;
+mod exported;
+mod exporting;
+mod exporting_much;
 mod finding;
 mod giving_back;
 mod home;
+mod interrupted_export;
 mod keys;
 mod killed;
 mod killed_restore;

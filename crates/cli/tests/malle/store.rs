@@ -9,10 +9,10 @@ use testkit::seaweedfs::{ACCESS_KEY, BUCKET, SECRET_KEY, SeaweedFs};
 use crate::home::{ALICE, Ended, Home, end, file_url, files};
 
 /// A small file system of its own, unmounted when dropped; `None` where mounting is not allowed.
-struct Tmpfs(PathBuf);
+pub(crate) struct Tmpfs(PathBuf);
 
 impl Tmpfs {
-    fn mount(at: PathBuf, options: &str) -> Option<Tmpfs> {
+    pub(crate) fn mount(at: PathBuf, options: &str) -> Option<Tmpfs> {
         fs::create_dir_all(&at).expect("writable");
         let mounted = mount(&["-t", "tmpfs", "-o", options, "tmpfs"], &at);
         if !mounted {
@@ -21,7 +21,7 @@ impl Tmpfs {
         mounted.then_some(Tmpfs(at))
     }
 
-    fn remount(&self, options: &str) {
+    pub(crate) fn remount(&self, options: &str) {
         assert!(mount(&["-o", &format!("remount,{options}")], &self.0));
     }
 }

@@ -1,5 +1,4 @@
-//! An export as a directory: written as `<name>.partial-<random>` beside its place, private to its owner, and renamed at
-//! the end. What a crash leaves is that directory; it can be removed by hand.
+//! An export as a directory.
 
 use std::collections::HashSet;
 use std::fs::{self, File};
@@ -10,9 +9,11 @@ use std::time::{Duration, UNIX_EPOCH};
 use tempfile::TempDir;
 
 use super::Sink;
+use super::place::{beside, refuse_what_is_there};
 use crate::content::Replay;
 use crate::error::Doing;
 use crate::name::SafePath;
+use crate::private::private_directory;
 use crate::{Error, Result};
 
 pub(crate) struct FolderSink {
@@ -23,15 +24,8 @@ pub(crate) struct FolderSink {
 
 impl FolderSink {
     pub(crate) fn create(place: &Path) -> Result<FolderSink> {
-        refuse_what_is_there(place)?;
-        let Some(name) = place.file_name() else { return Err(Error::Occupied { path: place.to_owned() }) };
-        let parent = match place.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
-        let prefix = format!("{}.partial-", name.to_string_lossy());
-        let partial = tempfile::Builder::new().prefix(&prefix).tempdir_in(parent);
-        let partial = partial.doing("create a directory in", parent)?;
+        refuse_what_is_in(place)?;
+        let partial = beside(place, private_directory)?;
         Ok(FolderSink { place: place.to_owned(), partial, directories: HashSet::new() })
     }
 
@@ -52,16 +46,12 @@ impl FolderSink {
     }
 }
 
-fn refuse_what_is_there(place: &Path) -> Result<()> {
-    let occupied = || Error::Occupied { path: place.to_owned() };
-    match fs::symlink_metadata(place) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error).doing("look at", place),
-        Ok(metadata) if !metadata.is_dir() => Err(occupied()),
-        Ok(_) => match fs::read_dir(place).doing("list", place)?.next() {
-            None => Ok(()),
-            Some(_) => Err(occupied()),
-        },
+/// An empty directory is as good as none.
+fn refuse_what_is_in(place: &Path) -> Result<()> {
+    let is_directory = fs::symlink_metadata(place).is_ok_and(|metadata| metadata.is_dir());
+    match is_directory && fs::read_dir(place).doing("list", place)?.next().is_none() {
+        true => Ok(()),
+        false => refuse_what_is_there(place),
     }
 }
 
@@ -115,7 +105,7 @@ impl Sink for FolderSink {
 
     fn finish(self: Box<Self>) -> Result<()> {
         let FolderSink { place, partial, .. } = *self;
-        refuse_what_is_there(&place)?;
+        refuse_what_is_in(&place)?;
         fs::rename(partial.path(), &place).doing("put the finished export at", &place)?;
         // The directory that would be removed has another name now.
         let _ = partial.keep();

@@ -1,6 +1,7 @@
 use std::fs;
 
 use export::{Error, Format, Origin, Receiver, Topic, Writer};
+use model::DataType;
 use proptest::prelude::*;
 
 use crate::mailbox::{Mailbox, full};
@@ -68,18 +69,86 @@ fn what_is_dropped_or_fails_leaves_nothing() {
 }
 
 #[test]
-fn a_length_that_is_wrong_ends_the_export() {
-    let place = Place::new(Container::Folder);
-    let mut writer =
-        Writer::create(Format::Maildir, place.target(), &place.spool(), &Origin::default()).unwrap();
+fn what_is_stopped_leaves_nothing() {
+    let mailbox = full();
+    for format in Format::ALL {
+        let place = Place::new(Container::Folder);
+        let at = |name: &str| place.dir.join(name);
+        let file = |name: &str| export::Output::File(at(name));
+        for (name, target) in [
+            ("mail", export::Target::Folder(at("mail"))),
+            ("mail.zip", export::Target::Zip(file("mail.zip"))),
+            ("mail.tar.zst", export::Target::TarZst(file("mail.tar.zst"))),
+        ] {
+            let mut writer = Writer::create(format, target, &place.spool(), &Origin::default()).unwrap();
+            mailbox.give(&mut writer).unwrap();
+            writer.stopper().stop();
+            writer.finish().unwrap_err();
+            assert_eq!(crate::place::names(&place.dir), ["spool".to_owned()].into(), "{format} {name}");
+            assert_eq!(crate::place::names(&place.spool()).len(), 0);
+        }
+    }
+}
+
+#[test]
+fn content_that_fails_costs_its_item_and_nothing_else() {
+    struct Damaged;
+    impl std::io::Read for Damaged {
+        fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+            Err(std::io::Error::other("damaged"))
+        }
+    }
+    everywhere(|format, container| {
+        let place = Place::new(container);
+        let mut writer = Writer::create(format, place.target(), &place.spool(), &Origin::default()).unwrap();
+        let json = br#"{"id": "s", "name": "filter"}"#;
+        for bytes in [&mut &b"four"[..] as &mut dyn std::io::Read, &mut Damaged] {
+            let content = Some(export::Content { length: 3, bytes });
+            let object = export::Object { data_type: DataType::SieveScript, id: "s", json, content };
+            writer.object(object).unwrap_err();
+        }
+        let id = "e".into();
+        let email = export::Email { id: &id, folders: &[], keywords: &[], received_at: 0, size: 3 };
+        let error = writer.email(&email, &mut &b"four"[..]).unwrap_err();
+        assert!(matches!(error, Error::Length { announced: 3, found: 4, .. }), "{error}");
+        // Long enough to be spooled as it comes.
+        let long = export::Email { size: 9 << 20, ..email };
+        let error = writer.email(&long, &mut Damaged).unwrap_err();
+        assert!(matches!(error, Error::Io { .. }), "{error}");
+        writer.lost("email e");
+        writer.email(&email, &mut &b"all"[..]).unwrap();
+        let report = writer.finish().unwrap();
+        assert_eq!((report.emails, report.objects.len(), report.notes[&Topic::Lost].count), (1, 0, 1));
+        let (_, read) = place.read().unwrap();
+        assert_eq!(
+            (read.objects.len(), read.emails.len(), read.emails[0].raw.as_slice()),
+            (0, 1, &b"all"[..])
+        );
+        place.assert_clean();
+    });
+}
+
+#[test]
+fn what_cannot_be_written_ends_the_export() {
+    struct Full;
+    impl std::io::Write for Full {
+        fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+            Err(std::io::ErrorKind::StorageFull.into())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let place = Place::new(Container::Zip);
+    let target = export::Target::Zip(export::Output::Stream(Box::new(Full)));
+    let mut writer = Writer::create(Format::Maildir, target, &place.spool(), &Origin::default()).unwrap();
     let id = "e".into();
     let email = export::Email { id: &id, folders: &[], keywords: &[], received_at: 0, size: 3 };
-    let error = writer.email(&email, &mut &b"four"[..]).unwrap_err();
-    assert!(matches!(error, Error::Length { announced: 3, found: 4, .. }), "{error}");
+    let error = writer.email(&email, &mut &b"all"[..]).unwrap_err();
+    assert!(error.is_full(), "{error}");
     let error = writer.email(&email, &mut &b"all"[..]).unwrap_err();
     assert!(matches!(error, Error::Misused { .. }), "{error}");
     writer.finish().unwrap_err();
-    assert!(!place.export().exists());
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use export::{Format, Limits, Origin, Report, Result, Target, Writer};
+use export::{Format, Limits, Origin, Output, Report, Result, Target, Writer};
 use model::DataType;
 use tempfile::TempDir;
 
@@ -69,7 +69,7 @@ impl Place {
     }
 
     pub(crate) fn target(&self) -> Target {
-        let file = || Box::new(File::create_new(self.export()).unwrap());
+        let file = || Output::Stream(Box::new(File::create_new(self.export()).unwrap()));
         match self.container {
             Container::Folder => Target::Folder(self.export()),
             Container::TarZst => Target::TarZst(file()),

@@ -1,0 +1,219 @@
+//! `malle export`: a snapshot as files that other programs read.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::Result;
+use engine::{Export, Exported, Loss, State};
+use export::{Output, Target, Topic};
+use model::{DataType, SnapshotNumber};
+use repository::Snapshot;
+use serde::Serialize;
+
+use super::find::selection;
+use crate::args::ExportArgs;
+use crate::exit::Exit;
+use crate::failure::{Failure, one_line};
+use crate::mailbox::{self, Mailbox};
+use crate::output::{Out, bytes, count, duration};
+use crate::{progress, secrets, store_url};
+
+/// Losses that are named on a terminal.
+const NAMED: usize = 20;
+/// Endings of what people may expect and do not get.
+const FOREIGN: [&str; 14] = [
+    ".7z", ".bz2", ".eml", ".gz", ".mbox", ".pst", ".rar", ".sqlite", ".tar", ".tbz2", ".tgz", ".txz", ".xz",
+    ".zst",
+];
+
+/// Runs it.
+pub(crate) async fn run(args: &ExportArgs, out: &Out) -> Result<Exit> {
+    let start = Instant::now();
+    let place = Place::of(&args.to)?;
+    let selection = args.select.as_ref().map(|query| selection(std::slice::from_ref(query))).transpose()?;
+    let ring = secrets::ring(&args.store.key, out)?;
+    let store = store_url::open(&args.store).await?;
+    let mailbox = mailbox::find(&store, &ring, &args.which).await?;
+    let snapshot = mailbox.repository.snapshot(args.snapshot.map(SnapshotNumber)).await?;
+    if State::of(snapshot.info()) == State::Partial {
+        let number = snapshot.info().number;
+        out.warn(format_args!(
+            "snapshot {number} is partial: what it lacks is not exported; `malle show --snapshot {number}` names it"
+        ));
+    }
+    let progress = progress::shown(out);
+    let how = Export {
+        format: args.format.into(),
+        target: place.target,
+        spool: &place.parent,
+        selection: selection.as_ref(),
+        progress: &*progress,
+    };
+    let exported = engine::export(&snapshot, how).await?;
+    drop(progress);
+    let done = Done { args, mailbox: &mailbox, snapshot: &snapshot, seconds: start.elapsed().as_secs_f64() };
+    done.print(&exported, out)?;
+    // The one format that has a longest email.
+    let is_whole = exported.lost.count == 0 && !exported.report.notes.contains_key(&Topic::TooLarge);
+    Ok(if is_whole { Exit::Good } else { Exit::Incomplete })
+}
+
+/// Where it goes.
+struct Place {
+    target: Target,
+    /// The directory it will lie in.
+    parent: PathBuf,
+}
+
+impl Place {
+    /// By the ending of the name: an archive or a directory.
+    fn of(to: &Path) -> Result<Place, Failure> {
+        let name = to.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+        let is_directory = to.to_string_lossy().ends_with('/');
+        let target = if is_directory {
+            Target::Folder(to.to_owned())
+        } else if name.ends_with(".tar.zst") {
+            Target::TarZst(Output::File(to.to_owned()))
+        } else if name.ends_with(".zip") {
+            Target::Zip(Output::File(to.to_owned()))
+        } else if let Some(ending) = FOREIGN.iter().find(|ending| name.ends_with(**ending)) {
+            let what = format!("write {}: `{ending}` is no kind of file that is written", to.display());
+            let hint = "let --to end in .tar.zst or .zip, or name a directory (with a slash at its end if it shall be \
+                called like that)";
+            return Err(Failure::usage(what, hint));
+        } else {
+            Target::Folder(to.to_owned())
+        };
+        let parent = match to.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+            _ => PathBuf::from("."),
+        };
+        if !parent.is_dir() {
+            let what = format!("write {}: there is no directory {}", to.display(), parent.display());
+            return Err(Failure::usage(what, "make it first, or name another place with --to"));
+        }
+        Ok(Place { target, parent })
+    }
+}
+
+struct Done<'a> {
+    args: &'a ExportArgs,
+    mailbox: &'a Mailbox,
+    snapshot: &'a Snapshot,
+    seconds: f64,
+}
+
+#[derive(Serialize)]
+struct DoneObject<'a> {
+    snapshot: u64,
+    state: &'static str,
+    account: &'a str,
+    format: &'static str,
+    to: String,
+    selected: bool,
+    emails: u64,
+    bytes: u64,
+    folders: u64,
+    objects: u64,
+    notes: Vec<NoteRow>,
+    lost: u64,
+    losses: Vec<LossRow<'a>>,
+    duration: f64,
+}
+
+#[derive(Serialize)]
+struct NoteRow {
+    what: &'static str,
+    count: u64,
+}
+
+#[derive(Serialize)]
+struct LossRow<'a> {
+    r#type: &'static str,
+    id: &'a str,
+    name: &'a str,
+    reason: &'a str,
+}
+
+impl Done<'_> {
+    fn print(&self, exported: &Exported, out: &Out) -> Result<()> {
+        let object = self.object(exported);
+        if out.json() {
+            return out.object(&object);
+        }
+        let others = match object.selected {
+            true => "nothing else, because of --select".to_owned(),
+            false => format!("{} of other types", count(object.objects, "object")),
+        };
+        out.line(format_args!(
+            "exported {} ({}) of snapshot {} in {}, {others}, as {} to {}; {}",
+            count(object.emails, "email"),
+            bytes(object.bytes),
+            object.snapshot,
+            count(object.folders, "folder"),
+            object.format,
+            self.args.to.display(),
+            duration(object.duration),
+        ))?;
+        if !object.notes.is_empty() {
+            let all = object.notes.iter().map(|note| note.count).sum();
+            out.line(format_args!(
+                "not everything is as it was; {} in {}:",
+                count(all, "note"),
+                self.report()
+            ))?;
+        }
+        for NoteRow { what, count } in &object.notes {
+            out.line(format_args!("  {count:>7}  {what}"))?;
+        }
+        for LossRow { r#type, id, name, reason } in object.losses.iter().take(NAMED) {
+            let (name, reason) = (one_line(name, 80), one_line(reason, 200));
+            out.line(format_args!("  lost: {type} {} {name:?}: {reason}", one_line(id, 40)))?;
+        }
+        match object.lost {
+            0 => Ok(()),
+            lost => out.line(format_args!(
+                "the backup has lost {}; `malle verify --read-data` says what else is damaged, an earlier snapshot \
+                 may have it",
+                count(lost, "object")
+            )),
+        }
+    }
+
+    /// Where REPORT.txt is.
+    fn report(&self) -> String {
+        match self.args.to.is_dir() {
+            true => self.args.to.join("REPORT.txt").display().to_string(),
+            false => "REPORT.txt, in the archive".to_owned(),
+        }
+    }
+
+    fn object<'a>(&'a self, exported: &'a Exported) -> DoneObject<'a> {
+        let (report, info) = (&exported.report, self.snapshot.info());
+        let folders = report.objects.get(&DataType::Mailbox).copied().unwrap_or_default();
+        let note =
+            |(topic, note): (&Topic, &export::Note)| NoteRow { what: topic.heading(), count: note.count };
+        let loss = |loss: &'a Loss| LossRow {
+            r#type: loss.data_type.name(),
+            id: &loss.id,
+            name: &loss.name,
+            reason: &loss.reason,
+        };
+        DoneObject {
+            snapshot: info.number.0,
+            state: State::of(info).as_str(),
+            account: self.mailbox.name(),
+            format: report.format.name(),
+            to: self.args.to.display().to_string(),
+            selected: self.args.select.is_some(),
+            emails: report.emails,
+            bytes: report.bytes,
+            folders,
+            objects: report.objects.values().sum::<u64>() - folders,
+            notes: report.notes.iter().map(note).collect(),
+            lost: exported.lost.count,
+            losses: exported.lost.named.iter().map(loss).collect(),
+            duration: (self.seconds * 1000.0).round() / 1000.0,
+        }
+    }
+}

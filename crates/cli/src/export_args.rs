@@ -1,0 +1,65 @@
+//! The command line of `malle export`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use crate::args::{StoreArgs, Which};
+
+/// `malle export`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Everything in the snapshot is written: emails byte for byte, folders, filter scripts, contacts (.vcf), events (.ics), files. What a
+format has no place for lies beside (directory `malle/`, in a Vandelay archive two more tables), and REPORT.txt says what could not
+be carried as it was. With --select only the emails it finds are written, and the folders that hold them.
+
+Nothing that is there is overwritten: --to must not exist yet, or be an empty directory. The export appears when it is whole; cut off,
+it leaves nothing behind. It is NOT encrypted: only you may read the files, keep them like that. `mbox` and `vandelay` need room
+beside it for the mailbox once more while they are made.
+Exit code 3 says that the backup itself has lost something: it is named, and the rest is written.
+
+Example:
+  malle export --account alice@example.org --format maildir --to alice.tar.zst
+  malle export --account alice@example.org --format mbox --to invoices --snapshot 41 --select 'subject:invoice after:2025'")]
+pub(crate) struct ExportArgs {
+    #[command(flatten)]
+    pub(crate) which: Which,
+    /// The snapshot's number; by default the newest
+    #[arg(long, value_name = "N")]
+    pub(crate) snapshot: Option<u64>,
+    /// What it looks like inside
+    #[arg(long, value_enum)]
+    pub(crate) format: ExportFormat,
+    /// Where it goes: an archive if the name ends in .tar.zst or .zip, else a directory
+    #[arg(long, value_name = "PATH")]
+    pub(crate) to: PathBuf,
+    /// Only the emails that this finds, as in `malle find`
+    #[arg(long, value_name = "QUERY", allow_hyphen_values = true)]
+    pub(crate) select: Option<String>,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+}
+
+/// What an export looks like inside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExportFormat {
+    /// For `stalwart-cli import account` (Stalwart up to 0.15)
+    AccountDirectory,
+    /// For `vandelay export` (Stalwart 0.16 and later): one SQLite file
+    Vandelay,
+    /// A file per email, for Dovecot, Courier, mutt and many others
+    Maildir,
+    /// A file per folder, for nearly every mail program
+    Mbox,
+}
+
+impl From<ExportFormat> for export::Format {
+    fn from(format: ExportFormat) -> export::Format {
+        match format {
+            ExportFormat::AccountDirectory => export::Format::AccountDirectory,
+            ExportFormat::Vandelay => export::Format::Vandelay,
+            ExportFormat::Maildir => export::Format::Maildir,
+            ExportFormat::Mbox => export::Format::Mbox,
+        }
+    }
+}

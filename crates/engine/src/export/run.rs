@@ -1,0 +1,177 @@
+//! One export: what is read from the repository goes, in batches through a bounded channel, to a thread that writes.
+//!
+//! Batches of a mebibyte, two of them waiting, are what is held at once, whatever the emails are like. The thread believes
+//! the export to be whole only when it is told so: a channel that closes before, because reading failed or because this
+//! future was dropped, makes it remove what it wrote.
+
+use ::export::{Origin, Stopper, Writer};
+use bytes::Bytes;
+use model::{BlobId, DataType, EmailRecord, ErrorClass};
+use repository::{Located, ObjectFound, ObjectRecord, Snapshot};
+use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
+
+use crate::error::{Error, Result};
+use crate::export::request::{Export, Exported, Loss};
+use crate::export::wanted::Wanted;
+use crate::export::writing::{Step, write};
+use crate::letters::{Letter, Letters};
+
+/// A batch is sent when it is that long.
+const BATCH_BYTES: usize = 1 << 20;
+/// What a step takes besides content, about.
+const STEP_BYTES: usize = 512;
+/// Batches that wait for the thread.
+const BATCHES_AHEAD: usize = 2;
+
+const NOT_INDEXED: &str = "its bytes are not in the repository any more";
+
+/// Writes a snapshot, or what a selection means of it, into files that other programs read.
+///
+/// What the repository has lost is named in the result and the rest is written. On any other error, and when this is dropped,
+/// nothing of the export stays; the thread that writes may still be busy removing it for a moment.
+pub async fn export(snapshot: &Snapshot, how: Export<'_>) -> Result<Exported> {
+    let Export { format, target, spool, selection, progress } = how;
+    let spool = spool.to_owned();
+    let create = move || Writer::create(format, target, &spool, &Origin::default());
+    let writer = spawn_blocking(create).await.map_err(|_| Error::Stopped)??;
+    let _stopped_when_dropped = StopWhenDropped(writer.stopper());
+    progress.phase("choosing");
+    let wanted = Wanted::read(snapshot, selection).await?;
+    let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
+    let writing = spawn_blocking(move || write(writer, receiver));
+    let mut feed = Feed { snapshot, sender, batch: Vec::new(), bytes: 0 };
+    progress.phase("exporting");
+    progress.expect(wanted.emails);
+    let fed = feed.all(&wanted, |email| progress.advance(1, email.size)).await;
+    drop(feed);
+    progress.phase("finishing");
+    let written = writing.await.map_err(|_| Error::Stopped)?;
+    match (fed, written) {
+        (Ok(()), written) => written,
+        (Err(Error::Stopped), Err(why_it_hung_up)) => Err(why_it_hung_up),
+        (Err(error), _) => Err(error),
+    }
+}
+
+/// The thread is told even when it does not listen to the channel any more.
+struct StopWhenDropped(Stopper);
+
+impl Drop for StopWhenDropped {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}
+
+/// Reads, and hands over.
+struct Feed<'a> {
+    snapshot: &'a Snapshot,
+    sender: mpsc::Sender<Vec<Step>>,
+    batch: Vec<Step>,
+    bytes: usize,
+}
+
+impl Feed<'_> {
+    async fn all(&mut self, wanted: &Wanted, mut told: impl FnMut(&EmailRecord)) -> Result<()> {
+        let mut objects = self.snapshot.each_object().await?;
+        while let Some(ObjectFound { data_type, id, object }) = objects.next().await? {
+            if wanted.object(data_type, &id) {
+                self.object(data_type, id, object).await?;
+            }
+        }
+        let mut letters = Letters::new(self.snapshot, |_, email| wanted.email(email)).await?;
+        while let Some(letter) = letters.next().await? {
+            told(&letter.email);
+            self.email(letter).await?;
+        }
+        self.push(Step::End).await?;
+        self.flush().await
+    }
+
+    async fn object(
+        &mut self,
+        data_type: DataType,
+        id: String,
+        object: repository::Result<ObjectRecord>,
+    ) -> Result<()> {
+        let object = match object {
+            Ok(object) => object,
+            Err(error) => {
+                let reason = damage(error)?;
+                return self.push(Step::Lost(Loss { data_type, id, name: String::new(), reason })).await;
+            }
+        };
+        match object.blob {
+            None => self.push(Step::Object(object, None)).await,
+            Some(blob) => self.object_with_content(object, blob).await,
+        }
+    }
+
+    async fn object_with_content(&mut self, object: ObjectRecord, blob: BlobId) -> Result<()> {
+        match self.snapshot.locate(&[blob]).await?.remove(&blob) {
+            Some(located) => {
+                self.push(Step::Object(object, Some(located.length()))).await?;
+                self.content(located).await
+            }
+            None => {
+                let lost = Step::Lost(Loss::of_object(&object, NOT_INDEXED.to_owned()));
+                self.push(lost).await?;
+                self.push(Step::Object(object, None)).await
+            }
+        }
+    }
+
+    async fn email(&mut self, letter: Letter) -> Result<()> {
+        let Letter { email, blob, .. } = letter;
+        match blob {
+            Some(located) => {
+                self.push(Step::Email(email, located.length())).await?;
+                self.content(located).await
+            }
+            None => self.push(Step::Lost(Loss::of_email(&email, NOT_INDEXED.to_owned()))).await,
+        }
+    }
+
+    async fn content(&mut self, blob: Located) -> Result<()> {
+        let end = match self.pieces(blob).await? {
+            Ok(()) => Step::Whole,
+            Err(error) => Step::Broken(damage(error)?),
+        };
+        self.push(end).await
+    }
+
+    async fn pieces(&mut self, blob: Located) -> Result<repository::Result<()>> {
+        let mut pieces = match self.snapshot.read_located(blob).await {
+            Ok(pieces) => pieces,
+            Err(error) => return Ok(Err(error)),
+        };
+        loop {
+            match pieces.next().await {
+                // A copy, so that a short email does not keep the whole frame in memory that it was read with.
+                Ok(Some(piece)) => self.push(Step::Piece(Bytes::copy_from_slice(&piece))).await?,
+                Ok(None) => return Ok(Ok(())),
+                Err(error) => return Ok(Err(error)),
+            }
+        }
+    }
+
+    async fn push(&mut self, step: Step) -> Result<()> {
+        self.bytes += STEP_BYTES + step.length();
+        self.batch.push(step);
+        if self.bytes >= BATCH_BYTES { self.flush().await } else { Ok(()) }
+    }
+
+    async fn flush(&mut self) -> Result<()> {
+        self.bytes = 0;
+        let batch = std::mem::take(&mut self.batch);
+        self.sender.send(batch).await.map_err(|_| Error::Stopped)
+    }
+}
+
+/// What an error says of the bytes, if it is about them; else it ends the export.
+fn damage(error: repository::Error) -> Result<String> {
+    match error.class() {
+        ErrorClass::Corrupt => Ok(format!("its bytes cannot be read: {error}")),
+        _ => Err(error.into()),
+    }
+}
