@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tests::truth::{Digest, Things};
 use tests::{Bed, Belongings, Plain, seeds};
 
-use crate::giving_back::belongings;
+use crate::giving_back::{Dave, belongings};
 use crate::letters::{is_full, odd_folders, real_letters, small_letters};
 use crate::place::{ADMIN, ALICE, Change, Place, bed};
 use crate::{truth, types};
@@ -21,22 +21,29 @@ const EDITS: usize = 120;
 
 /// What an account holds besides folders and emails. Ids and blob ids are each server's own.
 #[derive(Debug, PartialEq)]
-struct Others {
+pub(crate) struct Others {
     /// By name: the text, and whether it is the active one.
-    scripts: BTreeMap<String, (Option<Digest>, Value)>,
-    vacation: Vec<Value>,
-    identities: Vec<Value>,
+    pub(crate) scripts: BTreeMap<String, (Option<Digest>, Value)>,
+    pub(crate) vacation: Vec<Value>,
+    pub(crate) identities: Vec<Value>,
+    /// Of the types that only the simulator has.
+    more: BTreeMap<DataType, Vec<Value>>,
 }
 
 impl Others {
-    async fn of(plain: &Plain) -> Others {
+    pub(crate) async fn of<P: Place>(plain: &Plain) -> Others {
         let scripts = things(plain, DataType::SieveScript).await;
         // The absence as a script belongs to the absence.
         let scripts = scripts.into_values().filter(|(script, _)| script["name"] != "vacation");
         let scripts = scripts.map(|(script, text)| {
             (script["name"].as_str().unwrap_or_default().to_owned(), (text, script["isActive"].clone()))
         });
+        let mut more = BTreeMap::new();
+        for data_type in P::TYPES.iter().filter(|t| !types::KNOWN.contains(t)) {
+            more.insert(*data_type, nameless(things(plain, *data_type).await));
+        }
         Others {
+            more,
             scripts: scripts.collect(),
             vacation: nameless(things(plain, DataType::VacationResponse).await),
             identities: nameless(things(plain, DataType::Identity).await),
@@ -65,7 +72,7 @@ struct Moment {
 impl Moment {
     async fn of<P: Place>(place: &P) -> Moment {
         let plain = place.plain(ALICE).await;
-        Moment { held: belongings(&plain).await, others: Others::of(&plain).await }
+        Moment { held: belongings(&plain).await, others: Others::of::<P>(&plain).await }
     }
 
     /// The account is again what it was at this moment: folders with their roles and order, emails, everything else.
@@ -150,6 +157,30 @@ async fn edit<P: Place>(place: &P, seed: u64, folders: &[String]) {
     }
 }
 
+/// Identities are those of an account's own addresses.
+pub(crate) async fn filters_come_back_into_another_account<P: Place>(place: P) {
+    let made = types::make(&place).await;
+    for active in [None, Some(made.script(1)), Some(made.script(2))] {
+        if let Some(active) = active {
+            place.activate(active).await;
+        }
+        let alice = Alice::of(&place);
+        alice.backed_up(&place).await;
+        let dave = Dave::of(&place).await;
+        let id = RestoreId::random();
+        let restored = alice.bed.restore(&place.url(), None, &dave.bed, Mode::Exact, &id).await;
+        let restored = restored.expect("restores");
+        let of =
+            |data_type| restored.objects.iter().find(|of| of.data_type == data_type).expect("it is told");
+        assert!(of(DataType::SieveScript).is_whole() && of(DataType::VacationResponse).is_whole());
+        let identities = of(DataType::Identity);
+        assert_eq!(identities.refused_count, identities.wanted, "{identities:#?}");
+        let (found, expected) =
+            (Others::of::<P>(&dave.plain).await, Others::of::<P>(&place.plain(ALICE).await).await);
+        assert_eq!((found.scripts, found.vacation), (expected.scripts, expected.vacation));
+    }
+}
+
 pub(crate) async fn random_edits_are_undone_and_the_undoing_too<P: Place>(place: P) {
     let seed = seeds().into_iter().next().unwrap_or_default();
     println!("MALLE_SEED={seed}");
@@ -157,12 +188,13 @@ pub(crate) async fn random_edits_are_undone_and_the_undoing_too<P: Place>(place:
     let letters = real_letters(&folders);
     let few = if is_full() { 0 } else { letters.len().saturating_sub(EMAILS) };
     place.deliver(&letters[few..]).await;
-    types::make(&place).await;
+    let made = types::make(&place).await;
     let alice = Alice::of(&place);
     let number = alice.backed_up(&place).await;
     let before = Moment::of(&place).await;
 
     edit(&place, seed, &folders).await;
+    types::change(&place, &made).await;
     let edited = Moment::of(&place).await;
     let restored = alice.becomes(&place, number).await;
     println!("{restored:#?}");

@@ -28,15 +28,15 @@ pub(crate) async fn belongings(plain: &Plain) -> Belongings {
 }
 
 /// Dave, who has nothing.
-struct Dave {
+pub(crate) struct Dave {
     /// His own calls.
-    plain: Plain,
+    pub(crate) plain: Plain,
     /// Restores by the administrator, whom no upload quota stops.
-    bed: Bed,
+    pub(crate) bed: Bed,
 }
 
 impl Dave {
-    async fn of<P: Place>(place: &P) -> Dave {
+    pub(crate) async fn of<P: Place>(place: &P) -> Dave {
         let (name, password) = (NEIGHBOUR.name, NEIGHBOUR.password);
         let plain = Plain::sign_in(&place.url(), name, password).await.expect("signs in");
         let account = AccountRef::Id(AccountId::new(&plain.account).expect("an id"));

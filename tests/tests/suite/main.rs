@@ -54,5 +54,6 @@ on_both_servers! {
     live::mail_arrives_moves_and_vanishes_while_it_is_backed_up,
     giving_back::everything_comes_back_into_an_empty_account,
     exactly::random_edits_are_undone_and_the_undoing_too,
+    exactly::filters_come_back_into_another_account,
     alive::an_exact_restore_loses_nothing_that_arrives,
 }

@@ -87,6 +87,11 @@ impl Place for Simulated {
     }
 
     async fn edit(&self, data_type: DataType, id: &str, members: Value) {
+        if data_type == DataType::VacationResponse {
+            // Switching it on switches the active script off.
+            let update = json!({ "update": { id: members } });
+            return drop(self.plain(ALICE).await.set(data_type, update).await.expect("it is edited"));
+        }
         self.alice.edit(kind_of(data_type), id, |object| {
             for (name, value) in members.as_object().into_iter().flatten() {
                 object[name] = value.clone();
@@ -99,9 +104,9 @@ impl Place for Simulated {
     }
 
     async fn activate(&self, script: &str) {
-        for id in self.alice.content(Kind::SieveScript).keys() {
-            self.alice.edit(Kind::SieveScript, id, |it| it["isActive"] = (id == script).into());
-        }
+        let activate = json!({ "onSuccessActivateScript": script });
+        let answer = self.plain(ALICE).await.set(DataType::SieveScript, activate).await;
+        answer.expect("it is activated");
     }
 
     /// Nothing of it would be lost or renewed: it keeps everything in memory.

@@ -8,7 +8,7 @@ use crate::place::{ALICE, Place, bed};
 use crate::truth::{Truth, good_backup};
 
 /// Types whose objects this file knows how to make.
-const KNOWN: [DataType; 5] = [
+pub(crate) const KNOWN: [DataType; 5] = [
     DataType::Mailbox,
     DataType::Email,
     DataType::Identity,
@@ -20,6 +20,12 @@ const KNOWN: [DataType; 5] = [
 pub(crate) struct Made {
     scripts: Vec<String>,
     identity: String,
+}
+
+impl Made {
+    pub(crate) fn script(&self, at: usize) -> &str {
+        &self.scripts[at]
+    }
 }
 
 /// Three scripts, the second of them active, an identity and an absence.
@@ -58,7 +64,7 @@ async fn set_vacation<P: Place>(place: &P, subject: &str, is_enabled: bool) {
 }
 
 /// A script rewritten, another one active, one gone; the identity, the absence, and an object of every other type edited.
-async fn change<P: Place>(place: &P, made: &Made) {
+pub(crate) async fn change<P: Place>(place: &P, made: &Made) {
     let blob = place.upload("require \"fileinto\";\r\ndiscard;\r\n".as_bytes()).await;
     place.edit(DataType::SieveScript, &made.scripts[2], json!({ "blobId": blob, "name": "rewritten" })).await;
     place.activate(&made.scripts[2]).await;
