@@ -53,7 +53,7 @@ mod tests {
     #[test]
     fn lengths_of_any_size_are_kept() {
         let mut ids = IdList::default();
-        ["a", "b", "c", "d"].iter().for_each(|id| ids.push(id));
+        ["a", "b", "c", "d"].into_iter().for_each(|id| ids.push(id));
         let mut listed = Listed::new(Arc::new(ids));
         let lengths = [("a", 7), ("b", u64::from(u32::MAX) - 1), ("c", 1 << 40), ("nobody", 1)];
         lengths.iter().for_each(|(id, length)| listed.note(&EmailId::from(*id), *length));

@@ -44,12 +44,18 @@ impl IdList {
 
     /// Each id once, in order.
     fn sorted(self) -> IdList {
-        let mut order: Vec<usize> = (0..self.len()).collect();
-        order.sort_unstable_by(|a, b| self.get(*a).cmp(self.get(*b)));
-        order.dedup_by(|a, b| self.get(*a) == self.get(*b));
+        let is_sorted = (1..self.len()).all(|at| self.get(at - 1) < self.get(at));
+        if is_sorted {
+            return self;
+        }
+        let get = |at: &u32| self.get(*at as usize);
+        // As many as `ends`, which tell places in less than 4 GB of text.
+        let mut order: Vec<u32> = (0..self.len()).filter_map(|at| u32::try_from(at).ok()).collect();
+        order.sort_unstable_by(|a, b| get(a).cmp(get(b)));
+        order.dedup_by(|a, b| get(a) == get(b));
         let text = String::with_capacity(self.text.len());
         let mut sorted = IdList { text, ends: Vec::with_capacity(order.len()) };
-        sorted.extend(order.iter().map(|at| self.get(*at)));
+        sorted.extend(order.iter().map(get));
         sorted
     }
 

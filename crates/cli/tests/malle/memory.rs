@@ -94,9 +94,8 @@ pub(crate) async fn measured_restore(home: &Home, more: &[&str]) -> Measured {
     measured
 }
 
-/// What comes back of a mailbox of so many emails, and what each way takes: into a folder of its own, gone on with though
-/// nothing is left to do, only what is missing where nothing is.
-async fn restores_of(emails: u32) -> [f64; 3] {
+/// Peaks of giving a mailbox of so many emails back: to an account where nothing is, and once more where everything is.
+async fn restores_of(emails: u32) -> [f64; 2] {
     let home = home_of(emails, Sizes::tiny()).await;
     home.measured_backup(&[]).await;
     let bob = add_bob(&home);
@@ -107,14 +106,13 @@ async fn restores_of(emails: u32) -> [f64; 3] {
     );
     let missing = measured_restore(&home, &["--mode", "missing"]).await;
     assert_eq!(missing.ended.objects()[0]["present"], emails);
-    let exact = measured_restore(&home, &["--mode", "exact", "--yes"]).await;
-    assert_eq!(bob.email_count(), emails as usize);
-    [beside.peak, missing.peak, exact.peak]
+    [beside.peak, missing.peak]
 }
 
+/// Both fill every buffer, as in the slope of backups. The third mode backs the account up besides, and `make soak` shows it.
 #[tokio::test(flavor = "multi_thread")]
 async fn by_the_slope_restoring_a_million_emails_takes_less_than_128_mib() {
-    const FEW: u32 = 20_000;
+    const FEW: u32 = 60_000;
     const MANY: u32 = 3 * FEW;
     let (few, many) = (restores_of(FEW).await, restores_of(MANY).await);
     for (few, many) in few.into_iter().zip(many) {

@@ -7,11 +7,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use model::{BlobId, EmailId, EmailRecord};
+use model::{BlobId, EmailRecord};
 use repository::{BlobHasher, Snapshot};
 
 use crate::emails::server_blob;
 use crate::error::Result;
+use crate::letters::Letters;
 use crate::listing::IdList;
 use crate::restore::content::hash_all;
 use crate::restore::dates;
@@ -186,36 +187,29 @@ impl Held {
     async fn read(&self, target: Target<'_>, snapshot: &Snapshot, twins: &mut Twins) -> Result<bool> {
         let doubtful = twins.doubtful();
         let hasher = snapshot.hasher();
-        for piece in doubtful.chunks(LOOKED_UP) {
-            let ids = piece.iter().map(|at| self.ids.get(*at as usize));
-            let (backup, same_mailbox) = match &self.source {
-                Source::Server => {
+        match &self.source {
+            Source::Server => {
+                for piece in doubtful.chunks(LOOKED_UP) {
+                    let ids = piece.iter().map(|at| self.ids.get(*at as usize));
                     let ids: Vec<jmap::Id> = ids.filter_map(|id| jmap::Id::new(id).ok()).collect();
                     for (id, hash) in hash_all(target, &hasher, &ids).await? {
-                        self.found(twins, &id, hash);
+                        let at = self.ids.position(&id);
+                        at.into_iter().for_each(|at| twins.set_bytes(at, &hash));
                     }
-                    continue;
                 }
-                Source::Backup(backup) => (backup, false),
-                Source::SameMailbox(backup) => (backup, true),
-            };
-            let ids: Vec<EmailId> = ids.map(EmailId::from).collect();
-            for email in backup.find_emails(&ids).await? {
-                let hash = match same_mailbox {
-                    true => email.blob,
-                    false => rehash(backup, &email.blob, &hasher).await?,
-                };
-                self.found(twins, email.id.as_str(), hash);
+            }
+            Source::Backup(backup) => rehash(backup, &hasher, &doubtful, twins).await?,
+            Source::SameMailbox(backup) => {
+                each(backup, |at, email| {
+                    if is_among(&doubtful, at) {
+                        twins.set_bytes(at, &email.blob);
+                    }
+                })
+                .await?;
             }
         }
         twins.sort_by_bytes();
         Ok(!doubtful.is_empty())
-    }
-
-    fn found(&self, twins: &mut Twins, id: &str, hash: BlobId) {
-        if let Some(at) = self.ids.position(id) {
-            twins.set_bytes(at, &hash);
-        }
     }
 
     async fn mark_by_id(&mut self, snapshot: &Snapshot, ledger: &mut Ledger) -> Result<()> {
@@ -231,14 +225,23 @@ impl Held {
     }
 }
 
-/// The hash of a blob under another mailbox's key.
-async fn rehash(snapshot: &Snapshot, blob: &BlobId, hasher: &BlobHasher) -> Result<BlobId> {
-    let mut hash = hasher.stream();
-    let mut pieces = snapshot.blob_reader(blob).await?;
-    while let Some(piece) = pieces.next().await? {
-        hash.update(&piece);
+/// The hashes of emails of another mailbox's backup, read in the order in which they lie there.
+async fn rehash(backup: &Snapshot, hasher: &BlobHasher, doubtful: &[u32], twins: &mut Twins) -> Result<()> {
+    let mut letters = Letters::new(backup, |at, _| is_among(doubtful, at)).await?;
+    while let Some(letter) = letters.next().await? {
+        let Some(blob) = letter.blob else { continue };
+        let mut hash = hasher.stream();
+        let mut pieces = backup.read_located(blob).await?;
+        while let Some(piece) = pieces.next().await? {
+            hash.update(&piece);
+        }
+        twins.set_bytes(letter.position, &BlobId(*hash.finalize().as_bytes()));
     }
-    Ok(BlobId(*hash.finalize().as_bytes()))
+    Ok(())
+}
+
+fn is_among(sorted: &[u32], at: usize) -> bool {
+    sorted.binary_search_by(|known| (*known as usize).cmp(&at)).is_ok()
 }
 
 /// Every email of a snapshot in the order of ids.
