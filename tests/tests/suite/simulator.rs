@@ -1,8 +1,8 @@
 //! The simulated server, changed from the inside: it has no `set`.
 
 use model::DataType;
-use serde_json::Value;
-use sim_stalwart::{AccountHandle, AccountSpec, Checkpoint, DataType as Kind, Simulator, Sizes};
+use serde_json::{Value, json};
+use sim_stalwart::{AccountHandle, AccountSpec, Checkpoint, Simulator, Sizes};
 use tests::Letter;
 use tests::truth::kind_of;
 
