@@ -67,7 +67,7 @@ async fn main() -> Done {
     demo.run(&["export", "--account", ALICE, "--format", "maildir", "--to", "mail"]).await?;
     let emails = files_in(&demo.dir.path().join("mail/Maildir"), "cur");
     say(&format!("… mail/Maildir is a Maildir for any mail program, of {emails} files …\n"))?;
-    let bob = demo.sim.add_account(&AccountSpec::new(BOB, PASSWORD).bare());
+    let bob = demo.sim.add_account(&AccountSpec::new(BOB, PASSWORD).alias(ALICE).bare());
     demo.give_to_bob().await?;
     say(&compared(&alice, &bob, &demo.dir.path().join("refused"))?)
 }

@@ -43,8 +43,8 @@ impl Victim {
         // 0.16 refuses what is no email.
         let builder =
             Simulator::builder().seed(seed).version(Version::V0_15).account(alice.folders(Folders::Many(12)));
-        let builder = builder.account(AccountSpec::new(BOB, PASSWORD).bare());
-        let home = Home::with(builder.account(AccountSpec::new(CAROL, PASSWORD).bare())).await;
+        let builder = builder.account(AccountSpec::new(BOB, PASSWORD).alias(ALICE).bare());
+        let home = Home::with(builder.account(AccountSpec::new(CAROL, PASSWORD).alias(ALICE).bare())).await;
         let number = home.back_up().await["number"].to_string();
         let to = if mode == "exact" { ALICE } else { BOB };
         let usual = Duration::ZERO;
