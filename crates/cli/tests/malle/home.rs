@@ -81,11 +81,12 @@ impl Home {
         self.sim.account(ALICE).expect("alice is there")
     }
 
-    /// `malle` with nothing in its environment but this home.
+    /// `malle` with nothing in its environment but this home, in which it also runs: what it writes where it stands goes with it.
     pub(crate) fn malle(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_malle"));
         command
             .args(args)
+            .current_dir(self.dir.path())
             .env_clear()
             .env("MALLE_KEY_FILE", self.ring())
             .env("MALLE_STORE", file_url(&self.store()))
