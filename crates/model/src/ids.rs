@@ -80,6 +80,23 @@ number! {
     BackupNumber
 }
 
+number! {
+    /// A mailbox in the catalogue.
+    MailboxId
+}
+number! {
+    /// A job in the catalogue.
+    JobId
+}
+number! {
+    /// Fencing token of a mailbox: one higher with every claim, so that what an earlier claim still writes is refused.
+    Epoch
+}
+number! {
+    /// How often a job was claimed; the first is 1.
+    Attempt
+}
+
 /// Which mailbox a repository belongs to. Never an address: an address can be renamed, or given to somebody else.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct MailboxIdentity {

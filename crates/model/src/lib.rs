@@ -5,10 +5,20 @@ mod data_type;
 mod email;
 mod error_class;
 mod ids;
+mod job;
+mod plan;
+mod words;
 
 pub use clock::{Clock, SystemClock};
 pub use data_type::DataType;
 pub use email::{EmailRecord, Envelope};
 pub use error_class::ErrorClass;
-pub use ids::{AccountId, BackupNumber, BlobId, EmailId, FolderId, MailboxIdentity, SnapshotNumber};
+pub use ids::{
+    AccountId, Attempt, BackupNumber, BlobId, EmailId, Epoch, FolderId, JobId, MailboxId, MailboxIdentity,
+    SnapshotNumber,
+};
+pub use jiff::civil::Date;
 pub use jiff::{SignedDuration, Timestamp};
+pub use job::{JobKind, JobState};
+pub use plan::{Plan, Schedule, Slot};
+pub use words::UnknownWord;
