@@ -5,7 +5,8 @@ set -eu
 cd "$(dirname "$0")"
 seconds=${1:-30}
 [ $# -gt 0 ] && shift
-[ $# -gt 0 ] || set -- manifest pack segment key_ring wrapped_key jmap_response
+[ $# -gt 0 ] || set -- manifest pack segment key_ring wrapped_key jmap_response \
+    account_directory maildir mbox vandelay archive
 
 command -v c++ >/dev/null || { apt-get update >&2; apt-get install -y --no-install-recommends g++ >&2; }
 

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+pub mod exports;
+
 const PAGE: &str = r#"["Email/query",{"accountId":"adm","queryState":"q","position":0,"ids":["e1"]},"0"]"#;
 const EMAILS: &str = r#"["Email/get",{"accountId":"adm","state":"s","list":[{"id":"e1","blobId":"b1","size":1,"mailboxIds":{"m":true},"keywords":{"$seen":true},"receivedAt":"2026-11-22T14:25:01Z"}],"notFound":[]},"1"]"#;
 const BLOBS: &str = r#"["Blob/get",{"accountId":"adm","list":[{"id":"b1","data:asText":"\u00e9\r\n","data:asBase64":"AAEC","isEncodingProblem":false,"isTruncated":false,"size":4}],"notFound":["x"]},"2"]"#;
@@ -18,7 +20,7 @@ pub fn seed(target: &str) {
     };
     let dir = Path::new(&root).join(target);
     std::fs::create_dir_all(&dir).expect("makes a directory");
-    let all = repository::fuzzing::seeds().into_iter().chain(answers());
+    let all = repository::fuzzing::seeds().into_iter().chain(answers()).chain(exports::seeds());
     for (number, (_, bytes)) in all.filter(|(of, _)| *of == target).enumerate() {
         std::fs::write(dir.join(format!("seed-{number}")), bytes).expect("writes");
     }

@@ -1,7 +1,7 @@
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use engine::{Backup, Mode, Report, Restore, RestoreId, Restored, Silent};
+use engine::{Act, Backup, Mode, Planned, Report, Restore, RestoreId, Restored, Silent, Tell};
 use jmap::{Account, AccountRef, Client, Config, Credentials};
 use model::{DataType, MailboxIdentity, SnapshotNumber, SystemClock};
 use object_store::ObjectStore;
@@ -174,6 +174,35 @@ impl Bed {
         id: &RestoreId,
         types: &[DataType],
     ) -> Result<Restored, engine::Error> {
+        self.restore_or_rehearse(url, number, to, (mode, id, types), None).await
+    }
+
+    /// What giving it back would do, item by item; nothing is done.
+    pub async fn rehearse(
+        &self,
+        url: &str,
+        number: SnapshotNumber,
+        to: &Bed,
+        mode: Mode,
+    ) -> (Restored, Vec<(Act, DataType, String)>) {
+        let told = Mutex::new(Vec::new());
+        let tell = |planned: &Planned<'_>| {
+            let item = (planned.act, planned.data_type, planned.name.to_owned());
+            told.lock().expect("nobody panics").push(item);
+        };
+        let what = (mode, &RestoreId::random(), &DataType::ALL[..]);
+        let restored = self.restore_or_rehearse(url, Some(number), to, what, Some(&tell)).await;
+        (restored.expect("a dry run"), told.into_inner().expect("nobody panics"))
+    }
+
+    async fn restore_or_rehearse(
+        &self,
+        url: &str,
+        number: Option<SnapshotNumber>,
+        to: &Bed,
+        (mode, id, types): (Mode, &RestoreId, &[DataType]),
+        dry_run: Option<&Tell<'_>>,
+    ) -> Result<Restored, engine::Error> {
         let server = |source| engine::Error::Server { what: "the session", source };
         let client = self.client(url).await.map_err(server)?;
         let account = self.account(&client).await.map_err(server)?;
@@ -191,7 +220,7 @@ impl Bed {
             safety: safety.as_ref(),
             types,
             wanted: &|_| true,
-            dry_run: false,
+            dry_run,
             progress: &Silent,
             clock: &SystemClock,
         };

@@ -227,6 +227,9 @@ pub(crate) struct RestoreArgs {
     /// Say what would be done, and do nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// With --dry-run: name every email, folder and object that would be created, changed or removed
+    #[arg(long, short, requires = "dry_run")]
+    pub(crate) verbose: bool,
     /// Where what the server refuses is kept as files; by default `malle-refused-ID` here
     #[arg(long, value_name = "DIR")]
     pub(crate) refused: Option<PathBuf>,

@@ -38,6 +38,10 @@ pub(crate) fn of_engine(error: &engine::Error) -> Judgement {
             Exit::Usage,
             "restore a good snapshot (`malle list` shows which are), or use --mode missing or beside",
         ),
+        engine::Error::Unsafe { .. } => (
+            Exit::Server,
+            "nothing was changed; `malle show` says what could not be read: mend that and try again, or use --mode missing",
+        ),
         engine::Error::Superseded => (Exit::LostRace, "let that one finish"),
         engine::Error::Repository(source) => of_repository(source),
         engine::Error::Export(source) => of_export(source),

@@ -1,4 +1,4 @@
-use model::ErrorClass;
+use model::{ErrorClass, SnapshotNumber};
 
 /// Why a backup could not be made, read, restored or exported. `Display` completes "failed to …".
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +54,16 @@ pub enum Error {
         /// Why.
         reason: &'static str,
     },
+    /// What the account holds could not be backed up completely before; nothing was changed.
+    #[error(
+        "back up what the account holds before it is changed: snapshot {number} is not complete, {times} times in a row"
+    )]
+    Unsafe {
+        /// The last try, which says what it lacks.
+        number: SnapshotNumber,
+        /// How often it was tried.
+        times: u32,
+    },
     /// Another process took this restore over.
     #[error("go on with the restore: another process has taken it over")]
     Superseded,
@@ -96,7 +106,9 @@ impl Error {
             Error::Repository(source) => source.class(),
             Error::Export(source) => source.class(),
             Error::Unlisted { .. } => ErrorClass::Corrupt,
-            Error::Refused { .. } | Error::Unfit { .. } | Error::NoFolder { .. } => ErrorClass::Permanent,
+            Error::Refused { .. } | Error::Unfit { .. } | Error::Unsafe { .. } | Error::NoFolder { .. } => {
+                ErrorClass::Permanent
+            }
             Error::Superseded => ErrorClass::Fenced,
             Error::Stopped => ErrorClass::Cancelled,
         }

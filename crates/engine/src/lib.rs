@@ -37,6 +37,7 @@ pub use options::{Backup, Progress, Silent};
 pub use query::QueryError;
 pub use report::{Report, State};
 pub use restore::{
-    Mode, ObjectRefusal, Refusal, Refusals, Restore, RestoreId, Restored, RestoredObjects, restore,
+    Act, Mode, ObjectRefusal, Planned, Refusal, Refusals, Restore, RestoreId, Restored, RestoredObjects,
+    Tell, restore,
 };
 pub use selection::{Predicate, Selection, Test};

@@ -34,6 +34,7 @@ mod letter;
 mod limits;
 mod log;
 mod mail;
+mod parse;
 mod patch;
 mod principals;
 mod query;

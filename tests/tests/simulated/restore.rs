@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use engine::{Mode, RestoreId, Restored, State};
+use engine::{Act, Mode, RestoreId, Restored, State};
 use model::{EmailId, SnapshotNumber};
 use serde_json::Value;
 use sim_stalwart::{
@@ -107,6 +107,30 @@ async fn everything_comes_back_in_every_mode() {
     }
 }
 
+/// A hundred emails cost one upload where the server takes messages apart; where it does not, or not well, they come all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn emails_go_up_together_where_the_server_takes_messages_apart() {
+    let wrong_size = || Effect::distort(|answer| answer["parsed"] = Value::Null);
+    let effects: [Option<fn() -> Effect>; 3] =
+        [None, Some(|| Effect::method_error("unknownMethod")), Some(wrong_size)];
+    for effect in effects {
+        let two = Two::of(600).await;
+        if let Some(effect) = effect {
+            two.home.simulator.faults().add(Fault::new(Target::method("Email/parse"), effect()));
+        }
+        let before = two.home.simulator.counters();
+        let restored = two.give_bob(Mode::Missing, &RestoreId::random()).await.expect("restores");
+        two.assert_given(&restored, Mode::Missing, "in bundles or not");
+        let cost = two.home.simulator.counters().since(&before);
+        match effect {
+            None => assert!(cost.calls_of("Blob/upload") == 0 && cost.uploads < 60, "{cost:#?}"),
+            Some(_) => {
+                assert!(cost.calls_of("Email/parse") <= 8 && cost.calls_of("Blob/upload") > 0, "{cost:#?}")
+            }
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_its_owner_deleted_comes_back_and_nothing_else_changes() {
     let two = Two::of(400).await;
@@ -134,6 +158,84 @@ async fn after_200_random_edits_an_exact_restore_brings_it_back_and_its_safety_b
         belongings(&two.home.alice, None).assert_same(&edited, "undone");
         assert_no_traces(&two.home.alice);
     }
+}
+
+/// What a dry run says would be done is done, by number; and the dry run does nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_tells_what_will_be_done() {
+    for seed in seeds().into_iter().take(10) {
+        println!("MALLE_SEED={seed}");
+        let two = Two::with(usual(150).seed(seed), Limits::default()).await;
+        let number = two.home.bed.newest(&two.home.url).await.1.info().number;
+        two.home.alice.mutate(100, seed, Kinds::All);
+        for (mode, is_alice) in
+            [(Mode::Exact, true), (Mode::Missing, false), (Mode::Beside, false), (Mode::Exact, false)]
+        {
+            let (account, bed) =
+                if is_alice { (&two.home.alice, &two.home.bed) } else { (&two.bob, &two.bobs) };
+            let before = belongings(account, None);
+            let (said, items) = two.home.bed.rehearse(&two.home.url, number, bed, mode).await;
+            belongings(account, None).assert_same(&before, "rehearsed");
+            assert_no_traces(account);
+            let id = RestoreId::random();
+            let done =
+                two.home.bed.restore(&two.home.url, Some(number), bed, mode, &id).await.expect("restores");
+            let count = |act, data_type| {
+                items.iter().filter(|item| (item.0, item.1) == (act, data_type)).count() as u64
+            };
+            let when = format!("{mode:?} of seed {seed}: {items:#?}");
+            for (act, planned, done) in [
+                (Act::Create, said.open, done.restored),
+                (Act::Change, said.relabelled, done.relabelled),
+                (Act::Remove, said.removed, done.removed),
+            ] {
+                assert_eq!((count(act, model::DataType::Email), planned), (done, done), "{act:?} {when}");
+            }
+            assert_eq!(
+                (count(Act::Create, model::DataType::Mailbox), said.folders),
+                (done.folders, done.folders),
+                "{when}"
+            );
+            let removed = done.removed_folders;
+            assert_eq!(
+                (count(Act::Remove, model::DataType::Mailbox), said.removed_folders),
+                (removed, removed),
+                "{when}"
+            );
+            for (said, done) in said.objects.iter().zip(&done.objects) {
+                let of = |of: &engine::RestoredObjects| {
+                    (of.data_type, of.wanted, of.restored, of.changed, of.removed)
+                };
+                assert_eq!(of(said), of(done), "{when}");
+                let t = of(done).0;
+                let told = (count(Act::Create, t), count(Act::Change, t), count(Act::Remove, t));
+                assert_eq!(told, (done.restored, done.changed, done.removed), "{when}");
+            }
+        }
+    }
+}
+
+/// What could not be read before cannot be brought back by an undo.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_that_cannot_be_backed_up_completely_is_not_made_exact() {
+    let two = Two::of(60).await;
+    let number = two.home.bed.newest(&two.home.url).await.1.info().number;
+    let alice = &two.home.alice;
+    let unreadable = alice.deliver("Subject: later\r\n\r\nlost\r\n", &[], &[]);
+    let blob = alice.email(&unreadable).expect("it came").blob_id;
+    let before = belongings(alice, None);
+    alice.vanish_blob(&blob);
+    let (bed, id) = (&two.home.bed, RestoreId::random());
+    let exactly = || bed.restore(&two.home.url, Some(number), bed, Mode::Exact, &id);
+    let error = exactly().await.expect_err("the account holds what cannot be read");
+    assert!(matches!(error, engine::Error::Unsafe { times: 3, .. }), "{error:?}");
+    alice.unvanish_blob(&blob);
+    belongings(alice, None).assert_same(&before, "untouched");
+    assert_no_traces(alice);
+    let restored = exactly().await.expect("restores");
+    assert_eq!((restored.removed, alice.email(&unreadable).is_none()), (1, true));
+    two.give_alice(restored.safety.expect("it was backed up first"), Mode::Exact).await;
+    belongings(alice, None).assert_same(&before, "undone");
 }
 
 /// Names that hurt, twins but for case, nesting; a folder that takes a step through the restore's own is found there when
@@ -294,7 +396,7 @@ fn live(alice: AccountHandle, arrivals: Arc<Mutex<Vec<String>>>) -> impl Fn() + 
 /// An account may upload so much an hour; what came before stays, and the rest comes later.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_used_up_upload_quota_ends_the_restore_and_it_goes_on_later() {
-    let quota = Some(UploadQuota { files: 150, bytes: 50_000_000 });
+    let quota = Some(UploadQuota { files: 150, bytes: 1_700_000 });
     let two = Two::with(usual(300), Limits { uploads: quota, ..Limits::default() }).await;
     let id = RestoreId::random();
     let error = two.give_bob(Mode::Beside, &id).await.expect_err("300 emails are too many");

@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Result;
-use engine::{FolderTree, Mode, Restore, RestoreId, Selection};
+use engine::{FolderTree, Mode, Planned, Restore, RestoreId, Selection};
 use jmap::Account;
 use model::{DataType, MailboxIdentity, SnapshotNumber, SystemClock};
 use repository::{KeyRing, Repository, Store};
 
 use super::find::selection;
 use super::refused::keep_refused;
-use super::restored::Done;
+use super::restored::{Done, print_planned};
 use crate::args::{Part, RestoreArgs, RestoreMode};
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -85,6 +85,11 @@ pub(crate) async fn run(prepared: Prepared<'_>, out: &Out) -> Result<Exit> {
     }
     let predicate = selection.among(&folders);
     let progress = progress::shown(out);
+    let tell = |planned: &Planned<'_>| {
+        if args.verbose {
+            print_planned(planned, out);
+        }
+    };
     let how = Restore {
         mode: match args.mode {
             RestoreMode::Beside => Mode::Beside,
@@ -96,7 +101,7 @@ pub(crate) async fn run(prepared: Prepared<'_>, out: &Out) -> Result<Exit> {
         safety: safety.as_ref(),
         types: &types(args),
         wanted: &|email| predicate.matches(email),
-        dry_run: args.dry_run,
+        dry_run: args.dry_run.then_some(&tell),
         progress: &*progress,
         clock: &SystemClock,
     };

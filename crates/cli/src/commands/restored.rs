@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::Result;
-use engine::{ObjectRefusal, Refusal, Restored, RestoredObjects};
+use engine::{ObjectRefusal, Planned, Refusal, Restored, RestoredObjects};
 use jmap::{Account, Client};
 use repository::Snapshot;
 use serde::Serialize;
 
-use crate::args::RestoreArgs;
+use crate::args::{RestoreArgs, RestoreMode};
 use crate::failure::one_line;
 use crate::output::{Out, bytes, count, duration};
 
@@ -64,6 +64,25 @@ struct RefusalRow<'a> {
     reason: &'a str,
 }
 
+/// One item of a dry run.
+#[derive(Serialize)]
+struct PlannedRow<'a> {
+    what: &'static str,
+    r#type: &'static str,
+    id: &'a str,
+    name: &'a str,
+}
+
+/// A result that nobody reads any more is nobody's concern: what ends the restore is its last line.
+pub(super) fn print_planned(planned: &Planned<'_>, out: &Out) {
+    let Planned { act, data_type, id, name } = *planned;
+    let what = act.as_str();
+    let _ = match out.json() {
+        true => out.object(&PlannedRow { what, r#type: data_type.name(), id, name }),
+        false => out.line(format_args!("{what} {data_type} {}  {}", one_line(id, 40), one_line(name, 120))),
+    };
+}
+
 /// One type that is not Email.
 #[derive(Serialize)]
 struct ObjectsRow<'a> {
@@ -95,9 +114,18 @@ impl Done<'_> {
         if self.args.dry_run {
             let (wanted, present) = (count(r.wanted, "email"), r.present);
             out.line(format_args!(
-                "of snapshot {snapshot}, {wanted}: {present} in {account} already, {} to be restored",
-                r.open
+                "of snapshot {snapshot}, {wanted}: {present} in {account} already, {} to be restored; {} to be made",
+                r.open,
+                count(r.folders, "folder"),
             ))?;
+            if self.args.mode == RestoreMode::Exact {
+                out.line(format_args!(
+                    "{} to get their folders and keywords back, {} and {} to be removed",
+                    count(r.relabelled, "email"),
+                    count(r.removed, "email"),
+                    count(r.removed_folders, "folder"),
+                ))?;
+            }
             return self.print_objects(r, out);
         }
         out.line(format_args!(

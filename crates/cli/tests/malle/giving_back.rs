@@ -45,6 +45,14 @@ async fn an_exact_restore_needs_a_yes_and_can_be_undone() {
     assert!(ended.code == 2 && ended.err.contains("--yes"), "{ended:?}");
     let looked = home.run(&[&exact[..], &["--dry-run"]].concat()).await.good();
     assert_eq!(looked.objects()[0]["dry_run"], true);
+    let named = home.run(&[&exact[..], &["--dry-run", "--verbose"]].concat()).await.good().objects();
+    let (sum, items) = named.split_last().expect("the result comes last");
+    let is = |what: &str| items.iter().filter(|item| item["what"] == what && item["type"] == "Email").count();
+    let counts = ["open", "relabelled", "removed"].map(|key| sum[key].as_u64());
+    assert_eq!(["create", "change", "remove"].map(|what| Some(is(what) as u64)), counts, "{named:#?}");
+    assert!(counts.iter().any(|count| *count > Some(0)), "{sum}");
+    let said = home.run(&[&exact[..5], &["--dry-run", "--verbose"]].concat()).await.good().out;
+    assert!(said.contains("Email ") && said.contains(" to be removed"), "{said}");
     assert_eq!(home.alice().email_count(), edited);
     let ended = home.run(&[&exact[..], &["--yes"]].concat()).await;
     let done = &ended.objects()[0];

@@ -1,9 +1,9 @@
-//! The bytes of emails that the account holds, as hashes.
+//! The bytes that the account holds, as hashes.
 
 use std::collections::BTreeMap;
 
 use futures::StreamExt;
-use jmap::{Batch, Download, Email, Id, Ids};
+use jmap::{Batch, Download, Email, Id, Ids, JmapBlobId};
 use model::BlobId;
 use repository::BlobHasher;
 
@@ -12,7 +12,7 @@ use crate::restore::target::{Target, read};
 
 /// Raw bytes asked for at once.
 const BATCH_BYTES: u64 = 2 << 20;
-/// No email is longer.
+/// Nothing is longer.
 const MOST_BYTES: u64 = 1 << 30;
 
 /// Hashes of the bytes of these emails; those that are gone are left out.
@@ -58,22 +58,27 @@ async fn hash_together(
     for email in emails {
         let hash = match blobs.get(&email.blob_id) {
             Some(hash) => Some(*hash),
-            None => download(target, hasher, &email).await?,
+            None => hash_blob(target, hasher, &email.blob_id).await?,
         };
         hashes.extend(hash.map(|hash| (email.id.to_string(), hash)));
     }
     Ok(())
 }
 
-async fn download(target: Target<'_>, hasher: &BlobHasher, email: &Email) -> Result<Option<BlobId>> {
-    let what = Download::new(&target.account.id, &email.blob_id, MOST_BYTES);
+/// The hash of some bytes that the account holds, `None` if they are gone.
+pub(super) async fn hash_blob(
+    target: Target<'_>,
+    hasher: &BlobHasher,
+    blob: &JmapBlobId,
+) -> Result<Option<BlobId>> {
+    let what = Download::new(&target.account.id, blob, MOST_BYTES);
     let mut pieces = Box::pin(target.client.download(what));
     let mut hash = hasher.stream();
     while let Some(piece) = pieces.next().await {
         match piece {
             Ok(piece) => drop(hash.update(&piece)),
             Err(jmap::Error::Status { status: 404, .. }) => return Ok(None),
-            Err(error) => return Err(read("an email of the account", error)),
+            Err(error) => return Err(read("what the account holds", error)),
         }
     }
     Ok(Some(BlobId(*hash.finalize().as_bytes())))

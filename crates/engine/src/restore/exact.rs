@@ -9,11 +9,11 @@ use std::sync::Arc;
 use jmap::{DataType, Id, Set};
 use model::{EmailId, EmailRecord};
 use repository::Snapshot;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::emails::server_blob;
 use crate::error::{Error, Result};
-use crate::restore::folders::Map;
+use crate::restore::folders;
 use crate::restore::held::Held;
 use crate::restore::ledger::Ledger;
 use crate::restore::staging::Staging;
@@ -29,7 +29,7 @@ pub(super) struct Exact<'a> {
     /// The backup of the account.
     pub(super) safety: &'a Arc<Snapshot>,
     pub(super) held: &'a Held,
-    pub(super) map: &'a Map,
+    pub(super) map: &'a folders::Map,
     pub(super) staging: &'a Staging<'a>,
 }
 
@@ -60,9 +60,10 @@ impl Exact<'_> {
             there.iter().map(|email| (email.id.as_str(), email)).collect();
         let mut set = Set::new();
         for (id, email) in &pairs {
-            let patch = there.get(id.as_str()).and_then(|there| self.patch(email, there));
-            if let Some(patch) = patch {
-                set.update(id, patch);
+            let Some(there) = there.get(id.as_str()) else { continue };
+            let patch = self.patch(email, there);
+            if !patch.is_empty() {
+                set.update(id, patch.into());
             }
         }
         if set.is_empty() {
@@ -82,24 +83,11 @@ impl Exact<'_> {
     }
 
     /// What has to change; the restore's own folder stays until the end.
-    fn patch(&self, email: &EmailRecord, there: &EmailRecord) -> Option<Value> {
+    fn patch(&self, email: &EmailRecord, there: &EmailRecord) -> Map<String, Value> {
         let own = self.staging.folder.as_str();
-        let is_staged = there.folders.iter().any(|folder| folder.as_str() == own);
-        let wanted: BTreeSet<Id> =
-            self.map.of(email.folders.iter().map(|id| id.as_str())).into_iter().collect();
-        let now: BTreeSet<&str> =
-            there.folders.iter().map(|id| id.as_str()).filter(|id| *id != own).collect();
-        let mut patch = serde_json::Map::new();
-        if wanted.iter().map(Id::as_str).ne(now) {
-            let staged = is_staged.then(|| own.to_owned());
-            let folders = wanted.iter().map(Id::to_string).chain(staged);
-            patch.insert("mailboxIds".into(), folders.map(|id| (id, json!(true))).collect());
-        }
-        if email.keywords != there.keywords {
-            let keywords = email.keywords.iter().map(|keyword| (keyword.clone(), json!(true)));
-            patch.insert("keywords".into(), keywords.collect());
-        }
-        (!patch.is_empty()).then(|| patch.into())
+        let mut now: BTreeSet<&str> = there.folders.iter().map(|id| id.as_str()).collect();
+        let staged = now.remove(own).then_some(own);
+        patch(self.map, email, &now, email.keywords == there.keywords, staged)
     }
 
     /// Destroys what the account held when it was backed up and the snapshot does not have; how many.
@@ -175,4 +163,25 @@ impl Exact<'_> {
         }
         Ok(removed)
     }
+}
+
+/// What has to change about an email that lies in the folders `now`, and in the restore's own one if it is `staged`.
+pub(super) fn patch(
+    map: &folders::Map,
+    email: &EmailRecord,
+    now: &BTreeSet<&str>,
+    has_its_keywords: bool,
+    staged: Option<&str>,
+) -> Map<String, Value> {
+    let wanted: BTreeSet<Id> = map.of(email.folders.iter().map(|id| id.as_str())).into_iter().collect();
+    let mut patch = Map::new();
+    if wanted.iter().map(Id::as_str).ne(now.iter().copied()) {
+        let folders = wanted.iter().map(Id::as_str).chain(staged);
+        patch.insert("mailboxIds".into(), folders.map(|id| (id.to_owned(), json!(true))).collect());
+    }
+    if !has_its_keywords {
+        let keywords = email.keywords.iter().map(|keyword| (keyword.clone(), json!(true)));
+        patch.insert("keywords".into(), keywords.collect());
+    }
+    patch
 }

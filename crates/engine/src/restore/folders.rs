@@ -16,6 +16,8 @@ pub(super) struct Map {
     pub(super) folders: BTreeMap<Id, Id>,
     /// Where emails go whose folder the snapshot does not know.
     pub(super) home: Id,
+    /// All folders of the account, as they are now.
+    pub(super) there: Vec<Folder>,
     /// Folders that were made.
     pub(super) made: u64,
     /// Folders of the account that are none of the snapshot's, parents first.

@@ -245,7 +245,7 @@ fn is_among(sorted: &[u32], at: usize) -> bool {
 }
 
 /// Every email of a snapshot in the order of ids.
-async fn each(snapshot: &Snapshot, mut visit: impl FnMut(usize, &EmailRecord)) -> Result<()> {
+pub(super) async fn each(snapshot: &Snapshot, mut visit: impl FnMut(usize, &EmailRecord)) -> Result<()> {
     let mut emails = snapshot.emails().await?;
     let mut position = 0;
     while let Some(email) = emails.next().await? {

@@ -1,5 +1,6 @@
 //! Gives a snapshot back to an account.
 
+mod bundle;
 mod content;
 mod dates;
 mod exact;
@@ -9,6 +10,7 @@ mod import;
 mod ledger;
 mod objects;
 mod placing;
+mod rehearsal;
 mod report;
 mod request;
 mod run;
@@ -18,5 +20,5 @@ mod twins;
 mod uploads;
 
 pub use report::{ObjectRefusal, Refusal, Refusals, Restored, RestoredObjects};
-pub use request::{Mode, Restore, RestoreId};
+pub use request::{Act, Mode, Planned, Restore, RestoreId, Tell};
 pub use run::restore;

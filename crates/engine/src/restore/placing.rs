@@ -16,12 +16,12 @@ use crate::restore::staging::is_own;
 use crate::restore::target::{Folder, Target};
 
 /// Finds the snapshot's folders in the account and makes those that are missing; in mode *exact* gives them their names and
-/// places too. `workshop`: the folder of the restore.
+/// places too. `workshop`: the folder of the restore; without it nothing is written, and the result is what would be.
 pub(super) async fn place(
     target: Target<'_>,
     snapshot: &[Folder],
     how: Places<'_>,
-    workshop: &Id,
+    workshop: Option<&Id>,
 ) -> Result<Map> {
     let mut there = target.folders().await?;
     there.retain(|folder| !is_own(folder));
@@ -51,7 +51,7 @@ pub(super) async fn place(
     };
     let surplus = parents_first(&there).into_iter().map(|folder| folder.id.clone());
     let surplus = surplus.filter(|id| !taken.contains(id)).collect();
-    Ok(Map { folders, home, made, surplus, odd })
+    Ok(Map { folders, home, there, made, surplus, odd })
 }
 
 /// Where the snapshot's folders belong.
@@ -69,7 +69,7 @@ struct Placing<'a> {
     target: Target<'a>,
     how: Places<'a>,
     snapshot: &'a [Folder],
-    workshop: &'a Id,
+    workshop: Option<&'a Id>,
     there: Vec<Folder>,
     /// Folders of the account that are one of the snapshot's.
     taken: BTreeSet<Id>,
@@ -216,7 +216,7 @@ impl Placing<'_> {
     /// Somebody may have made the folder meanwhile: its owner, or whoever took this restore over.
     async fn look_again(&mut self, name: &str, parent: Option<&Id>) -> Result<Option<Id>> {
         let folders = self.target.folders().await?;
-        if !folders.iter().any(|folder| folder.id == *self.workshop) {
+        if !folders.iter().any(|folder| Some(&folder.id) == self.workshop) {
             return Err(Error::Superseded);
         }
         self.there = folders.into_iter().filter(|folder| !is_own(folder)).collect();
@@ -280,7 +280,10 @@ impl Placing<'_> {
     }
 
     async fn create(&mut self, object: Value) -> Refusable<Id> {
-        let created = self.target.create("a folder", DataType::Mailbox, object.clone()).await?;
+        let created = match self.workshop {
+            Some(_) => self.target.create("a folder", DataType::Mailbox, object.clone()).await?,
+            None => Ok(Id::new(&format!("new-{}", self.made)).expect("an id")),
+        };
         if let Ok(id) = &created {
             let mut folder = Folder::unnamed(id);
             folder.apply(&object);
@@ -292,11 +295,13 @@ impl Placing<'_> {
     }
 
     async fn change(&mut self, id: &Id, patch: Value) -> Refusable<()> {
-        let mut set = Set::new();
-        set.update(id, patch.clone());
-        let mut written = self.target.set("a folder", DataType::Mailbox, set).await?;
-        if let Some(refusal) = written.not_updated.remove(id) {
-            return Ok(Err(refusal));
+        if self.workshop.is_some() {
+            let mut set = Set::new();
+            set.update(id, patch.clone());
+            let mut written = self.target.set("a folder", DataType::Mailbox, set).await?;
+            if let Some(refusal) = written.not_updated.remove(id) {
+                return Ok(Err(refusal));
+            }
         }
         if let Some(folder) = self.there.iter_mut().find(|folder| folder.id == *id) {
             folder.apply(&patch);

@@ -51,6 +51,44 @@ impl fmt::Display for RestoreId {
     }
 }
 
+/// Is told what a dry run finds.
+pub type Tell<'a> = dyn Fn(&Planned<'_>) + Send + Sync + 'a;
+
+/// One thing that a restore would do.
+#[derive(Debug, Clone, Copy)]
+pub struct Planned<'a> {
+    /// What would be done.
+    pub act: Act,
+    /// To what.
+    pub data_type: DataType,
+    /// Its id: of what is created the snapshot's, of anything else the account's.
+    pub id: &'a str,
+    /// What people call it: subject, path or name; of an email that goes, when it came.
+    pub name: &'a str,
+}
+
+/// What is done to one object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Act {
+    /// It comes back.
+    Create,
+    /// It is there and becomes what it was.
+    Change,
+    /// It is too much and goes.
+    Remove,
+}
+
+impl Act {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Act::Create => "create",
+            Act::Change => "change",
+            Act::Remove => "remove",
+        }
+    }
+}
+
 /// What a restore needs to know besides where from and where to.
 pub struct Restore<'a> {
     /// How it comes back.
@@ -65,8 +103,8 @@ pub struct Restore<'a> {
     pub types: &'a [DataType],
     /// Which emails are wanted; all of them in mode *exact*.
     pub wanted: &'a (dyn Fn(&EmailRecord) -> bool + Send + Sync),
-    /// Plan only.
-    pub dry_run: bool,
+    /// Do nothing, and tell each thing that would be done.
+    pub dry_run: Option<&'a Tell<'a>>,
     /// Told what is going on.
     pub progress: &'a dyn Progress,
     /// The time.

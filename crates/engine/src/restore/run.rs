@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use jmap::{Account, Client};
+use jmap::{Account, Client, Id};
 use model::{DataType, EmailRecord, ErrorClass};
 use repository::{Origin, Repository, Snapshot};
 
 use crate::error::{Error, Result};
 use crate::letters::Letters;
 use crate::options::Backup;
-use crate::report::State;
 use crate::restore::exact::Exact;
 use crate::restore::folders::Map;
 use crate::restore::held::Held;
@@ -30,6 +30,8 @@ const IDLE_ATTEMPTS: u32 = 6;
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 /// What asked for a safety backup, in the log.
 const SAFETY: &str = "safety";
+/// How often the account is backed up before, until that is complete: what is not can undo nothing.
+const SAFETY_BACKUPS: u32 = 3;
 
 /// Gives the wanted emails of a snapshot back to an account.
 ///
@@ -49,10 +51,10 @@ pub async fn restore(
     let is_wanted = |email: &EmailRecord| has_emails && (how.mode == Mode::Exact || (how.wanted)(email));
     let ledger = Ledger::open(snapshot, is_wanted).await?;
     let (done, objects) = (Restored::nothing(&how.id), BTreeMap::new());
-    let mut work = Work { target, snapshot, how, has_emails, ledger, done, objects };
-    if how.dry_run {
-        work.look_around(None).await?;
-        work.give_objects(None, None).await?;
+    let bundles = AtomicBool::new(true);
+    let mut work = Work { target, snapshot, how, has_emails, ledger, done, objects, bundles };
+    if let Some(tell) = how.dry_run {
+        work.rehearse(tell).await?;
         return Ok(work.report());
     }
     let (mut idle, mut before) = (0, 0);
@@ -75,24 +77,26 @@ pub async fn restore(
 
 /// An account that became a snapshot with holes would lose what is in the holes.
 fn may_be_exact(snapshot: &Snapshot, how: &Restore<'_>) -> Result<()> {
-    let reason = match State::of(snapshot.info()) {
-        State::Partial | State::Moving => "the snapshot is not complete, and what it lacks would be removed",
-        State::Good | State::Shrunk if how.safety.is_none() && !how.dry_run => {
-            "there is nowhere to back the account up to before"
-        }
-        State::Good | State::Shrunk => return Ok(()),
-    };
-    Err(Error::Unfit { reason })
+    if !snapshot.info().is_good() {
+        return Err(Error::Unfit {
+            reason: "the snapshot is not complete, and what it lacks would be removed",
+        });
+    }
+    if how.safety.is_none() && how.dry_run.is_none() {
+        return Err(Error::Unfit { reason: "there is nowhere to back the account up to before" });
+    }
+    Ok(())
 }
 
-struct Work<'a> {
-    target: Target<'a>,
-    snapshot: &'a Arc<Snapshot>,
-    how: &'a Restore<'a>,
-    has_emails: bool,
-    ledger: Ledger,
-    done: Restored,
+pub(super) struct Work<'a> {
+    pub(super) target: Target<'a>,
+    pub(super) snapshot: &'a Arc<Snapshot>,
+    pub(super) how: &'a Restore<'a>,
+    pub(super) has_emails: bool,
+    pub(super) ledger: Ledger,
+    pub(super) done: Restored,
     objects: BTreeMap<DataType, RestoredObjects>,
+    bundles: AtomicBool,
 }
 
 impl Work<'_> {
@@ -102,8 +106,8 @@ impl Work<'_> {
             self.ledger.settle();
             return staging.clear(&staging.folder).await;
         }
-        let safety = self.look_around(Some(&staging)).await?;
-        let map = self.map(&staging).await?;
+        let safety = self.look_around(&staging).await?;
+        let map = self.map(Some(&staging.folder)).await?;
         self.done.folders += map.made;
         self.done.odd_folders.clone_from(&map.odd);
         if staging.phase() == Phase::Importing {
@@ -126,8 +130,8 @@ impl Work<'_> {
     }
 
     /// Finds out what the account holds already.
-    async fn look_around(&mut self, staging: Option<&Staging<'_>>) -> Result<Option<(Arc<Snapshot>, Held)>> {
-        if let (Mode::Exact, Some(repository), Some(staging)) = (self.how.mode, self.how.safety, staging) {
+    async fn look_around(&mut self, staging: &Staging<'_>) -> Result<Option<(Arc<Snapshot>, Held)>> {
+        if let (Mode::Exact, Some(repository)) = (self.how.mode, self.how.safety) {
             return self.look_at_backup(repository, staging).await.map(Some);
         }
         if !self.has_emails {
@@ -135,20 +139,24 @@ impl Work<'_> {
         }
         self.how.progress.phase("comparing");
         let hasher = self.snapshot.hasher();
-        let folder = staging.map(|staging| &staging.folder);
-        if let Some(folder) = folder {
-            let held = Held::list(self.target, &hasher, Some(folder), None).await?;
-            if held.len() > 0 {
-                held.mark_restored(self.target, self.snapshot, &mut self.ledger).await?;
-            }
+        let held = Held::list(self.target, &hasher, Some(&staging.folder), None).await?;
+        if held.len() > 0 {
+            held.mark_restored(self.target, self.snapshot, &mut self.ledger).await?;
         }
         if self.how.mode != Mode::Beside {
-            self.ledger.forget(&[Mark::Present]);
-            let mut held = Held::list(self.target, &hasher, None, folder).await?;
-            let same = self.how.same_account;
-            held.mark_present(self.target, self.snapshot, &mut self.ledger, same).await?;
+            self.compare(Some(&staging.folder)).await?;
         }
         Ok(None)
+    }
+
+    /// Marks what the account holds. `but`: what lies in this folder is left out.
+    pub(super) async fn compare(&mut self, but: Option<&Id>) -> Result<Held> {
+        self.how.progress.phase("comparing");
+        self.ledger.forget(&[Mark::Present]);
+        let mut held = Held::list(self.target, &self.snapshot.hasher(), None, but).await?;
+        let same = self.how.same_account;
+        held.mark_present(self.target, self.snapshot, &mut self.ledger, same).await?;
+        Ok(held)
     }
 
     /// Backs the account up and compares with that.
@@ -164,17 +172,31 @@ impl Work<'_> {
             known => known?,
         };
         let is_ours = |origin: &Origin| origin.kind == SAFETY && origin.job == job;
-        let earlier = known.into_iter().find(|known| is_ours(&known.summary.origin));
+        let earlier = known.into_iter().find(|known| is_ours(&known.summary.origin) && known.is_good());
         let how = Backup {
             origin: Origin { kind: SAFETY.to_owned(), job, ..Origin::default() },
             full_listing: false,
             progress: self.how.progress,
             clock: self.how.clock,
         };
-        let report = crate::backup::backup(client, account, repository, &how).await?;
-        self.done.safety = Some(earlier.map_or(report.number, |earlier| earlier.number));
+        let mut backups = 0;
+        let safety = loop {
+            let report = crate::backup::backup(client, account, repository, &how).await?;
+            let safety = Arc::new(repository.snapshot(Some(report.number)).await?);
+            backups += 1;
+            match &earlier {
+                Some(earlier) => self.done.safety = Some(earlier.number),
+                None if safety.info().is_good() => self.done.safety = Some(report.number),
+                None if backups < SAFETY_BACKUPS => continue,
+                None => {
+                    // Nothing was brought back yet.
+                    staging.clear(&staging.folder).await?;
+                    return Err(Error::Unsafe { number: report.number, times: backups });
+                }
+            }
+            break safety;
+        };
         self.how.progress.phase("comparing");
-        let safety = Arc::new(repository.snapshot(Some(report.number)).await?);
         // What an earlier attempt brought back is in the backup, and must be found there: what is not is too much.
         self.ledger.forget(&[Mark::Present, Mark::Restored]);
         let same = self.how.same_account;
@@ -183,7 +205,8 @@ impl Work<'_> {
         Ok((safety, held))
     }
 
-    async fn map(&self, staging: &Staging<'_>) -> Result<Map> {
+    /// `workshop`: the restore's own folder; without it nothing is written.
+    pub(super) async fn map(&self, workshop: Option<&Id>) -> Result<Map> {
         let folders = match self.has_emails {
             true => self.snapshot.objects_of(DataType::Mailbox).await?,
             false => Vec::new(),
@@ -199,7 +222,7 @@ impl Work<'_> {
             Mode::Beside | Mode::Missing => Places::Missing,
             Mode::Exact => Places::Exact { same_account: self.how.same_account },
         };
-        place(self.target, &folders, places, &staging.folder).await
+        place(self.target, &folders, places, workshop).await
     }
 
     /// The folder beside everything else: when, which snapshot, which restore.
@@ -214,7 +237,8 @@ impl Work<'_> {
         self.how.progress.expect(self.ledger.count(Mark::Open));
         let open = self.ledger.positions(Mark::Open);
         let letters = Letters::new(self.snapshot, |position, _| open[position]).await?;
-        let import = Import { target: self.target, snapshot: self.snapshot, map, staging };
+        let (target, snapshot, bundles) = (self.target, self.snapshot, &self.bundles);
+        let import = Import { target, snapshot, map, staging, bundles };
         let (ledger, done, progress) = (&mut self.ledger, &mut self.done, self.how.progress);
         import
             .run(letters, |outcome| {
@@ -259,7 +283,7 @@ impl Work<'_> {
     }
 
     /// Everything but emails and folders; in mode *exact* what is too much of it goes.
-    async fn give_objects(
+    pub(super) async fn give_objects(
         &mut self,
         staging: Option<&Staging<'_>>,
         safety: Option<&Arc<Snapshot>>,

@@ -11,7 +11,7 @@ use super::pairs::{Thing, patch};
 use super::{Objects, rules, thing, things};
 use crate::error::{Error, Result};
 use crate::restore::report::RestoredObjects;
-use crate::restore::request::Mode;
+use crate::restore::request::{Act, Mode, Planned};
 use crate::types::to_jmap;
 
 const SINGLETON: &str = "singleton";
@@ -86,7 +86,11 @@ impl Objects<'_> {
         }
         // Without it, Stalwart switches the response off.
         patch.insert("isEnabled".to_owned(), json!(is_on));
-        if self.staging.is_some() {
+        let is_pristine = rules::is_pristine(DataType::VacationResponse, now);
+        if let Some(tell) = self.how.dry_run {
+            let act = if is_pristine { Act::Create } else { Act::Change };
+            tell(&Planned { act, data_type: DataType::VacationResponse, id: SINGLETON, name: RESPONSE });
+        } else {
             let id = Id::new(SINGLETON).map_err(|_| Error::Stopped)?;
             let mut set = Set::new();
             set.update(&id, patch.into());
@@ -97,7 +101,7 @@ impl Objects<'_> {
                 return Ok(());
             }
         }
-        match rules::is_pristine(DataType::VacationResponse, now) {
+        match is_pristine {
             true => report.restored += 1,
             false => report.changed += 1,
         }

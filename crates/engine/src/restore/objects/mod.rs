@@ -14,14 +14,15 @@ mod steps;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use jmap::{Id, Set};
+use jmap::{Id, JmapBlobId, Set};
 use model::{BlobId, DataType};
 use repository::{ObjectRecord, Snapshot, TypeStatus};
 use serde_json::{Map, Value, json};
 
 use crate::error::{Error, Result};
+use crate::restore::content::hash_blob;
 use crate::restore::report::RestoredObjects;
-use crate::restore::request::{Mode, Restore};
+use crate::restore::request::{Act, Mode, Planned, Restore};
 use crate::restore::staging::Staging;
 use crate::restore::target::Target;
 use crate::types::to_jmap;
@@ -288,7 +289,13 @@ impl<'a> Objects<'a> {
             (Some(wanted), Some(now), _) if same_account => Ok(wanted != now),
             // Another mailbox names the same bytes otherwise.
             (Some(wanted), Some(now), Some(safety)) => Ok(self.hash_for(safety, &wanted).await != Some(now)),
-            (Some(_), ..) => Ok(!same_account || wanted.text("blobId") != now.text("blobId")),
+            (Some(_), ..) if same_account => Ok(wanted.text("blobId") != now.text("blobId")),
+            // A dry run knows no hash of the account's.
+            (Some(wanted), ..) => {
+                let Ok(blob) = JmapBlobId::new(now.text("blobId")) else { return Ok(true) };
+                let hasher = self.snapshot.hasher();
+                Ok(hash_blob(self.target, &hasher, &blob).await? != Some(wanted))
+            }
         }
     }
 
@@ -325,8 +332,12 @@ impl<'a> Objects<'a> {
     pub(super) async fn remove(&self, done: &mut BTreeMap<DataType, RestoredObjects>) -> Result<()> {
         for (data_type, surplus) in self.surplus.iter().rev() {
             let Some(report) = done.get_mut(data_type) else { continue };
-            if self.staging.is_none() {
+            if let Some(tell) = self.how.dry_run {
                 report.removed += surplus.len() as u64;
+                for thing in surplus {
+                    let (act, name) = (Act::Remove, thing.name());
+                    tell(&Planned { act, data_type: *data_type, id: &thing.id, name: &name });
+                }
                 continue;
             }
             for level in levels(surplus.clone()).iter().rev() {

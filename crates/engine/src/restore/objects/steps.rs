@@ -10,7 +10,7 @@ use super::pairs::{Thing, creation};
 use super::{Objects, rules};
 use crate::error::{Error, Result};
 use crate::restore::report::RestoredObjects;
-use crate::restore::request::Mode;
+use crate::restore::request::{Act, Mode, Planned};
 use crate::restore::uploads::{Content, MOST_BYTES, Uploaded, Uploads};
 use crate::types::to_jmap;
 
@@ -63,8 +63,11 @@ impl Objects<'_> {
         steps: Vec<Step>,
         report: &mut RestoredObjects,
     ) -> Result<()> {
-        if self.staging.is_none() {
+        if let Some(tell) = self.how.dry_run {
             for step in steps {
+                let act = if step.of.is_some() { Act::Change } else { Act::Create };
+                let id = step.of.as_ref().unwrap_or(&step.thing.id);
+                tell(&Planned { act, data_type, id, name: &step.thing.name() });
                 self.succeeded(data_type, &step, None, report);
             }
             return Ok(());
@@ -152,7 +155,8 @@ impl Objects<'_> {
         report: &mut RestoredObjects,
     ) -> Result<(Vec<Step>, Option<Error>)> {
         let (media_type, what) = ("application/octet-stream", rules::plural(data_type));
-        let uploads = Uploads { target: self.target, snapshot: self.snapshot, media_type, what };
+        let uploads =
+            Uploads { target: self.target, snapshot: self.snapshot, media_type, what, bundles: None };
         let mut contents = Vec::new();
         for (_, place) in batch.iter().filter(|(step, _)| step.has_content) {
             contents.push(Content::read(self.snapshot, place.clone()).await);

@@ -1,0 +1,4 @@
+//! See `malle_fuzz::exports::tree`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(init: malle_fuzz::seed("mbox"), |data: &[u8]| malle_fuzz::exports::tree("mail", data));
