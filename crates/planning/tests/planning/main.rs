@@ -1,0 +1,11 @@
+//! Everything about time zones is compared with a clock on the wall that is read minute by minute.
+
+mod late;
+mod mailboxes;
+mod nights;
+mod oracle;
+mod overdue;
+mod places;
+mod producers;
+mod speed;
+mod spreading;
