@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod leaks;
 mod seeds;
 mod service;
 
@@ -14,6 +15,7 @@ pub mod stalwart;
 
 pub use decorated::{Behaviour, Call, CallKind, Decorated};
 pub use failing::{Failing, Fault, Moment, Span};
+pub use leaks::leaks;
 pub use lying::Lie;
 pub use manual_clock::ManualClock;
 pub use recording::{Recorded, Recorder, Recording};
