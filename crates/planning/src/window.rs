@@ -100,7 +100,7 @@ fn time(text: &str, form: &'static str) -> Result<u16, &'static str> {
 impl fmt::Display for Window {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The end of a day, not the beginning of the next.
-        let closes = if self.closes % DAY == 0 { DAY } else { self.closes % DAY };
+        let closes = (self.closes - 1) % DAY + 1;
         let time = |minutes: u16| format!("{:02}:{:02}", minutes / 60, minutes % 60);
         match self.schedule {
             Schedule::Nightly => write!(f, "{}-{}", time(self.opens), time(closes)),
