@@ -75,6 +75,8 @@ mod tests {
         assert_eq!(policy.after_failure(Attempt(1), None, 0), Some(MINUTE / 2));
         assert_eq!((most(6), most(u64::MAX)), (None, None));
         assert_eq!(policy.after_throttling(1_000_000, None, 0), policy.longest_wait / 2);
+        let wish = |random| policy.after_throttling(1, Some(MINUTE * 20), random).as_secs();
+        assert_eq!([0, 1 << 63, u64::MAX].map(wish), [1200, 1350, 1499]);
     }
 
     proptest! {

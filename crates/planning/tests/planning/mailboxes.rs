@@ -42,6 +42,7 @@ fn a_new_mailbox_owes_no_night_before_it_came_and_the_one_it_came_in() {
     let by_night = facts(Plan::Professional, "2026-06-03T05:59");
     check(&by_night, "2026-06-03T05:59", Some("nightly 2026-06-02"));
     check(&by_night, "2026-06-03T09:00", Some("nightly 2026-06-02"));
+    check(&facts(Plan::Professional, "2026-06-03T06:00"), "2026-06-03T06:00", None);
     check(&facts(Plan::Personal, "2026-06-03T10:00"), "2026-06-05T23:59", None);
     check(&facts(Plan::Personal, "2026-06-03T10:00"), "2026-06-06T00:00", Some("weekend 2026-06-06"));
 }

@@ -1,6 +1,6 @@
 //! Which slots there are, and when.
 
-use model::{Date, Schedule};
+use model::{Date, MailboxId, Plan, Schedule, SignedDuration, Slot, Timestamp};
 use planning::{Settings, zone};
 use proptest::prelude::*;
 
@@ -54,7 +54,7 @@ proptest! {
 
 fn check(zone: &str, nightly: &str, date: &str, opens: &str, closes: &str) {
     let calendar = calendar(zone, Settings { nightly: window(nightly), ..Settings::default() });
-    let slot = model::Slot { schedule: Schedule::Nightly, date: date.parse().unwrap() };
+    let slot = Slot { schedule: Schedule::Nightly, date: date.parse().unwrap() };
     let bounds = calendar.bounds(slot);
     let found = (bounds.opens.to_string(), bounds.closes.to_string());
     assert_eq!(found, (opens.to_owned(), closes.to_owned()), "{nightly} of {date} in {zone}");
@@ -74,7 +74,7 @@ fn nights_with_a_jump_of_the_clock_are_an_hour_shorter_or_longer() {
 #[test]
 fn a_date_that_a_country_skipped_has_no_night() {
     let calendar = calendar("Pacific/Apia", Settings::default());
-    let before = model::Slot { schedule: Schedule::Nightly, date: "2011-12-29".parse().unwrap() };
+    let before = Slot { schedule: Schedule::Nightly, date: "2011-12-29".parse().unwrap() };
     assert_eq!(calendar.next(before).date, "2011-12-31".parse().unwrap());
 }
 
@@ -90,4 +90,26 @@ fn settings_for_the_other_schedule_or_without_room_for_starts_are_refused() {
         refused(Settings { tail_percent: 91, ..usual }),
         "a tail of 91 % leaves no time to start in: 0 to 90 are possible"
     );
+}
+
+proptest! {
+    #[test]
+    fn any_instant_and_any_date_are_survived(
+        second in Timestamp::MIN.as_second()..=Timestamp::MAX.as_second(), days in -3_700_000..3_000_000_i64,
+        place in prop::sample::select(PLACES.to_vec()), settings in settings(),
+    ) {
+        let calendar = calendar(place.0, settings);
+        let date = Date::ZERO.saturating_add(SignedDuration::from_hours(24 * days));
+        for now in [Timestamp::from_second(second).unwrap(), Timestamp::MIN, Timestamp::MAX] {
+            let _ = calendar.at(now);
+            for plan in Plan::ALL {
+                let _ = calendar.covered_since(*plan, now);
+                let _ = calendar.overdue(*plan, now, Some(now), Timestamp::MAX);
+            }
+            for date in [date, Date::MIN, Date::MAX] {
+                let slot = Slot { schedule: Schedule::Weekend, date };
+                let _ = (calendar.bounds(slot), calendar.may_continue(MailboxId(1), slot, now));
+            }
+        }
+    }
 }
