@@ -14,9 +14,6 @@ use crate::log_line::LogLine;
 use crate::registry::TraceMetrics;
 use crate::{Error, LogFormat, Registry, Settings, otlp};
 
-/// Waited for at the end beyond the time-out, for a thread that was not scheduled.
-const MARGIN: Duration = Duration::from_millis(500);
-
 /// What has to be ended with the role: spans still under way.
 #[must_use = "spans of the last seconds are lost without shutdown()"]
 pub struct Telemetry {
@@ -82,8 +79,7 @@ impl Telemetry {
     pub async fn shutdown(self) {
         let Some((provider, limit)) = self.traces else { return };
         let flush = tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(limit));
-        let in_time = tokio::time::timeout(limit + MARGIN, flush).await;
-        if !matches!(in_time, Ok(Ok(Ok(())))) {
+        if !matches!(flush.await, Ok(Ok(()))) {
             tracing::warn!("the last spans could not be exported");
         }
     }
