@@ -24,7 +24,7 @@ pub enum Error {
         #[source]
         source: opentelemetry_otlp::ExporterBuildError,
     },
-    /// No HTTP client for traces: no TLS provider is installed, or no trust store found.
+    /// No HTTP client for traces: the system has no trust store, for instance.
     #[error("HTTP client for traces cannot be set up")]
     Client(#[source] reqwest::Error),
     /// This process logs already.

@@ -20,7 +20,8 @@ pub struct Telemetry {
     traces: Option<(SdkTracerProvider, Duration)>,
 }
 
-/// Logs to standard error and sends traces, for the whole process, panics included. Called once, in the role's runtime.
+/// Logs to standard error and sends traces, for the whole process, panics included. Called once, in the role's runtime,
+/// after rustls got its process-wide provider: the client that sends traces panics without one.
 pub fn install(settings: &Settings, registry: &Registry) -> Result<Telemetry, Error> {
     let (dispatch, telemetry) = prepare(settings, registry, std::io::stderr)?;
     tracing::dispatcher::set_global_default(dispatch).map_err(|_| Error::Twice)?;
