@@ -113,7 +113,6 @@ impl Error {
             | Error::AccountTaken(_)
             | Error::PersonalPlan
             | Error::NoPlan
-            | Error::TooMany { .. }
             | Error::NumberTaken(_) => ErrorClass::Permanent,
         }
     }

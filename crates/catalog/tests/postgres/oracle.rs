@@ -133,26 +133,31 @@ impl Run {
             Operation::Due { mailbox, day } => self.due(mailbox, day).await,
             Operation::Request { mailbox, key } => self.request(mailbox, key).await,
             Operation::Publish => self.publish().await,
-            Operation::Claim { job } => match Self::newest(&self.jobs, job) {
-                Some(job) => self.claim(job).await,
-                None => {}
-            },
-            Operation::Heartbeat { claim } => match Self::newest(&self.claims, claim) {
-                Some(claim) => self.heartbeat(claim).await,
-                None => {}
-            },
-            Operation::End { claim, how } => match Self::newest(&self.claims, claim) {
-                Some(claim) => self.end(claim, how).await,
-                None => {}
-            },
-            Operation::Cancel { job } => match Self::newest(&self.jobs, job) {
-                Some(job) => self.cancel(job).await,
-                None => {}
-            },
-            Operation::Redrive { job } => match Self::newest(&self.jobs, job) {
-                Some(job) => self.redrive(job).await,
-                None => {}
-            },
+            Operation::Claim { job } => {
+                if let Some(job) = Self::newest(&self.jobs, job) {
+                    self.claim(job).await;
+                }
+            }
+            Operation::Heartbeat { claim } => {
+                if let Some(claim) = Self::newest(&self.claims, claim) {
+                    self.heartbeat(claim).await;
+                }
+            }
+            Operation::End { claim, how } => {
+                if let Some(claim) = Self::newest(&self.claims, claim) {
+                    self.end(claim, how).await;
+                }
+            }
+            Operation::Cancel { job } => {
+                if let Some(job) = Self::newest(&self.jobs, job) {
+                    self.cancel(job).await;
+                }
+            }
+            Operation::Redrive { job } => {
+                if let Some(job) = Self::newest(&self.jobs, job) {
+                    self.redrive(job).await;
+                }
+            }
             Operation::Release => self.release().await,
             Operation::Republish => self.republish().await,
             Operation::Wait => self.now += SOON,

@@ -41,7 +41,8 @@ async fn each_job_is_claimed_once_and_a_mailbox_runs_one() {
     // Two jobs a mailbox, four tasks a job, until each has run five slices.
     let claims = at_once(64, |n| {
         let (catalog, mut tickets) = (room.catalog.clone(), tickets.clone());
-        tickets.rotate_left(n * 5 % tickets.len());
+        let start = n * 5 % tickets.len();
+        tickets.rotate_left(start);
         async move {
             let mut claims = Vec::new();
             for ticket in tickets {
