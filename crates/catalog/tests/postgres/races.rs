@@ -1,9 +1,12 @@
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use catalog::{ClaimAnswer, Request};
+use catalog::{ClaimAnswer, NewJob, Request};
 use model::{BackupNumber, JobKind, MailboxId, Plan};
 use tokio::task::JoinSet;
+use tokio_postgres::NoTls;
 
 use crate::room::{Room, SERVER, SOON, at, listed, nightly};
 
@@ -22,14 +25,7 @@ async fn each_job_is_claimed_once_and_a_mailbox_runs_one() {
     let ids = room.mailboxes(Plan::Professional, MAILBOXES).await;
     let jobs: Vec<_> = ids.iter().map(|id| nightly(*id, 1)).collect();
 
-    let inserted = at_once(8, |n| {
-        let (catalog, mut jobs) = (room.catalog.clone(), jobs.clone());
-        if n % 2 == 1 {
-            jobs.reverse();
-        }
-        async move { catalog.insert_due(&jobs, at(0)).await.unwrap() }
-    });
-    assert_eq!(inserted.await.iter().sum::<u64>(), u64::from(MAILBOXES), "eight producers, each slot once");
+    assert_eq!(room.catalog.insert_due(&jobs, at(0)).await.unwrap(), u64::from(MAILBOXES));
     for id in &ids {
         let request =
             Request { kind: JobKind::Manual, mailbox: Some(*id), key: "k", parameters: None, limit: None };
@@ -38,7 +34,7 @@ async fn each_job_is_claimed_once_and_a_mailbox_runs_one() {
     let tickets = room.catalog.take_unpublished(999, SOON.try_into().unwrap(), at(100)).await.unwrap();
     assert_eq!(tickets.len(), 2 * ids.len());
 
-    // Two jobs a mailbox, four tasks a job, until each has run five slices.
+    // Each task tries all jobs, each from another one on.
     let claims = at_once(64, |n| {
         let (catalog, mut tickets) = (room.catalog.clone(), tickets.clone());
         let start = n * 5 % tickets.len();
@@ -82,7 +78,7 @@ async fn each_job_is_claimed_once_and_a_mailbox_runs_one() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn numbers_keys_and_mailboxes_are_given_once() {
+async fn mailboxes_and_keys_are_given_once() {
     let room = Room::with(|settings| settings.pool_size = 32).await;
     let listing: Vec<_> = (0..50).map(|n| listed(&format!("a{n}"), Some(Plan::Professional))).collect();
     let new = at_once(8, |n| {
@@ -110,26 +106,64 @@ async fn numbers_keys_and_mailboxes_are_given_once() {
     .await;
     assert_eq!(requested.iter().filter(|requested| requested.new).count(), 1);
     assert!(requested.iter().all(|other| other.job == requested[0].job));
+}
 
-    let jobs: Vec<_> = ids.iter().map(|id| nightly(*id, 1)).collect();
-    room.catalog.insert_due(&jobs, at(0)).await.unwrap();
-    let tickets = room.catalog.take_unpublished(999, SOON.try_into().unwrap(), at(100)).await.unwrap();
-    let nightly: Vec<_> = tickets.iter().filter(|ticket| ticket.kind == JobKind::Nightly).copied().collect();
-    let numbers = at_once(100, |n| {
-        let (catalog, job) = (room.catalog.clone(), nightly[n / 2].job);
-        async move {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn producers_insert_the_same_slots_without_deadlock() {
+    const MAILBOXES: i8 = 100;
+    let room = Room::with(|settings| settings.pool_size = 32).await;
+    let ids = room.mailboxes(Plan::Professional, MAILBOXES.unsigned_abs().into()).await;
+    let kinds = [JobKind::Nightly, JobKind::Weekend, JobKind::Verify, JobKind::Prune];
+    let job = |kind| move |id: &MailboxId| NewJob { kind, ..nightly(*id, 1) };
+    let jobs: Vec<_> = kinds.iter().flat_map(|kind| ids.iter().map(job(*kind))).collect();
+    for round in 0..20 {
+        let inserted = at_once(6, |n| {
+            let (catalog, mut jobs) = (room.catalog.clone(), jobs.clone());
+            jobs.rotate_left(n * 50);
             if n % 2 == 1 {
-                catalog.raise_numbers(BackupNumber(n as u64)).await.unwrap();
-                return None;
+                jobs.reverse();
             }
-            match catalog.claim(job, "w", at(100), SOON).await.unwrap() {
-                ClaimAnswer::Claimed(claimed) => Some(catalog.draw_number(&claimed.claim).await.unwrap()),
-                other => panic!("{other:?}"),
+            async move { catalog.insert_due(&jobs, at(0)).await }
+        });
+        let inserted: Vec<_> =
+            inserted.await.into_iter().map(|inserted| inserted.expect("no deadlock")).collect();
+        assert_eq!(
+            inserted.iter().sum::<u64>(),
+            jobs.len() as u64,
+            "round {round}: {inserted:?}, each slot once"
+        );
+        room.sql("TRUNCATE jobs").await;
+    }
+}
+
+/// Draws as the catalogue does, without a job for each.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_number_is_drawn_twice_while_the_sequence_is_raised() {
+    let room = Room::with(|settings| settings.pool_size = 8).await;
+    let newest = Arc::new(AtomicU64::new(1));
+    let drawn = at_once(8, |n| {
+        let (catalog, url, newest) = (room.catalog.clone(), room.postgres.url(), newest.clone());
+        async move {
+            let (client, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
+            tokio::spawn(connection);
+            let mut drawn = Vec::new();
+            for _ in 0..500 {
+                if n % 2 == 1 {
+                    let next = newest.load(Ordering::Relaxed) + 1;
+                    catalog.raise_numbers(BackupNumber(next)).await.unwrap();
+                    continue;
+                }
+                let row = client.query_one("SELECT nextval('malle.backup_numbers')", &[]).await.unwrap();
+                let number = row.get::<_, i64>(0).cast_unsigned();
+                newest.fetch_max(number, Ordering::Relaxed);
+                drawn.push(number);
             }
+            drawn
         }
     });
-    let mut numbers: Vec<_> = numbers.await.into_iter().flatten().collect();
-    numbers.sort_unstable();
-    numbers.dedup();
-    assert_eq!(numbers.len(), 50, "drawn while the sequence was raised, and none twice");
+    let mut drawn: Vec<u64> = drawn.await.into_iter().flatten().collect();
+    drawn.sort_unstable();
+    let count = drawn.len();
+    drawn.dedup();
+    assert_eq!((drawn.len(), count), (2000, 2000));
 }
