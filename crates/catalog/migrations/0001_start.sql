@@ -21,6 +21,7 @@ CREATE TABLE mailboxes (
 CREATE UNIQUE INDEX mailboxes_identity ON mailboxes (server, account, incarnation);
 CREATE UNIQUE INDEX mailboxes_account ON mailboxes (server, account) WHERE state = 'active';
 CREATE UNIQUE INDEX mailboxes_without_account ON mailboxes (server, address) WHERE state = 'active' AND account IS NULL;
+CREATE INDEX mailboxes_planned ON mailboxes (id) WHERE state = 'active' AND plan IS NOT NULL;
 CREATE INDEX mailboxes_address ON mailboxes (address, server);
 
 CREATE TABLE pauses (

@@ -47,7 +47,8 @@ impl Catalog {
                  (SELECT max(j.slot_date) FROM jobs j WHERE j.mailbox = m.id AND j.slot_date IS NOT NULL \
                      AND j.kind = ($2::text[])[array_position($1::text[], m.plan)]) \
                  AS newest_slot \
-             FROM mailboxes m WHERE m.id > $3 AND m.state = 'active' AND m.plan = ANY ($1) ORDER BY m.id LIMIT $4"
+             FROM mailboxes m WHERE m.id > $3 AND m.state = 'active' AND m.plan IS NOT NULL AND m.plan = ANY ($1) \
+             ORDER BY m.id LIMIT $4"
         );
         let plans: Vec<_> = Plan::ALL.iter().map(|plan| plan.as_str()).collect();
         let kinds: Vec<_> = Plan::ALL.iter().map(|plan| JobKind::from(plan.schedule()).as_str()).collect();

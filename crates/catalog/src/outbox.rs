@@ -53,11 +53,12 @@ impl Catalog {
         Ok(tickets)
     }
 
-    /// The broker has confirmed these. A ticket that was overtaken meanwhile (the job ran and waits again) is left alone.
+    /// The broker has confirmed these. A ticket that was overtaken meanwhile (the job ran and waits again) is left alone; on a
+    /// job that runs or has ended the mark means nothing.
     pub async fn mark_published(&self, tickets: &[Ticket]) -> Result<()> {
         let sql = "UPDATE jobs j SET published_at = now(), taken_until = NULL \
                    FROM unnest($1::bigint[], $2::integer[]) AS t(id, ticket) \
-                   WHERE j.id = t.id AND j.ticket = t.ticket AND j.state = 'waiting' AND j.published_at IS NULL";
+                   WHERE j.id = t.id AND j.ticket = t.ticket";
         let jobs: Vec<_> = tickets.iter().map(|ticket| ticket.job.sql()).collect();
         let numbers: Vec<_> = tickets.iter().map(|ticket| ticket.number.cast_signed()).collect();
         self.execute(sql, &[&jobs, &numbers]).await.map(drop)

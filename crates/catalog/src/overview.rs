@@ -84,7 +84,7 @@ impl Catalog {
     /// Mailboxes without a good backup since the time given for their plan.
     pub async fn overdue(&self, since: &[(Plan, Timestamp)]) -> Result<Vec<Overdue>> {
         let sql = format!(
-            "WITH late AS (SELECT m.plan, {paused} AS paused \
+            "WITH late AS MATERIALIZED (SELECT m.plan, {paused} AS paused \
                  FROM mailboxes m JOIN unnest($1::text[], $2::timestamptz[]) AS s(plan, since) USING (plan) \
                  WHERE m.state = 'active' AND coalesce(m.newest_good_at, m.first_seen_at) < s.since) \
              SELECT plan, count(*) FILTER (WHERE NOT paused) AS mailboxes, count(*) FILTER (WHERE paused) AS paused \
