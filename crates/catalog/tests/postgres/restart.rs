@@ -1,6 +1,8 @@
+use std::net::TcpListener;
+use std::process::Command;
 use std::time::Duration;
 
-use catalog::{ClaimAnswer, Request};
+use catalog::{Catalog, ClaimAnswer, Error, Request, Settings};
 use model::{ErrorClass, JobKind, Plan};
 
 use crate::room::{Room, SOON, at, nightly};
@@ -92,4 +94,33 @@ async fn terminated_connections_and_slow_statements_are_transient() {
     assert_eq!(error.class(), ErrorClass::Transient { retry_after: None }, "{error:?}");
     client.batch_execute("COMMIT").await.unwrap();
     assert_eq!(room.catalog.insert_due(&[nightly(mailbox, 1)], at(0)).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_server_that_stands_still_is_given_up_and_taken_again_when_it_moves() {
+    let room = Room::with(|settings| {
+        settings.pool_size = 1;
+        settings.statement_timeout = Duration::from_millis(200);
+    })
+    .await;
+    let mailbox = room.mailbox().await;
+    let ours = "SELECT pid::bigint FROM pg_stat_activity WHERE application_name = 'test'";
+    let pid = room.number(ours).await.to_string();
+    let signal =
+        |signal: &str| assert!(Command::new("kill").args([signal, pid.as_str()]).status().unwrap().success());
+    signal("-STOP");
+    let error = room.catalog.mailbox(mailbox).await.expect_err("nobody answers");
+    signal("-CONT");
+    assert!(matches!(error, Error::TimedOut), "{error:?}");
+    assert_eq!(error.class(), ErrorClass::Transient { retry_after: None });
+    while room.catalog.mailbox(mailbox).await.is_err() {}
+}
+
+#[tokio::test]
+async fn a_door_behind_which_nobody_answers_is_left_in_time() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("postgres://malle@{}/postgres", silent.local_addr().unwrap());
+    let settings = Settings { connect_timeout: Duration::from_millis(200), ..Settings::new(url, "test") };
+    let error = Catalog::connect(&settings).await.expect_err("it accepts and is silent");
+    assert!(matches!(error, Error::TimedOut), "{error:?}");
 }
