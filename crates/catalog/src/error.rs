@@ -1,4 +1,5 @@
 use std::error::Error as StdError;
+use std::io;
 use std::time::Duration;
 
 use deadpool_postgres::{PoolError, TimeoutType};
@@ -20,7 +21,10 @@ pub enum Error {
     /// No connection, or it broke; what was under way may or may not have happened, and may be asked again.
     #[error("catalogue cannot be reached")]
     Unreachable(#[source] Box<dyn StdError + Send + Sync>),
-    /// No answer within the limit; likewise.
+    /// The driver cannot do what is asked: no password where the server wants one, no TLS, a value of the wrong type.
+    #[error("catalogue's driver refused")]
+    Driver(#[source] Box<dyn StdError + Send + Sync>),
+    /// No answer within the limit; what was under way may or may not have happened.
     #[error("catalogue did not answer in time")]
     TimedOut,
     /// Postgres said no. Its details and hints are left out: they quote values.
@@ -105,6 +109,7 @@ impl Error {
             Error::Unreadable { .. } | Error::Edited { .. } => ErrorClass::Corrupt,
             Error::Fenced => ErrorClass::Fenced,
             Error::Settings { .. }
+            | Error::Driver(_)
             | Error::TooOld { .. }
             | Error::Newer { .. }
             | Error::NotMigrated { .. }
@@ -142,7 +147,10 @@ impl From<tokio_postgres::Error> for Error {
                 message: refusal.message().to_owned(),
                 constraint: refusal.constraint().map(str::to_owned),
             },
-            None => Error::Unreachable(error.into()),
+            None if error.is_closed() || error.source().is_some_and(|source| source.is::<io::Error>()) => {
+                Error::Unreachable(error.into())
+            }
+            None => Error::Driver(error.into()),
         }
     }
 }

@@ -3,6 +3,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use tokio_postgres::Config;
+use tokio_postgres::config::SslMode;
 
 use crate::error::{Error, Result};
 
@@ -50,6 +51,11 @@ impl Settings {
         }
         let mut config = Config::from_str(&self.url)
             .map_err(|_| Error::Settings { reason: "the database URL cannot be read" })?;
+        if config.get_ssl_mode() == SslMode::Require {
+            return Err(Error::Settings {
+                reason: "the database URL demands TLS, which is not built in yet",
+            });
+        }
         let millis = self.statement_timeout.as_millis();
         let options = format!(
             "{} -c search_path={} -c statement_timeout={millis} -c idle_in_transaction_session_timeout={millis} -c timezone=UTC",
@@ -90,6 +96,12 @@ mod tests {
             let shown = format!("{settings:?} {:?}", settings.config());
             assert!(!shown.contains("hunter2"), "{shown}");
         }
+    }
+
+    #[test]
+    fn tls_is_not_silently_left_out() {
+        let settings = Settings::new("postgres://localhost/x?sslmode=require", "test");
+        assert!(matches!(settings.config(), Err(Error::Settings { reason }) if reason.contains("TLS")));
     }
 
     #[test]

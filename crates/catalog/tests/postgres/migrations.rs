@@ -40,8 +40,9 @@ async fn what_keeps_us_out_is_named_without_the_password() {
     let postgres = Postgres::start().await.unwrap();
     let wrong = postgres.url().replace(PASSWORD, "not-the-password");
     let closed = format!("postgres://malle:{PASSWORD}@127.0.0.1:1/postgres");
+    let without = postgres.url().replace(&format!(":{PASSWORD}"), "");
     let transient = ErrorClass::Transient { retry_after: None };
-    for (url, class) in [(wrong, ErrorClass::Auth), (closed, transient)] {
+    for (url, class) in [(wrong, ErrorClass::Auth), (closed, transient), (without, ErrorClass::Permanent)] {
         let error = Catalog::connect(&Settings::new(url, "test")).await.expect_err("kept out");
         assert_eq!(error.class(), class, "{error:?}");
         let shown = format!("{error} {error:?}");
