@@ -50,6 +50,14 @@ async fn backups_come_back_from_the_stores_with_their_numbers() {
     assert_ne!(old.mailbox, a.id, "whoever has the account now does not see what the one before left");
     assert!(catalog.mailbox(old.mailbox).await.unwrap().unwrap().gone_at.is_some());
 
+    catalog.list_mailboxes(SERVER, &[listed("d", None)], at(10)).await.unwrap();
+    catalog.rebuild(&[found("d", 1, 1, Some(52))], at(11)).await.unwrap();
+    let d = catalog.mailbox_of(SERVER, &"d".into()).await.unwrap().unwrap();
+    assert_eq!(
+        d.incarnation, 1,
+        "listed before the stores were read: the listing meant the newest incarnation"
+    );
+
     let b = catalog.mailbox_of(SERVER, &"b".into()).await.unwrap().unwrap();
     let numbers: Vec<_> =
         catalog.backups_of(b.id, None, 9).await.unwrap().iter().map(|b| b.number.0).collect();
@@ -65,7 +73,11 @@ async fn backups_come_back_from_the_stores_with_their_numbers() {
         0,
         "a listing finds it again"
     );
-    assert_eq!(catalog.mark_unlisted_gone(SERVER, at(40), at(40)).await.unwrap(), 2, "b and c are not there");
+    assert_eq!(
+        catalog.mark_unlisted_gone(SERVER, at(40), at(40)).await.unwrap(),
+        3,
+        "b, c and d are not there"
+    );
     catalog.rebuild(&all, at(50)).await.unwrap();
     assert!(catalog.mailbox_of(SERVER, &"b".into()).await.unwrap().is_none(), "what a listing said holds");
 }
