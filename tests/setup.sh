@@ -32,10 +32,19 @@ tool() {
     rm -rf "$cache/$1/target"
 }
 
+# The server's binaries alone: without a cluster nothing listens, now or after the next boot.
+postgres_server() {
+    ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 && return
+    debian pg_createcluster:postgresql-common
+    sed -i 's/^#*create_main_cluster.*/create_main_cluster = false/' /etc/postgresql-common/createcluster.conf
+    debian postgres:postgresql
+}
+
 case $1 in
 test)
     debian openssl:openssl cc:build-essential make:build-essential flock:util-linux python3:python3 \
-        tar:tar unzip:unzip zstd:zstd
+        setpriv:util-linux tar:tar unzip:unzip zstd:zstd
+    postgres_server
     if ! cargo nextest --version >/dev/null 2>&1; then
         tool cargo-nextest $nextest
         ln -sf "$cache/cargo-nextest/$nextest/bin/cargo-nextest" "${CARGO_HOME:-$HOME/.cargo}/bin/"
