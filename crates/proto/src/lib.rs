@@ -7,7 +7,7 @@ pub mod repository {
 }
 
 /// Messages on the queues, generated from `proto/ticket.proto`.
-#[expect(missing_docs, clippy::all, reason = "generated; the .proto file is the documentation")]
+#[expect(missing_docs, reason = "generated; the .proto file is the documentation")]
 pub mod ticket {
     include!(concat!(env!("OUT_DIR"), "/malle.ticket.v1.rs"));
 }

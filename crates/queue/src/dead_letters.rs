@@ -10,7 +10,7 @@ use proto::Ticket;
 
 use crate::headers::{properties, text};
 use crate::link::{Link, in_time};
-use crate::settling::{QUEUE_HEADER, REASON_HEADER};
+use crate::settling::{QUEUE_HEADER, REASON_HEADER, ours};
 use crate::topology::{self, DEAD, queue_of, work_queues};
 use crate::{Publisher, QueueError, Settings, TraceContext};
 
@@ -155,10 +155,7 @@ impl Pick {
 }
 
 async fn acknowledge(message: &BasicGetMessage) -> Result<(), QueueError> {
-    match message.acker.ack(BasicAckOptions::default()).await {
-        Ok(true) => Ok(()),
-        _ => Err(QueueError::DeliveryLost),
-    }
+    ours(message.acker.ack(BasicAckOptions::default()).await)
 }
 
 fn read(message: &BasicGetMessage) -> DeadLetter {

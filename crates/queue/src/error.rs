@@ -3,7 +3,7 @@ use std::time::Duration;
 use model::ErrorClass;
 
 /// Why something about RabbitMQ failed. `Display` is a lower-case fragment without credentials.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum QueueError {
     /// The configured URI is none, or names another scheme than `amqp` or `amqps`.
     #[error("RabbitMQ URI cannot be used: amqp[s]://user:password@host[:port]/vhost is expected")]

@@ -35,8 +35,9 @@ impl Link {
 
     /// A fresh channel.
     pub(crate) async fn channel(&self) -> Result<Channel, QueueError> {
-        let connection =
-            self.connection.get(|connection| connection.status().connected(), self.open()).await?;
+        // Boxed: connecting is large, rare, and part of everything.
+        let open = Box::pin(self.open());
+        let connection = self.connection.get(|connection| connection.status().connected(), open).await?;
         in_time(self.settings.connect_timeout, connection.create_channel()).await
     }
 

@@ -38,13 +38,21 @@ impl Publisher {
         body: &[u8],
         properties: BasicProperties,
     ) -> Result<(), QueueError> {
+        let channel = self.open_channel().await?;
+        self.send_on(&channel, queue, body, properties).await
+    }
+
+    /// Never opens anything: of a batch that meets a lost connection each message fails at once.
+    async fn send_on(
+        &self,
+        channel: &Channel,
+        queue: &str,
+        body: &[u8],
+        properties: BasicProperties,
+    ) -> Result<(), QueueError> {
         let _place = self.window.acquire().await.expect("never closed");
-        // What is sent now would wait in memory for the end of the alarm.
-        if self.link.state() == LinkState::Blocked {
-            return Err(QueueError::Blocked);
-        }
-        let channel = self.channel().await?;
-        let sent = in_time(self.settings.confirm_timeout, confirmed(&channel, queue, body, properties)).await;
+        self.not_blocked()?;
+        let sent = in_time(self.settings.confirm_timeout, confirmed(channel, queue, body, properties)).await;
         let result = sent.and_then(|confirmation| match confirmation {
             Confirmation::Ack(None) => Ok(()),
             Confirmation::Ack(Some(_)) => Err(QueueError::Unroutable { queue: queue.to_owned() }),
@@ -57,12 +65,26 @@ impl Publisher {
         result
     }
 
-    async fn send_ticket(&self, Outgoing { ticket, trace }: &Outgoing) -> Result<(), QueueError> {
+    /// What is sent during an alarm would wait in memory for its end.
+    fn not_blocked(&self) -> Result<(), QueueError> {
+        if self.link.state() == LinkState::Blocked { Err(QueueError::Blocked) } else { Ok(()) }
+    }
+
+    async fn open_channel(&self) -> Result<Channel, QueueError> {
+        self.not_blocked()?;
+        self.channel().await
+    }
+
+    async fn send_ticket(
+        &self,
+        channel: &Channel,
+        Outgoing { ticket, trace }: &Outgoing,
+    ) -> Result<(), QueueError> {
         let mut headers = FieldTable::default();
         if let Some(trace) = trace {
             trace.write(&mut headers);
         }
-        self.send(&queue_of(ticket.kind), &ticket.to_bytes(), properties(TICKET, headers)).await
+        self.send_on(channel, &queue_of(ticket.kind), &ticket.to_bytes(), properties(TICKET, headers)).await
     }
 
     /// The channel in use; a new one has confirms switched on and all queues declared.
@@ -94,7 +116,12 @@ async fn confirmed(
 #[async_trait]
 impl TicketSink for Publisher {
     async fn publish(&self, tickets: &[Outgoing]) -> Vec<Result<(), QueueError>> {
-        let sends: Vec<_> = tickets.iter().map(|outgoing| self.send_ticket(outgoing)).collect();
+        let channel = match self.open_channel().await {
+            Ok(channel) => channel,
+            Err(error) => return tickets.iter().map(|_| Err(error.clone())).collect(),
+        };
+        // By index: over references the compiler asks for a closure of every lifetime.
+        let sends = (0..tickets.len()).map(|index| self.send_ticket(&channel, &tickets[index]));
         stream::iter(sends).buffered(self.settings.window.max(1)).collect().await
     }
 }

@@ -75,8 +75,8 @@ pub(crate) async fn requeue(acker: &Acker) -> Result<(), QueueError> {
     ours(acker.nack(BasicNackOptions { requeue: true, multiple: false }).await)
 }
 
-fn ours(settled: lapin::Result<bool>) -> Result<(), QueueError> {
-    if matches!(settled, Ok(true)) { Ok(()) } else { Err(QueueError::DeliveryLost) }
+pub(crate) fn ours(settled: lapin::Result<bool>) -> Result<(), QueueError> {
+    settled.unwrap_or(false).then_some(()).ok_or(QueueError::DeliveryLost)
 }
 
 fn dead_letter(properties: &BasicProperties, queue: &str, reason: &str) -> BasicProperties {

@@ -29,15 +29,15 @@ pub(crate) async fn tickets_come_with_their_trace(rabbit: &RabbitMq) {
 }
 
 pub(crate) async fn thousands_are_confirmed(rabbit: &RabbitMq) {
-    const TICKETS: u64 = 20_000;
+    const TICKETS: u32 = 20_000;
     let place = Place::new(rabbit, "thousands").await;
-    let tickets: Vec<_> = (1..=TICKETS).map(|job| outgoing(job, JobKind::Weekend)).collect();
+    let tickets: Vec<_> = (1..=TICKETS).map(|job| outgoing(job.into(), JobKind::Weekend)).collect();
     let start = Instant::now();
     let answers = place.broker.publisher().publish(&tickets).await;
-    let rate = TICKETS as f64 / start.elapsed().as_secs_f64();
+    let rate = f64::from(TICKETS) / start.elapsed().as_secs_f64();
     assert!(answers.iter().all(Result::is_ok));
     eprintln!("{TICKETS} tickets in one quorum queue: {rate:.0} confirms/s");
-    place.until_ready("malle.weekend", TICKETS as u32).await;
+    place.until_ready("malle.weekend", TICKETS).await;
 }
 
 pub(crate) async fn never_more_than_the_slots_are_out(rabbit: &RabbitMq) {

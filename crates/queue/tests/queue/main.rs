@@ -90,7 +90,7 @@ fn outgoing(job: u64, kind: JobKind) -> Outgoing {
 }
 
 /// The next delivery, over losses if it has to be; how many there were.
-async fn next<M: Message>(consumer: &mut Consumer<M>) -> (Delivery<M>, usize) {
+async fn next<M: Message>(consumer: &mut dyn Source<M>) -> (Delivery<M>, usize) {
     let receive = async {
         let mut losses = 0;
         loop {
@@ -107,11 +107,11 @@ async fn next<M: Message>(consumer: &mut Consumer<M>) -> (Delivery<M>, usize) {
 }
 
 /// What comes next, which should be an error.
-async fn lost(consumer: &mut Consumer<Ticket>) -> Result<Option<Delivery<Ticket>>, QueueError> {
+async fn lost(consumer: &mut dyn Source<Ticket>) -> Result<Option<Delivery<Ticket>>, QueueError> {
     timeout(LIMIT, consumer.next()).await.expect("nothing came")
 }
 
-async fn is_quiet<M: Message>(consumer: &mut Consumer<M>) -> bool {
+async fn is_quiet<M: Message>(consumer: &mut dyn Source<M>) -> bool {
     timeout(QUIET, consumer.next()).await.is_err()
 }
 

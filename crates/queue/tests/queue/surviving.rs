@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use model::JobKind;
-use queue::{LinkState, Publisher, QueueError, TicketSink};
+use queue::{LinkState, QueueError, TicketSink};
 use testkit::rabbitmq::RabbitMq;
 
 use crate::{LIMIT, Place, next, outgoing, transient, until};
@@ -40,7 +40,7 @@ pub(crate) async fn an_alarm_stops_publishing_alone_and_passes(rabbit: &RabbitMq
 
 /// Publishes hundred after hundred until told to stop; the jobs that were confirmed.
 async fn keep_publishing(
-    publisher: &Publisher,
+    publisher: &dyn TicketSink,
     enough: impl Fn(&BTreeSet<u64>, usize) -> bool,
 ) -> BTreeSet<u64> {
     let (mut confirmed, mut failed, mut job) = (BTreeSet::new(), 0, 0);
@@ -72,7 +72,7 @@ pub(crate) async fn what_was_confirmed_outlives_a_kill_in_the_middle_of_publishi
     let publisher = broker.publisher();
     let (killed, kill) = tokio::sync::watch::channel(None);
     // Some after it is back, and some before it went.
-    let publishing = keep_publishing(&publisher, |confirmed, failed| {
+    let publishing = keep_publishing(&*publisher, |confirmed, failed| {
         if confirmed.len() >= 2_000 && killed.borrow().is_none() {
             killed.send_replace(Some(confirmed.len()));
         }
