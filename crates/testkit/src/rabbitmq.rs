@@ -3,12 +3,7 @@
 use crate::service::{Service, ends_with_stdin, free_ports, http, tail};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
-use std::{
-    fs, io,
-    path::Path,
-    process::{Command, Output},
-    time::Duration,
-};
+use std::{fs, io, path::Path, process::Command, time::Duration};
 use tempfile::TempDir;
 
 /// The user who may do everything, from loopback only.
@@ -123,23 +118,35 @@ impl RabbitMq {
         Ok(closed)
     }
 
-    /// The memory alarm: the broker stops reading from connections that publish until it is cleared.
-    pub fn set_memory_alarm(&self, on: bool) -> io::Result<()> {
-        let limit: &[&str] = if on { &["absolute", "1"] } else { &["0.6"] };
-        let arguments = [&["set_vm_memory_high_watermark"], limit].concat();
-        let output = self.control(&arguments)?;
-        if !output.status.success() {
-            let error = String::from_utf8_lossy(&output.stderr).into_owned();
-            return Err(io::Error::other(format!("rabbitmqctl failed: {error}")));
-        }
-        Ok(())
+    /// The memory alarm: the broker stops reading from connections that publish.
+    pub fn raise_memory_alarm(&self) -> io::Result<()> {
+        self.control(&["set_vm_memory_high_watermark", "absolute", "1"])
     }
 
-    /// `rabbitmqctl` on this broker.
-    pub fn control(&self, arguments: &[&str]) -> io::Result<Output> {
+    /// Ends the memory alarm.
+    pub fn clear_memory_alarm(&self) -> io::Result<()> {
+        self.control(&["set_vm_memory_high_watermark", "0.6"])
+    }
+
+    /// Stops it where it is (SIGSTOP): connections stay open, nothing answers.
+    pub fn freeze(&self) -> io::Result<()> {
+        self.signal("-STOP")
+    }
+
+    /// Lets it go on after [`RabbitMq::freeze`].
+    pub fn thaw(&self) -> io::Result<()> {
+        self.signal("-CONT")
+    }
+
+    fn signal(&self, signal: &str) -> io::Result<()> {
+        let pid = fs::read_to_string(self.dir.path().join("pid"))?;
+        success(Command::new("kill").args([signal, pid.trim()]))
+    }
+
+    fn control(&self, arguments: &[&str]) -> io::Result<()> {
         let mut command = Command::new(format!("{BIN}/rabbitmqctl"));
         self.environment(&mut command);
-        command.args(["-n", NODE]).args(arguments).output()
+        success(command.args(["-n", NODE]).args(arguments))
     }
 
     /// One request to the management interface; status and body.
@@ -200,6 +207,15 @@ impl RabbitMq {
         command.env("RABBITMQ_DIST_PORT", distribution.to_string());
         command.env("ERL_EPMD_PORT", names.to_string());
     }
+}
+
+fn success(command: &mut Command) -> io::Result<()> {
+    let output = command.output()?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    Err(io::Error::other(format!("{command:?}: {error}")))
 }
 
 fn configuration(ports: Ports) -> String {

@@ -130,4 +130,20 @@ async fn budgets_in_redis_keep_the_rules() {
     let clients: Vec<_> = (0..8).map(|_| client(&server, "budgets")).collect();
     let clients: Vec<&dyn Budget> = clients.iter().map(|client| client as &dyn Budget).collect();
     suite(&clients).await;
+    print_speed(&clients).await;
+}
+
+async fn print_speed(clients: &[&dyn Budget]) {
+    const EACH: u32 = 300;
+    let rules = BudgetRules { floor: 64, ..BudgetRules::new(64, 60_000_000) };
+    let start = Instant::now();
+    let work = clients.iter().map(|budget| async {
+        for _ in 0..EACH {
+            let permit = budget.take("speed", &rules).await;
+            budget.report(permit, DONE).await;
+        }
+    });
+    futures::future::join_all(work).await;
+    let shares = f64::from(EACH) * clients.len() as f64;
+    eprintln!("{:.0} shares/s taken and given back by 8 clients", shares / start.elapsed().as_secs_f64());
 }

@@ -2,7 +2,7 @@ use model::{JobId, JobKind};
 use queue::{LinkState, QueueError, TicketSink};
 use testkit::rabbitmq::RabbitMq;
 
-use crate::{Place, is_quiet, lost, next, outgoing, transient, until};
+use crate::{Place, QUIET, is_quiet, lost, next, outgoing, transient, until};
 
 pub(crate) async fn a_deleted_queue_is_an_error_once_and_then_there_again(rabbit: &RabbitMq) {
     let place = Place::new(rabbit, "deleted").await;
@@ -30,7 +30,7 @@ pub(crate) async fn a_deleted_queue_is_an_error_once_and_then_there_again(rabbit
 
 /// RabbitMQ 3.10 then tells the consumer nothing, and gives it nothing any more.
 pub(crate) async fn a_queue_deleted_and_made_again_at_once_is_found_by_an_idle_consumer(rabbit: &RabbitMq) {
-    let place = Place::new(rabbit, "recreated").await;
+    let place = Place::with(rabbit, "recreated", |settings| settings.renew_idle = QUIET / 2).await;
     place.publish(1..2).await;
     let mut consumer = place.consumer(1);
     let (working, _) = next(&mut consumer).await;

@@ -18,8 +18,12 @@ use queue::{
     Broker, Consumer, Delivery, Message, Outgoing, QueueError, Settings, Source, Ticket, TicketSink,
 };
 use testkit::rabbitmq::RabbitMq;
+use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
+
+/// Where both tests run in one process: two brokers on two cores are slow, and one situation counts threads.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
 
 /// Far above what a busy machine needs.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -35,9 +39,15 @@ struct Place {
 
 impl Place {
     async fn new(rabbit: &RabbitMq, vhost: &'static str) -> Self {
+        Self::with(rabbit, vhost, |_| {}).await
+    }
+
+    async fn with(rabbit: &RabbitMq, vhost: &'static str, change: fn(&mut Settings)) -> Self {
         eprintln!("situation: {vhost}");
         let uri = rabbit.vhost(vhost).await.unwrap();
-        let broker = Broker::new(settings(&uri));
+        let mut settings = settings(&uri);
+        change(&mut settings);
+        let broker = Broker::new(settings);
         broker.check().await.unwrap();
         Self { vhost, uri, broker }
     }
@@ -77,10 +87,11 @@ impl Place {
 
 fn settings(uri: &str) -> Settings {
     let mut settings = Settings::new(uri, "test").unwrap();
-    settings.confirm_timeout = Duration::from_secs(2);
+    settings.confirm_timeout = LIMIT;
+    settings.connect_timeout = LIMIT;
+    settings.renew_idle = LIMIT * 2;
     settings.first_wait = Duration::from_millis(10);
     settings.longest_wait = Duration::from_millis(300);
-    settings.renew_idle = QUIET / 2;
     settings.attempts = 1_000;
     settings
 }
@@ -133,6 +144,7 @@ async fn until<T>(what: &str, mut trial: impl AsyncFnMut() -> Option<T>) -> T {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn on_a_broker_that_is_well() {
+    let _turn = ONE_AT_A_TIME.lock().await;
     let rabbit = RabbitMq::start().await.unwrap();
     delivering::tickets_come_with_their_trace(&rabbit).await;
     delivering::thousands_are_confirmed(&rabbit).await;
@@ -154,7 +166,9 @@ async fn on_a_broker_that_is_well() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn on_a_broker_that_has_trouble() {
+    let _turn = ONE_AT_A_TIME.lock().await;
     let mut rabbit = RabbitMq::start().await.unwrap();
     surviving::an_alarm_stops_publishing_alone_and_passes(&rabbit).await;
+    surviving::a_broker_that_hangs_is_noticed_by_its_silence(&rabbit).await;
     surviving::what_was_confirmed_outlives_a_kill_in_the_middle_of_publishing(&mut rabbit).await;
 }

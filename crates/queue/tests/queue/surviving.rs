@@ -1,19 +1,22 @@
 use std::collections::BTreeSet;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use model::JobKind;
-use queue::{LinkState, QueueError, TicketSink};
+use queue::{LinkState, QueueError, Settings, TicketSink};
 use testkit::rabbitmq::RabbitMq;
+use tokio::time::sleep;
 
-use crate::{LIMIT, Place, next, outgoing, transient, until};
+use crate::{LIMIT, Place, lost, next, outgoing, transient, until};
+
+const SHORT: Duration = Duration::from_secs(2);
 
 pub(crate) async fn an_alarm_stops_publishing_alone_and_passes(rabbit: &RabbitMq) {
-    let place = Place::new(rabbit, "alarm").await;
+    let place = Place::with(rabbit, "alarm", |settings| settings.confirm_timeout = SHORT).await;
     place.publish(1..4).await;
     let mut consumer = place.consumer(3);
     let (done, _) = next(&mut consumer).await;
     let (bad, _) = next(&mut consumer).await;
-    rabbit.set_memory_alarm(true).unwrap();
+    rabbit.raise_memory_alarm().unwrap();
 
     let publisher = place.broker.publisher();
     let tickets: Vec<_> = (10..20).map(|job| outgoing(job, JobKind::Manual)).collect();
@@ -33,9 +36,47 @@ pub(crate) async fn an_alarm_stops_publishing_alone_and_passes(rabbit: &RabbitMq
     let letter = until("the letter", async || dead.list(10).await.unwrap().pop()).await;
     assert_eq!(letter.reason, "rejected", "moved by the broker itself, which takes no message of ours now");
 
-    rabbit.set_memory_alarm(false).unwrap();
+    rabbit.clear_memory_alarm().unwrap();
     until("a publish", async || publisher.publish(&tickets[..1]).await.remove(0).ok()).await;
     assert_eq!(place.broker.links().publishing, LinkState::Open);
+}
+
+/// Connections to a broker that hangs; lapin has a thread for each.
+fn connections() -> usize {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+    let names = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
+    names.filter(|name| name.trim() == "lapin-io-loop").count()
+}
+
+pub(crate) async fn a_broker_that_hangs_is_noticed_by_its_silence(rabbit: &RabbitMq) {
+    let impatient = |settings: &mut Settings| {
+        (settings.confirm_timeout, settings.connect_timeout) = (SHORT, SHORT);
+        settings.heartbeat = SHORT;
+    };
+    let place = Place::with(rabbit, "hang", impatient).await;
+    place.publish(1..2).await;
+    let mut consumer = place.consumer(1);
+    let (working, _) = next(&mut consumer).await;
+    rabbit.freeze().unwrap();
+    let publisher = place.broker.publisher();
+    let error = publisher.publish(&[outgoing(2, JobKind::Nightly)]).await.remove(0).expect_err("no confirm");
+    assert!(transient(&error), "{error:?}");
+    let silent = lost(&mut consumer).await.expect_err("no heartbeat");
+    assert!(matches!(silent, QueueError::Unreachable(_)) && transient(&silent), "{silent:?}");
+    assert!(matches!(working.ack().await, Err(QueueError::DeliveryLost)));
+    let again = lost(&mut consumer).await.expect_err("accepted by the kernel, answered by nobody");
+    assert!(transient(&again), "{again:?}");
+    let error =
+        publisher.publish(&[outgoing(3, JobKind::Nightly)]).await.remove(0).expect_err("nobody there");
+    assert!(transient(&error), "{error:?}");
+    eprintln!("{} connections under way or open while it hangs", connections());
+    rabbit.thaw().unwrap();
+    until("a publish", async || publisher.publish(&[outgoing(4, JobKind::Nightly)]).await.remove(0).ok())
+        .await;
+    let (delivery, _) = next(&mut consumer).await;
+    assert!(delivery.redelivered && delivery.message.job.0 == 1);
+    delivery.ack().await.unwrap();
+    until("the end of given up connections", async || (connections() == 2).then_some(())).await;
 }
 
 /// Publishes hundred after hundred until told to stop; the jobs that were confirmed.
@@ -49,6 +90,10 @@ async fn keep_publishing(
         assert!(start.elapsed() < LIMIT * 2, "{} confirmed, {failed} failed", confirmed.len());
         let tickets: Vec<_> = (job..job + 100).map(|job| outgoing(job + 1, JobKind::Nightly)).collect();
         job += 100;
+        if failed > 0 {
+            // Its caller has a back-off too.
+            sleep(Duration::from_millis(20)).await;
+        }
         for (ticket, answer) in tickets.iter().zip(publisher.publish(&tickets).await) {
             match answer {
                 Ok(()) => drop(confirmed.insert(ticket.ticket.job.0)),
