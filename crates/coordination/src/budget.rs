@@ -112,9 +112,10 @@ impl Permit {
         self.local
     }
 
-    /// Now, by the clock of the budget's keeper.
+    /// Now, by the clock of the budget's keeper; never earlier than it really is, so that what was taken before an answer
+    /// counts as taken before it: both parts are whole milliseconds, rounded down.
     pub(crate) fn now(&self) -> u64 {
-        self.taken + crate::token::milliseconds(self.since.elapsed())
+        self.taken + crate::token::milliseconds(self.since.elapsed()) + 2
     }
 }
 
