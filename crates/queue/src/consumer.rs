@@ -107,12 +107,14 @@ impl<M: Message> Consumer<M> {
         }
     }
 
-    /// Counts the loss, unless the time before it was long and good.
-    fn lost(&mut self) {
+    /// Counts the loss, unless the time before it was long and good. Without an error it was the broker that ended the consumer.
+    fn lost(&mut self, error: Option<lapin::Error>) -> QueueError {
         if let Some(open) = self.open.take() {
             let steady = open.since.elapsed() > self.settings.longest_wait;
             self.failures = if steady { 1 } else { self.failures + 1 };
         }
+        let ended = || QueueError::ConsumerEnded { queue: self.queue.to_string() };
+        error.map_or_else(ended, QueueError::from)
     }
 
     /// `None`: it was no message of ours and lies with the dead letters now.
@@ -196,14 +198,7 @@ impl<M: Message> Source<M> for Consumer<M> {
                         return Ok(Some(delivery));
                     }
                 }
-                Some(Err(error)) => {
-                    self.lost();
-                    return Err(error.into());
-                }
-                None => {
-                    self.lost();
-                    return Err(QueueError::ConsumerEnded { queue: self.queue.to_string() });
-                }
+                ended => return Err(self.lost(ended.and_then(Result::err))),
             }
         }
     }

@@ -11,6 +11,7 @@ pub const USER: &str = "guest";
 /// Its password.
 pub const PASSWORD: &str = "guest";
 
+const ATTEMPTS: usize = 3;
 const START_LIMIT: Duration = Duration::from_secs(120);
 /// Debian's own scripts; those in `/usr/sbin` want to be root or `rabbitmq`, and change the user.
 const BIN: &str = "/usr/lib/rabbitmq/bin";
@@ -43,6 +44,17 @@ struct Running {
 impl RabbitMq {
     /// Returns once the management interface answers, after about six seconds.
     pub async fn start() -> io::Result<Self> {
+        for _ in 1..ATTEMPTS {
+            match Self::launch().await {
+                // Another process may have taken one of our free ports in between; it ends then.
+                Err(error) if error.kind() != io::ErrorKind::TimedOut => {}
+                done => return done,
+            }
+        }
+        Self::launch().await
+    }
+
+    async fn launch() -> io::Result<Self> {
         let dir = TempDir::with_prefix("rabbitmq-")?;
         let [amqp, management, distribution, names] = free_ports()?;
         let ports = Ports { amqp, management, distribution, names };
