@@ -20,8 +20,12 @@ pub(crate) async fn an_alarm_stops_publishing_alone_and_passes(rabbit: &RabbitMq
 
     let publisher = place.broker.publisher();
     let tickets: Vec<_> = (10..20).map(|job| outgoing(job, JobKind::Manual)).collect();
-    let answers = publisher.publish(&tickets).await;
-    let errors: Vec<_> = answers.into_iter().map(|answer| answer.expect_err("an alarm")).collect();
+    // The broker tells its connections a moment later.
+    let errors = until("the alarm", async || {
+        let answers = publisher.publish(&tickets).await;
+        answers.into_iter().map(Result::err).collect::<Option<Vec<_>>>()
+    });
+    let errors = errors.await;
     assert!(errors.iter().all(transient), "{errors:?}");
     assert_eq!(place.broker.links().publishing, LinkState::Blocked);
     let start = Instant::now();
