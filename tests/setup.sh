@@ -14,9 +14,18 @@ debian() {
         command -v "${pair%%:*}" >/dev/null || missing="$missing ${pair##*:}"
     done
     [ -z "$missing" ] && return
+    # Services among them shall not run by themselves, neither now nor after a boot.
+    policy=/usr/sbin/policy-rc.d
+    if [ ! -e $policy ]; then
+        trap 'rm -f $policy' EXIT
+        printf '#!/bin/sh\nexit 101\n' >$policy
+        chmod +x $policy
+    fi
     apt-get update >&2
     # shellcheck disable=SC2086
     DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $missing >&2
+    # shellcheck disable=SC2086
+    systemctl disable $missing >/dev/null 2>&1 || :
 }
 
 # From the registry, once, with little optimisation: these tools run for seconds and build for minutes.
@@ -32,10 +41,19 @@ tool() {
     rm -rf "$cache/$1/target"
 }
 
+# The server's binaries alone: without a cluster nothing listens, now or after the next boot.
+postgres_server() {
+    ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 && return
+    debian pg_createcluster:postgresql-common
+    sed -i 's/^#*create_main_cluster.*/create_main_cluster = false/' /etc/postgresql-common/createcluster.conf
+    debian postgres:postgresql
+}
+
 case $1 in
 test)
     debian openssl:openssl cc:build-essential make:build-essential flock:util-linux python3:python3 \
-        tar:tar unzip:unzip zstd:zstd
+        setpriv:util-linux tar:tar unzip:unzip zstd:zstd rabbitmq-server:rabbitmq-server redis-server:redis-server
+    postgres_server
     if ! cargo nextest --version >/dev/null 2>&1; then
         tool cargo-nextest $nextest
         ln -sf "$cache/cargo-nextest/$nextest/bin/cargo-nextest" "${CARGO_HOME:-$HOME/.cargo}/bin/"

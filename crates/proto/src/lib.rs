@@ -6,8 +6,16 @@ pub mod repository {
     include!(concat!(env!("OUT_DIR"), "/malle.repository.v1.rs"));
 }
 
+/// Messages on the queues, generated from `proto/ticket.proto`.
+#[expect(missing_docs, reason = "generated; the .proto file is the documentation")]
+pub mod ticket {
+    include!(concat!(env!("OUT_DIR"), "/malle.ticket.v1.rs"));
+}
+
 mod email;
 mod email_row;
+mod message;
 
 pub use email::NotAnEmail;
 pub use email_row::{EmailRow, NotARow, RowParts};
+pub use message::{BackupRequest, MailboxName, NotAMessage, Ticket};

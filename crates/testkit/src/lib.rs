@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod leaks;
 mod seeds;
 mod service;
 
@@ -7,15 +8,20 @@ pub mod decorated;
 pub mod failing;
 pub mod lying;
 pub mod manual_clock;
+pub mod postgres;
+pub mod rabbitmq;
 pub mod recording;
+pub mod redis;
 pub mod seaweedfs;
 pub mod shaken;
 pub mod stalwart;
 
 pub use decorated::{Behaviour, Call, CallKind, Decorated};
 pub use failing::{Failing, Fault, Moment, Span};
+pub use leaks::leaks;
 pub use lying::Lie;
 pub use manual_clock::ManualClock;
+pub use postgres::Postgres;
 pub use recording::{Recorded, Recorder, Recording};
 pub use seeds::seeds;
 pub use service::http;

@@ -1,8 +1,8 @@
 //! A real S3 server of our own: SeaweedFS from PyPI (`tests/seaweedfs.sh`).
 
-use crate::service::{self, Service, http};
+use crate::service::{self, Service, free_ports, http};
 use serde_json::json;
-use std::{env, fs, io, net::TcpListener, path::Path, path::PathBuf, process::Command, time::Duration};
+use std::{env, fs, io, path::Path, path::PathBuf, process::Command, time::Duration};
 use tempfile::TempDir;
 
 /// The only identity; it may do everything.
@@ -58,13 +58,12 @@ impl SeaweedFs {
 
 async fn launch(weed: &Path) -> io::Result<SeaweedFs> {
     let dir = TempDir::with_prefix("seaweedfs-")?;
-    let ports = free_ports()?;
+    let ports = free_ports::<8>()?;
     let [.., filer, _, s3, _] = ports.map(|port| format!("127.0.0.1:{port}"));
     let mut service = Service::spawn(&mut command(weed, dir.path(), ports)?)?;
     ready(&mut service, &filer, &s3).await.map_err(|error| {
-        let log = fs::read_to_string(dir.path().join("log")).unwrap_or_default();
-        let tail: Vec<&str> = log.lines().rev().take(10).collect();
-        io::Error::new(error.kind(), format!("seaweedfs did not start: {error}; {tail:#?}"))
+        let tail = service::tail(&dir.path().join("log"));
+        io::Error::new(error.kind(), format!("seaweedfs did not start: {error}; {tail}"))
     })?;
     Ok(SeaweedFs { endpoint: format!("http://{s3}"), _service: service, _dir: dir })
 }
@@ -105,18 +104,6 @@ fn command(weed: &Path, dir: &Path, ports: [u16; 8]) -> io::Result<Command> {
     }
     command.env("HOME", dir).env("SOCKETS", sockets).stdout(log.try_clone()?).stderr(log);
     Ok(command)
-}
-
-fn free_ports() -> io::Result<[u16; 8]> {
-    // Held together, so that they differ, and let go together.
-    let mut listeners = Vec::new();
-    let mut ports = [0; 8];
-    for port in &mut ports {
-        let listener = TcpListener::bind("127.0.0.1:0")?;
-        *port = listener.local_addr()?.port();
-        listeners.push(listener);
-    }
-    Ok(ports)
 }
 
 /// The filer (not reachable from outside) needs no signature: it makes the bucket, and an object in it that needs a

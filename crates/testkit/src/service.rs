@@ -2,6 +2,7 @@
 
 use std::{
     fs, io,
+    net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -12,6 +13,42 @@ use tokio::{
 };
 
 const POLL: Duration = Duration::from_millis(20);
+
+/// For programs that do not end with their stdin: this shell kills them then, with all that they started.
+const ENDS_WITH_STDIN: &str = r#"
+    exec 3<&0
+    setsid "$0" "$@" </dev/null 3<&- &
+    leader=$!
+    { trap '' HUP INT TERM; cat <&3 >/dev/null; kill -KILL -$leader || kill -KILL $leader; } &
+    wait $leader
+"#;
+
+/// A command for a program that shall end when our side of its stdin closes, as if the power went.
+pub(crate) fn ends_with_stdin(program: &Path) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", ENDS_WITH_STDIN]).arg(program);
+    command
+}
+
+/// Loopback ports that are free now; another process may take one before it is used.
+pub(crate) fn free_ports<const N: usize>() -> io::Result<[u16; N]> {
+    // Held together, so that they differ, and let go together.
+    let mut listeners = Vec::new();
+    let mut ports = [0; N];
+    for port in &mut ports {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        *port = listener.local_addr()?.port();
+        listeners.push(listener);
+    }
+    Ok(ports)
+}
+
+/// The end of a log, for the message of a service that did not start.
+pub(crate) fn tail(log: &Path) -> String {
+    let log = fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<&str> = log.lines().collect();
+    lines[lines.len().saturating_sub(10)..].join("\n")
+}
 
 /// A child process that ends when this value is dropped, or when we die: its stdin closes then.
 #[derive(Debug)]

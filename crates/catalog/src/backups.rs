@@ -1,0 +1,159 @@
+use std::fmt;
+use std::str::FromStr;
+
+use model::{BackupNumber, Date, JobId, JobKind, MailboxId, SnapshotNumber, Timestamp};
+use serde_json::Value;
+use tokio_postgres::Row;
+use tokio_postgres::types::Json;
+
+use crate::catalog::Catalog;
+use crate::columns::{Number, count, get, maybe_word};
+use crate::error::{Error, Result};
+
+/// How good a backup is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BackupState {
+    /// Complete and verified: the only one that counts for a slot.
+    Good,
+    /// Something could not be fetched.
+    Partial,
+    /// More than half of the emails are gone since the one before.
+    Shrunk,
+    /// The mailbox never held still.
+    Moving,
+}
+
+impl BackupState {
+    /// Every value.
+    pub const ALL: [BackupState; 4] =
+        [BackupState::Good, BackupState::Partial, BackupState::Shrunk, BackupState::Moving];
+
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            BackupState::Good => "good",
+            BackupState::Partial => "partial",
+            BackupState::Shrunk => "shrunk",
+            BackupState::Moving => "moving",
+        }
+    }
+}
+
+/// A word that is no state of a backup.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoBackupState(String);
+
+impl fmt::Display for NoBackupState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} is no state of a backup", self.0)
+    }
+}
+
+impl std::error::Error for NoBackupState {}
+
+impl FromStr for BackupState {
+    type Err = NoBackupState;
+
+    fn from_str(word: &str) -> std::result::Result<Self, Self::Err> {
+        let known = BackupState::ALL.into_iter().find(|state| state.as_str() == word);
+        known.ok_or_else(|| NoBackupState(word.to_owned()))
+    }
+}
+
+/// What a snapshot says of itself.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Facts {
+    /// Its number in the mailbox's repository.
+    pub snapshot: SnapshotNumber,
+    /// How good it is.
+    pub state: BackupState,
+    /// When the backup began.
+    pub started_at: Timestamp,
+    /// When it was committed.
+    pub finished_at: Timestamp,
+    /// The configured store it lies in.
+    pub store: String,
+    /// That store's zone.
+    pub zone: String,
+    /// Emails in it.
+    pub emails: u64,
+    /// Their raw bytes.
+    pub bytes: u64,
+    /// Bytes it added to the store.
+    pub stored_bytes: u64,
+    /// How many objects of each type, for people.
+    pub contents: Value,
+}
+
+/// A backup as people see it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Backup {
+    /// What people call it.
+    pub number: BackupNumber,
+    /// Whose.
+    pub mailbox: MailboxId,
+    /// The kind of job that made it; `None`: a person at a terminal.
+    pub kind: Option<JobKind>,
+    /// The slot it fills.
+    pub slot_date: Option<Date>,
+    /// The job that made it, which may be deleted.
+    pub job: Option<JobId>,
+    /// What the snapshot says.
+    pub facts: Facts,
+}
+
+const COLUMNS: &str = "number, mailbox, kind, slot_date, job, snapshot, state, started_at, finished_at, store, zone, \
+                       emails, bytes, stored_bytes, contents";
+
+impl Backup {
+    fn of(row: &Row) -> Result<Backup> {
+        let state: &str = get(row, "state")?;
+        let facts = Facts {
+            snapshot: Number::of(row, "snapshot")?,
+            state: state.parse().map_err(|source: NoBackupState| Error::Unreadable {
+                column: "state",
+                source: source.into(),
+            })?,
+            started_at: get(row, "started_at")?,
+            finished_at: get(row, "finished_at")?,
+            store: get(row, "store")?,
+            zone: get(row, "zone")?,
+            emails: count(row, "emails")?,
+            bytes: count(row, "bytes")?,
+            stored_bytes: count(row, "stored_bytes")?,
+            contents: get::<Json<Value>>(row, "contents")?.0,
+        };
+        Ok(Backup {
+            number: Number::of(row, "number")?,
+            mailbox: Number::of(row, "mailbox")?,
+            kind: maybe_word(row, "kind")?,
+            slot_date: get(row, "slot_date")?,
+            job: Number::maybe(row, "job")?,
+            facts,
+        })
+    }
+}
+
+impl Catalog {
+    /// The backup that people call so.
+    pub async fn backup(&self, number: BackupNumber) -> Result<Option<Backup>> {
+        let sql = format!("SELECT {COLUMNS} FROM backups WHERE number = $1");
+        self.maybe(&sql, &[&number.sql()]).await?.as_ref().map(Backup::of).transpose()
+    }
+
+    /// The mailbox's backups, the newest first, those older than `before`. In the order of snapshots, which is that of time;
+    /// numbers given at a rebuild are not.
+    pub async fn backups_of(
+        &self,
+        mailbox: MailboxId,
+        before: Option<SnapshotNumber>,
+        limit: u32,
+    ) -> Result<Vec<Backup>> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM backups WHERE mailbox = $1 AND snapshot < $2 ORDER BY snapshot DESC LIMIT $3"
+        );
+        let before = before.map_or(i64::MAX, Number::sql);
+        let rows = self.query(&sql, &[&mailbox.sql(), &before, &i64::from(limit)]).await?;
+        rows.iter().map(Backup::of).collect()
+    }
+}

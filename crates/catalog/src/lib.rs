@@ -1,0 +1,41 @@
+#![doc = include_str!("../README.md")]
+
+mod audit;
+mod backups;
+mod catalog;
+mod claim;
+mod columns;
+mod complete;
+mod due;
+mod error;
+mod jobs;
+mod listing;
+mod mailboxes;
+mod migrate;
+mod outbox;
+mod overview;
+mod pauses;
+mod reaper;
+mod rebuild;
+mod requests;
+mod restores;
+mod running;
+mod settings;
+
+pub use audit::AuditEntry;
+pub use backups::{Backup, BackupState, Facts, NoBackupState};
+pub use catalog::Catalog;
+pub use claim::{Claim, ClaimAnswer, Claimed};
+pub use complete::NewBackup;
+pub use due::{NewJob, Plannable};
+pub use error::{Error, Result};
+pub use jobs::{Cancel, Job, Redrive};
+pub use listing::Listed;
+pub use mailboxes::{Address, Mailbox};
+pub use outbox::Ticket;
+pub use overview::{Ages, JobCount, OutboxLag, Overdue};
+pub use pauses::Pause;
+pub use rebuild::{Found, Rebuilt};
+pub use requests::{RateLimit, Request, Requested};
+pub use running::{Failure, Heartbeat, Later, Slice};
+pub use settings::Settings;

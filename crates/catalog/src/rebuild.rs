@@ -1,0 +1,159 @@
+//! Backups found in the stores, after the catalogue was lost or restored from an old copy.
+
+use deadpool_postgres::GenericClient;
+use model::{BackupNumber, Date, JobKind, MailboxIdentity, Timestamp};
+use serde_json::{Value, json};
+use tokio_postgres::types::Json;
+
+use crate::backups::Facts;
+use crate::catalog::{Catalog, changed, row, rows};
+use crate::columns::Number;
+use crate::error::Result;
+use crate::mailboxes::Address;
+
+/// A snapshot as its log entry tells of it.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// Whose.
+    pub mailbox: MailboxIdentity,
+    /// What the mailbox was called then.
+    pub address: Address,
+    /// The number in the log; `None`: it was made without a catalogue and gets one now.
+    pub number: Option<BackupNumber>,
+    /// What kind of job made it, if one did.
+    pub kind: Option<JobKind>,
+    /// The slot it fills.
+    pub slot_date: Option<Date>,
+    /// What the snapshot says.
+    pub facts: Facts,
+}
+
+/// What a rebuild did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rebuilt {
+    /// Rows that were missing.
+    pub new: u64,
+    /// Numbers in the stores that another backup has; those snapshots have no row, somebody must look.
+    pub taken: Vec<BackupNumber>,
+}
+
+const FOUND: &str = "
+    WITH found AS (
+        SELECT * FROM jsonb_to_recordset($1) AS f(server text, account text, incarnation integer, address text,
+            number bigint, kind text, slot_date date, snapshot bigint, state text, started_at timestamptz,
+            finished_at timestamptz, store text, zone text, emails bigint, bytes bigint, stored_bytes bigint, contents jsonb)
+    ), owned AS (
+        SELECT m.id AS mailbox, f.* FROM found f JOIN mailboxes m USING (server, account, incarnation)
+    )";
+
+/// Mailboxes that are not known yet; which of them is there today only a listing can say.
+const MAILBOXES: &str = "
+    INSERT INTO mailboxes (server, account, incarnation, address, state, first_seen_at, gone_at)
+    SELECT DISTINCT ON (server, account, incarnation) server, account, incarnation, address, 'gone', $2, $2
+    FROM found ORDER BY server, account, incarnation, snapshot DESC
+    ON CONFLICT (server, account, incarnation) DO NOTHING";
+
+/// Of one account only the newest incarnation can be there.
+const OLD_INCARNATIONS: &str = "
+    UPDATE mailboxes m SET state = 'gone', gone_at = $2 FROM owned o
+    WHERE m.server = o.server AND m.account = o.account AND m.incarnation < o.incarnation AND m.state = 'active'";
+
+/// The newest incarnation, if nobody has listed it yet, is taken to be there.
+const NEWEST_INCARNATIONS: &str = "
+    UPDATE mailboxes m SET state = 'active', gone_at = NULL FROM (SELECT DISTINCT mailbox FROM owned) o
+    WHERE m.id = o.mailbox AND m.state = 'gone' AND m.listed_at IS NULL AND m.gone_at = m.first_seen_at
+        AND NOT EXISTS (SELECT FROM mailboxes n
+            WHERE n.server = m.server AND n.account = m.account AND n.incarnation > m.incarnation)";
+
+const BACKUPS: &str = "
+    INSERT INTO backups (number, mailbox, snapshot, state, kind, slot_date, started_at, finished_at, store, zone,
+        emails, bytes, stored_bytes, contents)
+    SELECT coalesce(o.number, nextval('backup_numbers')), o.mailbox, o.snapshot, o.state, o.kind, o.slot_date,
+        o.started_at, o.finished_at, o.store, o.zone, o.emails, o.bytes, o.stored_bytes, o.contents
+    FROM (SELECT DISTINCT ON (mailbox, snapshot) * FROM owned ORDER BY mailbox, snapshot, number) o
+    WHERE NOT EXISTS (SELECT FROM backups b WHERE b.mailbox = o.mailbox AND b.snapshot = o.snapshot)
+    ON CONFLICT DO NOTHING";
+
+const TAKEN: &str = "
+    SELECT DISTINCT b.number FROM owned o JOIN backups b USING (number)
+    WHERE (b.mailbox, b.snapshot) IS DISTINCT FROM (o.mailbox, o.snapshot) ORDER BY b.number";
+
+const NEWEST: &str = "
+    UPDATE mailboxes m SET first_backup_at = least(m.first_backup_at, b.first),
+        newest_good_at = greatest(m.newest_good_at, b.newest_good)
+    FROM (SELECT mailbox, min(started_at) AS first, max(started_at) FILTER (WHERE state = 'good') AS newest_good
+        FROM backups WHERE mailbox IN (SELECT mailbox FROM owned) GROUP BY mailbox) b
+    WHERE m.id = b.mailbox";
+
+impl Catalog {
+    /// Writes down backups found in the stores, with their numbers and the mailboxes they belong to; what is known stays as it
+    /// is, so doing it again changes nothing. Give some thousands at once, all snapshots of a mailbox together or not.
+    /// Call [`Catalog::raise_numbers`] with the highest number of all stores first, or snapshots without a number are given one that
+    /// a later call brings.
+    pub async fn rebuild(&self, found: &[Found], now: Timestamp) -> Result<Rebuilt> {
+        let records = Json(Value::Array(found.iter().map(record).collect()));
+        self.within(async {
+            let mut client = self.client().await?;
+            let transaction = client.transaction().await?;
+            let highest = found.iter().filter_map(|found| found.number).max();
+            raise(&transaction, highest.unwrap_or(BackupNumber(0))).await?;
+            for step in [MAILBOXES, OLD_INCARNATIONS] {
+                changed(&transaction, &format!("{FOUND}{step}"), &[&records, &now]).await?;
+            }
+            changed(&transaction, &format!("{FOUND}{NEWEST_INCARNATIONS}"), &[&records]).await?;
+            let new = changed(&transaction, &format!("{FOUND}{BACKUPS}"), &[&records]).await?;
+            let taken = rows(&transaction, &format!("{FOUND}{TAKEN}"), &[&records]).await?;
+            changed(&transaction, &format!("{FOUND}{NEWEST}"), &[&records]).await?;
+            transaction.commit().await?;
+            let taken = taken.iter().map(|row| Number::of(row, "number")).collect::<Result<_>>()?;
+            Ok(Rebuilt { new, taken })
+        })
+        .await
+    }
+
+    /// The next number drawn is above `at_least`; never lowers.
+    pub async fn raise_numbers(&self, at_least: BackupNumber) -> Result<()> {
+        self.within(async {
+            let mut client = self.client().await?;
+            let transaction = client.transaction().await?;
+            raise(&transaction, at_least).await?;
+            transaction.commit().await?;
+            Ok(())
+        })
+        .await
+    }
+}
+
+/// ALTER SEQUENCE shuts out everybody who draws, until the end of the transaction; setval alone could take numbers back that were
+/// drawn between the look and the change.
+async fn raise(on: &impl GenericClient, at_least: BackupNumber) -> Result<()> {
+    if at_least == BackupNumber(0) {
+        return Ok(());
+    }
+    on.batch_execute("ALTER SEQUENCE backup_numbers CACHE 1").await?;
+    let sql = "SELECT setval('backup_numbers', $1) FROM backup_numbers WHERE last_value <= $1";
+    row(on, sql, &[&at_least.sql()]).await.map(drop)
+}
+
+fn record(found: &Found) -> Value {
+    let Found { mailbox, address, number, kind, slot_date, facts } = found;
+    json!({
+        "server": mailbox.server,
+        "account": mailbox.account.as_str(),
+        "incarnation": mailbox.incarnation,
+        "address": address.as_str(),
+        "number": number.map(Number::sql),
+        "kind": kind.map(JobKind::as_str),
+        "slot_date": slot_date.map(|date| date.to_string()),
+        "snapshot": facts.snapshot.sql(),
+        "state": facts.state.as_str(),
+        "started_at": facts.started_at.to_string(),
+        "finished_at": facts.finished_at.to_string(),
+        "store": facts.store,
+        "zone": facts.zone,
+        "emails": facts.emails,
+        "bytes": facts.bytes,
+        "stored_bytes": facts.stored_bytes,
+        "contents": facts.contents,
+    })
+}

@@ -1,0 +1,44 @@
+use model::{BackupNumber, Timestamp};
+use serde_json::Value;
+use tokio_postgres::types::Json;
+
+use crate::catalog::{Catalog, Parameters};
+use crate::claim::Claim;
+use crate::columns::{Number, get};
+use crate::error::{Error, Result};
+
+/// The job still runs under the claim.
+const HELD: &str = "SELECT FROM jobs WHERE id = $1 AND epoch = $2 AND state = 'running' FOR UPDATE";
+
+impl Catalog {
+    /// Writes down, before anything is given back, under which id the engine does it, and answers the one that counts: an
+    /// earlier attempt's, if there was one, by which this attempt resumes and brings nothing twice.
+    pub async fn begin_restore(
+        &self,
+        claim: &Claim,
+        number: BackupNumber,
+        fresh: &str,
+        now: Timestamp,
+    ) -> Result<String> {
+        let sql = format!(
+            "WITH held AS ({HELD}) \
+             INSERT INTO restores AS r (job, mailbox, number, restore, created_at) SELECT $1, $3, $4, $5, $6 \
+             WHERE EXISTS (SELECT FROM held) ON CONFLICT (job) DO UPDATE SET restore = r.restore RETURNING restore"
+        );
+        let mailbox = claim.mailbox.map(Number::sql);
+        let parameters: Parameters<'_> =
+            &[&claim.job.sql(), &claim.epoch.sql(), &mailbox, &number.sql(), &fresh, &now];
+        get(&self.maybe(&sql, parameters).await?.ok_or(Error::Fenced)?, "restore")
+    }
+
+    /// What was given back and what was not, for people; then complete the job.
+    pub async fn report_restore(&self, claim: &Claim, report: &Value) -> Result<()> {
+        let sql = format!(
+            "WITH held AS ({HELD}) UPDATE restores SET report = $3 WHERE job = $1 AND EXISTS (SELECT FROM held)"
+        );
+        match self.execute(&sql, &[&claim.job.sql(), &claim.epoch.sql(), &Json(report)]).await? {
+            0 => Err(Error::Fenced),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,115 @@
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use tokio_postgres::Config;
+use tokio_postgres::config::SslMode;
+
+use crate::error::{Error, Result};
+
+/// A server that has not answered a probe for this long is taken for dead (half-open connections).
+const SILENCE: Duration = Duration::from_secs(30);
+
+/// How the catalogue is reached. `Debug` leaves the URL out: it holds the password.
+#[derive(Clone)]
+pub struct Settings {
+    /// `postgres://user:password@host:port/database`.
+    pub url: String,
+    /// The schema that all tables lie in, made by the first migration: a lower-case word.
+    pub schema: String,
+    /// What `pg_stat_activity` shows, such as `malle-worker`.
+    pub application_name: String,
+    /// Connections of this process at most.
+    pub pool_size: usize,
+    /// The server gives up a statement that takes longer; also bounds the wait for a lock.
+    pub statement_timeout: Duration,
+    /// The wait for a free connection, and for a new one.
+    pub connect_timeout: Duration,
+}
+
+impl Settings {
+    /// Settings that suit a role, for the database at `url`: schema `malle`, 8 connections, 30 s a statement, 10 s to connect.
+    pub fn new(url: impl Into<String>, application_name: impl Into<String>) -> Settings {
+        Settings {
+            url: url.into(),
+            schema: "malle".to_owned(),
+            application_name: application_name.into(),
+            pool_size: 8,
+            statement_timeout: Duration::from_secs(30),
+            connect_timeout: Duration::from_secs(10),
+        }
+    }
+
+    /// The driver's own error is dropped: it may quote the URL.
+    pub(crate) fn config(&self) -> Result<Config> {
+        let named = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+        if self.schema.is_empty() || !self.schema.chars().all(named) {
+            return Err(Error::Settings { reason: "the schema is no lower-case word" });
+        }
+        if !self.url.starts_with("postgres://") && !self.url.starts_with("postgresql://") {
+            return Err(Error::Settings { reason: "the database URL does not begin with postgres://" });
+        }
+        let mut config = Config::from_str(&self.url)
+            .map_err(|_| Error::Settings { reason: "the database URL cannot be read" })?;
+        if config.get_ssl_mode() == SslMode::Require {
+            return Err(Error::Settings {
+                reason: "the database URL demands TLS, which is not built in yet",
+            });
+        }
+        let millis = self.statement_timeout.as_millis();
+        let options = format!(
+            "{} -c search_path={} -c statement_timeout={millis} -c idle_in_transaction_session_timeout={millis} -c timezone=UTC",
+            config.get_options().unwrap_or_default(),
+            self.schema
+        );
+        config.options(options).application_name(&self.application_name);
+        config.connect_timeout(self.connect_timeout).tcp_user_timeout(SILENCE).keepalives_idle(SILENCE);
+        Ok(config)
+    }
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("schema", &self.schema)
+            .field("application_name", &self.application_name)
+            .field("pool_size", &self.pool_size)
+            .field("statement_timeout", &self.statement_timeout)
+            .field("connect_timeout", &self.connect_timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_shows_the_password() {
+        for url in [
+            "postgres://malle:hunter2@localhost/x",
+            "postgres://malle:hunter2@localhost:notaport/x",
+            "postgres://malle:hunter2@localhost/x?hunter2=1",
+            "malle:hunter2@localhost/x",
+        ] {
+            let settings = Settings::new(url, "test");
+            let shown = format!("{settings:?} {:?}", settings.config());
+            assert!(!shown.contains("hunter2"), "{shown}");
+        }
+    }
+
+    #[test]
+    fn tls_is_not_silently_left_out() {
+        let settings = Settings::new("postgres://localhost/x?sslmode=require", "test");
+        assert!(matches!(settings.config(), Err(Error::Settings { reason }) if reason.contains("TLS")));
+    }
+
+    #[test]
+    fn a_schema_that_would_need_quotes_is_refused() {
+        for schema in ["", "Malle", "a b", "a;b", "a-c"] {
+            let settings =
+                Settings { schema: schema.into(), ..Settings::new("postgres://localhost/x", "test") };
+            assert!(matches!(settings.config(), Err(Error::Settings { .. })), "{schema}");
+        }
+    }
+}

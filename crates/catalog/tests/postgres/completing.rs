@@ -1,0 +1,123 @@
+use catalog::{AuditEntry, BackupState, Error, NewBackup, Request};
+use model::{BackupNumber, ErrorClass, JobKind, JobState, SnapshotNumber};
+use serde_json::json;
+
+use crate::room::{Room, at, date, facts, new_backup, nightly};
+
+#[tokio::test]
+async fn a_backup_is_written_once_however_often_it_is_completed() {
+    let room = Room::new().await;
+    let claimed = room.running().await;
+    let (catalog, claim) = (&room.catalog, claimed.claim);
+    let backup = room.backup(&claim, 7).await;
+    for _ in 0..2 {
+        catalog.complete(&claim, Some(&backup)).await.expect("the answer to the first may have been lost");
+    }
+    let seen = catalog.backup(backup.number).await.unwrap().unwrap();
+    assert_eq!(
+        (seen.kind, seen.slot_date, seen.job),
+        (Some(JobKind::Nightly), Some(date(1)), Some(claim.job))
+    );
+    assert_eq!(seen.facts, backup.facts);
+    assert_eq!(catalog.job(claim.job).await.unwrap().unwrap().state, JobState::Done);
+    let mailbox = catalog.mailbox(claim.mailbox.unwrap()).await.unwrap().unwrap();
+    assert_eq!((mailbox.first_backup_at, mailbox.newest_good_at), (Some(at(7)), Some(at(7))));
+    let other = NewBackup { number: BackupNumber(99), ..backup.clone() };
+    assert!(
+        matches!(catalog.complete(&claim, Some(&other)).await, Err(Error::Fenced)),
+        "not what was completed"
+    );
+
+    // An earlier try died between commit and catalogue, and a rebuild was faster than the next try.
+    let claimed = room.claimed(room.planned(nightly(mailbox.id, 2)).await, at(100)).await;
+    let adopted = room.backup(&claimed.claim, 8).await;
+    let insert = format!(
+        "INSERT INTO backups SELECT {}, mailbox, 8, state, kind, slot_date, NULL, started_at, finished_at, \
+        store, zone, emails, bytes, stored_bytes, contents FROM backups",
+        adopted.number
+    );
+    room.sql(&insert).await;
+    catalog.complete(&claimed.claim, Some(&adopted)).await.unwrap();
+    let seen = catalog.backup(adopted.number).await.unwrap().unwrap();
+    assert_eq!(seen.job, Some(claimed.claim.job));
+
+    let claimed = room.claimed(room.planned(nightly(mailbox.id, 3)).await, at(100)).await;
+    let partial = NewBackup { facts: facts(9, BackupState::Partial), ..room.backup(&claimed.claim, 9).await };
+    let taken = new_backup(backup.number, 9);
+    assert!(
+        matches!(catalog.complete(&claimed.claim, Some(&taken)).await, Err(Error::NumberTaken(n)) if n == backup.number)
+    );
+    catalog.complete(&claimed.claim, Some(&partial)).await.unwrap();
+    let mailbox = catalog.mailbox(mailbox.id).await.unwrap().unwrap();
+    assert_eq!(mailbox.newest_good_at, Some(at(8)), "a partial one is not good");
+    let snapshots = async |before: Option<u64>| {
+        let page = catalog.backups_of(mailbox.id, before.map(SnapshotNumber), 2).await.unwrap();
+        page.iter().map(|backup| backup.facts.snapshot.0).collect::<Vec<_>>()
+    };
+    assert_eq!((snapshots(None).await, snapshots(Some(8)).await), (vec![9, 8], vec![7]));
+}
+
+#[tokio::test]
+async fn a_stale_claim_writes_nothing() {
+    let room = Room::new().await;
+    let stale = room.running().await.claim;
+    let catalog = &room.catalog;
+    let backup = room.backup(&stale, 7).await;
+    room.sql("UPDATE jobs SET heartbeat_at = now() - interval '1 hour'").await;
+    assert_eq!(catalog.release_stale(std::time::Duration::from_secs(60), 9).await.unwrap(), 1);
+    let fenced = async || {
+        let error = catalog.complete(&stale, Some(&backup)).await.expect_err("stale");
+        assert_eq!(error.class(), ErrorClass::Fenced);
+        assert!(matches!(catalog.draw_number(&stale).await, Err(Error::Fenced)));
+        assert!(matches!(catalog.snooze(&stale, at(1)).await, Err(Error::Fenced)));
+        assert!(catalog.backup(backup.number).await.unwrap().is_none());
+    };
+    fenced().await;
+    let fresh = room.claimed(stale.job, at(100)).await.claim;
+    let during = catalog.job(stale.job).await.unwrap().unwrap();
+    fenced().await;
+    assert_eq!(catalog.job(stale.job).await.unwrap().unwrap(), during, "the new claim is untouched");
+    catalog.complete(&fresh, Some(&backup)).await.unwrap();
+    let error = catalog.complete(&stale, Some(&backup)).await.expect_err("stale for ever");
+    assert_eq!(error.class(), ErrorClass::Fenced);
+
+    let claim = room.claimed(room.planned(nightly(stale.mailbox.unwrap(), 2)).await, at(100)).await.claim;
+    room.sql("UPDATE mailboxes SET epoch = epoch + 1").await;
+    let late = room.backup(&claim, 8).await;
+    assert!(
+        matches!(catalog.complete(&claim, Some(&late)).await, Err(Error::Fenced)),
+        "the mailbox's epoch counts"
+    );
+    assert!(catalog.backup(late.number).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_restore_resumes_under_its_first_id_and_everything_is_audited() {
+    let room = Room::new().await;
+    let mailbox = room.mailbox().await;
+    let catalog = &room.catalog;
+    let request =
+        Request { kind: JobKind::Restore, mailbox: Some(mailbox), key: "r", parameters: None, limit: None };
+    let job = catalog.request(&request, at(0)).await.unwrap().job;
+    let first = room.claimed(job, at(0)).await.claim;
+    let begin = async |claim, id| catalog.begin_restore(claim, BackupNumber(7), id, at(0)).await;
+    assert_eq!(begin(&first, "one").await.unwrap(), "one");
+    catalog.snooze(&first, at(1)).await.unwrap();
+    let second = room.claimed(job, at(1)).await.claim;
+    assert!(matches!(begin(&first, "late").await, Err(Error::Fenced)));
+    assert_eq!(begin(&second, "two").await.unwrap(), "one");
+    assert!(matches!(catalog.report_restore(&first, &json!({})).await, Err(Error::Fenced)));
+    catalog.report_restore(&second, &json!({"emails": 3})).await.unwrap();
+    assert_eq!(room.number("SELECT (report->>'emails')::bigint FROM restores").await, 3);
+
+    let details = json!({"mode": "exact"});
+    let entry = AuditEntry {
+        actor: "support:42",
+        action: "restore.requested",
+        mailbox: Some(mailbox),
+        number: Some(BackupNumber(7)),
+        details: &details,
+    };
+    catalog.append_audit(&entry, at(0)).await.unwrap();
+    assert_eq!(room.number("SELECT count(*) FROM audit WHERE actor = 'support:42' AND number = 7").await, 1);
+}

@@ -1,0 +1,123 @@
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use tokio::time::sleep;
+
+use crate::adaptive::{Adaptive, Observation};
+
+/// What one mail server may be asked for, by all workers together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BudgetRules {
+    /// Requests in flight that are always allowed, however busy it says it is.
+    pub floor: u32,
+    /// Requests in flight at most.
+    pub ceiling: u32,
+    /// Requests in any minute at most, 20 or more; scaled down with the requests in flight when the server is busy.
+    pub per_minute: u32,
+    /// A share that was not given back is free again after this time. Longer than any request may take.
+    pub hold: Duration,
+    /// A latency below this is never a sign of overload.
+    pub slow: Duration,
+    /// No growth for so long after it was lowered.
+    pub calm: Duration,
+    /// Pause after 429 or 503 without `Retry-After`.
+    pub pause: Duration,
+    /// `Retry-After` is believed up to this.
+    pub longest_pause: Duration,
+    /// Requests in flight of one worker that cannot reach Redis.
+    pub local: u32,
+    /// Requests in any minute of one worker that cannot reach Redis.
+    pub local_per_minute: u32,
+}
+
+impl BudgetRules {
+    /// With defaults: floor 1, hold two minutes, slow from 2 s, calm and pause 5 s, pauses of ten minutes at most, and
+    /// an eighth of it for a worker alone.
+    pub fn new(ceiling: u32, per_minute: u32) -> Self {
+        Self {
+            floor: 1,
+            ceiling,
+            per_minute,
+            hold: Duration::from_secs(120),
+            slow: Duration::from_secs(2),
+            calm: Duration::from_secs(5),
+            pause: Duration::from_secs(5),
+            longest_pause: Duration::from_secs(600),
+            local: (ceiling / 8).max(1),
+            local_per_minute: (per_minute / 8).max(20),
+        }
+    }
+
+    /// For one worker on its own.
+    pub(crate) fn alone(&self) -> Self {
+        Self { floor: 1, ceiling: self.local, per_minute: self.local_per_minute, ..*self }
+    }
+
+    /// Floor and ceiling, in order and at least 1, whatever the settings say.
+    pub(crate) fn bounds(&self) -> (u64, u64) {
+        let ceiling = u64::from(self.ceiling.max(1));
+        (u64::from(self.floor.max(1)).min(ceiling), ceiling)
+    }
+}
+
+/// Load on mail servers, shared by all workers.
+#[async_trait]
+pub trait Budget: Send + Sync {
+    /// A share for one request, or how long to wait before asking again. Never fails: without Redis a worker has a small
+    /// fixed share of its own.
+    async fn try_take(&self, server: &str, rules: &BudgetRules) -> Share;
+
+    /// Gives the share back, and what was seen with it.
+    async fn report(&self, permit: Permit, seen: Observation);
+
+    /// Waits for a share, as long as it takes; drop the future to stop waiting.
+    async fn take(&self, server: &str, rules: &BudgetRules) -> Permit {
+        loop {
+            match self.try_take(server, rules).await {
+                Share::Granted(permit) => return permit,
+                Share::Wait(time) => sleep(time).await,
+            }
+        }
+    }
+}
+
+/// Answer to the wish for a share.
+#[derive(Debug)]
+pub enum Share {
+    /// One request may be made.
+    Granted(Permit),
+    /// Not now; ask again after this time.
+    Wait(Duration),
+}
+
+/// The right to make one request. Dropped without a report, it ends by itself after [`BudgetRules::hold`].
+#[derive(Debug)]
+#[must_use = "a share has to be given back"]
+pub struct Permit {
+    pub(crate) server: String,
+    pub(crate) rules: BudgetRules,
+    pub(crate) token: String,
+    /// The budget as it was then.
+    pub(crate) seen: Adaptive,
+    /// By the clock of the budget's keeper, in milliseconds.
+    pub(crate) taken: u64,
+    /// By ours.
+    pub(crate) since: Instant,
+    pub(crate) local: bool,
+}
+
+impl Permit {
+    /// Whether it is of this worker's own share, because Redis could not be asked.
+    pub fn is_local(&self) -> bool {
+        self.local
+    }
+
+    /// Now, by the clock of the budget's keeper; never earlier than it really is, so that what was taken before an answer
+    /// counts as taken before it: both parts are whole milliseconds, rounded down.
+    pub(crate) fn now(&self) -> u64 {
+        self.taken + crate::token::milliseconds(self.since.elapsed()) + 2
+    }
+}
+
+/// How long to wait for a place in flight: nobody can say when one gets free.
+pub(crate) const POLL: Duration = Duration::from_millis(50);

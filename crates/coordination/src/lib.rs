@@ -1,0 +1,28 @@
+#![doc = include_str!("../README.md")]
+
+mod adaptive;
+mod bucket;
+mod budget;
+mod envelope;
+mod error;
+mod lease;
+mod memory;
+mod memory_budget;
+mod memory_leases;
+mod memory_progress;
+mod progress;
+mod redis_budget;
+mod redis_leases;
+mod redis_progress;
+mod service;
+mod settings;
+mod token;
+
+pub use adaptive::{Observation, Outcome};
+pub use budget::{Budget, BudgetRules, Permit, Share};
+pub use error::CoordinationError;
+pub use lease::{Grant, Lease, LeaseTerms, Leases, Renewal};
+pub use memory::Memory;
+pub use progress::{Progress, ProgressBoard};
+pub use service::Redis;
+pub use settings::Settings;

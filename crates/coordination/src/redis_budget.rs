@@ -1,0 +1,126 @@
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+
+use crate::adaptive::{Adaptive, Observation, Outcome};
+use crate::bucket::Rates;
+use crate::budget::POLL;
+use crate::token::{milliseconds, random};
+use crate::{Budget, BudgetRules, CoordinationError, Memory, Permit, Redis, Share};
+
+/// Two keys a server: who is in flight (a sorted set of tokens by their end), and the rest (a hash). Times are Redis' own. What the
+/// rule (`Adaptive`) knows is one text; the script reads two of its numbers and never writes it otherwise than given.
+/// Answer: granted or not, milliseconds to wait, the rule's text, the time.
+pub(crate) const TAKE: &str = "
+local token, hold, initial = ARGV[1], tonumber(ARGV[2]), ARGV[3]
+local floor, ceiling, full_burst, full_refill = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+local poll, forget = tonumber(ARGV[8]), ARGV[9]
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local kept = redis.call('HMGET', KEYS[2], 'rule', 'tokens', 'at')
+local form, rule = '^(%d+) %d+ (%d+) %d+$', kept[1]
+if not (rule and string.match(rule, form)) then rule = initial end
+local slots, paused = string.match(rule, form)
+slots, paused = math.max(floor, math.min(ceiling, tonumber(slots))), tonumber(paused)
+if paused > now then return {0, paused - now, rule, now} end
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
+if redis.call('ZCARD', KEYS[1]) >= math.floor(slots / 1000) then return {0, poll, rule, now} end
+local share = slots / ceiling
+local burst, refill = math.max(1, full_burst * share), full_refill * share
+local at = tonumber(kept[3]) or now
+local tokens = math.min(burst, (tonumber(kept[2]) or burst) + math.max(0, now - at) * refill)
+local granted = tokens >= 1
+if granted then
+  tokens = tokens - 1
+  redis.call('ZADD', KEYS[1], now + hold, token)
+  redis.call('PEXPIRE', KEYS[1], hold)
+end
+redis.call('HSET', KEYS[2], 'rule', rule, 'tokens', tostring(tokens), 'at', now)
+redis.call('PEXPIRE', KEYS[2], forget)
+if granted then return {1, 0, rule, now} end
+return {0, math.ceil((1 - tokens) / refill), rule, now}
+";
+
+/// Frees the place; replaces the rule's text if it is the expected one or Redis has lost it. Answer: replaced or not, the text that stands.
+pub(crate) const REPORT: &str = "
+redis.call('ZREM', KEYS[1], ARGV[1])
+local rule = redis.call('HGET', KEYS[2], 'rule')
+if rule and rule ~= ARGV[2] then return {0, rule} end
+redis.call('HSET', KEYS[2], 'rule', ARGV[3])
+redis.call('PEXPIRE', KEYS[2], ARGV[4])
+return {1, ARGV[3]}
+";
+
+/// A server that nobody asked for so long begins anew.
+const FORGET: Duration = Duration::from_secs(24 * 3600);
+/// A bad answer is worth trying again, against so many others that were quicker.
+const TRIES: usize = 16;
+
+impl Redis {
+    fn budget_keys(&self, server: &str) -> [String; 2] {
+        ["flight", "state"].map(|part| self.key("budget", &format!("{server}:{part}")))
+    }
+
+    async fn take_shared(
+        &self,
+        server: &str,
+        rules: &BudgetRules,
+    ) -> Result<Result<Permit, u64>, CoordinationError> {
+        let (token, since) = (random(), Instant::now());
+        let initial = Adaptive::initial(rules);
+        let (floor, ceiling) = rules.bounds();
+        let Rates { burst, refill } = Rates::full(rules);
+        let mut call = self.scripts.take.prepare_invoke();
+        call.key(&self.budget_keys(server)[..]);
+        call.arg(&token).arg(milliseconds(rules.hold)).arg(initial.text());
+        call.arg(floor * 1000).arg(ceiling * 1000).arg(burst).arg(refill);
+        call.arg(milliseconds(POLL)).arg(milliseconds(FORGET));
+        let (granted, wait, rule, taken): (bool, u64, String, u64) = self.invoke(&call).await?;
+        if !granted {
+            return Ok(Err(wait));
+        }
+        let seen = Adaptive::parse(&rule).unwrap_or(initial);
+        let (server, rules) = (server.to_owned(), *rules);
+        Ok(Ok(Permit { server, rules, token, seen, taken, since, local: false }))
+    }
+
+    /// The rule is applied here; Redis only takes the result if nobody was quicker.
+    async fn teach(&self, permit: &Permit, seen: &Observation) -> Result<(), CoordinationError> {
+        let mut before = permit.seen;
+        for _ in 0..TRIES {
+            let after = before.adapt(&permit.rules, seen, permit.taken, permit.now());
+            let mut call = self.scripts.report.prepare_invoke();
+            call.key(&self.budget_keys(&permit.server)[..]);
+            call.arg(&permit.token).arg(before.text()).arg(after.text()).arg(milliseconds(FORGET));
+            let (replaced, rule): (bool, String) = self.invoke(&call).await?;
+            // What a good answer would have taught, the quicker one has.
+            if replaced || seen.outcome == Outcome::Done {
+                break;
+            }
+            before = Adaptive::parse(&rule).unwrap_or(before);
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Budget for Redis {
+    async fn try_take(&self, server: &str, rules: &BudgetRules) -> Share {
+        match self.take_shared(server, rules).await {
+            Ok(Ok(permit)) => Share::Granted(permit),
+            Ok(Err(wait)) => Share::Wait(Duration::from_millis(wait.max(1))),
+            Err(_) => match self.local.try_take(server, &rules.alone()).await {
+                Share::Granted(permit) => Share::Granted(Permit { local: true, ..permit }),
+                wait => wait,
+            },
+        }
+    }
+
+    async fn report(&self, permit: Permit, seen: Observation) {
+        if permit.local {
+            return Memory::report(&self.local, permit, seen).await;
+        }
+        // If it fails, the place gets free by itself, and the next answer teaches the same.
+        let _ = self.teach(&permit, &seen).await;
+    }
+}

@@ -1,0 +1,83 @@
+use std::fmt;
+
+use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use redis::{FromRedisValue, RedisResult, Script};
+use tokio::time::timeout;
+
+use crate::redis_budget::{REPORT, TAKE};
+use crate::redis_leases::{RELEASE, RENEW};
+use crate::{CoordinationError, Memory, Settings};
+
+/// Coordination through Redis; clones share one connection.
+#[derive(Clone)]
+pub struct Redis {
+    pub(crate) settings: Settings,
+    pub(crate) connection: ConnectionManager,
+    pub(crate) scripts: std::sync::Arc<Scripts>,
+    /// Shares while Redis is away.
+    pub(crate) local: Memory,
+}
+
+pub(crate) struct Scripts {
+    pub(crate) renew: Script,
+    pub(crate) release: Script,
+    pub(crate) take: Script,
+    pub(crate) report: Script,
+}
+
+impl Redis {
+    /// Opens nothing yet, so a role starts without Redis too. Inside a tokio runtime only.
+    pub fn new(settings: Settings) -> Result<Self, CoordinationError> {
+        let client = redis::Client::open(settings.url.as_str()).map_err(|_| CoordinationError::InvalidUrl)?;
+        let config = ConnectionManagerConfig::new()
+            .set_response_timeout(Some(settings.timeout))
+            .set_connection_timeout(Some(settings.timeout))
+            // A lost connection is tried again at the next command; waiting here would hold up backups.
+            .set_number_of_retries(0);
+        let connection =
+            ConnectionManager::new_lazy_with_config(client, config).map_err(CoordinationError::Failed)?;
+        let [renew, release, take, report] = [RENEW, RELEASE, TAKE, REPORT].map(Script::new);
+        let scripts = Scripts { renew, release, take, report }.into();
+        let local = Memory::new(settings.lease, settings.progress_ttl);
+        Ok(Self { settings, connection, scripts, local })
+    }
+
+    /// Whether Redis answers.
+    pub async fn check(&self) -> Result<(), CoordinationError> {
+        self.query::<String>(&redis::cmd("PING")).await.map(drop)
+    }
+
+    pub(crate) async fn query<T: FromRedisValue>(
+        &self,
+        command: &redis::Cmd,
+    ) -> Result<T, CoordinationError> {
+        self.in_time(command.query_async(&mut self.connection.clone())).await
+    }
+
+    pub(crate) async fn invoke<T: FromRedisValue>(
+        &self,
+        call: &redis::ScriptInvocation<'_>,
+    ) -> Result<T, CoordinationError> {
+        self.in_time(call.invoke_async(&mut self.connection.clone())).await
+    }
+
+    /// Over connecting and answering together.
+    async fn in_time<T>(&self, call: impl Future<Output = RedisResult<T>>) -> Result<T, CoordinationError> {
+        let after = self.settings.timeout;
+        match timeout(after, call).await {
+            Ok(Err(error)) if error.is_timeout() => Err(CoordinationError::TimedOut { after }),
+            Ok(result) => result.map_err(CoordinationError::Failed),
+            Err(_) => Err(CoordinationError::TimedOut { after }),
+        }
+    }
+
+    pub(crate) fn key(&self, kind: &str, name: &str) -> String {
+        format!("{}:{kind}:{name}", self.settings.prefix)
+    }
+}
+
+impl fmt::Debug for Redis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Redis").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}

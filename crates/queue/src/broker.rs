@@ -1,0 +1,106 @@
+use std::num::NonZeroU16;
+use std::sync::Arc;
+
+use lapin::options::QueueDeclareOptions;
+use lapin::types::FieldTable;
+use model::JobKind;
+use proto::{BackupRequest, Ticket};
+use tokio_util::sync::CancellationToken;
+
+use crate::link::{Link, LinkState, in_time};
+use crate::topology::{DEAD, REQUESTS, queue_of, work_queues};
+use crate::{Consumer, DeadLetters, Message, Publisher, QueueError, Settings};
+
+/// Our side of RabbitMQ: one connection to publish, one to consume, because the broker may stop reading from the former.
+#[derive(Debug, Clone)]
+pub struct Broker {
+    settings: Settings,
+    publishing: Arc<Link>,
+    consuming: Arc<Link>,
+    publisher: Arc<Publisher>,
+}
+
+/// How both connections stand, for metrics and readiness.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Links {
+    /// The one that publishes.
+    pub publishing: LinkState,
+    /// The one that consumes; it stays closed in a role that consumes nothing.
+    pub consuming: LinkState,
+}
+
+/// What lies in one queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Depth {
+    /// Its name.
+    pub queue: String,
+    /// Messages that wait; those that a worker holds are not among them.
+    pub ready: u32,
+    /// Consumers, of all processes.
+    pub consumers: u32,
+}
+
+impl Broker {
+    /// Opens nothing yet; a connection is opened by whatever needs it first.
+    pub fn new(settings: Settings) -> Self {
+        let publishing = Arc::new(Link::new(settings.clone(), "publishing"));
+        let consuming = Arc::new(Link::new(settings.clone(), "consuming"));
+        let publisher = Arc::new(Publisher::new(settings.clone(), publishing.clone()));
+        Self { settings, publishing, consuming, publisher }
+    }
+
+    /// Opens the publishing connection and declares every queue: a check of settings and rights.
+    pub async fn check(&self) -> Result<(), QueueError> {
+        self.publisher.channel().await.map(drop)
+    }
+
+    /// For tickets on their way out.
+    pub fn publisher(&self) -> Arc<Publisher> {
+        self.publisher.clone()
+    }
+
+    /// Tickets for jobs of one kind, at most `slots` at once. After `draining` no new ones come; the consumer, or what it
+    /// delivered, has to live on until everything is settled.
+    pub fn tickets(&self, kind: JobKind, slots: NonZeroU16, draining: CancellationToken) -> Consumer<Ticket> {
+        self.consumer(&queue_of(kind), slots, draining)
+    }
+
+    /// Wishes for backups from other programs.
+    pub fn requests(&self, slots: NonZeroU16, draining: CancellationToken) -> Consumer<BackupRequest> {
+        self.consumer(REQUESTS, slots, draining)
+    }
+
+    fn consumer<M: Message>(
+        &self,
+        queue: &str,
+        slots: NonZeroU16,
+        draining: CancellationToken,
+    ) -> Consumer<M> {
+        let link = self.consuming.clone();
+        Consumer::new(self.settings.clone(), link, self.publisher.clone(), queue, slots, draining)
+    }
+
+    /// For operators.
+    pub fn dead_letters(&self) -> DeadLetters {
+        DeadLetters::new(self.settings.clone(), self.consuming.clone(), self.publisher.clone())
+    }
+
+    /// How both connections stand right now.
+    pub fn links(&self) -> Links {
+        Links { publishing: self.publishing.state(), consuming: self.consuming.state() }
+    }
+
+    /// All queues, the dead letters' last. A missing queue is an error; the next publish makes it again.
+    pub async fn depths(&self) -> Result<Vec<Depth>, QueueError> {
+        let channel = self.consuming.channel().await?;
+        let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+        let mut depths = Vec::new();
+        for queue in work_queues().chain([DEAD.to_owned()]) {
+            let name = queue.as_str().into();
+            let declare = channel.queue_declare(name, passive, FieldTable::default());
+            let found = in_time(self.settings.connect_timeout, declare).await?;
+            depths.push(Depth { queue, ready: found.message_count(), consumers: found.consumer_count() });
+        }
+        Ok(depths)
+    }
+}

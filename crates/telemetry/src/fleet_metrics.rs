@@ -1,0 +1,48 @@
+use model::{JobKind, JobState, Plan};
+use prometheus::{Gauge, IntGauge};
+
+use crate::{BackupState, By, Percentile, Registry};
+
+/// The fleet as the catalogue has it. Every producer shows the same: a query takes the maximum over them.
+#[derive(Debug, Clone)]
+pub struct FleetMetrics {
+    /// Mailboxes that are backed up by a plan.
+    pub mailboxes: By<Plan, IntGauge>,
+    /// Mailboxes found on a server that no rule gives a plan.
+    pub unplanned: IntGauge,
+    /// Mailboxes whose window closed without a good backup.
+    pub overdue: By<Plan, IntGauge>,
+    /// How old the newest good backups are, in seconds.
+    pub newest_good_age: By<(Plan, Percentile), Gauge>,
+    /// Mailboxes by what their newest backup is.
+    pub newest_backups: By<BackupState, IntGauge>,
+    /// Jobs in the catalogue.
+    pub jobs: By<(JobKind, JobState), IntGauge>,
+    /// How long the oldest due job has waited, in seconds; 0 if none is due.
+    pub oldest_due: By<JobKind, Gauge>,
+    /// Deliveries in the queue of dead letters.
+    pub dead_letters: By<JobKind, IntGauge>,
+}
+
+impl FleetMetrics {
+    /// Makes the families; once for a registry.
+    pub fn new(to: &Registry) -> Self {
+        FleetMetrics {
+            mailboxes: to.count_by("malle_mailboxes", "Mailboxes with a plan"),
+            unplanned: to
+                .count("malle_unplanned_mailboxes", "Mailboxes on servers that no rule gives a plan"),
+            overdue: to
+                .count_by("malle_overdue_mailboxes", "Mailboxes whose window closed without a good backup"),
+            newest_good_age: to.gauge_by(
+                "malle_newest_good_backup_age_seconds",
+                "Age of the newest good backup of a mailbox, by share of mailboxes that are no older",
+            ),
+            newest_backups: to
+                .count_by("malle_newest_backups", "Mailboxes by the state of their newest backup"),
+            jobs: to.count_by("malle_jobs", "Jobs in the catalogue"),
+            oldest_due: to
+                .gauge_by("malle_oldest_due_job_age_seconds", "Time that the oldest due job has waited"),
+            dead_letters: to.count_by("malle_dead_letters", "Deliveries in the queue of dead letters"),
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! A real Postgres of our own, from Debian's server package: only its binaries are used, never a cluster of the system.
+
+use crate::service::Service;
+use std::{
+    env, fs, io,
+    io::Write,
+    net::TcpListener,
+    os::unix::fs::{MetadataExt, chown},
+    path::{Path, PathBuf},
+    process::{Command, Output},
+    time::Duration,
+};
+use tempfile::TempDir;
+
+/// The only role, a superuser.
+pub const USER: &str = "malle";
+/// Its password; the server asks for it (SCRAM), so that a leak would be seen.
+pub const PASSWORD: &str = "malle-test-password";
+
+const START_LIMIT: Duration = Duration::from_secs(60);
+const ATTEMPTS: usize = 3;
+const DEBIAN: &str = "/usr/lib/postgresql";
+/// `nobody`: Postgres refuses to run as root.
+const UNPRIVILEGED: u32 = 65534;
+
+/// Postgres does not end with its stdin: this shell sees to it, and to the directory when nobody is left to remove it.
+const ENDS_WITH_STDIN: &str = r#"
+    exec 3<&0
+    "$0" "$@" 3<&- </dev/null &
+    postgres=$!
+    {
+        trap '' HUP INT TERM
+        word=$(cat <&3)
+        kill -QUIT $postgres
+        while kill -0 $postgres; do sleep 0.02; done
+        [ "$word" = keep ] || rm -rf "$DIR"
+    } 2>/dev/null &
+    wait
+"#;
+
+/// A running server on a private loopback port, its data in a temporary directory, never flushed to disk; ends when dropped.
+#[derive(Debug)]
+pub struct Postgres {
+    binaries: PathBuf,
+    port: u16,
+    // Fields drop in order: the process ends before its directory goes.
+    service: Option<Service>,
+    dir: TempDir,
+}
+
+impl Postgres {
+    /// Returns once it takes connections: one or two seconds.
+    pub async fn start() -> io::Result<Self> {
+        let binaries = binaries()?;
+        let dir = new_cluster(&binaries)?;
+        let mut postgres = Self { binaries, port: 0, service: None, dir };
+        for _ in 1..ATTEMPTS {
+            postgres.port = free_port()?;
+            match postgres.start_again().await {
+                // Another process may have taken our free port in between; it ends then.
+                Err(error) if error.kind() != io::ErrorKind::TimedOut => {}
+                done => return done.map(|()| postgres),
+            }
+        }
+        postgres.port = free_port()?;
+        postgres.start_again().await.map(|()| postgres)
+    }
+
+    /// `postgres://USER:PASSWORD@127.0.0.1:PORT/postgres`, the same after a restart.
+    pub fn url(&self) -> String {
+        format!("postgres://{USER}:{PASSWORD}@127.0.0.1:{}/postgres", self.port)
+    }
+
+    /// Ends it at once, as a crash does: connections break, what was not committed is lost. The data stays.
+    pub fn stop(&mut self) -> io::Result<()> {
+        let Some(mut service) = self.service.take() else { return Ok(()) };
+        if let Some(stdin) = &mut service.child.stdin {
+            stdin.write_all(b"keep")?;
+        }
+        service.stop()
+    }
+
+    /// Starts it on the same data and the same port after [`Self::stop`].
+    pub async fn start_again(&mut self) -> io::Result<()> {
+        let mut service = Service::spawn(&mut self.server()?)?;
+        let (ready, port) = (self.binaries.join("pg_isready"), self.port.to_string());
+        let awaited = service.until(START_LIMIT, || async {
+            let mut probe = tokio::process::Command::new(&ready);
+            let answer = probe.args(["--quiet", "--host=127.0.0.1", "--port", &port]).status().await?;
+            Ok(answer.success())
+        });
+        if let Err(error) = awaited.await {
+            self.service = Some(service);
+            self.stop()?;
+            let log = fs::read_to_string(self.dir.path().join("log")).unwrap_or_default();
+            let tail: Vec<&str> = log.lines().rev().take(10).collect();
+            return Err(io::Error::new(error.kind(), format!("postgres did not start: {error}; {tail:#?}")));
+        }
+        self.service = Some(service);
+        Ok(())
+    }
+
+    /// Ends it as a crash does and starts it again.
+    pub async fn restart(&mut self) -> io::Result<()> {
+        self.stop()?;
+        self.start_again().await
+    }
+
+    fn server(&self) -> io::Result<Command> {
+        let log = fs::File::options().create(true).append(true).open(self.dir.path().join("log"))?;
+        let mut command = unprivileged("sh")?;
+        command.args(["-c", ENDS_WITH_STDIN]).arg(self.binaries.join("postgres"));
+        command.arg("-D").arg(self.dir.path().join("data")).args(["-p", &self.port.to_string(), "-k", ""]);
+        for setting in [
+            "listen_addresses=127.0.0.1",
+            "max_connections=200",
+            "fsync=off",
+            "synchronous_commit=off",
+            "full_page_writes=off",
+            "max_wal_size=4GB",
+        ] {
+            command.args(["-c", setting]);
+        }
+        command.current_dir(self.dir.path()).env("DIR", self.dir.path());
+        command.stdout(log.try_clone()?).stderr(log);
+        Ok(command)
+    }
+}
+
+/// The newest server that Debian's packages have brought, or the one that `MALLE_TEST_POSTGRES` (a directory) names.
+fn binaries() -> io::Result<PathBuf> {
+    if let Some(path) = env::var_os("MALLE_TEST_POSTGRES") {
+        return Ok(path.into());
+    }
+    let missing =
+        || io::Error::new(io::ErrorKind::NotFound, format!("no {DEBIAN}/*/bin/postgres: make setup"));
+    let versions = fs::read_dir(DEBIAN).map_err(|_| missing())?.flatten();
+    let numbers = versions.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let bin = |version: u32| Path::new(DEBIAN).join(version.to_string()).join("bin");
+    numbers.filter(|version| bin(*version).join("postgres").exists()).max().map(bin).ok_or_else(missing)
+}
+
+/// Under `/tmp` itself: what `TMPDIR` names may be closed to the unprivileged user.
+fn new_cluster(binaries: &Path) -> io::Result<TempDir> {
+    let dir = TempDir::with_prefix_in("postgres-", "/tmp")?;
+    let password = dir.path().join("password");
+    fs::write(&password, PASSWORD)?;
+    if is_root()? {
+        for path in [dir.path(), &password] {
+            chown(path, Some(UNPRIVILEGED), Some(UNPRIVILEGED))?;
+        }
+    }
+    let mut command = unprivileged(binaries.join("initdb"))?;
+    command.arg("-D").arg(dir.path().join("data")).arg("--pwfile").arg(&password).args(["-U", USER]);
+    command.args(["--auth=scram-sha-256", "--no-locale", "--encoding=UTF8", "--no-sync"]);
+    let Output { status, stderr, .. } = command.current_dir(dir.path()).output()?;
+    match status.success() {
+        true => Ok(dir),
+        false => Err(io::Error::other(format!("initdb: {}", String::from_utf8_lossy(&stderr)))),
+    }
+}
+
+fn unprivileged(program: impl AsRef<Path>) -> io::Result<Command> {
+    if !is_root()? {
+        return Ok(Command::new(program.as_ref()));
+    }
+    let mut command = Command::new("setpriv");
+    command.arg(format!("--reuid={UNPRIVILEGED}")).arg(format!("--regid={UNPRIVILEGED}"));
+    command.arg("--clear-groups").arg(program.as_ref());
+    Ok(command)
+}
+
+fn is_root() -> io::Result<bool> {
+    Ok(fs::metadata("/proc/self")?.uid() == 0)
+}
+
+fn free_port() -> io::Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
