@@ -225,7 +225,7 @@ pub(crate) struct RestoreArgs {
     #[arg(long, value_name = "ID")]
     pub(crate) resume: Option<String>,
     /// Say what would be done, and do nothing
-    #[arg(long)]
+    #[arg(long, conflicts_with = "resume")]
     pub(crate) dry_run: bool,
     /// With --dry-run: name every email, folder and object that would be created, changed or removed
     #[arg(long, short, requires = "dry_run")]

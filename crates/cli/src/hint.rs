@@ -40,7 +40,7 @@ pub(crate) fn of_engine(error: &engine::Error) -> Judgement {
         ),
         engine::Error::Unsafe { .. } => (
             Exit::Server,
-            "nothing was changed; `malle show` says what could not be read: mend that and try again, or use --mode missing",
+            "nothing was changed since; `malle show` says what could not be read: mend that, then go on with --resume",
         ),
         engine::Error::Superseded => (Exit::LostRace, "let that one finish"),
         engine::Error::Repository(source) => of_repository(source),

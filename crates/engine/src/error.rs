@@ -54,7 +54,7 @@ pub enum Error {
         /// Why.
         reason: &'static str,
     },
-    /// What the account holds could not be backed up completely before; nothing was changed.
+    /// What the account holds could not be backed up completely before; this attempt changed nothing.
     #[error(
         "back up what the account holds before it is changed: snapshot {number} is not complete, {times} times in a row"
     )]

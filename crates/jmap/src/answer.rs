@@ -6,7 +6,6 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::attachments::Attachments;
 use crate::batch::{Batch, Call, Expected};
 use crate::blobs::Blobs;
 use crate::changes::Changes;
@@ -74,7 +73,6 @@ results! {
     Blobs: |_arguments, text, c| Self::parse(text, c.expected, c.account);
     QueryPage: |_arguments, text, c| Self::parse(text, c.expected, c.account);
     Changes: |_arguments, text, c| Self::parse(text, c.expected, c.account);
-    Attachments: |_arguments, text, c| Self::parse(text, c.expected, c.account);
     Written: |_arguments, text, c| Self::parse(text, c.expected, c.account);
 }
 

@@ -7,7 +7,6 @@ use std::marker::PhantomData;
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
-use crate::attachments::Attachments;
 use crate::blobs::Blobs;
 use crate::capability::{Capability, DataType};
 use crate::changes::Changes;
@@ -214,17 +213,6 @@ impl Batch {
     /// `Blob/upload` (RFC 9404 section 4.1): `create`s of `data` and `type`. Sending it twice does no harm.
     pub fn upload(&mut self, blobs: Set) -> Call<Written> {
         self.push_set("Blob/upload", Capability::BLOB, "create", blobs)
-    }
-
-    /// `Email/parse` of a blob that is a message: the attachments in it, decoded blobs of their own.
-    pub fn attachments(&mut self, message: &JmapBlobId) -> Call<Attachments> {
-        self.using.insert(Capability::MAIL);
-        let mut arguments = Map::new();
-        arguments.insert("blobIds".into(), json!([message]));
-        arguments.insert("properties".into(), json!(["attachments"]));
-        arguments.insert("bodyProperties".into(), json!(["blobId", "size", "name"]));
-        let ids = Some(vec![message.as_str().into()]);
-        self.push(arguments, Expected { ids, ..Expected::of("Email/parse") })
     }
 
     fn push_set(

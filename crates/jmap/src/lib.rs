@@ -2,7 +2,6 @@
 
 mod account;
 mod answer;
-mod attachments;
 mod batch;
 mod blobs;
 mod capability;
@@ -34,7 +33,6 @@ mod upload;
 
 pub use account::AccountRef;
 pub use answer::{Answer, MethodResult, parse_response};
-pub use attachments::{Attachment, Attachments};
 pub use batch::{Batch, Call, Ids, Reference};
 pub use blobs::{Blob, Blobs};
 pub use capability::{Capability, DataType};

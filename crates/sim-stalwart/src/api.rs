@@ -18,9 +18,7 @@ use crate::kind::{Capability, DataType};
 use crate::refused::Refused;
 use crate::server::{Login, Server, Settings, SharedAccount, lock};
 use crate::version::Version;
-use crate::{
-    blob_get, changes, effects, email_get, get, import, parse, principals, query, quota, set, upload,
-};
+use crate::{blob_get, changes, effects, email_get, get, import, principals, query, quota, set, upload};
 
 /// The body of a request (RFC 8620 §3.3).
 #[derive(Debug, Deserialize)]
@@ -221,8 +219,8 @@ impl Context<'_> {
             let odd = self.settings.version == Version::V0_15 && verb == "changes";
             return Err(if odd { MethodError::of("cannotCalculateChanges") } else { error });
         }
-        let is_of_email = matches!(verb, "import" | "parse") && kind == DataType::Email;
-        if !is_of_email && !matches!(verb, "get" | "changes" | "query" | "queryChanges" | "set") {
+        let importing = verb == "import" && kind == DataType::Email;
+        if !importing && !matches!(verb, "get" | "changes" | "query" | "queryChanges" | "set") {
             return Err(unknown());
         }
         let account = self.account(arguments)?;
@@ -230,7 +228,6 @@ impl Context<'_> {
         let blobs = match verb {
             "set" => self.named(&account, arguments),
             "import" => self.find(&account, found::imported(arguments)),
-            "parse" => self.find(&account, found::parsed(arguments)),
             _ => Found::default(),
         };
         let mut account = lock(&account);
@@ -240,7 +237,6 @@ impl Context<'_> {
         match verb {
             "set" => set::set(self, &mut account, kind, arguments, &blobs, out),
             "import" => import::import(self, &mut account, arguments, &blobs, out),
-            "parse" => parse::parse(self, &mut account, arguments, &blobs, out),
             "get" if kind == DataType::Email => email_get::get(self, &account, arguments, out),
             "get" => get::get(self, &account, kind, arguments, out),
             "changes" if kind.has_changes() => changes::changes(self, &account, kind, arguments, out),

@@ -30,8 +30,6 @@ pub(crate) struct Blobs {
     pub(crate) unpurged: HashMap<String, Content>,
     /// Contents by the id that an upload got.
     pub(crate) uploads: HashMap<String, Content>,
-    /// Contents of attachments by the id that parsing gave them.
-    parts: HashMap<String, Content>,
     /// Grows when uploads expire: the ids of the next are others.
     era: u64,
     /// Blobs that are gone although something still refers to them.
@@ -78,7 +76,6 @@ impl Blobs {
     /// Uploads are gone, and what is uploaded from now on has other ids.
     pub(crate) fn expire_uploads(&mut self) {
         self.uploads.clear();
-        self.parts.clear();
         self.era += 1;
     }
 
@@ -101,8 +98,7 @@ impl Account {
                 None => self.blobs.stored(id),
             },
         };
-        let Blobs { uploads, parts, unpurged, .. } = &self.blobs;
-        let others = || uploads.get(id).or_else(|| parts.get(id)).or_else(|| unpurged.get(id)).cloned();
+        let others = || self.blobs.uploads.get(id).or_else(|| self.blobs.unpurged.get(id)).cloned();
         living.or_else(others)
     }
 
@@ -113,24 +109,12 @@ impl Account {
 
     /// Keeps bytes until uploads expire. Equal bytes get an equal id until then.
     pub(crate) fn upload(&mut self, bytes: Bytes) -> String {
-        let id = self.temporary_id(b"upload", &bytes);
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(self.id.as_bytes()).update(&self.blobs.era.to_le_bytes()).update(&bytes);
+        let id = ids::upload(&hasher.finalize());
         let content = self.content_of_bytes(bytes);
         self.blobs.uploads.entry(id.clone()).or_insert(content);
         id
-    }
-
-    /// The same for an attachment of an upload, which is none itself.
-    pub(crate) fn part(&mut self, bytes: Bytes) -> String {
-        let id = self.temporary_id(b"part", &bytes);
-        let content = self.content_of_bytes(bytes);
-        self.blobs.parts.entry(id.clone()).or_insert(content);
-        id
-    }
-
-    fn temporary_id(&self, kind: &[u8], bytes: &[u8]) -> String {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(kind).update(self.id.as_bytes()).update(&self.blobs.era.to_le_bytes()).update(bytes);
-        ids::upload(&hasher.finalize())
     }
 
     /// Number and bytes of the uploads that have not expired.
@@ -183,9 +167,8 @@ impl Account {
         let Content::Stored(blob) = &content else { return content };
         let Some(forgotten) = blob.forgotten().filter(|_| self.forgets) else { return content };
         let forgotten = Content::Stored(Arc::new(forgotten));
-        let Blobs { uploads, parts, .. } = &mut self.blobs;
-        if let Some(kept) = uploads.get_mut(upload).or_else(|| parts.get_mut(upload)) {
-            kept.clone_from(&forgotten);
+        if let Some(upload) = self.blobs.uploads.get_mut(upload) {
+            upload.clone_from(&forgotten);
         }
         forgotten
     }

@@ -71,12 +71,6 @@ impl Account {
     }
 }
 
-/// Blob ids that an `Email/parse` is about.
-pub(crate) fn parsed(arguments: &Arguments) -> impl Iterator<Item = &str> {
-    let ids = arguments.get("blobIds").and_then(Value::as_array);
-    ids.into_iter().flatten().filter_map(Value::as_str)
-}
-
 /// Blob ids in the `emails` of an import.
 pub(crate) fn imported(arguments: &Arguments) -> impl Iterator<Item = &str> {
     let emails = arguments.get("emails").and_then(Value::as_object);

@@ -34,7 +34,6 @@ mod letter;
 mod limits;
 mod log;
 mod mail;
-mod parse;
 mod patch;
 mod principals;
 mod query;

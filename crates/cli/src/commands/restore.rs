@@ -74,6 +74,7 @@ pub(crate) async fn run(prepared: Prepared<'_>, out: &Out) -> Result<Exit> {
     }
     let is_same = is_same(&mailbox, &host(&url), &account);
     let safety = match args.mode {
+        _ if args.dry_run => None,
         RestoreMode::Exact if is_same => Some(mailbox.repository.clone()),
         RestoreMode::Exact => Some(own_mailbox(&store, &ring, &host(&url), &account).await?),
         RestoreMode::Beside | RestoreMode::Missing => None,
@@ -106,7 +107,10 @@ pub(crate) async fn run(prepared: Prepared<'_>, out: &Out) -> Result<Exit> {
         clock: &SystemClock,
     };
     let restored = engine::restore(&client, &account, &snapshot, &how).await?;
-    let refused = keep_refused(args, &restored, &snapshot).await?;
+    let refused = match args.dry_run {
+        true => None,
+        false => keep_refused(args, &restored, &snapshot).await?,
+    };
     let done = Done { args, snapshot: &snapshot, account: &account, client: &client, refused, start };
     done.print(&restored, out)?;
     let has_all_objects = restored.objects.iter().all(|objects| objects.is_whole());

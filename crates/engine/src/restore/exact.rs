@@ -22,12 +22,19 @@ use crate::restore::target::Target;
 /// Emails in one request.
 const AT_ONCE: usize = 250;
 
+/// Backups of the account.
+pub(super) struct Safety {
+    /// As it is, before this attempt changes it.
+    pub(super) now: Arc<Snapshot>,
+    /// As it was before the first attempt: what undoes everything, and holds all that may be destroyed.
+    pub(super) first: Arc<Snapshot>,
+}
+
 /// What is known for it.
 pub(super) struct Exact<'a> {
     pub(super) target: Target<'a>,
     pub(super) snapshot: &'a Snapshot,
-    /// The backup of the account.
-    pub(super) safety: &'a Arc<Snapshot>,
+    pub(super) safety: &'a Safety,
     pub(super) held: &'a Held,
     pub(super) map: &'a folders::Map,
     pub(super) staging: &'a Staging<'a>,
@@ -55,7 +62,7 @@ impl Exact<'_> {
 
     async fn relabel_some(&self, pairs: Vec<(Id, EmailRecord)>) -> Result<u64> {
         let ids: Vec<EmailId> = pairs.iter().map(|(id, _)| EmailId::from(id.as_str())).collect();
-        let there = self.safety.find_emails(&ids).await?;
+        let there = self.safety.now.find_emails(&ids).await?;
         let there: BTreeMap<&str, &EmailRecord> =
             there.iter().map(|email| (email.id.as_str(), email)).collect();
         let mut set = Set::new();
@@ -100,7 +107,7 @@ impl Exact<'_> {
             return Ok(0);
         }
         let bin = self.staging.removing().await?;
-        let mut emails = self.safety.emails().await?;
+        let mut emails = self.safety.now.emails().await?;
         let (mut removed, mut at, mut surplus) = (0, 0, Vec::new());
         while let Some(email) = emails.next().await? {
             if !is_kept[at] {
@@ -124,8 +131,12 @@ impl Exact<'_> {
         let digests: BTreeMap<&str, u64> =
             surplus.iter().map(|(id, digest)| (id.as_str(), *digest)).collect();
         let ids: Vec<Id> = surplus.iter().filter_map(|(id, _)| Id::new(id.as_str()).ok()).collect();
-        let hasher = self.safety.hasher();
-        let held = |email: &jmap::Email| digests.get(email.id.as_str()) == Some(&server_blob(&hasher, email));
+        let hasher = self.safety.now.hasher();
+        let ours = self.emails_of_ours(surplus.iter().map(|(id, _)| id)).await?;
+        let held = |email: &jmap::Email| {
+            let is_same = digests.get(email.id.as_str()) == Some(&server_blob(&hasher, email));
+            is_same && (ours.contains(email.id.as_str()) || self.staging.holds(email))
+        };
         let there = self.target.metadata(&ids).await?;
         let doomed: Vec<Id> =
             there.iter().filter(|email| held(email)).map(|email| email.id.clone()).collect();
@@ -145,9 +156,16 @@ impl Exact<'_> {
         Ok(destroyed.destroyed.len() as u64)
     }
 
+    /// Those of these ids that the account held before the first attempt; others arrived since.
+    async fn emails_of_ours(&self, ids: impl Iterator<Item = &EmailId>) -> Result<BTreeSet<String>> {
+        let ids: Vec<EmailId> = ids.cloned().collect();
+        let held = self.safety.first.find_emails(&ids).await?;
+        Ok(held.into_iter().map(|email| email.id.into()).collect())
+    }
+
     /// Destroys folders that the snapshot does not have, as far as they are empty and not newer than the backup; how many.
     pub(super) async fn remove_folders(&self) -> Result<u64> {
-        let known = self.safety.objects_of(model::DataType::Mailbox).await?;
+        let known = self.safety.first.objects_of(model::DataType::Mailbox).await?;
         let known: BTreeSet<&str> = known.iter().map(|folder| folder.id.as_str()).collect();
         let mut removed = 0;
         // Children stand behind their parents.

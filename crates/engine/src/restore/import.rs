@@ -31,8 +31,6 @@ pub(super) struct Import<'a> {
     pub(super) snapshot: &'a Arc<Snapshot>,
     pub(super) map: &'a Map,
     pub(super) staging: &'a Staging<'a>,
-    /// Whether emails are uploaded as parts of one message; false once that does not work.
-    pub(super) bundles: &'a AtomicBool,
 }
 
 /// What became of one email.
@@ -114,13 +112,7 @@ impl Import<'_> {
 
     async fn send(&self, batch: Vec<Parcel>) -> Result<Vec<Outcome>> {
         let (target, snapshot) = (self.target, self.snapshot);
-        let uploads = Uploads {
-            target,
-            snapshot,
-            media_type: "message/rfc822",
-            what: "emails",
-            bundles: Some(self.bundles),
-        };
+        let uploads = Uploads { target, snapshot, media_type: "message/rfc822", what: "emails" };
         let contents: Vec<&Content> = batch.iter().map(|parcel| &parcel.content).collect();
         let (blobs, failure) = uploads.send(&contents).await?;
         let mut set = Set::new();
@@ -181,9 +173,6 @@ impl Import<'_> {
             }),
             // An upload that the server has forgotten, a folder that is gone: look again.
             "blobNotFound" | "notFound" | "rateLimit" => {
-                if refusal.kind == "blobNotFound" {
-                    self.bundles.store(false, Relaxed);
-                }
                 let reason = "it has forgotten what it was sent, or is in a hurry";
                 Err(Error::Unsettled {
                     what: "emails",

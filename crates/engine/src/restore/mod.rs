@@ -1,6 +1,5 @@
 //! Gives a snapshot back to an account.
 
-mod bundle;
 mod content;
 mod dates;
 mod exact;

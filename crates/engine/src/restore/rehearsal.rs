@@ -45,7 +45,11 @@ impl Work<'_> {
         for folder in &map.there {
             let now = path(&new, &folder.id);
             match before.iter().find(|known| known.id == folder.id) {
-                None => say(Act::Create, &folder.id, now),
+                None => {
+                    let of = map.folders.iter().find(|(_, there)| **there == folder.id);
+                    let of = of.map_or("", |(id, _)| id.as_str());
+                    tell(&Planned { act: Act::Create, data_type: DataType::Mailbox, id: of, name: &now });
+                }
                 Some(known) if known == folder => {}
                 Some(_) => match path(&old, &folder.id) {
                     was if was == now => say(Act::Change, &folder.id, now),

@@ -61,7 +61,7 @@ pub struct Planned<'a> {
     pub act: Act,
     /// To what.
     pub data_type: DataType,
-    /// Its id: of what is created the snapshot's, of anything else the account's.
+    /// Its id: of what is created the snapshot's (empty if only the restore itself needs it), of anything else the account's.
     pub id: &'a str,
     /// What people call it: subject, path or name; of an email that goes, when it came.
     pub name: &'a str,

@@ -2,17 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use jmap::{Account, Client, Id};
-use model::{DataType, EmailRecord, ErrorClass};
+use model::{DataType, EmailRecord, ErrorClass, SnapshotNumber};
 use repository::{Origin, Repository, Snapshot};
 
 use crate::error::{Error, Result};
 use crate::letters::Letters;
 use crate::options::Backup;
-use crate::restore::exact::Exact;
+use crate::restore::exact::{Exact, Safety};
 use crate::restore::folders::Map;
 use crate::restore::held::Held;
 use crate::restore::import::Import;
@@ -51,8 +50,7 @@ pub async fn restore(
     let is_wanted = |email: &EmailRecord| has_emails && (how.mode == Mode::Exact || (how.wanted)(email));
     let ledger = Ledger::open(snapshot, is_wanted).await?;
     let (done, objects) = (Restored::nothing(&how.id), BTreeMap::new());
-    let bundles = AtomicBool::new(true);
-    let mut work = Work { target, snapshot, how, has_emails, ledger, done, objects, bundles };
+    let mut work = Work { target, snapshot, how, has_emails, ledger, done, objects };
     if let Some(tell) = how.dry_run {
         work.rehearse(tell).await?;
         return Ok(work.report());
@@ -96,7 +94,6 @@ pub(super) struct Work<'a> {
     pub(super) ledger: Ledger,
     pub(super) done: Restored,
     objects: BTreeMap<DataType, RestoredObjects>,
-    bundles: AtomicBool,
 }
 
 impl Work<'_> {
@@ -130,7 +127,7 @@ impl Work<'_> {
     }
 
     /// Finds out what the account holds already.
-    async fn look_around(&mut self, staging: &Staging<'_>) -> Result<Option<(Arc<Snapshot>, Held)>> {
+    async fn look_around(&mut self, staging: &Staging<'_>) -> Result<Option<(Safety, Held)>> {
         if let (Mode::Exact, Some(repository)) = (self.how.mode, self.how.safety) {
             return self.look_at_backup(repository, staging).await.map(Some);
         }
@@ -164,7 +161,20 @@ impl Work<'_> {
         &mut self,
         repository: &Repository,
         staging: &Staging<'_>,
-    ) -> Result<(Arc<Snapshot>, Held)> {
+    ) -> Result<(Safety, Held)> {
+        let safety = self.back_up(repository, staging).await?;
+        self.done.safety = Some(safety.first.info().number);
+        self.how.progress.phase("comparing");
+        // What an earlier attempt brought back is in the backup, and must be found there: what is not is too much.
+        self.ledger.forget(&[Mark::Present, Mark::Restored]);
+        let same = self.how.same_account;
+        let mut held = Held::of_backup(&safety.now, same, &staging.given_up).await?;
+        held.mark_present(self.target, self.snapshot, &mut self.ledger, same).await?;
+        Ok((safety, held))
+    }
+
+    /// Backups that are complete: what one lacks would come twice, or could not be undone.
+    async fn back_up(&self, repository: &Repository, staging: &Staging<'_>) -> Result<Safety> {
         let Target { client, account } = self.target;
         let job = self.how.id.to_string();
         let known = match repository.snapshots().await {
@@ -173,36 +183,25 @@ impl Work<'_> {
         };
         let is_ours = |origin: &Origin| origin.kind == SAFETY && origin.job == job;
         let earlier = known.into_iter().find(|known| is_ours(&known.summary.origin) && known.is_good());
-        let how = Backup {
-            origin: Origin { kind: SAFETY.to_owned(), job, ..Origin::default() },
-            full_listing: false,
-            progress: self.how.progress,
-            clock: self.how.clock,
-        };
-        let mut backups = 0;
-        let safety = loop {
-            let report = crate::backup::backup(client, account, repository, &how).await?;
-            let safety = Arc::new(repository.snapshot(Some(report.number)).await?);
-            backups += 1;
-            match &earlier {
-                Some(earlier) => self.done.safety = Some(earlier.number),
-                None if safety.info().is_good() => self.done.safety = Some(report.number),
-                None if backups < SAFETY_BACKUPS => continue,
-                None => {
-                    // Nothing was brought back yet.
-                    staging.clear(&staging.folder).await?;
-                    return Err(Error::Unsafe { number: report.number, times: backups });
-                }
+        let origin = Origin { kind: SAFETY.to_owned(), job, ..Origin::default() };
+        let (progress, clock) = (self.how.progress, self.how.clock);
+        let how = Backup { origin, full_listing: false, progress, clock };
+        let mut last = SnapshotNumber(0);
+        for _ in 0..SAFETY_BACKUPS {
+            last = crate::backup::backup(client, account, repository, &how).await?.number;
+            let now = Arc::new(repository.snapshot(Some(last)).await?);
+            if now.info().is_good() {
+                let first = match &earlier {
+                    Some(earlier) => Arc::new(repository.snapshot(Some(earlier.number)).await?),
+                    None => Arc::clone(&now),
+                };
+                return Ok(Safety { now, first });
             }
-            break safety;
-        };
-        self.how.progress.phase("comparing");
-        // What an earlier attempt brought back is in the backup, and must be found there: what is not is too much.
-        self.ledger.forget(&[Mark::Present, Mark::Restored]);
-        let same = self.how.same_account;
-        let mut held = Held::of_backup(&safety, same, &staging.given_up).await?;
-        held.mark_present(self.target, self.snapshot, &mut self.ledger, same).await?;
-        Ok((safety, held))
+        }
+        if earlier.is_none() {
+            staging.clear(&staging.folder).await?;
+        }
+        Err(Error::Unsafe { number: last, times: SAFETY_BACKUPS })
     }
 
     /// `workshop`: the restore's own folder; without it nothing is written.
@@ -237,8 +236,7 @@ impl Work<'_> {
         self.how.progress.expect(self.ledger.count(Mark::Open));
         let open = self.ledger.positions(Mark::Open);
         let letters = Letters::new(self.snapshot, |position, _| open[position]).await?;
-        let (target, snapshot, bundles) = (self.target, self.snapshot, &self.bundles);
-        let import = Import { target, snapshot, map, staging, bundles };
+        let import = Import { target: self.target, snapshot: self.snapshot, map, staging };
         let (ledger, done, progress) = (&mut self.ledger, &mut self.done, self.how.progress);
         import
             .run(letters, |outcome| {
@@ -262,7 +260,7 @@ impl Work<'_> {
     /// Everything is there; now what is there gets into its place, and what is too much goes.
     async fn make_exact(
         &mut self,
-        safety: &Arc<Snapshot>,
+        safety: &Safety,
         held: &Held,
         map: &Map,
         staging: &Staging<'_>,
@@ -286,7 +284,7 @@ impl Work<'_> {
     pub(super) async fn give_objects(
         &mut self,
         staging: Option<&Staging<'_>>,
-        safety: Option<&Arc<Snapshot>>,
+        safety: Option<&Safety>,
     ) -> Result<()> {
         let label = self.folder_name();
         let mut objects = Objects::new(self.target, self.snapshot, self.how, staging, safety, &label);

@@ -123,6 +123,11 @@ impl<'a> Staging<'a> {
         self.destroy(folder).await.map(drop)
     }
 
+    /// Whether an email lies in a folder of this restore, and so came by it.
+    pub(super) fn holds(&self, email: &jmap::Email) -> bool {
+        email.mailbox_ids.iter().any(|id| *id == self.folder || self.given_up.contains(id))
+    }
+
     pub(super) fn phase(&self) -> Phase {
         self.name.phase
     }

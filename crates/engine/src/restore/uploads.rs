@@ -1,18 +1,16 @@
 //! Bytes of a snapshot on their way to the server: many short ones in one request, long ones streamed.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use futures::{StreamExt, stream};
-use jmap::{Batch, JmapBlobId, Set, SetError, Upload};
+use jmap::{Batch, Set, SetError, Upload};
 use repository::{Located, Snapshot};
 use serde_json::json;
 
 use crate::error::{Error, Result};
-use crate::restore::bundle;
 use crate::restore::target::Target;
 
 /// Raw bytes in one request: what the server has to hold at once for each.
@@ -61,17 +59,12 @@ pub(super) struct Uploads<'a> {
     pub(super) media_type: &'static str,
     /// What it is, for people.
     pub(super) what: &'static str,
-    /// Many go as the attachments of one message, until the server does not take that apart. `None`: never.
-    pub(super) bundles: Option<&'a AtomicBool>,
 }
 
 impl Uploads<'_> {
     /// The server's ids of the uploaded bytes, each in its place, and why there are none in the last places.
     pub(super) async fn send(&self, batch: &[&Content]) -> Result<(Vec<Uploaded>, Option<Error>)> {
-        let mut blobs = match self.send_bundled(batch).await? {
-            Some(blobs) => blobs,
-            None => self.send_together(batch).await?,
-        };
+        let mut blobs = self.send_together(batch).await?;
         for (content, blob) in batch.iter().zip(&mut blobs) {
             if blob.is_none() {
                 match self.send_alone(content).await {
@@ -81,45 +74,6 @@ impl Uploads<'_> {
             }
         }
         Ok((blobs, None))
-    }
-
-    /// As the attachments of one message. `None`: not in this way.
-    async fn send_bundled(&self, batch: &[&Content]) -> Result<Option<Vec<Uploaded>>> {
-        let Some(may_bundle) = self.bundles.filter(|bundles| bundles.load(Relaxed)) else { return Ok(None) };
-        let is_part = |(n, content): (usize, &&'_ Content)| match content {
-            Content::Bytes(bytes) if !bytes.is_empty() => Some((n, bytes.clone())),
-            _ => None,
-        };
-        let parts: Vec<(usize, Bytes)> = batch.iter().enumerate().filter_map(is_part).collect();
-        let parts: Vec<(usize, &Bytes)> = parts.iter().map(|(n, bytes)| (*n, bytes)).collect();
-        if parts.len() < 2 {
-            return Ok(None);
-        }
-        let Some(blobs) = self.take_apart(&parts).await? else {
-            may_bundle.store(false, Relaxed);
-            return Ok(None);
-        };
-        let mut uploaded: Vec<Uploaded> = batch.iter().map(|_| None).collect();
-        for ((n, _), blob) in parts.iter().zip(blobs) {
-            uploaded[*n] = Some(Ok(blob.to_string()));
-        }
-        Ok(Some(uploaded))
-    }
-
-    /// The blobs that the server makes of these; `None`: it does not.
-    async fn take_apart(&self, parts: &[(usize, &Bytes)]) -> Result<Option<Vec<JmapBlobId>>> {
-        let Target { client, account } = self.target;
-        let message = match self.upload(&of_bytes(self.media_type, bundle::message(parts))).await? {
-            Ok(message) => message,
-            Err(_too_large) => return Ok(None),
-        };
-        let mut request = Batch::new(&account.id);
-        let call = request.attachments(&message);
-        match client.call(&request).await.and_then(|answer| answer.take(call)) {
-            Ok(found) => Ok(bundle::blobs(parts, found)),
-            Err(error) if matches!(error.class(), jmap::Class::Permanent | jmap::Class::Corrupt) => Ok(None),
-            Err(source) => Err(Error::Write { what: self.what, source }),
-        }
     }
 
     /// `None` in the place of what has to be uploaded by itself.
@@ -148,7 +102,13 @@ impl Uploads<'_> {
     async fn send_alone(&self, content: &Content) -> Result<Result<String, SetError>> {
         let upload = match content {
             Content::Lost(reason) => return Ok(Err(refusal("lost", reason.clone()))),
-            Content::Bytes(bytes) => of_bytes(self.media_type, bytes.clone()),
+            Content::Bytes(bytes) => {
+                let bytes = bytes.clone();
+                Upload::new(self.media_type, bytes.len() as u64, move || {
+                    let bytes = bytes.clone();
+                    stream::once(async move { Ok(bytes) }).boxed()
+                })
+            }
             Content::Long(blob) => {
                 let (snapshot, blob) = (Arc::clone(self.snapshot), blob.clone());
                 Upload::new(self.media_type, blob.length(), move || {
@@ -156,13 +116,8 @@ impl Uploads<'_> {
                 })
             }
         };
-        Ok(self.upload(&upload).await?.map(|blob| blob.to_string()))
-    }
-
-    /// The inner error: it is too large.
-    async fn upload(&self, upload: &Upload) -> Result<Result<JmapBlobId, SetError>> {
-        match self.target.client.upload(&self.target.account.id, upload).await {
-            Ok(blob) => Ok(Ok(blob)),
+        match self.target.client.upload(&self.target.account.id, &upload).await {
+            Ok(blob) => Ok(Ok(blob.to_string())),
             Err(error @ (jmap::Error::OverLimit { .. } | jmap::Error::Status { status: 413, .. })) => {
                 Ok(Err(refusal("tooLarge", error.to_string())))
             }
@@ -176,13 +131,6 @@ impl Uploads<'_> {
             Err(source) => Err(Error::Write { what: self.what, source }),
         }
     }
-}
-
-fn of_bytes(media_type: &'static str, bytes: Bytes) -> Upload {
-    Upload::new(media_type, bytes.len() as u64, move || {
-        let bytes = bytes.clone();
-        stream::once(async move { Ok(bytes) }).boxed()
-    })
 }
 
 fn refusal(kind: &str, description: String) -> SetError {

@@ -209,31 +209,3 @@ async fn imported_emails_go_with_a_roll_back() {
     let again = client.call("Email/import", emails(&json!({ "a": email }))).await;
     assert_eq!(again["created"], first["created"]);
 }
-
-#[tokio::test]
-async fn attachments_of_an_uploaded_message_are_blobs_that_can_be_imported() {
-    let (_simulator, client, account) = start().await;
-    let (inbox, raw) = (client.inbox().await, b"Subject: \xff\r\n\r\n--x\r\n");
-    let encoded = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, raw);
-    let message = format!(
-        "Content-Type: multipart/mixed; boundary=\"x\"\r\n\r\n--x\r\nContent-Type: application/octet-stream\r\n\
-         Content-Disposition: attachment; filename=\"5\"\r\nContent-Transfer-Encoding: base64\r\n\r\n{encoded}\r\n--x--\r\n"
-    );
-    let blob = blob(&client, message).await;
-    let body = json!(["blobId", "size", "name"]);
-    let arguments =
-        json!({ "blobIds": [blob, "zzz"], "properties": ["attachments"], "bodyProperties": body });
-    let answer = client.call("Email/parse", arguments).await;
-    let attachments = answer["parsed"][&blob]["attachments"].as_array().unwrap();
-    let part = attachments[0]["blobId"].as_str().unwrap();
-    assert_eq!(attachments, &[json!({ "blobId": part, "size": raw.len(), "name": "5" })]);
-    assert_eq!(answer["notFound"], json!(["zzz"]));
-    assert_eq!(account.uploads().0, 1);
-    let email = json!({ "blobId": part, "mailboxIds": { inbox.as_str(): true }, "keywords": {} });
-    client.call("Email/import", emails(&json!({ "k": email }))).await;
-    assert_eq!(account.raw(&account.emails()[0].id).unwrap(), raw.to_vec());
-    account.expire_uploads();
-    let email = json!({ "blobId": part, "mailboxIds": { inbox.as_str(): true }, "keywords": {} });
-    let answer = client.call("Email/import", emails(&json!({ "k": email }))).await;
-    assert_eq!(answer["notCreated"]["k"]["type"], "blobNotFound");
-}

@@ -11,7 +11,7 @@ mod pairs;
 mod rules;
 mod steps;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jmap::{Id, JmapBlobId, Set};
@@ -21,6 +21,7 @@ use serde_json::{Map, Value, json};
 
 use crate::error::{Error, Result};
 use crate::restore::content::hash_blob;
+use crate::restore::exact::Safety;
 use crate::restore::report::RestoredObjects;
 use crate::restore::request::{Act, Mode, Planned, Restore};
 use crate::restore::staging::Staging;
@@ -46,8 +47,8 @@ pub(super) struct Objects<'a> {
     how: &'a Restore<'a>,
     /// `None`: nothing is written.
     staging: Option<&'a Staging<'a>>,
-    /// The backup of the account as it is (mode *exact*).
-    safety: Option<&'a Arc<Snapshot>>,
+    /// Backups of the account (mode *exact*).
+    safety: Option<&'a Safety>,
     /// What lies beside is called so.
     label: &'a str,
     /// Ids of the account by those of the snapshot.
@@ -58,7 +59,7 @@ pub(super) struct Objects<'a> {
 /// What the account holds of a type.
 struct There {
     things: Vec<Thing>,
-    /// Whether the safety backup holds it just so.
+    /// Whether the safety backups hold it, the latest just so.
     is_held: Vec<bool>,
 }
 
@@ -68,7 +69,7 @@ impl<'a> Objects<'a> {
         snapshot: &'a Arc<Snapshot>,
         how: &'a Restore<'a>,
         staging: Option<&'a Staging<'a>>,
-        safety: Option<&'a Arc<Snapshot>>,
+        safety: Option<&'a Safety>,
         label: &'a str,
     ) -> Objects<'a> {
         let (ids, surplus) = (BTreeMap::new(), Vec::new());
@@ -202,13 +203,15 @@ impl<'a> Objects<'a> {
             let is_held = vec![true; live.len()];
             return Ok(There { things: live, is_held });
         };
-        let held = things(&safety.objects_of(data_type).await?);
+        let held = things(&safety.now.objects_of(data_type).await?);
+        let first = safety.first.objects_of(data_type).await?;
+        let first: BTreeSet<&str> = first.iter().map(|object| object.id.as_str()).collect();
         let held: BTreeMap<&str, &Thing> = held.iter().map(|thing| (thing.id.as_str(), thing)).collect();
         let mut is_held = Vec::with_capacity(live.len());
         for thing in &mut live {
             let known = held.get(thing.id.as_str()).filter(|known| is_as_before(known, thing));
             thing.content = known.and_then(|known| known.content);
-            is_held.push(known.is_some());
+            is_held.push(known.is_some() && first.contains(thing.id.as_str()));
         }
         Ok(There { things: live, is_held })
     }
@@ -288,7 +291,9 @@ impl<'a> Objects<'a> {
             (None, ..) => Ok(false),
             (Some(wanted), Some(now), _) if same_account => Ok(wanted != now),
             // Another mailbox names the same bytes otherwise.
-            (Some(wanted), Some(now), Some(safety)) => Ok(self.hash_for(safety, &wanted).await != Some(now)),
+            (Some(wanted), Some(now), Some(safety)) => {
+                Ok(self.hash_for(&safety.now, &wanted).await != Some(now))
+            }
             (Some(_), ..) if same_account => Ok(wanted.text("blobId") != now.text("blobId")),
             // A dry run knows no hash of the account's.
             (Some(wanted), ..) => {

@@ -67,7 +67,7 @@ impl Objects<'_> {
             for step in steps {
                 let act = if step.of.is_some() { Act::Change } else { Act::Create };
                 let id = step.of.as_ref().unwrap_or(&step.thing.id);
-                tell(&Planned { act, data_type, id, name: &step.thing.name() });
+                tell(&Planned { act, data_type, id: id.trim(), name: &step.thing.name() });
                 self.succeeded(data_type, &step, None, report);
             }
             return Ok(());
@@ -155,8 +155,7 @@ impl Objects<'_> {
         report: &mut RestoredObjects,
     ) -> Result<(Vec<Step>, Option<Error>)> {
         let (media_type, what) = ("application/octet-stream", rules::plural(data_type));
-        let uploads =
-            Uploads { target: self.target, snapshot: self.snapshot, media_type, what, bundles: None };
+        let uploads = Uploads { target: self.target, snapshot: self.snapshot, media_type, what };
         let mut contents = Vec::new();
         for (_, place) in batch.iter().filter(|(step, _)| step.has_content) {
             contents.push(Content::read(self.snapshot, place.clone()).await);
