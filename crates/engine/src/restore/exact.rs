@@ -99,10 +99,7 @@ impl Exact<'_> {
 
     /// Destroys what the account held when it was backed up and the snapshot does not have; how many.
     pub(super) async fn remove_surplus(&self, ledger: &Ledger) -> Result<u64> {
-        let mut is_kept = vec![false; self.held.len()];
-        for at in (0..ledger.len()).filter_map(|position| ledger.pair_of(position)) {
-            is_kept[at] = true;
-        }
+        let is_kept = ledger.paired(self.held.len());
         if is_kept.iter().all(|kept| *kept) && self.staging.given_up.is_empty() {
             return Ok(0);
         }
@@ -132,10 +129,10 @@ impl Exact<'_> {
             surplus.iter().map(|(id, digest)| (id.as_str(), *digest)).collect();
         let ids: Vec<Id> = surplus.iter().filter_map(|(id, _)| Id::new(id.as_str()).ok()).collect();
         let hasher = self.safety.now.hasher();
-        let ours = self.emails_of_ours(surplus.iter().map(|(id, _)| id)).await?;
+        let at_first = self.held_at_first(surplus.iter().map(|(id, _)| id)).await?;
         let held = |email: &jmap::Email| {
             let is_same = digests.get(email.id.as_str()) == Some(&server_blob(&hasher, email));
-            is_same && (ours.contains(email.id.as_str()) || self.staging.holds(email))
+            is_same && (at_first.contains(email.id.as_str()) || self.staging.holds(email))
         };
         let there = self.target.metadata(&ids).await?;
         let doomed: Vec<Id> =
@@ -157,7 +154,7 @@ impl Exact<'_> {
     }
 
     /// Those of these ids that the account held before the first attempt; others arrived since.
-    async fn emails_of_ours(&self, ids: impl Iterator<Item = &EmailId>) -> Result<BTreeSet<String>> {
+    async fn held_at_first(&self, ids: impl Iterator<Item = &EmailId>) -> Result<BTreeSet<String>> {
         let ids: Vec<EmailId> = ids.cloned().collect();
         let held = self.safety.first.find_emails(&ids).await?;
         Ok(held.into_iter().map(|email| email.id.into()).collect())

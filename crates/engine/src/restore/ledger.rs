@@ -61,6 +61,13 @@ impl Ledger {
         self.pairs.get(position).filter(|at| **at != ALONE).map(|at| *at as usize)
     }
 
+    /// Which of the account's emails, of which there are so many, are one of the snapshot's.
+    pub(super) fn paired(&self, held: usize) -> Vec<bool> {
+        let mut paired = vec![false; held];
+        self.pairs.iter().filter(|at| **at != ALONE).for_each(|at| paired[*at as usize] = true);
+        paired
+    }
+
     /// Forgets which emails the account holds, to look again.
     pub(super) fn forget(&mut self, held: &[Mark]) {
         self.pairs.fill(ALONE);

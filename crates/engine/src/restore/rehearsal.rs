@@ -120,12 +120,9 @@ impl Work<'_> {
     }
 
     async fn tell_removals(&mut self, held: &Held, tell: &Tell<'_>) -> Result<()> {
-        let kept: BTreeSet<usize> =
-            (0..self.ledger.len()).filter_map(|position| self.ledger.pair_of(position)).collect();
-        let surplus: Vec<Id> = (0..held.len())
-            .filter(|at| !kept.contains(at))
-            .filter_map(|at| Id::new(held.id(at)).ok())
-            .collect();
+        let is_kept = self.ledger.paired(held.len());
+        let surplus = (0..held.len()).filter(|at| !is_kept[*at]);
+        let surplus: Vec<Id> = surplus.filter_map(|at| Id::new(held.id(at)).ok()).collect();
         for piece in surplus.chunks(self.target.client.session().limits.max_objects_in_get) {
             for Email { id, size, received_at, .. } in self.target.metadata(piece).await? {
                 self.done.removed += 1;
