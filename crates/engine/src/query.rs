@@ -154,12 +154,13 @@ impl Word {
     }
 
     /// Key and value. Only letters and dashes make a key, so that times (`10:30`) and addresses with a colon are texts; and
-    /// `https://…` is one.
+    /// `https://…` is one, unless quotes say that `//` is a value.
     fn parts(&self) -> Option<(&str, &str)> {
         let colon = self.colon?;
         let (key, value) = (&self.text[..colon], &self.text[colon + 1..]);
         let could_be_key = !key.is_empty() && key.chars().all(|c| c.is_ascii_alphabetic() || c == '-');
-        (could_be_key && !value.starts_with("//")).then_some((key, value))
+        let is_address = value.starts_with("//") && !self.is_quoted;
+        (could_be_key && !is_address).then_some((key, value))
     }
 }
 
@@ -244,6 +245,7 @@ mod tests {
             check(text, &all().and(Test::Text(text.to_owned())));
         }
         check("\"re:\"", &all().and(Test::Text("re:".into())));
+        check("subject:\"//\"", &all().and(Test::Subject("//".into())));
         check("subject:re:", &all().and(Test::Subject("re:".into())));
         check("subject:\"say \\\"hi\\\" \\\\ \\n\"", &all().and(Test::Subject("say \"hi\" \\ \\n".into())));
         check("a\"b c\"d", &all().and(Test::Text("ab cd".into())));

@@ -1,6 +1,6 @@
 //! The side files in `malle/`, which give back exactly what was written.
 
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom};
 
 use model::{DataType, EmailId, FolderId};
 use serde::Deserialize;
@@ -53,11 +53,25 @@ fn email(root: &Root, line: &EmailLine<'_>, receiver: &mut dyn Receiver) -> Resu
     let (mut file, length) = root.open(&line.file)?;
     if let Some(start) = line.start {
         file.seek(SeekFrom::Start(start)).doing_to("read", &line.file)?;
-        return receiver.email(&email, &mut Unquoted::new(file).take(line.size));
+        return receiver.email(&email, &mut Whole(Unquoted::new(file).take(line.size)));
     }
     if length != line.size {
         let what = format!("it has {length} bytes and had {} when it was written", line.size);
         return Err(Error::corrupt(line.file.as_ref(), what));
     }
     receiver.email(&email, &mut file)
+}
+
+/// As many bytes as there must be, or an error: an mbox may be cut off.
+struct Whole<R>(io::Take<R>);
+
+impl<R: Read> Read for Whole<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        match self.0.read(out)? {
+            0 if !out.is_empty() && self.0.limit() > 0 => {
+                Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file ends within an email"))
+            }
+            read => Ok(read),
+        }
+    }
 }

@@ -286,6 +286,31 @@ fn archives_that_are_cut_off_or_damaged_are_told() {
     }
 }
 
+/// A file that lacks its end is an error, or nothing was lost with it.
+#[test]
+fn files_that_are_cut_off_are_told() {
+    let mut mailbox = Mailbox::default();
+    mailbox.folder("a", "A", None);
+    for raw in crate::mailbox::RAW {
+        mailbox.email(&["a"], &["$seen"], 0, raw);
+    }
+    for format in [Format::AccountDirectory, Format::Maildir, Format::Mbox] {
+        let place = Place::new(Container::Folder);
+        place.write(format, &mailbox).unwrap();
+        for path in walk(&place.export()).into_iter().filter(|path| path.is_file()) {
+            let whole = fs::read(&path).unwrap();
+            for length in (0..whole.len()).step_by((whole.len() / 40).max(1)) {
+                fs::write(&path, &whole[..length]).unwrap();
+                if let Ok((_, back)) = place.read() {
+                    let lost = format!("{format}: {path:?} with {length} of {} bytes", whole.len());
+                    assert!(back == mailbox || path.starts_with(place.export().join("malle")), "{lost}");
+                }
+            }
+            fs::write(&path, &whole).unwrap();
+        }
+    }
+}
+
 #[test]
 fn what_is_no_export_is_told() {
     for bytes in [&b""[..], b"hello", b"PK\x03\x04", b"\x28\xb5\x2f\xfd", b"SQLite format 3\0"] {

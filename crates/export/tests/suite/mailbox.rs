@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use export::{Content, Email, Object, Receiver, Result};
+use export::{Content, Email, Error, Object, Receiver, Result};
 use model::{DataType, EmailId, FolderId};
 use serde_json::{Value, json};
 
@@ -97,7 +97,8 @@ impl Receiver for Mailbox {
 
     fn email(&mut self, email: &Email<'_>, content: &mut dyn Read) -> Result<()> {
         let mut raw = Vec::new();
-        content.read_to_end(&mut raw).unwrap();
+        let doing = || format!("read email {}", email.id);
+        content.read_to_end(&mut raw).map_err(|source| Error::Io { doing: doing(), source })?;
         assert_eq!(raw.len() as u64, email.size, "{}", email.id);
         self.emails.push(OneEmail {
             id: email.id.to_string(),
