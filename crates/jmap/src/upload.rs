@@ -40,6 +40,12 @@ impl Upload {
         Self { media_type, length, source: Arc::new(source) }
     }
 
+    /// Bytes.
+    #[must_use]
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
     /// How much longer than a request without a body it may take.
     pub(crate) fn patience(&self) -> Duration {
         Duration::from_secs(self.length / SLOWEST)

@@ -16,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::letters::{Letter, Letters};
 use crate::restore::dates;
 use crate::restore::folders::Map;
+use crate::restore::landing::Landing;
 use crate::restore::staging::Staging;
 use crate::restore::target::{Target, written};
 use crate::restore::uploads::{Content, MOST_BYTES, Uploads};
@@ -28,6 +29,7 @@ pub(super) const IN_FLIGHT: usize = 4;
 /// Where imported emails go.
 pub(super) struct Import<'a> {
     pub(super) target: Target<'a>,
+    pub(super) landing: &'a Landing,
     pub(super) snapshot: &'a Arc<Snapshot>,
     pub(super) map: &'a Map,
     pub(super) staging: &'a Staging<'a>,
@@ -111,8 +113,8 @@ impl Import<'_> {
     }
 
     async fn send(&self, batch: Vec<Parcel>) -> Result<Vec<Outcome>> {
-        let (target, snapshot) = (self.target, self.snapshot);
-        let uploads = Uploads { target, snapshot, media_type: "message/rfc822", what: "emails" };
+        let Import { target, landing, snapshot, .. } = *self;
+        let uploads = Uploads { target, landing, snapshot, media_type: "message/rfc822", what: "emails" };
         let contents: Vec<&Content> = batch.iter().map(|parcel| &parcel.content).collect();
         let (blobs, failure) = uploads.send(&contents).await?;
         let mut set = Set::new();
@@ -173,6 +175,7 @@ impl Import<'_> {
             }),
             // An upload that the server has forgotten, a folder that is gone: look again.
             "blobNotFound" | "notFound" | "rateLimit" => {
+                self.landing.give_up();
                 let reason = "it has forgotten what it was sent, or is in a hurry";
                 Err(Error::Unsettled {
                     what: "emails",

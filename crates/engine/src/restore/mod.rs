@@ -6,6 +6,7 @@ mod exact;
 mod folders;
 mod held;
 mod import;
+mod landing;
 mod ledger;
 mod objects;
 mod placing;

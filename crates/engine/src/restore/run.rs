@@ -15,6 +15,7 @@ use crate::restore::exact::{Exact, Safety};
 use crate::restore::folders::Map;
 use crate::restore::held::Held;
 use crate::restore::import::Import;
+use crate::restore::landing::Landing;
 use crate::restore::ledger::{Ledger, Mark};
 use crate::restore::objects::Objects;
 use crate::restore::placing::{Places, place};
@@ -50,7 +51,8 @@ pub async fn restore(
     let is_wanted = |email: &EmailRecord| has_emails && (how.mode == Mode::Exact || (how.wanted)(email));
     let ledger = Ledger::open(snapshot, is_wanted).await?;
     let (done, objects) = (Restored::nothing(&how.id), BTreeMap::new());
-    let mut work = Work { target, snapshot, how, has_emails, ledger, done, objects };
+    let landing = Landing::of(account);
+    let mut work = Work { target, landing, snapshot, how, has_emails, ledger, done, objects };
     if let Some(tell) = how.dry_run {
         work.rehearse(tell).await?;
         return Ok(work.report());
@@ -88,6 +90,7 @@ fn may_be_exact(snapshot: &Snapshot, how: &Restore<'_>) -> Result<()> {
 
 pub(super) struct Work<'a> {
     pub(super) target: Target<'a>,
+    landing: Landing,
     pub(super) snapshot: &'a Arc<Snapshot>,
     pub(super) how: &'a Restore<'a>,
     pub(super) has_emails: bool,
@@ -236,7 +239,8 @@ impl Work<'_> {
         self.how.progress.expect(self.ledger.count(Mark::Open));
         let open = self.ledger.positions(Mark::Open);
         let letters = Letters::new(self.snapshot, |position, _| open[position]).await?;
-        let import = Import { target: self.target, snapshot: self.snapshot, map, staging };
+        let import =
+            Import { target: self.target, landing: &self.landing, snapshot: self.snapshot, map, staging };
         let (ledger, done, progress) = (&mut self.ledger, &mut self.done, self.how.progress);
         import
             .run(letters, |outcome| {

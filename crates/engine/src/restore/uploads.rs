@@ -1,16 +1,18 @@
 //! Bytes of a snapshot on their way to the server: many short ones in one request, long ones streamed.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use futures::{StreamExt, stream};
-use jmap::{Batch, Set, SetError, Upload};
+use jmap::{AccountId, Batch, Set, SetError, Upload};
 use repository::{Located, Snapshot};
 use serde_json::json;
 
 use crate::error::{Error, Result};
+use crate::restore::landing::Landing;
 use crate::restore::target::Target;
 
 /// Raw bytes in one request: what the server has to hold at once for each.
@@ -55,6 +57,7 @@ pub(super) type Uploaded = Option<Result<String, SetError>>;
 /// Uploads of one kind.
 pub(super) struct Uploads<'a> {
     pub(super) target: Target<'a>,
+    pub(super) landing: &'a Landing,
     pub(super) snapshot: &'a Arc<Snapshot>,
     pub(super) media_type: &'static str,
     /// What it is, for people.
@@ -78,25 +81,40 @@ impl Uploads<'_> {
 
     /// `None` in the place of what has to be uploaded by itself.
     async fn send_together(&self, batch: &[&Content]) -> Result<Vec<Uploaded>> {
-        let mut set = Set::new();
+        let mut created = loop {
+            let (set, length) = self.creations(batch);
+            if set.len() < 2 || !self.target.client.session().offers(jmap::Capability::BLOB) {
+                break BTreeMap::new();
+            }
+            let account = self.landing.account(set.len(), length);
+            let mut request = Batch::new(&account);
+            let call = request.upload(set);
+            match self.target.client.call(&request).await.and_then(|answer| answer.take(call)) {
+                Ok(written) => break written.created,
+                Err(error) if error.method_error().is_some() && self.is_refused(&account, &error) => {}
+                Err(error) if is_permanent(&error) => break BTreeMap::new(),
+                Err(source) => return Err(Error::Write { what: self.what, source }),
+            }
+        };
+        Ok((0..batch.len()).map(|n| Some(Ok(created.remove(&n.to_string())?.id.to_string()))).collect())
+    }
+
+    /// What is short enough, and its length.
+    fn creations(&self, batch: &[&Content]) -> (Set, u64) {
+        let (mut set, mut length) = (Set::new(), 0);
         for (n, content) in batch.iter().enumerate() {
             if let Content::Bytes(bytes) = content {
                 let data = json!([{ "data:asBase64": BASE64.encode(bytes) }]);
                 set.create(n.to_string(), json!({ "data": data, "type": self.media_type }));
+                length += bytes.len() as u64;
             }
         }
-        if set.len() < 2 || !self.target.client.session().offers(jmap::Capability::BLOB) {
-            return Ok(batch.iter().map(|_| None).collect());
-        }
-        let mut request = Batch::new(&self.target.account.id);
-        let call = request.upload(set);
-        let answer = self.target.client.call(&request).await.and_then(|answer| answer.take(call));
-        let mut created = match answer {
-            Ok(written) => written.created,
-            Err(error) if matches!(error.class(), jmap::Class::Permanent) => Default::default(),
-            Err(source) => return Err(Error::Write { what: self.what, source }),
-        };
-        Ok((0..batch.len()).map(|n| Some(Ok(created.remove(&n.to_string())?.id.to_string()))).collect())
+        (set, length)
+    }
+
+    /// Whether it may go through when it is sent again, to the account itself.
+    fn is_refused(&self, account: &AccountId, error: &jmap::Error) -> bool {
+        is_permanent(error) && !is_too_large(error) && self.landing.is_refused(account)
     }
 
     async fn send_alone(&self, content: &Content) -> Result<Result<String, SetError>> {
@@ -116,11 +134,16 @@ impl Uploads<'_> {
                 })
             }
         };
-        match self.target.client.upload(&self.target.account.id, &upload).await {
-            Ok(blob) => Ok(Ok(blob.to_string())),
-            Err(error @ (jmap::Error::OverLimit { .. } | jmap::Error::Status { status: 413, .. })) => {
-                Ok(Err(refusal("tooLarge", error.to_string())))
+        let answer = loop {
+            let account = self.landing.account(1, upload.length());
+            match self.target.client.upload(&account, &upload).await {
+                Err(error) if self.is_refused(&account, &error) => {}
+                answer => break answer,
             }
+        };
+        match answer {
+            Ok(blob) => Ok(Ok(blob.to_string())),
+            Err(error) if is_too_large(&error) => Ok(Err(refusal("tooLarge", error.to_string()))),
             // Stalwart: 1,000 files or 50 MB an hour, administrators excepted.
             Err(error @ jmap::Error::Status { status: 403, .. }) => Err(Error::Refused {
                 what: self.what.to_owned(),
@@ -131,6 +154,14 @@ impl Uploads<'_> {
             Err(source) => Err(Error::Write { what: self.what, source }),
         }
     }
+}
+
+fn is_permanent(error: &jmap::Error) -> bool {
+    matches!(error.class(), jmap::Class::Permanent)
+}
+
+fn is_too_large(error: &jmap::Error) -> bool {
+    matches!(error, jmap::Error::OverLimit { .. } | jmap::Error::Status { status: 413, .. })
 }
 
 fn refusal(kind: &str, description: String) -> SetError {

@@ -1,6 +1,7 @@
 //! `make bench`: Malle, the floor and the peers on one real Stalwart, in one run.
 //!
-//! Prints Markdown tables. Ratios count; the seconds are those of a noisy machine.
+//! Prints Markdown tables. Ratios count; the seconds are those of a noisy machine. `bench restore` runs only one part, and
+//! the one that all need.
 
 #![expect(clippy::print_stdout, reason = "printing tables is what it is for")]
 
@@ -46,11 +47,21 @@ async fn main() -> Result<()> {
     drop(importer);
     // A server that has not just swallowed all this, as at night.
     let bench = Bench { dir: dir.path().to_owned(), server: server.restart().await?, malle };
+    let only = std::env::args().nth(1);
+    let wants = |part: &str| only.as_deref().is_none_or(|only| only == part);
+    // Makes the repository that the others work on.
     bench.speed(&messages, bytes).await?;
-    bench.size(&messages).await?;
-    bench.nights(bytes).await?;
-    let bench = Bench { server: bench.server.restart().await?, ..bench };
-    bench.giving_back(&messages, bytes).await
+    if wants("size") {
+        bench.size(&messages).await?;
+    }
+    if wants("nights") {
+        bench.nights(bytes).await?;
+    }
+    if wants("restore") {
+        let bench = Bench { server: bench.server.restart().await?, ..bench };
+        bench.giving_back(&messages, bytes).await?;
+    }
+    Ok(())
 }
 
 fn size_of(dir: &Path) -> Result<u64> {

@@ -9,6 +9,7 @@ use jmap::{Id, Set, SetError, Written};
 use super::pairs::{Thing, creation};
 use super::{Objects, rules};
 use crate::error::{Error, Result};
+use crate::restore::landing::Landing;
 use crate::restore::report::RestoredObjects;
 use crate::restore::request::{Act, Mode, Planned};
 use crate::restore::uploads::{Content, MOST_BYTES, Uploaded, Uploads};
@@ -155,7 +156,8 @@ impl Objects<'_> {
         report: &mut RestoredObjects,
     ) -> Result<(Vec<Step>, Option<Error>)> {
         let (media_type, what) = ("application/octet-stream", rules::plural(data_type));
-        let uploads = Uploads { target: self.target, snapshot: self.snapshot, media_type, what };
+        let landing = &Landing::own(self.target.account);
+        let uploads = Uploads { target: self.target, landing, snapshot: self.snapshot, media_type, what };
         let mut contents = Vec::new();
         for (_, place) in batch.iter().filter(|(step, _)| step.has_content) {
             contents.push(Content::read(self.snapshot, place.clone()).await);
