@@ -12,6 +12,7 @@ use crate::objects::{has_state, state_tells_all};
 use crate::options::Backup;
 use crate::report::{Report, State as Quality};
 use crate::run::Run;
+use crate::slice::{Alarm, Cursor, Paused, Slice};
 use crate::types::to_jmap;
 use crate::witness::{self, Sample};
 
@@ -24,37 +25,74 @@ const CALLS_OF_SAMPLE: usize = 2;
 /// Rounds in which emails and folders are brought to agree.
 const AGREEMENT_ROUNDS: usize = 8;
 
+/// How a slice ended.
+#[derive(Debug)]
+pub enum Ended {
+    /// With a snapshot.
+    Done(Report),
+    /// It paused; the next slice goes on.
+    Paused(Paused),
+}
+
 /// Makes one snapshot of one account: everything the server offers of it, incrementally where states can be trusted.
 ///
 /// What fails by itself (an email, a type) makes the snapshot *partial*; what would make it untrue ends the backup with
-/// an error, and the repository is as it was.
+/// an error, and the repository is as it was. Goes on where slices of an unfinished backup ended.
 pub async fn backup(
     client: &Client,
     account: &Account,
     repository: &Repository,
     how: &Backup<'_>,
 ) -> Result<Report> {
+    match run_slice(client, account, repository, how, None).await? {
+        Ended::Done(report) => Ok(report),
+        Ended::Paused(_) => unreachable!("nothing tells it to pause"),
+    }
+}
+
+/// The same, unless it is told to pause: then what was fetched is committed for the next one.
+pub async fn backup_slice(
+    client: &Client,
+    account: &Account,
+    repository: &Repository,
+    how: &Backup<'_>,
+    slice: &Slice,
+) -> Result<Ended> {
+    run_slice(client, account, repository, how, Some(slice)).await
+}
+
+async fn run_slice(
+    client: &Client,
+    account: &Account,
+    repository: &Repository,
+    how: &Backup<'_>,
+    slice: Option<&Slice>,
+) -> Result<Ended> {
     let started = how.clock.now();
+    let alarm = Alarm::of(slice);
     let mut trusts = true;
-    let committed = loop {
+    let (report, wants_checkpoint) = loop {
         let writer = repository.begin_snapshot(how.clock).await?;
-        let mut run = Run::new(client, account, writer, how, trusts).await?;
-        let (now, sample) = run.probe_types().await?;
-        run.trusts &= !sample.as_ref().is_some_and(|sample| run.is_another_past(sample));
+        let mut run = Run::new(client, account, writer, how, trusts, alarm.clone()).await?;
         let mut types = Types::default();
-        let emails_changed = run.sync(&now, &mut types).await?;
-        if run.bear_witness(&mut types, sample.filter(|_| !emails_changed)).await? {
-            how.progress.phase("committing");
-            break run.commit(types, started).await?;
+        match run.bring_up_to_date(&mut types).await {
+            Ok(true) => {
+                how.progress.phase("committing");
+                break run.commit(types, started).await?;
+            }
+            // The server is at another past than the base, or contradicts itself: what it says of changes is worth nothing.
+            Ok(false) => trusts = false,
+            Err(Error::Paused) => {
+                how.progress.phase("committing");
+                return run.pause(started).await.map(Ended::Paused);
+            }
+            Err(error) => return Err(error),
         }
-        // The server is at another past than the base, or contradicts itself: what it says of changes is worth nothing.
-        trusts = false;
     };
-    let (report, repository_wants_checkpoint) = committed;
-    if repository_wants_checkpoint {
+    if wants_checkpoint {
         repository.checkpoint_if_due(how.clock).await?;
     }
-    Ok(report)
+    Ok(Ended::Done(report))
 }
 
 /// What the server said of a type before anything else was asked.
@@ -87,6 +125,14 @@ impl Types {
 }
 
 impl Run<'_> {
+    /// False if the server is at another past than it says.
+    async fn bring_up_to_date(&mut self, types: &mut Types) -> Result<bool> {
+        let (now, sample) = self.probe_types().await?;
+        self.trusts &= !sample.as_ref().is_some_and(|sample| self.is_another_past(sample));
+        let emails_changed = self.sync(&now, types).await?;
+        self.bear_witness(types, sample.filter(|_| !emails_changed)).await
+    }
+
     /// The states of all types and a sample of the emails in one request.
     async fn probe_types(&self) -> Result<(BTreeMap<DataType, Offer>, Option<Sample>)> {
         let offered = DataType::ALL.into_iter().filter(|t| self.account.offers(to_jmap(*t)));
@@ -312,8 +358,21 @@ impl Run<'_> {
         (types.states.get(&t)? == base).then_some(())
     }
 
+    /// Commits what was fetched.
+    async fn pause(self, started: model::Timestamp) -> Result<Paused> {
+        let paused = Paused {
+            emails: self.counts.fetched,
+            fetched_bytes: self.counts.fetched_bytes - self.fetched_before,
+        };
+        let (cursor, how) = (Cursor::of(&self.counts), self.how);
+        self.writer.commit_slice(cursor, &how.origin, started, how.clock).await?;
+        Ok(paused)
+    }
+
     async fn commit(self, types: Types, started: model::Timestamp) -> Result<(Report, bool)> {
-        let base = self.base.as_ref().map(|base| &base.info().summary);
+        let base = self.base.as_ref().map(|base| base.info()).filter(|info| info.number.0 > 0);
+        let base = base.map(|info| &info.summary);
+        let started = self.writer.slices().map_or(started, |slices| slices.started);
         let summary = Summary {
             account_name: self.account.name.clone(),
             types: types.states.into_values().collect(),

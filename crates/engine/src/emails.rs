@@ -315,6 +315,7 @@ impl Run<'_> {
             ids,
             planner,
             failed: failed_before.keys().cloned().collect(),
+            alarm: self.alarm.clone(),
         };
         let planning = AbortOnDropHandle::new(tokio::spawn(join.run()));
         while let Some(step) = intake.next().await? {
@@ -322,6 +323,7 @@ impl Run<'_> {
         }
         self.listing = false;
         planning.await.map_err(|_| Error::Stopped)?;
+        self.alarm.check()?;
         for (id, attempts) in failed_before {
             let is_tried_again = self.failed_attempts().get(&id).is_none_or(|now| *now != attempts);
             if !is_tried_again && !self.vanished.contains(&EmailId::from(id.as_str())) {

@@ -73,6 +73,9 @@ pub enum Error {
         /// JMAP's name of the type.
         data_type: &'static str,
     },
+    /// The slice is over. Never leaves a backup.
+    #[error("finish the backup: it pauses")]
+    Paused,
     /// The repository refused or failed.
     #[error(transparent)]
     Repository(#[from] repository::Error),
@@ -110,7 +113,7 @@ impl Error {
                 ErrorClass::Permanent
             }
             Error::Superseded => ErrorClass::Fenced,
-            Error::Stopped => ErrorClass::Cancelled,
+            Error::Stopped | Error::Paused => ErrorClass::Cancelled,
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::listing::IdList;
 use crate::metadata::{self, Metadata};
 use crate::pump::{Planner, Step};
 use crate::run::{folders_of, relabelled};
+use crate::slice::Alarm;
 
 /// Metadata requests ahead of the planner.
 const METADATA_AHEAD: usize = 2;
@@ -30,12 +31,15 @@ pub(crate) struct Join {
     pub(crate) planner: Planner,
     /// Emails that failed before, to be fetched again.
     pub(crate) failed: BTreeSet<String>,
+    pub(crate) alarm: Alarm,
 }
 
 impl Join {
     pub(crate) async fn run(mut self) {
-        if let Err(error) = self.join().await {
-            self.planner.tell(Err(error)).await;
+        match self.join().await {
+            // What is planned still comes.
+            Ok(()) | Err(Error::Paused) => {}
+            Err(error) => self.planner.tell(Err(error)).await,
         }
         self.planner.finish().await;
     }
@@ -75,14 +79,14 @@ impl Join {
             if let Metadata::Found(email) = &metadata {
                 folders.extend(folders_of(email));
             }
-            same += u64::from(self.compare(id, metadata, record).await == Needs::Nothing);
+            same += u64::from(self.compare(id, metadata, record).await? == Needs::Nothing);
         }
         self.planner.tell(Ok(Step::Compared(same, folders))).await;
         Ok(())
     }
 
     /// Plans what one email needs.
-    async fn compare(&mut self, id: Id, metadata: Metadata, record: Option<EmailRecord>) -> Needs {
+    async fn compare(&mut self, id: Id, metadata: Metadata, record: Option<EmailRecord>) -> Result<Needs> {
         let step = match (metadata, record) {
             (Metadata::Gone, _) => Step::Doubted(EmailId::from(id.as_str())),
             (Metadata::Unreadable(reason), _) => Step::Unreadable(EmailId::from(id.as_str()), reason),
@@ -91,17 +95,22 @@ impl Join {
                     && !self.failed.contains(record.id.as_str()) =>
             {
                 match relabelled(&record, &email) {
-                    None => return Needs::Nothing,
+                    None => return Ok(Needs::Nothing),
                     Some(new) => Step::Relabelled(Box::new(new)),
                 }
             }
             (Metadata::Found(email), record) => {
-                self.planner.want(wanted_email(email, record.as_ref())).await;
-                return Needs::Work;
+                if self.alarm.rings() {
+                    return Err(Error::Paused);
+                }
+                let wanted = wanted_email(email, record.as_ref());
+                self.alarm.count(wanted.weight());
+                self.planner.want(wanted).await;
+                return Ok(Needs::Work);
             }
         };
         self.planner.tell(Ok(step)).await;
-        Needs::Work
+        Ok(Needs::Work)
     }
 }
 

@@ -24,11 +24,12 @@ mod report;
 mod restore;
 mod run;
 mod selection;
+mod slice;
 mod types;
 mod witness;
 
 pub use crate::export::{Export, Exported, Loss, Losses, export};
-pub use backup::backup;
+pub use backup::{Ended, backup, backup_slice};
 pub use diff::{Change, Diff, DiffCounts, Fate, FolderChange, Pair};
 pub use error::{Error, Result};
 pub use find::{Found, Hit, find};
@@ -41,3 +42,4 @@ pub use restore::{
     Tell, restore,
 };
 pub use selection::{Predicate, Selection, Test};
+pub use slice::{Paused, Slice};

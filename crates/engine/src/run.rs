@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures::StreamExt;
 use jmap::{Account, Client, Download, Id, JmapBlobId, State};
 use model::{DataType, EmailId, EmailRecord, FolderId};
-use repository::{BlobHasher, FailureRecord, Snapshot, SnapshotWriter};
+use repository::{BlobHasher, FailureRecord, Snapshot, SnapshotInfo, SnapshotWriter};
 
 use crate::emails::server_blob;
 use crate::error::{Error, Result};
@@ -15,6 +15,7 @@ use crate::listed::Listed;
 use crate::metadata::{self, Metadata};
 use crate::options::Backup;
 use crate::pump::{Intake, Planner, Step, pipeline};
+use crate::slice::{Alarm, Cursor};
 
 /// After so many failures without a success between them it may not be the emails' fault.
 const FAILURES_IN_A_ROW: u32 = 8;
@@ -51,6 +52,9 @@ pub(crate) struct Run<'a> {
     /// Emails the server named and then said not to have; its changes must say that they were destroyed.
     pub(crate) doubted: BTreeSet<EmailId>,
     pub(crate) counts: Counts,
+    /// Bytes that the slices before fetched.
+    pub(crate) fetched_before: u64,
+    pub(crate) alarm: Alarm,
     /// The last email that came.
     fetched: Option<JmapBlobId>,
     /// The listing changed a row without fetching.
@@ -66,6 +70,14 @@ pub(crate) struct Counts {
     pub(crate) new: u64,
     pub(crate) removed: u64,
     pub(crate) fetched_bytes: u64,
+    /// Emails and contents of objects that came in this run.
+    pub(crate) fetched: u64,
+}
+
+impl Counts {
+    fn of(info: &SnapshotInfo) -> Counts {
+        Counts { emails: info.summary.emails, bytes: info.summary.email_bytes, ..Counts::default() }
+    }
 }
 
 impl<'a> Run<'a> {
@@ -75,14 +87,18 @@ impl<'a> Run<'a> {
         writer: SnapshotWriter,
         how: &'a Backup<'a>,
         trusts: bool,
+        alarm: Alarm,
     ) -> Result<Run<'a>> {
         let base = writer.base().cloned();
         let mut failures = BTreeMap::new();
         let mut counts = Counts::default();
+        let slices = writer.slices();
         if let Some(base) = &base {
-            counts.emails = base.info().summary.emails;
-            counts.bytes = base.info().summary.email_bytes;
-            if base.info().summary.failures > 0 {
+            counts = match slices {
+                Some(slices) => Cursor::read(slices)?,
+                None => Counts::of(base.info()),
+            };
+            if base.info().summary.failures > 0 || slices.is_some() {
                 let known = base.failures().await?;
                 failures.extend(known.into_iter().map(|f| ((f.data_type, f.id.clone()), f)));
             }
@@ -92,6 +108,8 @@ impl<'a> Run<'a> {
             account,
             how,
             hasher: writer.hasher(),
+            // What slices brought is of no state that the server ever named.
+            trusts: trusts && slices.is_none(),
             writer,
             base,
             failures,
@@ -101,10 +119,11 @@ impl<'a> Run<'a> {
             listed_folders: BTreeSet::new(),
             contradicted: false,
             listed_under_way: false,
-            trusts,
             vanished: BTreeSet::new(),
             doubted: BTreeSet::new(),
+            fetched_before: counts.fetched_bytes,
             counts,
+            alarm,
             fetched: None,
             relabelled: false,
             failed_in_a_row: 0,
@@ -135,12 +154,17 @@ impl<'a> Run<'a> {
             return Ok(());
         }
         let (mut planner, mut intake) = self.pipeline();
+        let alarm = self.alarm.clone();
         let planning = async move {
             for one in wanted {
+                if alarm.rings() {
+                    break;
+                }
+                alarm.count(one.weight());
                 planner.want(one).await;
             }
             planner.finish().await;
-            Ok(())
+            Ok::<_, Error>(())
         };
         let taking = async {
             while let Some(step) = intake.next().await? {
@@ -148,7 +172,8 @@ impl<'a> Run<'a> {
             }
             Ok(())
         };
-        futures::try_join!(planning, taking).map(|_: ((), ())| ())
+        let ((), ()) = futures::try_join!(planning, taking)?;
+        self.alarm.check()
     }
 
     /// Makes rows of one step.
@@ -181,6 +206,7 @@ impl<'a> Run<'a> {
         let mut rows = Vec::with_capacity(fetched.len());
         let mut blobs = Vec::with_capacity(fetched.len());
         for one in fetched {
+            self.counts.fetched += 1;
             self.counts.fetched_bytes += one.length;
             match one.content {
                 Content::Bytes(bytes) => blobs.push((one.blob, bytes)),

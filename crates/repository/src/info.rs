@@ -109,6 +109,11 @@ impl SnapshotInfo {
         self.summary.types.iter().find(|t| t.data_type == data_type)
     }
 
+    /// What a first snapshot grows from.
+    pub(crate) fn empty() -> SnapshotInfo {
+        SnapshotInfo::from_disk(0, &disk::Snapshot::default())
+    }
+
     pub(crate) fn from_disk(number: u64, snapshot: &disk::Snapshot) -> SnapshotInfo {
         let s = snapshot.clone();
         SnapshotInfo {
@@ -166,7 +171,7 @@ impl SnapshotInfo {
 }
 
 /// Times out of the calendar's range (a damaged clock) become its ends.
-fn millis(ms: i64) -> Timestamp {
+pub(crate) fn millis(ms: i64) -> Timestamp {
     let end = if ms < 0 { Timestamp::MIN } else { Timestamp::MAX };
     Timestamp::from_millisecond(ms).unwrap_or(end)
 }

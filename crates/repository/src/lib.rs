@@ -38,4 +38,4 @@ pub use rows::{BlobPlace, FailureRecord, Location, ObjectRecord, Table};
 pub use seal::{BlobHasher, FORMAT, Secret};
 pub use sizes::Sizes;
 pub use snapshot::{BlobReader, Emails, Located, ObjectFound, Objects, Snapshot};
-pub use writer::{Committed, MAX_BLOB, SnapshotWriter};
+pub use writer::{Committed, MAX_BLOB, Slices, SnapshotWriter};

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use model::{Clock, MailboxIdentity, SnapshotNumber};
 use proto::repository::log_entry::Kind;
-use proto::repository::{Head, Init, LogEntry};
+use proto::repository::{Head, Init, LogEntry, Progress};
 
 use crate::bucket::Store;
 use crate::error::{Error, Result};
-use crate::info::SnapshotInfo;
+use crate::info::{SnapshotInfo, millis};
 use crate::keys;
 use crate::layout::{MailboxDir, Object};
 use crate::log::fold::{LogState, newest_segments};
@@ -18,7 +18,7 @@ use crate::seal::Secret;
 use crate::sizes::Sizes;
 use crate::snapshot::Snapshot;
 use crate::store::MailboxObjects;
-use crate::writer::SnapshotWriter;
+use crate::writer::{Slices, SnapshotWriter};
 
 /// One mailbox's backups.
 #[derive(Debug, Clone)]
@@ -114,14 +114,45 @@ impl Repository {
         }
     }
 
-    /// Begins a snapshot that grows from the newest one; the first one begins the log.
+    /// Begins a snapshot that grows from the newest one and the slices behind it; the first one begins the log.
     pub async fn begin_snapshot(&self, clock: &dyn Clock) -> Result<SnapshotWriter> {
         let newest = match (self.newest().await, &self.init) {
             (Err(Error::NoMailbox), Some(init)) => self.begin_log(init.clone(), clock).await?,
             (newest, _) => newest?,
         };
-        let base = self.base_of(&newest).await?.map(|info| Arc::new(self.open_snapshot(info)));
-        Ok(SnapshotWriter::new(self, &newest, base))
+        let (mut base, slices) = (self.base_of(&newest).await?, self.slices_of(&newest).await?);
+        if !slices.is_empty() {
+            let base = base.get_or_insert_with(SnapshotInfo::empty);
+            base.segments.extend(slices.iter().flat_map(|slice| slice.segments.clone()));
+        }
+        let so_far = slices.first().zip(slices.last()).map(|(first, last)| Slices {
+            started: millis(first.started_ms),
+            cursor: last.cursor.clone(),
+            stored_bytes: last.stored_bytes,
+        });
+        let base = base.map(|info| Arc::new(self.open_snapshot(info)));
+        Ok(SnapshotWriter::new(self, &newest, base, so_far))
+    }
+
+    /// The live slices, oldest first.
+    async fn slices_of(&self, newest: &LogEntry) -> Result<Vec<Progress>> {
+        let head = newest.head.clone().unwrap_or_default();
+        let (mut slices, mut number) = (Vec::new(), head.progress);
+        while number > 0 {
+            let entry = self.entry(number, newest).await?;
+            match entry.kind {
+                Some(Kind::Progress(slice)) if slice.base == head.snapshot && slice.previous < number => {
+                    number = slice.previous;
+                    slices.push(slice);
+                }
+                _ => {
+                    let what = "a later entry names it as a slice of the next snapshot, and it is none";
+                    return Err(Error::corrupt(Object::Log(number).relative(), what));
+                }
+            }
+        }
+        slices.reverse();
+        Ok(slices)
     }
 
     /// The newest snapshot, from the newest entry and at most two that its head names.

@@ -10,14 +10,14 @@ use std::iter::Peekable;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use model::{BlobId, Clock, DataType, EmailId, EmailRecord, SnapshotNumber};
+use model::{BlobId, Clock, DataType, EmailId, EmailRecord, SnapshotNumber, Timestamp};
 use prost::Message;
 use proto::repository::log_entry::Kind as EntryKind;
 use proto::repository::row::Content;
 use proto::repository::{self as disk, Head, LogEntry, Row, SegmentRef};
 
 use crate::error::{Error, Result};
-use crate::info::{SnapshotInfo, Summary};
+use crate::info::{Origin, SnapshotInfo, Summary};
 use crate::known::KnownBlobs;
 use crate::layout::Object;
 use crate::log::fold::{Rebase, rebase, segment_name};
@@ -44,6 +44,8 @@ const ROW_OVERHEAD: usize = 160;
 /// Entries of others that a commit steps over before it gives up.
 const MAX_REBASES: usize = 32;
 
+type Rows = BTreeMap<(Table, Bytes), NewContent>;
+
 /// A snapshot in the making. Dropping it leaves unreferenced objects and nothing else.
 pub struct SnapshotWriter {
     objects: MailboxObjects,
@@ -51,11 +53,12 @@ pub struct SnapshotWriter {
     key: Secret,
     location: String,
     base: Option<Arc<Snapshot>>,
+    slices: Option<Slices>,
     /// Newest entry when the writer began.
     newest: (u64, Head),
     known: KnownBlobs,
     packer: Packer,
-    rows: BTreeMap<(Table, Bytes), NewContent>,
+    rows: Rows,
     /// About what the rows take on disk, and in memory.
     rows_weight: usize,
     rows_memory: usize,
@@ -63,6 +66,17 @@ pub struct SnapshotWriter {
     sizes: Sizes,
     /// No step failed or was dropped half way.
     intact: bool,
+}
+
+/// Slices of this snapshot that were committed before: [`SnapshotWriter::base`] has their rows, too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Slices {
+    /// When the first one began.
+    pub started: Timestamp,
+    /// What the writer of the newest one left for the next.
+    pub cursor: Bytes,
+    /// Bytes that all of them added to the store.
+    pub stored_bytes: u64,
 }
 
 /// A snapshot that stands in the log.
@@ -81,6 +95,7 @@ impl SnapshotWriter {
         repository: &Repository,
         newest: &LogEntry,
         base: Option<Arc<Snapshot>>,
+        slices: Option<Slices>,
     ) -> SnapshotWriter {
         SnapshotWriter {
             packer: Packer::new(repository.objects().clone(), repository.key().clone(), repository.sizes()),
@@ -89,6 +104,7 @@ impl SnapshotWriter {
             key: repository.key().clone(),
             location: repository.zone().to_owned(),
             base,
+            slices,
             newest: (newest.number, newest.head.clone().unwrap_or_default()),
             known: KnownBlobs::default(),
             rows: BTreeMap::new(),
@@ -100,9 +116,15 @@ impl SnapshotWriter {
         }
     }
 
-    /// The snapshot this one grows from. A row that is not replaced or removed stays as it is there.
+    /// The snapshot this one grows from, with the rows of the slices so far; its number is 0 if there are only these. A row
+    /// that is not replaced or removed stays as it is there.
     pub fn base(&self) -> Option<&Arc<Snapshot>> {
         self.base.as_ref()
+    }
+
+    /// What was done of this snapshot before.
+    pub fn slices(&self) -> Option<&Slices> {
+        self.slices.as_ref()
     }
 
     /// Computes blob ids; cheap to clone and to hand to other threads.
@@ -202,37 +224,76 @@ impl SnapshotWriter {
     /// Waits until everything lies on the store, then commits. Of several writers that began at the same entry one
     /// succeeds, the others get `Error::Lost`.
     pub async fn commit(mut self, summary: Summary, clock: &dyn Clock) -> Result<Committed> {
-        self.begin_step()?;
-        self.packer.finish().await?;
-        self.intact = true;
-        self.take_stored().await?;
+        self.store_all().await?;
         let live = summary.emails + summary.types.iter().map(|t| t.count).sum::<u64>();
         let segments = self.write_segments(live).await?;
-        let added: u64 = segments.iter().filter(|s| !self.in_base(s)).map(|s| s.bytes).sum();
-        let stored_bytes = self.packer.written().0 + added;
+        let stored_bytes = self.stored_bytes(&segments);
         let info = SnapshotInfo {
             number: SnapshotNumber(0),
-            base: self.base.as_ref().map(|base| base.info().number),
+            base: self.number_of_base(),
             finished: clock.now(),
             stored_bytes,
             location: std::mem::take(&mut self.location),
             summary,
             segments,
         };
-        let number = self.append(&info, clock).await?;
-        self.journal.write_hint(number).await;
+        let number = self.append(EntryKind::Snapshot(info.to_disk()), &info.segments, clock).await?;
         let checkpoint_due = number >= self.newest.1.checkpoint + self.sizes.checkpoint;
         Ok(Committed { number: SnapshotNumber(number), stored_bytes, checkpoint_due })
     }
 
-    async fn append(&self, info: &SnapshotInfo, clock: &dyn Clock) -> Result<u64> {
-        let uses = self.uses(info);
+    /// Commits what was written so far as a slice: whoever begins the next snapshot goes on from there, with `cursor`. The
+    /// bytes that all slices added; `None` if this one would be empty.
+    pub async fn commit_slice(
+        mut self,
+        cursor: Bytes,
+        origin: &Origin,
+        started: Timestamp,
+        clock: &dyn Clock,
+    ) -> Result<Option<u64>> {
+        self.store_all().await?;
+        let mut segments = std::mem::take(&mut self.spilled);
+        let rows = std::mem::take(&mut self.rows);
+        segments.extend(self.build(rows).await?);
+        if segments.is_empty() {
+            return Ok(None);
+        }
+        let stored_bytes = self.stored_bytes(&segments);
+        let progress = disk::Progress {
+            base: self.number_of_base().map_or(0, |base| base.0),
+            previous: self.newest.1.progress,
+            segments: segments.clone(),
+            cursor,
+            job: origin.job.clone(),
+            slot: origin.slot.clone(),
+            started_ms: self.slices.as_ref().map_or(started, |slices| slices.started).as_millisecond(),
+            stored_bytes,
+        };
+        self.append(EntryKind::Progress(progress), &segments, clock).await?;
+        Ok(Some(stored_bytes))
+    }
+
+    /// Bytes added by this writer, `segments` among them, and by the slices before.
+    fn stored_bytes(&self, segments: &[SegmentRef]) -> u64 {
+        let added: u64 = segments.iter().filter(|s| !self.in_base(s)).map(|s| s.bytes).sum();
+        self.packer.written().0 + added + self.slices.as_ref().map_or(0, |slices| slices.stored_bytes)
+    }
+
+    fn number_of_base(&self) -> Option<SnapshotNumber> {
+        self.base.as_ref().map(|base| base.info().number).filter(|number| number.0 > 0)
+    }
+
+    async fn append(&self, kind: EntryKind, segments: &[SegmentRef], clock: &dyn Clock) -> Result<u64> {
+        let uses = self.uses(segments);
         let (mut number, mut head) = self.newest.clone();
         for _ in 0..MAX_REBASES {
-            let kind = EntryKind::Snapshot(info.to_disk());
-            let (entry, appended) = self.journal.append((number, &head), kind, clock.now()).await?;
+            let before = (number, &head);
+            let (entry, appended) = self.journal.append(before, kind.clone(), clock.now()).await?;
             let found = match appended {
-                Appended::Done => return Ok(entry.number),
+                Appended::Done => {
+                    self.journal.write_hint(entry.number).await;
+                    return Ok(entry.number);
+                }
                 Appended::Taken(found) => found,
             };
             match rebase(&found, &uses) {
@@ -249,10 +310,10 @@ impl SnapshotWriter {
         Err(Error::Lost { winner: "a stream of other entries".to_owned(), number })
     }
 
-    /// What a prune must not have condemned meanwhile: the snapshot's segments and the packs of this run. The packs of the
-    /// base need no mention: while it is the newest snapshot it is kept, and once it is not, this commit is lost anyway.
-    fn uses(&self, info: &SnapshotInfo) -> BTreeSet<Object> {
-        let segments = info.segments.iter().filter_map(segment_name).map(Object::Segment);
+    /// What a prune must not have condemned meanwhile: the segments and the packs of this run. The packs of the base and the
+    /// slices before need no mention: while they are the newest they are kept, and once they are not, this commit is lost anyway.
+    fn uses(&self, segments: &[SegmentRef]) -> BTreeSet<Object> {
+        let segments = segments.iter().filter_map(segment_name).map(Object::Segment);
         segments.chain(self.packer.written().1.iter().copied().map(Object::Pack)).collect()
     }
 
@@ -278,15 +339,29 @@ impl SnapshotWriter {
         self.rows.insert((row.table, row.key), row.content);
         if self.rows_memory >= self.sizes.spill {
             self.begin_step()?;
-            let mut builder = SegmentBuilder::new(&self.objects, &self.key, self.sizes);
-            for ((table, key), content) in std::mem::take(&mut self.rows) {
-                builder.push(NewRow { table, key, content }).await?;
-            }
-            self.spilled.extend(builder.finish().await?);
+            let rows = std::mem::take(&mut self.rows);
+            self.spilled.extend(self.build(rows).await?);
             (self.rows_weight, self.rows_memory) = (0, 0);
             self.intact = true;
         }
         Ok(())
+    }
+
+    /// Segments of these rows alone.
+    async fn build(&self, rows: Rows) -> Result<Vec<SegmentRef>> {
+        let mut builder = SegmentBuilder::new(&self.objects, &self.key, self.sizes);
+        for ((table, key), content) in rows {
+            builder.push(NewRow { table, key, content }).await?;
+        }
+        builder.finish().await
+    }
+
+    /// Waits until all packs lie on the store.
+    async fn store_all(&mut self) -> Result<()> {
+        self.begin_step()?;
+        self.packer.finish().await?;
+        self.intact = true;
+        self.take_stored().await
     }
 
     async fn take_stored(&mut self) -> Result<()> {

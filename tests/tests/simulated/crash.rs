@@ -13,7 +13,7 @@ use tests::{Bed, assert_is_now};
 use crate::{Home, alice};
 
 /// Many packs and segments of few bytes, and checkpoints soon.
-const SMALL: Sizes = Sizes {
+pub(crate) const SMALL: Sizes = Sizes {
     frame: 20_000,
     pack: 60_000,
     block: 2_000,
@@ -23,7 +23,7 @@ const SMALL: Sizes = Sizes {
     checkpoint: 2,
 };
 
-async fn copy(of: &Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore> {
+pub(crate) async fn copy(of: &Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore> {
     use futures::TryStreamExt;
     let copy = InMemory::new();
     let all: Vec<_> = of.list(None).try_collect().await.expect("the store lists");

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use engine::{Act, Mode, RestoreId, Restored, State};
+use jmap::{AccountId, AccountRef};
 use model::{EmailId, SnapshotNumber};
 use serde_json::Value;
 use sim_stalwart::{
@@ -18,6 +19,8 @@ use tests::{Bed, seeds};
 use crate::{ALICE, Home, PASSWORD, alice};
 
 const BOB: &str = "bob@example.org";
+/// May name every account.
+const AGENT: &str = "agent@example.org";
 
 /// What an account holds. `below`: this folder is taken for the top.
 fn belongings(account: &AccountHandle, below: Option<&str>) -> Belongings {
@@ -49,7 +52,8 @@ impl Two {
 
     /// Without a backup.
     pub(crate) async fn unsaved(spec: AccountSpec, limits: Limits, version: Version) -> Two {
-        let home = Home::with(Simulator::builder().seed(7).version(version).limits(limits), spec).await;
+        let builder = Simulator::builder().seed(7).version(version).limits(limits);
+        let home = Home::with(builder.impersonator(AGENT, PASSWORD), spec).await;
         let bob = AccountSpec::new(BOB, PASSWORD).account_id("bob").alias(ALICE).bare();
         let bob = home.simulator.add_account(&bob);
         Two { home, bob, bobs: Bed::new(BOB, PASSWORD) }
@@ -61,6 +65,15 @@ impl Two {
 
     pub(crate) async fn give_bob(&self, mode: Mode, id: &RestoreId) -> Result<Restored, engine::Error> {
         self.home.bed.restore(&self.home.url, None, &self.bobs, mode, id).await
+    }
+
+    /// Somebody else signs in to give it to bob.
+    async fn agent_gives_bob(&self) -> Restored {
+        let account = AccountRef::Id(AccountId::new(&self.bob.id()).expect("an id"));
+        let agent = self.bobs.clone().signed_in_as(AGENT, PASSWORD).of_account(account);
+        let id = RestoreId::random();
+        let restored = self.home.bed.restore(&self.home.url, None, &agent, Mode::Missing, &id).await;
+        restored.expect("restores")
     }
 
     pub(crate) async fn give_alice(&self, number: SnapshotNumber, mode: Mode) -> Restored {
@@ -426,4 +439,33 @@ async fn a_used_up_upload_quota_ends_the_restore_and_it_goes_on_later() {
         }
     }
     two.assert_given(&restored.expect("in the end"), Mode::Beside, "hour by hour");
+}
+
+/// Whoever may name any account sends nothing to bob's, whose quota of uploads stays his own: what there is need not fit in.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_impersonator_uploads_elsewhere() {
+    let quota = Some(UploadQuota { files: 600, bytes: 50_000_000 });
+    let two = Two::with(usual(1_500), Limits { uploads: quota, ..Limits::default() }).await;
+    let restored = two.agent_gives_bob().await;
+    two.assert_given(&restored, Mode::Missing, "elsewhere");
+    let scripts = two.bob.uploads().0;
+    assert!(scripts < 10, "{scripts}");
+}
+
+/// A server that takes no uploads for an account that does not exist, or forgets them, gets them for the account itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn where_nothing_may_be_uploaded_elsewhere_it_goes_to_the_account() {
+    let two = Two::unsaved(usual(1_500), Limits::default(), Version::V0_16).await;
+    assert_eq!(two.home.backup().await.state, State::Good);
+    let restored = two.agent_gives_bob().await;
+    // 0.16 takes no bytes that are no message.
+    assert_eq!(restored.restored + restored.refused.count, 1_500);
+    assert!(restored.refused.count < 50 && two.bob.uploads().0 >= 1_400, "{restored:?}");
+
+    let two = Two::with(usual(1_500), Limits::default()).await;
+    let forgotten = Effect::Refuse { kind: "blobNotFound".into(), chosen: Arc::new(|_, _| true) };
+    two.home.simulator.faults().add(Fault::new(Target::method("Email/import"), forgotten).times(1));
+    let restored = two.agent_gives_bob().await;
+    two.assert_given(&restored, Mode::Missing, "forgotten");
+    assert!(two.bob.uploads().0 > 0);
 }

@@ -23,13 +23,13 @@ use crate::restore::twins::{Key, Twins, key};
 /// Emails whose bytes are looked up together.
 const LOOKED_UP: usize = 4096;
 
-/// The emails of an account, or of one folder: some 45 bytes each.
+/// The emails of an account, or of one folder: some 30 bytes each.
 pub(super) struct Held {
     source: Source,
     ids: IdList,
     /// Of each email, in the order of ids; `None` for one that went meanwhile, or whose counterpart is found.
     keys: Vec<Option<Key>>,
-    /// What the server says of its bytes.
+    /// What the server says of its bytes; empty unless the snapshot is of the same account.
     digests: Vec<u64>,
 }
 
@@ -44,22 +44,24 @@ enum Source {
 }
 
 impl Held {
-    /// Lists them. `but`: those that lie in this folder are left out.
+    /// Lists them. `hasher`: the snapshot's, if it is of the same account. `but`: those that lie in this folder are left out.
     pub(super) async fn list(
         target: Target<'_>,
-        hasher: &BlobHasher,
+        hasher: Option<&BlobHasher>,
         folder: Option<&jmap::Id>,
         but: Option<&jmap::Id>,
     ) -> Result<Held> {
         let ids = target.emails(folder).await?;
-        let (mut keys, mut digests) = (vec![None; ids.len()], vec![0; ids.len()]);
+        let (mut keys, mut digests) = (vec![None; ids.len()], vec![0; hasher.map_or(0, |_| ids.len())]);
         for piece in target.pieces(&ids) {
             for email in target.metadata(&piece).await? {
                 let is_ours = but.is_some_and(|but| email.mailbox_ids.contains(but));
                 let at = ids.position(email.id.as_str()).filter(|_| !is_ours);
                 if let Some(at) = at {
                     keys[at] = Some(key(email.size, email.received_at.unix_seconds()));
-                    digests[at] = server_blob(hasher, &email);
+                    if let Some(hasher) = hasher {
+                        digests[at] = server_blob(hasher, &email);
+                    }
                 }
             }
         }
@@ -82,7 +84,9 @@ impl Held {
             let is_left_out = email.folders.iter().any(|folder| but.contains(folder.as_str()));
             held.ids.push(email.id.as_str());
             held.keys.push((!is_left_out).then(|| key(email.size, email.received_at)));
-            held.digests.push(email.server_blob);
+            if same_mailbox {
+                held.digests.push(email.server_blob);
+            }
         }
         Ok(held)
     }
@@ -189,9 +193,13 @@ impl Held {
         let hasher = snapshot.hasher();
         match &self.source {
             Source::Server => {
-                for piece in doubtful.chunks(LOOKED_UP) {
-                    let ids = piece.iter().map(|at| self.ids.get(*at as usize));
-                    let ids: Vec<jmap::Id> = ids.filter_map(|id| jmap::Id::new(id).ok()).collect();
+                let places = (0..doubtful.len()).filter(|at| doubtful[*at]);
+                let mut ids = places.filter_map(|at| jmap::Id::new(self.ids.get(at)).ok());
+                loop {
+                    let ids: Vec<jmap::Id> = ids.by_ref().take(LOOKED_UP).collect();
+                    if ids.is_empty() {
+                        break;
+                    }
                     for (id, hash) in hash_all(target, &hasher, &ids).await? {
                         let at = self.ids.position(&id);
                         at.into_iter().for_each(|at| twins.set_bytes(at, &hash));
@@ -201,7 +209,7 @@ impl Held {
             Source::Backup(backup) => rehash(backup, &hasher, &doubtful, twins).await?,
             Source::SameMailbox(backup) => {
                 each(backup, |at, email| {
-                    if is_among(&doubtful, at) {
+                    if doubtful[at] {
                         twins.set_bytes(at, &email.blob);
                     }
                 })
@@ -209,7 +217,7 @@ impl Held {
             }
         }
         twins.sort_by_bytes();
-        Ok(!doubtful.is_empty())
+        Ok(doubtful.contains(&true))
     }
 
     async fn mark_by_id(&mut self, snapshot: &Snapshot, ledger: &mut Ledger) -> Result<()> {
@@ -226,8 +234,8 @@ impl Held {
 }
 
 /// The hashes of emails of another mailbox's backup, read in the order in which they lie there.
-async fn rehash(backup: &Snapshot, hasher: &BlobHasher, doubtful: &[u32], twins: &mut Twins) -> Result<()> {
-    let mut letters = Letters::new(backup, |at, _| is_among(doubtful, at)).await?;
+async fn rehash(backup: &Snapshot, hasher: &BlobHasher, doubtful: &[bool], twins: &mut Twins) -> Result<()> {
+    let mut letters = Letters::new(backup, |at, _| doubtful[at]).await?;
     while let Some(letter) = letters.next().await? {
         let Some(blob) = letter.blob else { continue };
         let mut hash = hasher.stream();
@@ -238,10 +246,6 @@ async fn rehash(backup: &Snapshot, hasher: &BlobHasher, doubtful: &[u32], twins:
         twins.set_bytes(letter.position, &BlobId(*hash.finalize().as_bytes()));
     }
     Ok(())
-}
-
-fn is_among(sorted: &[u32], at: usize) -> bool {
-    sorted.binary_search_by(|known| (*known as usize).cmp(&at)).is_ok()
 }
 
 /// Every email of a snapshot in the order of ids.

@@ -95,7 +95,7 @@ mod tests {
         assert_ne!(second, first);
         let third = landing.account(1, MOST_BYTES);
         assert_ne!(third, second, "even if it is too much by itself");
-        assert_ne!(landing.account(1, 0), third);
+        assert_ne!(landing.account(1, 1), third);
         assert!(first.as_str().starts_with('z') && first.as_str().len() == 6);
     }
 

@@ -138,8 +138,7 @@ impl Work<'_> {
             return Ok(None);
         }
         self.how.progress.phase("comparing");
-        let hasher = self.snapshot.hasher();
-        let held = Held::list(self.target, &hasher, Some(&staging.folder), None).await?;
+        let held = Held::list(self.target, None, Some(&staging.folder), None).await?;
         if held.len() > 0 {
             held.mark_restored(self.target, self.snapshot, &mut self.ledger).await?;
         }
@@ -153,8 +152,9 @@ impl Work<'_> {
     pub(super) async fn compare(&mut self, but: Option<&Id>) -> Result<Held> {
         self.how.progress.phase("comparing");
         self.ledger.forget(&[Mark::Present]);
-        let mut held = Held::list(self.target, &self.snapshot.hasher(), None, but).await?;
         let same = self.how.same_account;
+        let hasher = same.then(|| self.snapshot.hasher());
+        let mut held = Held::list(self.target, hasher.as_ref(), None, but).await?;
         held.mark_present(self.target, self.snapshot, &mut self.ledger, same).await?;
         Ok(held)
     }

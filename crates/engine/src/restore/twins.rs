@@ -1,28 +1,41 @@
 //! Emails of the account that may be some of the snapshot's: those of equal length and date, and of these those of equal bytes.
 //!
-//! A million of them take some 60 MB, so everything is a list of numbers: no email has a place of its own in memory.
+//! A million of them take some 30 MB, so everything is a list of numbers: no email has a place of its own in memory.
 
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
+use std::num::NonZeroU32;
 use std::ops::Range;
 
 use model::{BlobId, EmailRecord};
 
 use crate::restore::dates;
 
-/// Length in bytes and `receivedAt`.
-pub(super) type Key = (u64, i64);
-
-pub(super) fn key(size: u64, received_at: i64) -> Key {
-    (size, dates::comparable(received_at))
+/// Length in bytes and `receivedAt` in twelve bytes, its absence included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Key {
+    length: NonZeroU32,
+    date: [u32; 2],
 }
 
-/// Half of a hash: enough to tell emails of one length and date apart. 0 is unknown.
-type Bytes = u128;
+/// Emails of 4 GB and more, which no server takes, are as long as each other.
+fn length(size: u64) -> NonZeroU32 {
+    NonZeroU32::MIN.saturating_add(u32::try_from(size).unwrap_or(u32::MAX))
+}
 
-fn half(hash: &BlobId) -> Bytes {
-    let (half, _) = hash.0.split_first_chunk().expect("a hash has 32 bytes");
-    Bytes::from_be_bytes(*half).max(1)
+pub(super) fn key(size: u64, received_at: i64) -> Key {
+    // Equal or not is all that counts.
+    let date = dates::comparable(received_at).to_be_bytes();
+    let [high, low] = [[date[0], date[1], date[2], date[3]], [date[4], date[5], date[6], date[7]]];
+    Key { length: length(size), date: [high, low].map(u32::from_be_bytes) }
+}
+
+/// The first eight bytes of a keyed hash: enough to tell emails of one length and date apart. 0 is unknown.
+type Bytes = u64;
+
+fn beginning(hash: &BlobId) -> Bytes {
+    let (beginning, _) = hash.0.split_first_chunk().expect("a hash has 32 bytes");
+    Bytes::from_be_bytes(*beginning).max(1)
 }
 
 /// Emails of the account by what they are.
@@ -36,13 +49,14 @@ pub(super) struct Twins {
     /// are taken.
     counts: Vec<u32>,
     /// Lengths of those of the snapshot whose date cannot be told: the server found one itself, and any is right.
-    undatable: BTreeSet<u64>,
+    undatable: BTreeSet<NonZeroU32>,
 }
 
 impl Twins {
     pub(super) fn of(keys: Vec<Option<Key>>) -> Twins {
         let places = u32::try_from(keys.len()).expect("an account has fewer emails");
-        let mut order: Vec<u32> = (0..places).filter(|at| keys[*at as usize].is_some()).collect();
+        let mut order = Vec::with_capacity(keys.len());
+        order.extend((0..places).filter(|at| keys[*at as usize].is_some()));
         order.sort_unstable_by_key(|at| (keys[*at as usize], *at));
         let counts = vec![0; order.len()];
         Twins { keys, bytes: Vec::new(), order, counts, undatable: BTreeSet::new() }
@@ -67,7 +81,7 @@ impl Twins {
             self.counts[like.start] += 1;
         }
         if !dates::is_writable(email.received_at) {
-            self.undatable.insert(email.size);
+            self.undatable.insert(length(email.size));
         }
     }
 
@@ -82,28 +96,27 @@ impl Twins {
         !like.is_empty() && like.len() >= self.counts[like.start] as usize
     }
 
-    /// Those that some of the snapshot's may be, in the order of ids: what their bytes are has to be found out.
-    pub(super) fn doubtful(&self) -> Vec<u32> {
+    /// Of each, whether some of the snapshot's may be it: what its bytes are has to be found out.
+    pub(super) fn doubtful(&self) -> Vec<bool> {
         let key_of = |at: u32| self.keys[at as usize];
-        let mut doubtful = Vec::new();
+        let mut doubtful = vec![false; self.keys.len()];
         let mut rest = self.order.as_slice();
         while let Some(first) = rest.first() {
             let start = self.order.len() - rest.len();
             let length = rest.partition_point(|at| key_of(*at) == key_of(*first));
-            let is_odd = || key_of(*first).is_some_and(|(size, _)| self.undatable.contains(&size));
+            let is_odd = || key_of(*first).is_some_and(|key| self.undatable.contains(&key.length));
             if self.counts[start] > 0 || is_odd() {
-                doubtful.extend_from_slice(&rest[..length]);
+                rest[..length].iter().for_each(|at| doubtful[*at as usize] = true);
             }
             rest = &rest[length..];
         }
-        doubtful.sort_unstable();
         doubtful
     }
 
     /// The bytes of the `at`th of the account.
     pub(super) fn set_bytes(&mut self, at: usize, hash: &BlobId) {
         self.bytes.resize(self.keys.len(), 0);
-        self.bytes[at] = half(hash);
+        self.bytes[at] = beginning(hash);
     }
 
     /// All bytes are known that will be.
@@ -117,7 +130,7 @@ impl Twins {
 
     /// Takes one that is this email.
     pub(super) fn take(&mut self, email: &EmailRecord) -> Option<usize> {
-        self.take_of(key(email.size, email.received_at), half(&email.blob))
+        self.take_of(key(email.size, email.received_at), beginning(&email.blob))
     }
 
     /// Takes one of any date, for an email whose date cannot be told; others come first.
@@ -125,9 +138,10 @@ impl Twins {
         if dates::is_writable(email.received_at) {
             return None;
         }
-        let as_long = self.neighbours(|at| self.keys[at].map(|(size, _)| size).cmp(&Some(email.size)));
+        let wanted = Some(length(email.size));
+        let as_long = self.neighbours(|at| self.keys[at].map(|key| key.length).cmp(&wanted));
         let keys: BTreeSet<Key> = as_long.filter_map(|place| self.keys[self.order[place] as usize]).collect();
-        keys.into_iter().find_map(|key| self.take_of(key, half(&email.blob)))
+        keys.into_iter().find_map(|key| self.take_of(key, beginning(&email.blob)))
     }
 
     /// Some of the snapshot's emails have a date that cannot be told.
@@ -168,9 +182,11 @@ mod tests {
         let key = |held: &Option<(u64, i64, u8)>| held.map(|(size, date, _)| key(size, date));
         let mut twins = Twins::of(held.iter().map(key).collect());
         ours.iter().for_each(|email| twins.count(email));
-        for at in twins.doubtful() {
-            let (_, _, bytes) = held[at as usize].expect("nobody asks for one that is gone");
-            twins.set_bytes(at as usize, &BlobId([bytes; 32]));
+        for (at, is_doubtful) in twins.doubtful().into_iter().enumerate() {
+            let (_, _, bytes) = held[at].unwrap_or_default();
+            if is_doubtful {
+                twins.set_bytes(at, &BlobId([bytes; 32]));
+            }
         }
         twins.sort_by_bytes();
         twins
@@ -194,12 +210,12 @@ mod tests {
             Twins::of(held.map(|held| held.map(|(size, date, _): (u64, i64, u8)| key(size, date))).to_vec());
         let ours = email(5, 1, 3);
         twins.count(&ours);
-        assert_eq!(twins.doubtful(), [1]);
+        assert_eq!(twins.doubtful(), [false, true, false]);
         assert!(twins.are_enough_for(&ours));
         twins.count(&ours);
         assert!(!twins.are_enough_for(&ours) && !twins.are_enough_for(&email(6, 1, 3)));
         twins.forget_counts();
-        assert_eq!(twins.doubtful(), [0_u32; 0]);
+        assert_eq!(twins.doubtful(), [false; 3]);
     }
 
     #[test]

@@ -148,7 +148,7 @@ impl Uploads<'_> {
             Err(error @ jmap::Error::Status { status: 403, .. }) => Err(Error::Refused {
                 what: self.what.to_owned(),
                 reason: format!(
-                    "{error}; the account's upload quota may be used up: sign in as an administrator"
+                    "{error}; the account's upload quota may be used up: sign in as one who may impersonate"
                 ),
             }),
             Err(source) => Err(Error::Write { what: self.what, source }),

@@ -1,0 +1,129 @@
+//! A backup in slices: it pauses while emails are being fetched, commits what it has, and another one goes on from there.
+//!
+//! What was fetched is not a state that the account ever had, so that the next slice lists everything again and fetches what
+//! is not held yet. Only the slice that comes to an end makes a snapshot.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use repository::Slices;
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::error::{Error, Result};
+use crate::run::Counts;
+
+/// A slice that is over its time goes on until it has fetched this much: one that only lists would achieve nothing, and so
+/// would all that follow.
+const LEAST_EMAILS: u64 = 200;
+const LEAST_BYTES: u64 = 16 << 20;
+
+/// When a backup pauses.
+#[derive(Debug, Clone)]
+pub struct Slice {
+    /// After so much time, if something was achieved in it.
+    pub length: Duration,
+    /// At once.
+    pub stop: CancellationToken,
+}
+
+/// What a slice that paused has achieved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Paused {
+    /// Emails fetched in it.
+    pub emails: u64,
+    /// Their raw bytes.
+    pub fetched_bytes: u64,
+}
+
+impl Paused {
+    /// Whether the next slice has less to do.
+    pub fn has_progressed(&self) -> bool {
+        self.emails > 0
+    }
+}
+
+/// Tells the planning of a run when it is time.
+#[derive(Debug, Clone)]
+pub(crate) struct Alarm(Option<Arc<Ringing>>);
+
+#[derive(Debug)]
+struct Ringing {
+    ends: Instant,
+    stop: CancellationToken,
+    emails: AtomicU64,
+    bytes: AtomicU64,
+    rang: AtomicBool,
+}
+
+impl Alarm {
+    pub(crate) fn of(slice: Option<&Slice>) -> Alarm {
+        Alarm(slice.map(|slice| {
+            Arc::new(Ringing {
+                ends: Instant::now() + slice.length,
+                stop: slice.stop.clone(),
+                emails: AtomicU64::new(0),
+                bytes: AtomicU64::new(0),
+                rang: AtomicBool::new(false),
+            })
+        }))
+    }
+
+    /// Nothing more may be planned. Asked before each email that would be fetched.
+    pub(crate) fn rings(&self) -> bool {
+        let Some(ringing) = &self.0 else { return false };
+        let is_enough = ringing.emails.load(Ordering::Relaxed) >= LEAST_EMAILS
+            || ringing.bytes.load(Ordering::Relaxed) >= LEAST_BYTES;
+        let rings = ringing.stop.is_cancelled() || is_enough && Instant::now() >= ringing.ends;
+        if rings {
+            ringing.rang.store(true, Ordering::Relaxed);
+        }
+        rings
+    }
+
+    /// One more email was planned.
+    pub(crate) fn count(&self, bytes: u64) {
+        if let Some(ringing) = &self.0 {
+            ringing.emails.fetch_add(1, Ordering::Relaxed);
+            ringing.bytes.fetch_add(bytes, Ordering::Relaxed);
+        }
+    }
+
+    /// An error if something was left out because it rang.
+    pub(crate) fn check(&self) -> Result<()> {
+        match self.0.as_ref().is_some_and(|ringing| ringing.rang.load(Ordering::Relaxed)) {
+            true => Err(Error::Paused),
+            false => Ok(()),
+        }
+    }
+}
+
+/// What a slice leaves for the next one.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Cursor {
+    emails: u64,
+    bytes: u64,
+    new: u64,
+    removed: u64,
+    fetched_bytes: u64,
+}
+
+impl Cursor {
+    pub(crate) fn of(counts: &Counts) -> Bytes {
+        let Counts { emails, bytes, new, removed, fetched_bytes, .. } = *counts;
+        let cursor = Cursor { emails, bytes, new, removed, fetched_bytes };
+        serde_json::to_vec(&cursor).expect("numbers").into()
+    }
+
+    pub(crate) fn read(slices: &Slices) -> Result<Counts> {
+        let cursor = serde_json::from_slice(&slices.cursor).map_err(|_| {
+            let what = "the newest slice of a backup says nothing of how far it came".to_owned();
+            repository::Error::Corrupt { object: "log".to_owned(), what }
+        })?;
+        let Cursor { emails, bytes, new, removed, fetched_bytes } = cursor;
+        Ok(Counts { emails, bytes, new, removed, fetched_bytes, fetched: 0 })
+    }
+}

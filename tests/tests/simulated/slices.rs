@@ -1,0 +1,141 @@
+//! A backup that pauses and goes on later.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use engine::{Ended, Paused, Report, Slice, State};
+use object_store::ObjectStore;
+use repository::Sizes;
+use sim_stalwart::Kinds;
+use testkit::failing::{Fault, Moment, Span};
+use testkit::{Decorated, Failing};
+use tests::{Bed, assert_is_now, seeds};
+use tokio_util::sync::CancellationToken;
+
+use crate::crash::{SMALL, copy};
+use crate::{Home, alice};
+
+/// No slice fetches less, however short it is.
+const LEAST: u64 = 200;
+
+/// As short as it can be.
+fn short() -> Slice {
+    Slice { length: Duration::ZERO, stop: CancellationToken::new() }
+}
+
+/// The slices before the last one, and what that one made. `between` is done after each.
+async fn in_slices(bed: &Bed, url: &str, mut between: impl FnMut(u64)) -> (Vec<Paused>, Report) {
+    let mut slices = Vec::new();
+    loop {
+        match bed.slice(url, &short()).await.expect("the slice ends") {
+            Ended::Done(report) => return (slices, report),
+            Ended::Paused(paused) => {
+                assert!(paused.has_progressed() && slices.len() < 100, "{slices:?} {paused:?}");
+                slices.push(paused);
+                between(slices.len() as u64);
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_backup_in_slices_fetches_every_email_once() {
+    let whole = Home::of(alice(3_000)).await.good_backup().await;
+    let home = Home::of(alice(3_000)).await;
+    let before = home.simulator.counters();
+    let (slices, report) = in_slices(&home.bed, &home.url, |_| {}).await;
+    assert!(slices.len() as u64 >= 3_000 / LEAST - 5, "{slices:?}");
+    assert_eq!(
+        (report.state, report.emails, report.email_bytes, report.new_emails),
+        (State::Good, whole.emails, whole.email_bytes, whole.new_emails)
+    );
+    assert_eq!(report.fetched_bytes, whole.fetched_bytes);
+    assert!(report.stored_bytes > whole.stored_bytes, "all slices are counted: {report:?}");
+    let read = home.simulator.counters().since(&before).blob_bytes;
+    assert!(read < whole.fetched_bytes * 11 / 10, "{read} of {}", whole.fetched_bytes);
+    assert_is_now(&home.bed.newest(&home.url).await.1, &home.alice).await;
+    assert_eq!(home.bed.checked(&home.url).await, 1);
+    // It ended the chain: the next one grows from the snapshot alone.
+    let unchanged = home.good_backup().await;
+    assert_eq!((unchanged.fetched_bytes, unchanged.stored_bytes), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_mailbox_lives_on_between_slices() {
+    for seed in seeds() {
+        println!("MALLE_SEED={seed}");
+        let home = Home::of(alice(2_000).seed(seed)).await;
+        if seed % 2 == 1 {
+            home.good_backup().await;
+            home.alice.mutate(1_500, seed, Kinds::All);
+        }
+        let live = |slice| home.alice.mutate(60, seed * 100 + slice, Kinds::All);
+        let (slices, report) = in_slices(&home.bed, &home.url, live).await;
+        assert!(!slices.is_empty(), "seed {seed}");
+        assert_eq!(report.state, State::Good, "seed {seed}: {report:?}");
+        assert_is_now(&home.bed.newest(&home.url).await.1, &home.alice).await;
+        home.bed.checked(&home.url).await;
+        home.good_backup().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slice_that_is_stopped_at_once_leaves_nothing() {
+    let home = Home::of(alice(500)).await;
+    let slice = short();
+    slice.stop.cancel();
+    for _ in 0..2 {
+        match home.bed.slice(&home.url, &slice).await.expect("it ends") {
+            Ended::Paused(paused) => assert!(!paused.has_progressed(), "{paused:?}"),
+            Ended::Done(report) => panic!("{report:?}"),
+        }
+    }
+    home.good_backup().await;
+    // With nothing to fetch there is nothing to pause for.
+    assert!(matches!(home.bed.slice(&home.url, &slice).await, Ok(Ended::Done(_))));
+}
+
+/// Whoever comes next goes on, asked for slices or not.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_whole_backup_goes_on_where_a_slice_ended() {
+    let home = Home::of(alice(1_000)).await;
+    let Ok(Ended::Paused(paused)) = home.bed.slice(&home.url, &short()).await else {
+        panic!("too few emails")
+    };
+    let before = home.simulator.counters();
+    let report = home.good_backup().await;
+    let read = home.simulator.counters().since(&before).blob_bytes;
+    assert!(read <= report.email_bytes - paused.fetched_bytes + 200_000, "{read}: {paused:?}");
+}
+
+/// Cut off before or after any of its calls on the store, and gone on with.
+#[tokio::test(flavor = "multi_thread")]
+async fn cut_off_anywhere_slices_come_to_the_same_end() {
+    let home = Home::of(alice(700).sizes(sim_stalwart::Sizes::tiny())).await;
+    let empty: Arc<dyn ObjectStore> = Arc::new(object_store::memory::InMemory::new());
+    for moment in [Moment::Before, Moment::AfterSuccess] {
+        let mut at = 1;
+        while is_cut_off(&home, &empty, Failing::at(at, moment, Fault::Hang, Span::Once), SMALL).await {
+            at += if at < 30 { 1 } else { 11 };
+        }
+        println!("killed {moment:?} each of {at} calls");
+        assert!(at > 40, "only {at}");
+    }
+}
+
+/// False when it was over before.
+async fn is_cut_off(home: &Home, empty: &Arc<dyn ObjectStore>, failing: Failing, sizes: Sizes) -> bool {
+    let objects = copy(empty).await;
+    let bed = home.bed.moved_to(objects.clone()).with_sizes(sizes);
+    let failing = Arc::new(failing);
+    let cut = bed.moved_to(Decorated::new(objects, failing.clone()));
+    let is_over = tokio::select! {
+        _ = in_slices(&cut, &home.url, |_| {}) => true,
+        () = failing.hung() => false,
+    };
+    let (_, report) = in_slices(&bed, &home.url, |_| {}).await;
+    assert_eq!(report.state, State::Good, "after {failing:?}");
+    assert_is_now(&bed.newest(&home.url).await.1, &home.alice).await;
+    bed.checked(&home.url).await;
+    !is_over
+}
