@@ -37,6 +37,12 @@ impl BackupState {
             BackupState::Moving => "moving",
         }
     }
+
+    /// From the column `state`.
+    pub(crate) fn of(row: &Row) -> Result<BackupState> {
+        let unreadable = |source: NoBackupState| Error::Unreadable { column: "state", source: source.into() };
+        get::<&str>(row, "state")?.parse().map_err(unreadable)
+    }
 }
 
 /// A word that is no state of a backup.
@@ -107,13 +113,9 @@ const COLUMNS: &str = "number, mailbox, kind, slot_date, job, snapshot, state, s
 
 impl Backup {
     fn of(row: &Row) -> Result<Backup> {
-        let state: &str = get(row, "state")?;
         let facts = Facts {
             snapshot: Number::of(row, "snapshot")?,
-            state: state.parse().map_err(|source: NoBackupState| Error::Unreadable {
-                column: "state",
-                source: source.into(),
-            })?,
+            state: BackupState::of(row)?,
             started_at: get(row, "started_at")?,
             finished_at: get(row, "finished_at")?,
             store: get(row, "store")?,

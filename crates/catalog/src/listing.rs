@@ -45,14 +45,16 @@ const ADOPT: &str = "
 const ACCOUNTS: &str = "
     , written AS (
         INSERT INTO mailboxes AS m
-            (server, account, incarnation, address, plan, zone, time_zone, first_seen_at, listed_at)
+            (server, account, incarnation, address, plan, zone, time_zone, first_seen_at, listed_at, plan_since)
         SELECT l.server, l.account, (SELECT coalesce(max(o.incarnation) + 1, 0) FROM mailboxes o
                 WHERE o.server = l.server AND o.account = l.account),
-            l.address, l.plan, l.zone, l.time_zone, l.now, l.now
+            l.address, l.plan, l.zone, l.time_zone, l.now, l.now, l.now
         FROM listed l WHERE l.account IS NOT NULL
         ON CONFLICT (server, account) WHERE state = 'active' DO UPDATE SET
             address = excluded.address, plan = coalesce(excluded.plan, m.plan),
             zone = coalesce(excluded.zone, m.zone), time_zone = coalesce(excluded.time_zone, m.time_zone),
+            plan_since = CASE WHEN m.plan IS DISTINCT FROM coalesce(excluded.plan, m.plan)
+                THEN excluded.plan_since ELSE m.plan_since END,
             listed_at = greatest(m.listed_at, excluded.listed_at)
         RETURNING xmax = 0 AS new
     )
@@ -67,14 +69,15 @@ const MERGED: &str = "
 /// Addresses that have a mailbox.
 const KNOWN_ADDRESSES: &str = "
     UPDATE mailboxes m SET plan = coalesce(l.plan, m.plan), zone = coalesce(l.zone, m.zone),
-        time_zone = coalesce(l.time_zone, m.time_zone), listed_at = greatest(m.listed_at, l.now)
+        time_zone = coalesce(l.time_zone, m.time_zone), listed_at = greatest(m.listed_at, l.now),
+        plan_since = CASE WHEN m.plan IS DISTINCT FROM coalesce(l.plan, m.plan) THEN l.now ELSE m.plan_since END
     FROM listed l
     WHERE m.server = l.server AND m.address = l.address AND m.state = 'active' AND l.account IS NULL";
 
 /// Addresses that have none.
 const NEW_ADDRESSES: &str = "
-    INSERT INTO mailboxes (server, address, plan, zone, time_zone, first_seen_at, listed_at)
-    SELECT l.server, l.address, l.plan, l.zone, l.time_zone, l.now, l.now FROM listed l
+    INSERT INTO mailboxes (server, address, plan, zone, time_zone, first_seen_at, listed_at, plan_since)
+    SELECT l.server, l.address, l.plan, l.zone, l.time_zone, l.now, l.now, l.now FROM listed l
     WHERE l.account IS NULL AND NOT EXISTS (SELECT FROM mailboxes m
         WHERE m.server = l.server AND m.address = l.address AND m.state = 'active')";
 

@@ -4,7 +4,7 @@ use model::{AccountId, Epoch, MailboxId, MailboxIdentity, Plan, Timestamp};
 use tokio_postgres::Row;
 
 use crate::catalog::{Catalog, row};
-use crate::columns::{Number, get, maybe_word, small_count};
+use crate::columns::{Number, count, get, maybe_word, small_count};
 use crate::error::{Error, Result};
 
 /// An address in lower case; `Debug` does not show it.
@@ -59,6 +59,15 @@ pub struct Mailbox {
     pub first_backup_at: Option<Timestamp>,
     /// When its newest good backup began.
     pub newest_good_at: Option<Timestamp>,
+}
+
+/// What a listing of a server has left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unlisted {
+    /// Mailboxes that are there.
+    pub active: u64,
+    /// Those among them that were not listed since.
+    pub unlisted: u64,
 }
 
 impl Mailbox {
@@ -148,6 +157,24 @@ impl Catalog {
             }
             done => done,
         }
+    }
+
+    /// Mailboxes that are there and that nobody planned, by id, those after `after`.
+    pub async fn unplanned_mailboxes(&self, after: Option<MailboxId>, limit: u32) -> Result<Vec<Mailbox>> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM mailboxes WHERE state = 'active' AND plan IS NULL AND id > $1 ORDER BY id LIMIT $2"
+        );
+        let rows = self.query(&sql, &[&after.map_or(-1, Number::sql), &i64::from(limit)]).await?;
+        rows.iter().map(Mailbox::of).collect()
+    }
+
+    /// How many mailboxes of the server are there, and how many of them [`Catalog::mark_unlisted_gone`] would mark.
+    pub async fn count_unlisted(&self, server: &str, listed_before: Timestamp) -> Result<Unlisted> {
+        let sql = "SELECT count(*) AS active, \
+                       count(*) FILTER (WHERE coalesce(listed_at, first_seen_at) < $2) AS unlisted \
+                   FROM mailboxes WHERE server = $1 AND state = 'active'";
+        let row = self.one(sql, &[&server, &listed_before]).await?;
+        Ok(Unlisted { active: count(&row, "active")?, unlisted: count(&row, "unlisted")? })
     }
 
     /// The mailbox was deleted: no new jobs; backups stay.

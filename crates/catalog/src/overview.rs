@@ -3,6 +3,7 @@
 use model::{JobKind, JobState, Plan, Timestamp};
 use tokio_postgres::Row;
 
+use crate::backups::BackupState;
 use crate::catalog::Catalog;
 use crate::columns::{count, get, word};
 use crate::error::Result;
@@ -27,7 +28,7 @@ pub struct OutboxLag {
     pub oldest: Option<Timestamp>,
 }
 
-/// Mailboxes of a plan whose newest good backup, or whose first day here, is too long ago.
+/// Mailboxes of a plan whose newest good backup, or whose first day on the plan, is too long ago.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Overdue {
     /// The plan.
@@ -86,7 +87,7 @@ impl Catalog {
         let sql = format!(
             "WITH late AS MATERIALIZED (SELECT m.plan, {paused} AS paused \
                  FROM mailboxes m JOIN unnest($1::text[], $2::timestamptz[]) AS s(plan, since) USING (plan) \
-                 WHERE m.state = 'active' AND coalesce(m.newest_good_at, m.first_seen_at) < s.since) \
+                 WHERE m.state = 'active' AND greatest(coalesce(m.newest_good_at, m.first_seen_at), m.plan_since) < s.since) \
              SELECT plan, count(*) FILTER (WHERE NOT paused) AS mailboxes, count(*) FILTER (WHERE paused) AS paused \
              FROM late GROUP BY plan ORDER BY plan",
             paused = crate::pauses::PAUSED
@@ -117,7 +118,24 @@ impl Catalog {
         self.query(sql, &[&quantiles, &now]).await?.iter().map(one).collect()
     }
 
-    /// Mailboxes that nobody planned: they are not backed up.
+    /// How many mailboxes there are, by plan.
+    pub async fn planned(&self) -> Result<Vec<(Plan, u64)>> {
+        let sql = "SELECT plan, count(*) AS mailboxes FROM mailboxes \
+                   WHERE state = 'active' AND plan IS NOT NULL GROUP BY plan ORDER BY plan";
+        let rows = self.query(sql, &[]).await?;
+        rows.iter().map(|row| Ok((word(row, "plan")?, count(row, "mailboxes")?))).collect()
+    }
+
+    /// How many mailboxes have a newest backup of each state. Looks into the backups of every mailbox: ask every few minutes.
+    pub async fn newest_backups(&self) -> Result<Vec<(BackupState, u64)>> {
+        let sql = "SELECT b.state, count(*) AS mailboxes FROM mailboxes m CROSS JOIN LATERAL (\
+                       SELECT state FROM backups WHERE mailbox = m.id ORDER BY snapshot DESC LIMIT 1) AS b \
+                   WHERE m.state = 'active' GROUP BY b.state ORDER BY b.state";
+        let rows = self.query(sql, &[]).await?;
+        rows.iter().map(|row| Ok((BackupState::of(row)?, count(row, "mailboxes")?))).collect()
+    }
+
+    /// Mailboxes that nobody planned: they are not backed up. [`Catalog::unplanned_mailboxes`] names them.
     pub async fn unplanned(&self) -> Result<u64> {
         let sql = "SELECT count(*) AS mailboxes FROM mailboxes WHERE state = 'active' AND plan IS NULL";
         count(&self.one(sql, &[]).await?, "mailboxes")

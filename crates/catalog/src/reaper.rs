@@ -2,31 +2,34 @@
 
 use std::time::Duration;
 
-use model::Timestamp;
+use model::{JobKind, Timestamp};
 
 use crate::catalog::Catalog;
+use crate::columns::word;
 use crate::error::Result;
 use crate::running::WAITS_AGAIN;
 
 impl Catalog {
-    /// Jobs whose heart has not beaten for `silent` wait again, with the attempt used up; answers how many.
-    pub async fn release_stale(&self, silent: Duration, limit: u32) -> Result<u64> {
+    /// Jobs whose heart has not beaten for `silent` wait again, with the attempt used up; answers the kind of each.
+    pub async fn release_stale(&self, silent: Duration, limit: u32) -> Result<Vec<JobKind>> {
         let sql = format!(
             "UPDATE jobs SET {WAITS_AGAIN}, error_class = 'transient', error = 'the heartbeat of its worker stopped' \
              WHERE id = ANY (ARRAY(SELECT id FROM jobs WHERE state = 'running' \
                  AND heartbeat_at < clock_timestamp() - make_interval(secs => $1) \
-                 ORDER BY heartbeat_at LIMIT $2 FOR UPDATE SKIP LOCKED))"
+                 ORDER BY heartbeat_at LIMIT $2 FOR UPDATE SKIP LOCKED)) RETURNING kind"
         );
-        self.execute(&sql, &[&silent.as_secs_f64(), &i64::from(limit)]).await
+        let released = self.query(&sql, &[&silent.as_secs_f64(), &i64::from(limit)]).await?;
+        released.iter().map(|row| word(row, "kind")).collect()
     }
 
-    /// Jobs that are due and whose ticket was published longer ago than `age` get another one; answers how many. A ticket too
-    /// many costs a look into the catalogue, one too few a backup.
-    pub async fn republish_lost(&self, age: Duration, limit: u32, now: Timestamp) -> Result<u64> {
+    /// Jobs that are due and whose ticket was published longer ago than `age` get another one; answers the kind of each. A
+    /// ticket too many costs a look into the catalogue, one too few a backup.
+    pub async fn republish_lost(&self, age: Duration, limit: u32, now: Timestamp) -> Result<Vec<JobKind>> {
         let sql = "UPDATE jobs SET ticket = ticket + 1, published_at = NULL, taken_until = NULL \
                    WHERE id = ANY (ARRAY(SELECT id FROM jobs WHERE state = 'waiting' AND published_at IS NOT NULL \
                        AND published_at < now() - make_interval(secs => $1) AND run_at <= $2 \
-                       ORDER BY published_at LIMIT $3 FOR UPDATE SKIP LOCKED))";
-        self.execute(sql, &[&age.as_secs_f64(), &now, &i64::from(limit)]).await
+                       ORDER BY published_at LIMIT $3 FOR UPDATE SKIP LOCKED)) RETURNING kind";
+        let lost = self.query(sql, &[&age.as_secs_f64(), &now, &i64::from(limit)]).await?;
+        lost.iter().map(|row| word(row, "kind")).collect()
     }
 }

@@ -34,6 +34,8 @@ pub struct Request<'a> {
     pub parameters: Option<&'a Value>,
     /// `None`: no limit.
     pub limit: Option<RateLimit>,
+    /// The trace of who asks, as a W3C `traceparent`.
+    pub traceparent: Option<&'a str>,
 }
 
 /// The job that does it.
@@ -68,13 +70,13 @@ impl Catalog {
             if let Some(limit) = request.limit {
                 within_limit(&transaction, request, limit, now).await?;
             }
-            let insert = "INSERT INTO jobs (kind, mailbox, request_key, parameters, run_at, created_at) \
-                          VALUES ($1, $2, $3, $4, $5, $5) RETURNING id";
+            let insert = "INSERT INTO jobs (kind, mailbox, request_key, parameters, run_at, created_at, traceparent) \
+                          VALUES ($1, $2, $3, $4, $5, $5, $6) RETURNING id";
             let parameters = request.parameters.map(Json);
             let inserted = row(
                 &transaction,
                 insert,
-                &[&request.kind.as_str(), &mailbox, &request.key, &parameters, &now],
+                &[&request.kind.as_str(), &mailbox, &request.key, &parameters, &now, &request.traceparent],
             )
             .await?;
             let job = Number::of(&inserted.expect("INSERT answers with its row"), "id")?;

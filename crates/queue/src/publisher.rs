@@ -6,15 +6,17 @@ use futures::stream;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::types::{FieldTable, ShortString};
 use lapin::{BasicProperties, Channel, Confirmation};
+use proto::BackupRequest;
 use tokio::sync::Semaphore;
 
 use crate::headers::properties;
 use crate::link::{Link, LinkState, in_time};
 use crate::renewed::Renewed;
-use crate::topology::{self, queue_of};
-use crate::{Outgoing, QueueError, Settings, TicketSink};
+use crate::topology::{self, REQUESTS, queue_of};
+use crate::{Outgoing, QueueError, Settings, TicketSink, TraceContext};
 
 const TICKET: &str = "malle.ticket.v1.Ticket";
+const REQUEST: &str = "malle.ticket.v1.Request";
 
 /// Publishes with confirms, over a connection that does nothing else.
 #[derive(Debug)]
@@ -29,6 +31,20 @@ impl Publisher {
     pub(crate) fn new(settings: Settings, link: Arc<Link>) -> Self {
         let window = Semaphore::new(settings.window.max(1));
         Self { settings, link, channel: Renewed::new(), window }
+    }
+
+    /// Asks for a backup, as another program would. `Ok`: the broker has stored the request; whether it is granted is decided by a
+    /// producer. After an error ask again with the same key.
+    pub async fn request(
+        &self,
+        request: &BackupRequest,
+        trace: Option<&TraceContext>,
+    ) -> Result<(), QueueError> {
+        let mut headers = FieldTable::default();
+        if let Some(trace) = trace {
+            trace.write(&mut headers);
+        }
+        self.send(REQUESTS, &request.to_bytes(), properties(REQUEST, headers)).await
     }
 
     /// `Ok` only if the broker has stored the message in that queue.

@@ -20,6 +20,8 @@ pub struct FleetMetrics {
     pub jobs: By<(JobKind, JobState), IntGauge>,
     /// How long the oldest due job has waited, in seconds; 0 if none is due.
     pub oldest_due: By<JobKind, Gauge>,
+    /// Tickets at the broker that wait for a worker.
+    pub queued: By<JobKind, IntGauge>,
     /// Deliveries in the queue of dead letters.
     pub dead_letters: By<JobKind, IntGauge>,
 }
@@ -42,6 +44,7 @@ impl FleetMetrics {
             jobs: to.count_by("malle_jobs", "Jobs in the catalogue"),
             oldest_due: to
                 .gauge_by("malle_oldest_due_job_age_seconds", "Time that the oldest due job has waited"),
+            queued: to.count_by("malle_queued_tickets", "Tickets at the broker that wait for a worker"),
             dead_letters: to.count_by("malle_dead_letters", "Deliveries in the queue of dead letters"),
         }
     }

@@ -44,8 +44,14 @@ async fn what_cannot_run_now_is_put_back_with_a_new_ticket() {
     let room = Room::new().await;
     let ids = room.mailboxes(Plan::Professional, 2).await;
     let night = room.planned(nightly(ids[0], 1)).await;
-    let request =
-        Request { kind: JobKind::Manual, mailbox: Some(ids[0]), key: "k", parameters: None, limit: None };
+    let request = Request {
+        kind: JobKind::Manual,
+        mailbox: Some(ids[0]),
+        key: "k",
+        parameters: None,
+        limit: None,
+        traceparent: None,
+    };
     let manual = room.catalog.request(&request, at(0)).await.unwrap().job;
     let publish = async |seconds| {
         let tickets = room.catalog.take_unpublished(9, SOON.try_into().unwrap(), at(seconds)).await.unwrap();

@@ -64,7 +64,7 @@ async fn a_stale_claim_writes_nothing() {
     let catalog = &room.catalog;
     let backup = room.backup(&stale, 7).await;
     room.sql("UPDATE jobs SET heartbeat_at = now() - interval '1 hour'").await;
-    assert_eq!(catalog.release_stale(std::time::Duration::from_secs(60), 9).await.unwrap(), 1);
+    assert_eq!(catalog.release_stale(std::time::Duration::from_secs(60), 9).await.unwrap().len(), 1);
     let fenced = async || {
         let error = catalog.complete(&stale, Some(&backup)).await.expect_err("stale");
         assert_eq!(error.class(), ErrorClass::Fenced);
@@ -96,8 +96,14 @@ async fn a_restore_resumes_under_its_first_id_and_everything_is_audited() {
     let room = Room::new().await;
     let mailbox = room.mailbox().await;
     let catalog = &room.catalog;
-    let request =
-        Request { kind: JobKind::Restore, mailbox: Some(mailbox), key: "r", parameters: None, limit: None };
+    let request = Request {
+        kind: JobKind::Restore,
+        mailbox: Some(mailbox),
+        key: "r",
+        parameters: None,
+        limit: None,
+        traceparent: None,
+    };
     let job = catalog.request(&request, at(0)).await.unwrap().job;
     let first = room.claimed(job, at(0)).await.claim;
     let begin = async |claim, id| catalog.begin_restore(claim, BackupNumber(7), id, at(0)).await;

@@ -12,6 +12,7 @@ mod migrations;
 mod oracle;
 mod outbox;
 mod overview;
+mod producing;
 mod races;
 mod reaper;
 mod rebuild;

@@ -4,6 +4,9 @@ use testkit::{Postgres, postgres::PASSWORD};
 
 use crate::room::{Room, settings, sql_at};
 
+/// How many there are.
+const MIGRATIONS: usize = 2;
+
 #[tokio::test]
 async fn two_at_once_migrate_once_and_schemas_are_apart() {
     let postgres = Postgres::start().await.unwrap();
@@ -12,21 +15,21 @@ async fn two_at_once_migrate_once_and_schemas_are_apart() {
     assert!(matches!(one.require_migrated().await, Err(Error::NotMigrated { number: 1 })));
 
     let (first, second) = tokio::join!(one.migrate(), two.migrate());
-    assert_eq!(first.unwrap() + second.unwrap(), 1, "one of them did it");
+    assert_eq!(first.unwrap() + second.unwrap(), MIGRATIONS, "one of them did it");
     assert_eq!(one.migrate().await.unwrap(), 0, "and nothing is left");
     one.require_migrated().await.unwrap();
 
     let other = Settings { schema: "other".into(), ..settings };
     let other = Catalog::connect(&other).await.unwrap();
     assert!(matches!(other.require_migrated().await, Err(Error::NotMigrated { number: 1 })));
-    assert_eq!(other.migrate().await.unwrap(), 1);
+    assert_eq!(other.migrate().await.unwrap(), MIGRATIONS);
 }
 
 #[tokio::test]
 async fn an_edited_migration_and_a_newer_database_are_refused() {
     let Room { catalog, postgres } = Room::new().await;
-    sql_at(&postgres.url(), "INSERT INTO migrations (number, checksum) VALUES (2, 'of the future')").await;
-    assert!(matches!(catalog.migrate().await, Err(Error::Newer { number: 2 })));
+    sql_at(&postgres.url(), "INSERT INTO migrations (number, checksum) VALUES (3, 'of the future')").await;
+    assert!(matches!(catalog.migrate().await, Err(Error::Newer { number: 3 })));
     catalog.require_migrated().await.expect("an old program runs on while the new one is rolled out");
 
     sql_at(&postgres.url(), "UPDATE migrations SET checksum = 'of another text' WHERE number = 1").await;

@@ -186,8 +186,14 @@ impl Run {
     async fn request(&mut self, mailbox: usize, key: u8) {
         let text = format!("k{key}");
         let id = Some(self.mailboxes[mailbox]);
-        let request =
-            Request { kind: JobKind::Manual, mailbox: id, key: &text, parameters: None, limit: None };
+        let request = Request {
+            kind: JobKind::Manual,
+            mailbox: id,
+            key: &text,
+            parameters: None,
+            limit: None,
+            traceparent: None,
+        };
         let requested = self.room.catalog.request(&request, self.now).await.unwrap();
         let manual = || self.jobs.iter().filter(|job| job.mailbox == mailbox && job.slot.is_none());
         let known =
@@ -328,7 +334,7 @@ impl Run {
     async fn release(&mut self) {
         let released = self.room.catalog.release_stale(Duration::ZERO, 99).await.unwrap();
         let running = self.jobs.iter_mut().filter(|job| job.state == JobState::Running);
-        assert_eq!(released, running.map(Job::wait).count() as u64);
+        assert_eq!(released.len(), running.map(Job::wait).count());
     }
 
     async fn republish(&mut self) {
@@ -338,7 +344,7 @@ impl Run {
             .jobs
             .iter_mut()
             .filter(|job| job.state == JobState::Waiting && job.published && job.run_at <= now);
-        assert_eq!(again, lost.map(|job| job.published = false).count() as u64);
+        assert_eq!(again.len(), lost.map(|job| job.published = false).count());
     }
 
     /// Every row is what the oracle thinks; `published_at` counts for waiting jobs only.

@@ -19,8 +19,14 @@ async fn tickets_are_taken_when_due_by_one_and_marked_once() {
     let ids = room.mailboxes(Plan::Professional, 5).await;
     let later = |n: usize| NewJob { run_at: at(100 + i64::try_from(n).unwrap()), ..nightly(ids[n], 1) };
     room.catalog.insert_due(&[0, 1, 2, 3, 4].map(later), at(0)).await.unwrap();
-    let request =
-        Request { kind: JobKind::Manual, mailbox: Some(ids[0]), key: "k", parameters: None, limit: None };
+    let request = Request {
+        kind: JobKind::Manual,
+        mailbox: Some(ids[0]),
+        key: "k",
+        parameters: None,
+        limit: None,
+        traceparent: None,
+    };
     let manual = room.catalog.request(&request, at(101)).await.unwrap().job;
 
     assert_eq!(room.take(9, HOLD, 99).await, [], "nothing is due yet");
@@ -45,7 +51,7 @@ async fn tickets_are_taken_when_due_by_one_and_marked_once() {
     assert_eq!(room.catalog.outbox_lag(at(103)).await.unwrap().tickets, 2);
     assert!(room.catalog.job(manual).await.unwrap().unwrap().published_at.is_some());
 
-    let overtaken = second[0];
+    let overtaken = second[0].clone();
     let claimed = room.claimed(overtaken.job, at(103)).await;
     assert_eq!(room.catalog.snooze(&claimed.claim, at(104)).await.unwrap(), JobState::Waiting);
     room.catalog.mark_published(&second).await.unwrap();

@@ -27,8 +27,14 @@ async fn each_job_is_claimed_once_and_a_mailbox_runs_one() {
 
     assert_eq!(room.catalog.insert_due(&jobs, at(0)).await.unwrap(), u64::from(MAILBOXES));
     for id in &ids {
-        let request =
-            Request { kind: JobKind::Manual, mailbox: Some(*id), key: "k", parameters: None, limit: None };
+        let request = Request {
+            kind: JobKind::Manual,
+            mailbox: Some(*id),
+            key: "k",
+            parameters: None,
+            limit: None,
+            traceparent: None,
+        };
         room.catalog.request(&request, at(0)).await.unwrap();
     }
     let tickets = room.catalog.take_unpublished(999, SOON.try_into().unwrap(), at(100)).await.unwrap();
@@ -99,6 +105,7 @@ async fn mailboxes_and_keys_are_given_once() {
                 key: &key,
                 parameters: None,
                 limit: None,
+                traceparent: None,
             };
             catalog.request(&request, at(0)).await.unwrap()
         }

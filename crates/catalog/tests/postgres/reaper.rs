@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use catalog::{Cancel, Catalog};
-use model::{Attempt, JobState, Plan};
+use model::{Attempt, JobKind, JobState, Plan};
 
 use crate::room::{Room, at, nightly};
 
@@ -28,26 +28,26 @@ async fn the_silent_are_released_the_lost_published_again_and_the_finished_delet
         room.claimed(ticket.job, at(100)).await;
     }
     assert_eq!(catalog.cancel(silent[3].job).await.unwrap(), Cancel::Requested);
-    assert_eq!(catalog.release_stale(SILENT, 9).await.unwrap(), 0, "their hearts beat");
+    assert_eq!(catalog.release_stale(SILENT, 9).await.unwrap(), [], "their hearts beat");
     room.sql("UPDATE jobs SET heartbeat_at = heartbeat_at - interval '61 seconds'").await;
     let (one, two) = tokio::join!(catalog.release_stale(SILENT, 2), catalog.release_stale(SILENT, 2));
-    let released = one.unwrap() + two.unwrap();
+    let released = one.unwrap().len() + two.unwrap().len();
     assert!((2..=4).contains(&released), "bounded, and no job twice: {released}");
-    assert_eq!(released + catalog.release_stale(SILENT, 9).await.unwrap(), 4);
+    assert_eq!(released + catalog.release_stale(SILENT, 9).await.unwrap().len(), 4);
     let seen = catalog.job(silent[0].job).await.unwrap().unwrap();
     assert_eq!((seen.state, seen.attempt, seen.published_at), (JobState::Waiting, Attempt(1), None));
     assert_eq!(catalog.job(silent[3].job).await.unwrap().unwrap().state, JobState::Cancelled);
     assert_eq!(publish(catalog).await, 3);
 
-    assert_eq!(catalog.republish_lost(SILENT, 9, at(100)).await.unwrap(), 0, "they are on their way");
+    assert_eq!(catalog.republish_lost(SILENT, 9, at(100)).await.unwrap(), [], "they are on their way");
     room.sql(&format!(
         "UPDATE jobs SET published_at = now() - interval '1 hour' WHERE id IN ({}, {})",
         waiting[0].job, waiting[1].job
     ))
     .await;
-    assert_eq!(catalog.republish_lost(SILENT, 1, at(100)).await.unwrap(), 1, "bounded");
-    assert_eq!(catalog.republish_lost(SILENT, 9, at(99)).await.unwrap(), 0, "not due");
-    assert_eq!(catalog.republish_lost(SILENT, 9, at(100)).await.unwrap(), 1);
+    assert_eq!(catalog.republish_lost(SILENT, 1, at(100)).await.unwrap(), [JobKind::Nightly], "bounded");
+    assert_eq!(catalog.republish_lost(SILENT, 9, at(99)).await.unwrap(), [], "not due");
+    assert_eq!(catalog.republish_lost(SILENT, 9, at(100)).await.unwrap(), [JobKind::Nightly]);
     assert_eq!(publish(catalog).await, 2);
 
     let done = room.claimed(waiting[0].job, at(100)).await;

@@ -8,7 +8,14 @@ use serde_json::json;
 use crate::room::{Room, at, nightly};
 
 fn manual(mailbox: MailboxId, key: &str) -> Request<'_> {
-    Request { kind: JobKind::Manual, mailbox: Some(mailbox), key, parameters: None, limit: None }
+    Request {
+        kind: JobKind::Manual,
+        mailbox: Some(mailbox),
+        key,
+        parameters: None,
+        limit: None,
+        traceparent: None,
+    }
 }
 
 #[tokio::test]

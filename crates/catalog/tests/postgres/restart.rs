@@ -29,6 +29,7 @@ async fn a_restart_is_a_transient_error_and_the_pool_recovers() {
                         key: &key,
                         parameters: None,
                         limit: None,
+                        traceparent: None,
                     };
                     match catalog.request(&request, at(0)).await {
                         Ok(_) => done += 1,

@@ -106,8 +106,12 @@ pub(crate) async fn requests_of_other_programs_are_read(rabbit: &RabbitMq) {
         kind: JobKind::Manual,
     };
     place.publish_raw(REQUESTS, &request.to_bytes()).await;
+    let trace = TraceContext { traceparent: "00-a-b-01".to_owned(), tracestate: None };
+    place.broker.publisher().request(&request, Some(&trace)).await.unwrap();
     let mut requests = place.broker.requests(NonZeroU16::MIN, CancellationToken::new());
-    let (delivery, _) = next(&mut requests).await;
-    assert_eq!(delivery.message, request);
-    delivery.ack().await.unwrap();
+    for expected in [None, Some(&trace)] {
+        let (delivery, _) = next(&mut requests).await;
+        assert_eq!((&delivery.message, delivery.trace.as_ref()), (&request, expected));
+        delivery.ack().await.unwrap();
+    }
 }

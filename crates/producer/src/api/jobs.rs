@@ -1,0 +1,55 @@
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use catalog::{Cancel, Job};
+use model::JobId;
+use serde_json::{Value, json};
+
+use super::authorize::Actor;
+use super::body::Id;
+use super::problem::Problem;
+use super::server::Shared;
+
+const UNKNOWN: &str = "there is no such job; finished ones are kept for some weeks";
+
+pub(super) async fn show(State(shared): State<Shared>, Id(id): Id) -> Result<Json<Value>, Problem> {
+    let job = shared.catalog.job(JobId(id)).await?.ok_or_else(|| Problem::unknown(UNKNOWN))?;
+    Ok(Json(shown(&job)))
+}
+
+pub(super) async fn cancel(
+    State(shared): State<Shared>,
+    Extension(Actor(actor)): Extension<Actor>,
+    Id(id): Id,
+) -> Result<Response, Problem> {
+    let job = shared.catalog.job(JobId(id)).await?.ok_or_else(|| Problem::unknown(UNKNOWN))?;
+    shared.asking.write_down(&actor, "job.cancelled", job.mailbox, job.number).await?;
+    match shared.catalog.cancel(job.id).await? {
+        Cancel::Cancelled => Ok(Json(json!({"job": id, "state": "cancelled"})).into_response()),
+        Cancel::Requested => {
+            let body = Json(json!({"job": id, "state": "running", "cancel_requested": true}));
+            Ok((StatusCode::ACCEPTED, body).into_response())
+        }
+        Cancel::Over => Err(Problem::new(StatusCode::CONFLICT, "job-over", "the job is over already")),
+    }
+}
+
+/// Without the address, and without the name of the worker's machine.
+fn shown(job: &Job) -> Value {
+    let failure = job.failure.as_ref().map(|(class, text)| json!({"class": class, "text": text}));
+    json!({
+        "job": job.id.0,
+        "kind": job.kind.as_str(),
+        "mailbox": job.mailbox.map(|mailbox| mailbox.0),
+        "slot": job.slot_date.map(|date| date.to_string()),
+        "state": job.state.as_str(),
+        "run_at": job.run_at.to_string(),
+        "attempt": job.attempt.0,
+        "slices": job.slices,
+        "cancel_requested": job.cancel_requested,
+        "number": job.number.map(|number| number.0),
+        "failure": failure,
+        "created_at": job.created_at.to_string(),
+    })
+}

@@ -1,0 +1,94 @@
+use std::time::Duration;
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use crate::asking::Refusal;
+use crate::error::chain;
+
+/// An answer that is no success: RFC 9457.
+#[derive(Debug)]
+pub(super) struct Problem {
+    status: StatusCode,
+    /// The end of the URN that programs tell problems apart by.
+    word: &'static str,
+    detail: String,
+    retry_after: Option<Duration>,
+    /// What is wrong with each part of a list.
+    errors: Vec<(u64, String)>,
+}
+
+impl Problem {
+    pub(super) fn new(status: StatusCode, word: &'static str, detail: impl Into<String>) -> Problem {
+        Problem { status, word, detail: detail.into(), retry_after: None, errors: Vec::new() }
+    }
+
+    pub(super) fn unusable(detail: impl Into<String>) -> Problem {
+        Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "unusable", detail)
+    }
+
+    pub(super) fn unknown(detail: &'static str) -> Problem {
+        Problem::new(StatusCode::NOT_FOUND, "unknown", detail)
+    }
+
+    pub(super) fn with_errors(self, errors: Vec<(u64, String)>) -> Problem {
+        Problem { errors, ..self }
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let detail = refusal.to_string();
+        match refusal {
+            Refusal::UnknownMailbox => Problem::new(StatusCode::NOT_FOUND, "unknown-mailbox", detail),
+            Refusal::UnknownBackup => Problem::new(StatusCode::NOT_FOUND, "unknown-backup", detail),
+            Refusal::Ambiguous => Problem::new(StatusCode::CONFLICT, "ambiguous-address", detail),
+            Refusal::Gone => Problem::new(StatusCode::GONE, "mailbox-gone", detail),
+            Refusal::PersonalPlan => Problem::new(StatusCode::FORBIDDEN, "personal-plan", detail),
+            Refusal::NoPlan => Problem::new(StatusCode::CONFLICT, "no-plan", detail),
+            Refusal::TooMany { retry_after } => {
+                let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "too-many-requests", detail);
+                Problem { retry_after: Some(retry_after), ..problem }
+            }
+            Refusal::Catalog(error) => error.into(),
+        }
+    }
+}
+
+impl From<catalog::Error> for Problem {
+    /// Logged here, because who asks is not told why.
+    fn from(error: catalog::Error) -> Self {
+        tracing::warn!(error = chain(&error), "a request failed");
+        let detail = "the catalogue cannot be used at the moment; ask again with the same key";
+        let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail);
+        Problem { retry_after: Some(Duration::from_secs(5)), ..problem }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let Problem { status, word, detail, retry_after, errors } = self;
+        let mut body = json!({
+            "type": format!("urn:malle:problem:{word}"),
+            "title": status.canonical_reason(),
+            "status": status.as_u16(),
+            "detail": detail,
+        });
+        if !errors.is_empty() {
+            let errors = errors.iter().map(|(index, reason)| json!({"index": index, "reason": reason}));
+            body["errors"] = errors.collect();
+        }
+        let mut response = (status, Json(body)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if let Some(wait) = retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}

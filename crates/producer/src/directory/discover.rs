@@ -1,0 +1,88 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use catalog::Catalog;
+use model::{Clock, Timestamp};
+
+use super::import::{BadLine, DirectoryError, Disappeared, Imported, checked, mark_gone};
+use super::lines::List;
+use super::listing::Listing;
+use super::rules::Rules;
+use crate::backoff::Pulse;
+use crate::error::chain;
+
+/// More pages than any server has: one that always names a next page is not followed for ever.
+const MOST_PAGES: u64 = 1_000_000;
+/// So many reasons are kept; all are counted in the log.
+const REASONS: usize = 1000;
+
+/// A server that is listed now and then.
+pub struct Directory {
+    /// Its lasting name.
+    pub server: String,
+    /// How it is asked.
+    pub listing: Arc<dyn Listing>,
+    /// Which plan its mailboxes have.
+    pub rules: Rules,
+    /// What happens to mailboxes that it does not name any more. A listing by pages may miss one while others are deleted, so let
+    /// it be missing for several listings.
+    pub disappeared: Disappeared,
+    /// The wait between two listings.
+    pub every: Duration,
+}
+
+/// Lists a server to its end and writes down what it names, page by page. Mailboxes that cannot be used are left out and reported;
+/// as long as there are any, or fewer were named than the server says it has, nothing is marked as gone.
+pub async fn discover(
+    catalog: &Catalog,
+    directory: &Directory,
+    now: Timestamp,
+) -> Result<Imported, DirectoryError> {
+    let Directory { server, listing, rules, disappeared, .. } = directory;
+    let (mut imported, mut after, mut named, mut total) = (Imported::default(), None::<String>, 0, None);
+    for _ in 0..MOST_PAGES {
+        let page = listing.page(after.as_deref()).await?;
+        let numbers = named + 1..;
+        named += page.entries.len() as u64;
+        total = page.total.or(total);
+        let list = List { entries: numbers.zip(page.entries).collect(), bad: Vec::new() };
+        let (listed, bad) = checked(list, rules);
+        imported.write(catalog, server, &listed, now).await?;
+        imported.bad.extend(bad.into_iter().take(REASONS.saturating_sub(imported.bad.len())));
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    let whole = after.is_none() && named > 0 && total.is_none_or(|total| named >= total);
+    match whole {
+        true if imported.bad.is_empty() => {
+            imported.gone = mark_gone(catalog, server, *disappeared, now).await?;
+        }
+        true => (),
+        false => imported.bad.push(BadLine::new(named, "the listing ends before all mailboxes were named")),
+    }
+    Ok(imported)
+}
+
+impl Directory {
+    pub(crate) async fn run(&self, catalog: &Catalog, clock: &dyn Clock, mut pulse: Pulse) {
+        loop {
+            let server = &self.server;
+            let go_on = match discover(catalog, self, clock.now()).await {
+                Ok(Imported { listed, new, unplanned, gone, bad }) => {
+                    let (bad, reason) = (bad.len(), bad.first().map(|bad| bad.reason.as_str()));
+                    tracing::info!(server, listed, new, unplanned, gone, bad, reason, "listed a server");
+                    pulse.went_well().await
+                }
+                Err(error) => {
+                    tracing::warn!(server, error = chain(&error), "a server could not be listed");
+                    pulse.failed().await
+                }
+            };
+            if !go_on {
+                return pulse.finish();
+            }
+        }
+    }
+}

@@ -1,0 +1,136 @@
+use std::fmt;
+
+use catalog::Listed;
+use model::{AccountId, Plan};
+use serde::Deserialize;
+
+use super::rules::Rules;
+
+/// RFC 5321 allows 254; JMAP servers also have names of accounts here.
+const LONGEST_ADDRESS: usize = 320;
+/// RFC 8620, section 1.2.
+const LONGEST_ID: usize = 255;
+
+/// A mailbox as a list or a server names it. What is `None` leaves what is known as it is. `Debug` shows no address.
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// Its address.
+    pub address: String,
+    /// Its JMAP account id, if the list knows it; without it the address tells which mailbox is meant.
+    #[serde(default)]
+    pub account: Option<String>,
+    /// `personal` or `professional`; without it the rules decide.
+    #[serde(default)]
+    pub plan: Option<String>,
+    /// Where its backups shall go.
+    #[serde(default)]
+    pub zone: Option<String>,
+    /// IANA name of the owner's time zone.
+    #[serde(default)]
+    pub time_zone: Option<String>,
+    /// For the rules.
+    #[serde(default)]
+    pub tenant: Option<String>,
+    /// For the rules.
+    #[serde(default)]
+    pub groups: Vec<String>,
+}
+
+impl Entry {
+    /// The part after the `@`, in lower case.
+    pub(crate) fn domain(&self) -> Option<String> {
+        self.address.rsplit_once('@').map(|(_, domain)| domain.to_lowercase())
+    }
+
+    /// As the catalogue takes it. The error names the field and never quotes it.
+    pub(crate) fn checked(&self, rules: &Rules) -> Result<Listed, String> {
+        check_address(&self.address, self.account.is_some())?;
+        if let Some(account) = &self.account {
+            // RFC 8620 allows letters, digits, `-` and `_`; what servers use is not ours to judge.
+            let usable = account.bytes().all(|byte| byte.is_ascii_graphic());
+            if account.is_empty() || account.len() > LONGEST_ID || !usable {
+                return Err("account is no JMAP account id".to_owned());
+            }
+        }
+        if self.zone.as_ref().is_some_and(|zone| zone.is_empty() || zone.len() > LONGEST_ID) {
+            return Err("zone is empty or too long".to_owned());
+        }
+        if self.time_zone.as_ref().is_some_and(|name| planning::zone(name).is_err()) {
+            return Err("time_zone is unknown: names are written like Europe/Paris".to_owned());
+        }
+        let plan = match &self.plan {
+            Some(word) => Some(word.parse::<Plan>().map_err(|_| unknown_plan())?),
+            None => rules.plan_of(self),
+        };
+        Ok(Listed {
+            account: self.account.as_deref().map(AccountId::from),
+            address: self.address.as_str().into(),
+            plan,
+            zone: self.zone.clone(),
+            time_zone: self.time_zone.clone(),
+        })
+    }
+}
+
+/// A bare name is enough where an account tells which mailbox is meant: Stalwart before 0.16 has such.
+fn check_address(address: &str, has_account: bool) -> Result<(), String> {
+    let printable = |c: char| !c.is_whitespace() && !c.is_control();
+    let parts = address.rsplit_once('@');
+    let whole = parts.is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty());
+    match address {
+        "" => Err("address is missing".to_owned()),
+        _ if address.len() > LONGEST_ADDRESS => Err("address is too long".to_owned()),
+        _ if !address.chars().all(printable) => {
+            Err("address holds a space or a control character".to_owned())
+        }
+        _ if !whole && (parts.is_some() || !has_account) => {
+            Err("address has no name or no domain".to_owned())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn unknown_plan() -> String {
+    let known: Vec<_> = Plan::ALL.iter().map(|plan| plan.as_str()).collect();
+    format!("plan is none of {}", known.join(", "))
+}
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entry").field("plan", &self.plan).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(change: fn(&mut Entry), expected: Result<(), &str>) {
+        let mut entry = Entry { address: "alice@example.org".to_owned(), ..Entry::default() };
+        change(&mut entry);
+        let checked = entry.checked(&Rules::default()).map(drop);
+        assert_eq!(checked, expected.map_err(str::to_owned));
+        assert!(!format!("{entry:?}").contains("example.org"));
+    }
+
+    #[test]
+    fn wrong_fields_are_named_and_not_quoted() {
+        check(|_| (), Ok(()));
+        check(|entry| entry.address.clear(), Err("address is missing"));
+        check(|entry| entry.address = "a".repeat(321), Err("address is too long"));
+        check(|entry| entry.address = "alice".into(), Err("address has no name or no domain"));
+        check(|entry| entry.address = "@example.org".into(), Err("address has no name or no domain"));
+        check(|entry| entry.address = "a b@c".into(), Err("address holds a space or a control character"));
+        check(|entry| entry.plan = Some("gold".into()), Err("plan is none of personal, professional"));
+        check(
+            |entry| entry.time_zone = Some("Europe/Lutetia".into()),
+            Err("time_zone is unknown: names are written like Europe/Paris"),
+        );
+        check(|entry| entry.account = Some(String::new()), Err("account is no JMAP account id"));
+        check(|entry| entry.zone = Some(String::new()), Err("zone is empty or too long"));
+        let bare_name =
+            |entry: &mut Entry| (entry.address, entry.account) = ("alice".into(), Some("c".into()));
+        check(bare_name, Ok(()));
+    }
+}

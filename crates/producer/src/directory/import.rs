@@ -1,0 +1,175 @@
+use std::collections::BTreeMap;
+
+use catalog::{Catalog, Listed};
+use model::{ErrorClass, SignedDuration, Timestamp};
+
+use super::lines::List;
+use super::rules::Rules;
+
+/// Mailboxes written at once.
+pub(super) const BATCH: usize = 2000;
+
+/// Why a line of a list is of no use; never quotes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BadLine {
+    /// From 1, the header of CSV counted.
+    pub line: u64,
+    /// For people.
+    pub reason: String,
+}
+
+impl BadLine {
+    pub(super) fn new(line: u64, reason: impl Into<String>) -> BadLine {
+        BadLine { line, reason: reason.into() }
+    }
+}
+
+/// What happens to a list with bad lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnBadLines {
+    /// Nothing of it is written.
+    Refuse,
+    /// The others are written; nothing is marked as gone, because a bad line may have named it.
+    WriteOthers,
+}
+
+/// What happens to mailboxes that a whole list does not name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Disappeared {
+    /// They stay: the list is one of changes.
+    Stay,
+    /// They are gone: backups stay, new ones are not made, and what is gone never comes back but as a new mailbox.
+    Gone {
+        /// Only those that no list has named for so long.
+        missing_for: SignedDuration,
+        /// A list that would drop a larger share of the server's mailboxes is taken for one with holes; 100 allows anything.
+        at_most_percent: u8,
+    },
+}
+
+/// What an import did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Imported {
+    /// Mailboxes named and written.
+    pub listed: u64,
+    /// Those among them that were unknown.
+    pub new: u64,
+    /// Those among them that neither the list nor a rule gives a plan. They keep the one they have; one that never had any is
+    /// not backed up, and [`Catalog::unplanned_mailboxes`] names it.
+    pub unplanned: u64,
+    /// Mailboxes marked as gone.
+    pub gone: u64,
+    /// Lines left out.
+    pub bad: Vec<BadLine>,
+}
+
+/// Why a list was not taken, or not whole.
+#[derive(Debug, thiserror::Error)]
+pub enum DirectoryError {
+    /// Lines that are of no use; nothing was written.
+    #[error("{} lines of the list are of no use; nothing was written", .0.len())]
+    BadLines(Vec<BadLine>),
+    /// The mailboxes are listed; none was marked as gone.
+    #[error(
+        "list leaves out {unlisted} of {active} mailboxes, more than {at_most_percent} %; none was marked as gone"
+    )]
+    TooManyGone {
+        /// Mailboxes on the server.
+        active: u64,
+        /// Those that would be gone.
+        unlisted: u64,
+        /// What is allowed.
+        at_most_percent: u8,
+    },
+    /// The catalogue failed; what was written stays, and the same list may be given again.
+    #[error("list could not be written down")]
+    Catalog(#[from] catalog::Error),
+    /// The server could not be listed to its end; what was written stays.
+    #[error("server could not be listed")]
+    Listing(#[from] super::listing::ListingError),
+}
+
+impl DirectoryError {
+    /// What who imports should do.
+    pub fn class(&self) -> ErrorClass {
+        match self {
+            DirectoryError::BadLines(_) | DirectoryError::TooManyGone { .. } => ErrorClass::Permanent,
+            DirectoryError::Catalog(error) => error.class(),
+            DirectoryError::Listing(error) => error.class(),
+        }
+    }
+}
+
+/// Writes down a list of one server's mailboxes. Giving the same list again changes nothing; a crash in the middle leaves the
+/// first part of it written and nothing marked as gone.
+pub async fn import(
+    catalog: &Catalog,
+    server: &str,
+    list: List,
+    rules: &Rules,
+    on_bad_lines: OnBadLines,
+    disappeared: Disappeared,
+    now: Timestamp,
+) -> Result<Imported, DirectoryError> {
+    let (listed, bad) = checked(list, rules);
+    if !bad.is_empty() && on_bad_lines == OnBadLines::Refuse {
+        return Err(DirectoryError::BadLines(bad));
+    }
+    let mut imported = Imported::default();
+    for batch in listed.chunks(BATCH) {
+        imported.write(catalog, server, batch, now).await?;
+    }
+    if bad.is_empty() {
+        imported.gone = mark_gone(catalog, server, disappeared, now).await?;
+    }
+    imported.bad = bad;
+    Ok(imported)
+}
+
+impl Imported {
+    pub(super) async fn write(
+        &mut self,
+        catalog: &Catalog,
+        server: &str,
+        batch: &[Listed],
+        now: Timestamp,
+    ) -> catalog::Result<()> {
+        self.new += catalog.list_mailboxes(server, batch, now).await?;
+        self.listed += batch.len() as u64;
+        self.unplanned += batch.iter().filter(|listed| listed.plan.is_none()).count() as u64;
+        Ok(())
+    }
+}
+
+/// What is usable, and all that is not, by line.
+pub(super) fn checked(list: List, rules: &Rules) -> (Vec<Listed>, Vec<BadLine>) {
+    let (mut listed, mut bad, mut seen) = (Vec::new(), list.bad, BTreeMap::new());
+    for (line, entry) in list.entries {
+        let name = entry.account.clone().unwrap_or_else(|| entry.address.to_lowercase());
+        match entry.checked(rules) {
+            Err(reason) => bad.push(BadLine::new(line, reason)),
+            Ok(one) => match seen.insert((entry.account.is_some(), name), line) {
+                Some(first) => bad.push(BadLine::new(line, format!("the same mailbox as line {first}"))),
+                None => listed.push(one),
+            },
+        }
+    }
+    bad.sort_by_key(|bad| bad.line);
+    (listed, bad)
+}
+
+/// What is to be dropped is counted before it is dropped. Somebody who lists the server meanwhile makes it less.
+pub(super) async fn mark_gone(
+    catalog: &Catalog,
+    server: &str,
+    disappeared: Disappeared,
+    now: Timestamp,
+) -> Result<u64, DirectoryError> {
+    let Disappeared::Gone { missing_for, at_most_percent } = disappeared else { return Ok(0) };
+    let listed_before = now - missing_for;
+    let catalog::Unlisted { active, unlisted } = catalog.count_unlisted(server, listed_before).await?;
+    if unlisted.saturating_mul(100) > active.saturating_mul(at_most_percent.into()) {
+        return Err(DirectoryError::TooManyGone { active, unlisted, at_most_percent });
+    }
+    Ok(catalog.mark_unlisted_gone(server, listed_before, now).await?)
+}

@@ -1,0 +1,36 @@
+#![doc = include_str!("../README.md")]
+
+mod api;
+mod asking;
+mod backoff;
+mod calendars;
+mod directory;
+mod error;
+mod planner;
+mod publisher;
+mod reaper;
+mod requests;
+mod role;
+mod secret;
+mod settings;
+mod watch;
+
+pub use api::{Api, openapi};
+pub use asking::{Asking, Refusal, RestoreWish};
+pub use directory::{
+    BadLine, Directory, DirectoryError, Disappeared, Entry, Imported, List, Listing, ListingError,
+    OnBadLines, Page, Rule, Rules, StalwartCredentials, StalwartRest, discover, import, read_csv,
+    read_json_lines,
+};
+pub use error::Error;
+pub use planner::{Planner, Round};
+pub use publisher::{Publisher, Sent};
+pub use reaper::{Reaped, Reaper};
+pub use requests::serve_requests;
+pub use role::{Parts, run};
+pub use secret::Secret;
+pub use settings::{
+    ApiSettings, ApiToken, OutboxSettings, PlanSettings, ReaperSettings, RequestSettings, Settings,
+    WatchSettings,
+};
+pub use watch::Watch;

@@ -1,0 +1,178 @@
+use std::net::SocketAddr;
+use std::num::{NonZeroU16, NonZeroU32};
+use std::time::Duration;
+
+use catalog::RateLimit;
+use model::SignedDuration;
+
+use crate::directory::Rules;
+use crate::secret::Secret;
+
+/// Everything a producer is told; what it talks to is handed over in [`Parts`](crate::Parts).
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// When backups are due.
+    pub plan: PlanSettings,
+    /// How tickets are published.
+    pub outbox: OutboxSettings,
+    /// What is done about dead workers and lost tickets.
+    pub reaper: ReaperSettings,
+    /// What people and programs may ask for.
+    pub requests: RequestSettings,
+    /// The HTTP API; `None`: this producer serves none.
+    pub api: Option<ApiSettings>,
+    /// How often the metrics of the fleet are looked up.
+    pub watch: WatchSettings,
+}
+
+impl Settings {
+    /// The usual settings for a service in this time zone, without an HTTP API.
+    pub fn new(time_zone: impl Into<String>) -> Settings {
+        Settings {
+            plan: PlanSettings::new(time_zone),
+            outbox: OutboxSettings::default(),
+            reaper: ReaperSettings::default(),
+            requests: RequestSettings::default(),
+            api: None,
+            watch: WatchSettings::default(),
+        }
+    }
+}
+
+/// When backups are due.
+#[derive(Debug, Clone)]
+pub struct PlanSettings {
+    /// Windows, tail, and what late work does.
+    pub calendar: planning::Settings,
+    /// The service's time zone, IANA: that of mailboxes without one of their own.
+    pub time_zone: String,
+    /// The wait between two rounds over all mailboxes.
+    pub every: Duration,
+    /// Mailboxes read and written at once.
+    pub page: u32,
+    /// First backups admitted per server in any hour, by all producers together.
+    pub first_backups_per_hour: u32,
+}
+
+impl PlanSettings {
+    /// The usual windows in this time zone, a round each minute, 500 first backups an hour.
+    pub fn new(time_zone: impl Into<String>) -> PlanSettings {
+        PlanSettings {
+            calendar: planning::Settings::default(),
+            time_zone: time_zone.into(),
+            every: Duration::from_secs(60),
+            page: 5000,
+            first_backups_per_hour: 500,
+        }
+    }
+}
+
+/// How tickets are published.
+#[derive(Debug, Clone)]
+pub struct OutboxSettings {
+    /// The wait for the next look when nothing is due: what a manual backup waits at most before its ticket leaves.
+    pub every: Duration,
+    /// Tickets of each kind taken at once.
+    pub batch: u32,
+    /// How long taken tickets are kept from others: longer than publishing a batch takes.
+    pub hold: Duration,
+    /// The wait after the first failure; doubled with each further one.
+    pub first_wait: Duration,
+    /// The longest such wait.
+    pub longest_wait: Duration,
+}
+
+impl Default for OutboxSettings {
+    fn default() -> Self {
+        OutboxSettings {
+            every: Duration::from_millis(250),
+            batch: 1000,
+            hold: Duration::from_secs(60),
+            first_wait: Duration::from_millis(250),
+            longest_wait: Duration::from_secs(15),
+        }
+    }
+}
+
+/// What is done about dead workers and lost tickets.
+#[derive(Debug, Clone)]
+pub struct ReaperSettings {
+    /// The wait between two rounds.
+    pub every: Duration,
+    /// A running job whose heart has not beaten for so long waits again: several times the workers' heartbeat.
+    pub silent: Duration,
+    /// A ticket published so long ago, whose job still waits, is taken for lost.
+    pub lost_after: Duration,
+    /// How long jobs that ended well are kept: longer than the longest outage that shall be caught up.
+    pub keep_finished: Duration,
+    /// Jobs changed in one round by each of the three at most.
+    pub limit: u32,
+}
+
+impl Default for ReaperSettings {
+    fn default() -> Self {
+        const HOUR: Duration = Duration::from_secs(3600);
+        ReaperSettings {
+            every: Duration::from_secs(15),
+            silent: Duration::from_secs(120),
+            lost_after: HOUR / 2,
+            keep_finished: HOUR * 24 * 60,
+            limit: 1000,
+        }
+    }
+}
+
+/// What people and programs may ask for.
+#[derive(Debug, Clone)]
+pub struct RequestSettings {
+    /// Requests of one kind for one mailbox.
+    pub limit: RateLimit,
+    /// Requests from the queue that are worked on at once.
+    pub slots: NonZeroU16,
+}
+
+impl Default for RequestSettings {
+    /// Six an hour.
+    fn default() -> Self {
+        let six = NonZeroU32::new(6).expect("not zero");
+        RequestSettings {
+            limit: RateLimit { requests: six, interval: SignedDuration::from_hours(1) },
+            slots: NonZeroU16::new(8).expect("not zero"),
+        }
+    }
+}
+
+/// The HTTP API.
+#[derive(Debug, Clone)]
+pub struct ApiSettings {
+    /// Where it listens; inside the platform's network, behind whatever ends TLS.
+    pub listen: SocketAddr,
+    /// Who may use it.
+    pub tokens: Vec<ApiToken>,
+    /// Which plan mailboxes have that are listed without one.
+    pub rules: Rules,
+}
+
+/// A bearer token.
+#[derive(Debug, Clone)]
+pub struct ApiToken {
+    /// Whose; written into the audit log.
+    pub name: String,
+    /// At least 32 characters, random.
+    pub secret: Secret,
+}
+
+/// How often the metrics of the fleet are looked up.
+#[derive(Debug, Clone)]
+pub struct WatchSettings {
+    /// What an index answers.
+    pub every: Duration,
+    /// What needs a look at every mailbox.
+    pub every_mailbox: Duration,
+}
+
+impl Default for WatchSettings {
+    fn default() -> Self {
+        WatchSettings { every: Duration::from_secs(15), every_mailbox: Duration::from_secs(120) }
+    }
+}

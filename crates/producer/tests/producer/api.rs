@@ -1,0 +1,274 @@
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+
+use catalog::{BackupState, ClaimAnswer, Facts, NewBackup, RateLimit};
+use model::{BackupNumber, Clock, JobId, MailboxId, Plan, SignedDuration, SnapshotNumber};
+use producer::{Api, ApiSettings, ApiToken, Asking, RequestSettings, Rules, Secret, openapi};
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use crate::room::{DOMAIN, Room, listed, no_leak_in_logs};
+
+const TOKEN: &str = "a-token-of-thirty-two-characters-and-more";
+const OTHER: &str = "another-token-of-thirty-two-characters-or-so";
+
+struct Served {
+    room: Room,
+    address: SocketAddr,
+    stop: CancellationToken,
+    serving: tokio::task::JoinHandle<()>,
+}
+
+fn settings() -> ApiSettings {
+    let token = |name: &str, secret| ApiToken { name: name.to_owned(), secret: Secret::new(secret) };
+    let rules: Rules = serde_json::from_value(json!([{"tenant": "acme", "plan": "professional"}])).unwrap();
+    ApiSettings {
+        listen: ([127, 0, 0, 1], 0).into(),
+        tokens: vec![token("one", TOKEN), token("two", OTHER)],
+        rules,
+    }
+}
+
+impl Served {
+    async fn new() -> Served {
+        let room = Room::new().await;
+        let clock: std::sync::Arc<dyn Clock> = room.clock.clone();
+        let limit =
+            RateLimit { requests: NonZeroU32::new(3).unwrap(), interval: SignedDuration::from_hours(1) };
+        let limited = RequestSettings { limit, ..RequestSettings::default() };
+        let asking = Asking::new(room.catalog.clone(), clock.clone(), limited);
+        let api = Api::bind(&settings(), room.catalog.clone(), asking, clock).await.unwrap();
+        let (address, stop) = (api.address(), CancellationToken::new());
+        let serving = tokio::spawn(api.serve(stop.clone()));
+        Served { room, address, stop, serving }
+    }
+
+    async fn ask_as(&self, token: &str, line: &str, headers: &[&str], body: &Value) -> (u16, Value) {
+        let mut head = format!("{line} HTTP/1.1\r\nContent-Type: application/json");
+        if !token.is_empty() {
+            head += &format!("\r\nAuthorization: Bearer {token}");
+        }
+        for header in headers {
+            head += &format!("\r\n{header}");
+        }
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let (status, answer) =
+            testkit::http(&self.address.to_string(), &head, body.as_bytes()).await.unwrap();
+        let answer = if answer.is_empty() { Value::Null } else { serde_json::from_slice(&answer).unwrap() };
+        (status, answer)
+    }
+
+    async fn ask(&self, line: &str, key: &str, body: Value) -> (u16, Value) {
+        self.ask_as(TOKEN, line, &[&format!("Idempotency-Key: {key}")], &body).await
+    }
+
+    async fn backup(&self, key: &str, mailbox: MailboxId) -> (u16, Value) {
+        self.ask("POST /v1/backups", key, json!({"mailbox": mailbox.0})).await
+    }
+
+    async fn refused(&self, line: &str, key: &str, body: Value, status: u16, word: &str) -> Value {
+        let (found, answer) = self.ask(line, key, body).await;
+        assert_eq!(
+            (found, answer["type"].as_str()),
+            (status, Some(&*format!("urn:malle:problem:{word}"))),
+            "{answer}"
+        );
+        assert_eq!(answer["status"], status);
+        answer
+    }
+
+    async fn end(self) {
+        self.stop.cancel();
+        self.serving.await.unwrap();
+        no_leak_in_logs("answered", &[TOKEN, OTHER]);
+    }
+}
+
+#[tokio::test]
+async fn backups_by_hand_are_granted_once_a_key_and_refused_with_the_reason() {
+    let served = Served::new().await;
+    let ids = served.room.mailboxes(Plan::Professional, 2).await;
+    let personal = served.room.mailboxes(Plan::Personal, 1).await[0];
+    let first = served.backup("k1", ids[0]).await;
+    assert_eq!((first.0, &first.1["new"]), (202, &json!(true)));
+    let job = first.1["job"].clone();
+    let again = json!({"job": job, "new": false});
+    assert_eq!(served.backup("k1", ids[0]).await, (202, again.clone()), "the same key is the same wish");
+    assert_eq!(served.backup("k2", ids[0]).await, (202, again.clone()), "one unfinished backup by hand");
+    let by_address = json!({"address": format!("PROFESSIONAL0@{DOMAIN}")});
+    assert_eq!(served.ask("POST /v1/backups", "k1", by_address).await, (202, again), "by its address");
+
+    let line = "POST /v1/backups";
+    let answer = served.refused(line, "k", json!({"mailbox": personal.0}), 403, "personal-plan").await;
+    let detail = "the personal plan has no backups by hand: the mailbox is backed up once each weekend";
+    assert_eq!(answer["detail"], detail);
+    served.refused(line, "k", json!({"mailbox": 99}), 404, "unknown-mailbox").await;
+    served.refused(line, "k", json!({"address": format!("nobody@{DOMAIN}")}), 404, "unknown-mailbox").await;
+    served.refused(line, "k", json!({}), 422, "unusable").await;
+    served.refused(line, "k", json!({"mailbox": 1, "address": "a"}), 422, "unusable").await;
+    served.refused(line, "k", json!({"mailbox": 1, "plan": "gold"}), 422, "unusable").await;
+    served.refused(line, &"k".repeat(201), json!({"mailbox": 1}), 400, "idempotency-key").await;
+    served.refused(line, "", json!({"mailbox": 1}), 400, "idempotency-key").await;
+
+    for (key, done) in [("r1", true), ("r2", true), ("r3", true), ("r4", false)] {
+        let (status, answer) = served.backup(key, ids[1]).await;
+        assert_eq!(status, if done { 202 } else { 429 }, "{key}: {answer}");
+        served.room.sql("UPDATE jobs SET state = 'done', finished_at = now() WHERE state = 'waiting'").await;
+    }
+    served.room.pass(61);
+    assert_eq!(served.backup("r4", ids[1]).await.0, 202, "an hour later");
+
+    let twin = [listed("professional1", Some(Plan::Professional)), listed("nobody's", None)];
+    served.room.catalog.list_mailboxes("other", &twin, served.room.now()).await.unwrap();
+    let address = |account: &str| json!({"address": format!("{account}@{DOMAIN}")});
+    served.refused(line, "k", address("professional1"), 409, "ambiguous-address").await;
+    served.refused(line, "k", address("nobody's"), 409, "no-plan").await;
+    served.end().await;
+}
+
+impl Room {
+    async fn good_backup(&self, job: JobId) -> BackupNumber {
+        let claimed = self.catalog.claim(job, "w", self.now(), SignedDuration::ZERO).await.unwrap();
+        let ClaimAnswer::Claimed(claimed) = claimed else { panic!("{claimed:?}") };
+        let facts = Facts {
+            snapshot: SnapshotNumber(1),
+            state: BackupState::Good,
+            started_at: self.now(),
+            finished_at: self.now(),
+            store: "main".into(),
+            zone: "elsewhere".into(),
+            emails: 1,
+            bytes: 1,
+            stored_bytes: 1,
+            contents: json!({}),
+        };
+        let number = self.catalog.draw_number(&claimed.claim).await.unwrap();
+        self.catalog.complete(&claimed.claim, Some(&NewBackup { number, facts })).await.unwrap();
+        number
+    }
+}
+
+#[tokio::test]
+async fn restores_and_jobs_are_shown_and_cancelled() {
+    let served = Served::new().await;
+    let mailbox = served.room.mailboxes(Plan::Professional, 1).await[0];
+    let job = served.backup("k", mailbox).await.1["job"].as_u64().unwrap();
+    let number = served.room.good_backup(JobId(job)).await;
+    let (status, shown) = served.ask(&format!("GET /v1/jobs/{job}"), "-", Value::Null).await;
+    assert_eq!((status, &shown["state"], &shown["number"]), (200, &json!("done"), &json!(number.0)));
+    served.refused(&format!("DELETE /v1/jobs/{job}"), "-", Value::Null, 409, "job-over").await;
+    served.refused("GET /v1/jobs/99", "-", Value::Null, 404, "unknown").await;
+    served.refused("GET /v1/jobs/abc", "-", Value::Null, 400, "number").await;
+
+    let wish = json!({"number": number.0, "mode": "missing", "select": "folder:Archive"});
+    let (status, answer) = served.ask("POST /v1/restores", "r", wish).await;
+    assert_eq!(status, 202, "{answer}");
+    let restore = answer["job"].as_u64().unwrap();
+    let parameters = served.room.client().await;
+    let parameters =
+        parameters.query_one("SELECT parameters::text FROM jobs WHERE kind = 'restore'", &[]).await;
+    let parameters: Value = serde_json::from_str(parameters.unwrap().get(0)).unwrap();
+    let expected = json!({"number": number.0, "mode": "missing", "select": "folder:Archive", "only": []});
+    assert_eq!(parameters, expected);
+    served.refused("POST /v1/restores", "x", json!({"number": 99}), 404, "unknown-backup").await;
+    let sideways = json!({"number": number.0, "mode": "sideways"});
+    served.refused("POST /v1/restores", "x", sideways, 422, "unusable").await;
+
+    let (status, answer) = served.ask(&format!("DELETE /v1/jobs/{restore}"), "-", Value::Null).await;
+    assert_eq!((status, &answer["state"]), (200, &json!("cancelled")));
+    let audit = "SELECT string_agg(actor || ' ' || action, ', ' ORDER BY id) FROM audit";
+    let audit: String = served.room.client().await.query_one(audit, &[]).await.unwrap().get(0);
+    let expected =
+        "api:one manual.requested, api:one job.cancelled, api:one restore.requested, api:one job.cancelled";
+    assert_eq!(audit, expected, "what was wanted, granted or not");
+    served.end().await;
+}
+
+#[tokio::test]
+async fn mailboxes_and_pauses_are_written_whole_or_not_at_all() {
+    let served = Served::new().await;
+    let mailbox = |account: &str, plan: Option<&str>| json!({"address": format!("{account}@{DOMAIN}"), "account": account, "plan": plan});
+    let mut by_rule = mailbox("c", None);
+    by_rule["tenant"] = json!("acme");
+    let list =
+        json!({"server": "s", "mailboxes": [mailbox("a", Some("personal")), mailbox("b", None), by_rule]});
+    let answer = served.ask("PUT /v1/mailboxes", "-", list.clone()).await;
+    assert_eq!(answer, (200, json!({"listed": 3, "new": 3, "unplanned": 1})));
+    let again = served.ask("PUT /v1/mailboxes", "-", list).await.1;
+    assert_eq!(again, json!({"listed": 3, "new": 0, "unplanned": 1}));
+    let found = served.room.catalog.mailbox_of("s", &"c".into()).await.unwrap().unwrap();
+    assert_eq!(found.plan, Some(Plan::Professional));
+
+    let bad = json!({"server": "s", "mailboxes": [mailbox("d", None), mailbox("e", Some("gold")), mailbox("d", None)]});
+    let refused = served.refused("PUT /v1/mailboxes", "-", bad, 422, "unusable").await;
+    let expected = json!([
+        {"index": 1, "reason": "plan is none of personal, professional"},
+        {"index": 2, "reason": "the same mailbox as line 0"},
+    ]);
+    assert_eq!(refused["errors"], expected);
+    assert!(served.room.catalog.mailbox_of("s", &"d".into()).await.unwrap().is_none());
+
+    let gone = format!("DELETE /v1/mailboxes/{}", found.id);
+    assert_eq!(served.ask(&gone, "-", Value::Null).await.0, 204);
+    assert!(served.room.catalog.mailbox(found.id).await.unwrap().unwrap().gone_at.is_some());
+    served.refused("POST /v1/backups", "k", json!({"mailbox": found.id.0}), 410, "mailbox-gone").await;
+    served.refused("DELETE /v1/mailboxes/99", "-", Value::Null, 404, "unknown").await;
+
+    let pauses = "SELECT count(*) FROM pauses";
+    for (scope, query) in [
+        (json!({"server": "s"}), "server=s"),
+        (json!({"plan": "personal"}), "plan=personal"),
+        (json!({"mailbox": 1}), "mailbox=1"),
+    ] {
+        assert_eq!(served.ask("POST /v1/pauses", "-", scope).await.0, 204);
+        assert_eq!(served.room.number(pauses).await, 1);
+        assert_eq!(served.ask(&format!("DELETE /v1/pauses?{query}"), "-", Value::Null).await.0, 204);
+        assert_eq!(served.room.number(pauses).await, 0);
+    }
+    served.refused("POST /v1/pauses", "-", json!({"plan": "gold"}), 422, "unusable").await;
+    served.refused("DELETE /v1/pauses?colour=red", "-", Value::Null, 422, "unusable").await;
+    served.end().await;
+}
+
+#[tokio::test]
+async fn nothing_but_the_description_is_open_to_those_without_a_token() {
+    let served = Served::new().await;
+    let (status, described) = served.ask_as("", "GET /v1/openapi.json", &[], &Value::Null).await;
+    assert_eq!((status, &described), (200, &serde_json::from_str(openapi()).unwrap()));
+    let mut tried = 0;
+    for (path, methods) in described["paths"].as_object().unwrap() {
+        for method in methods.as_object().unwrap().keys().filter(|_| path != "/v1/openapi.json") {
+            let line = format!("{} {}", method.to_uppercase(), path.replace(['{', '}'], ""));
+            for token in ["", "wrong", &TOKEN[1..], &TOKEN.to_uppercase()] {
+                let (status, answer) = served.ask_as(token, &line, &[], &json!({})).await;
+                assert_eq!((status, answer["status"].as_u64()), (401, Some(401)), "{line}");
+            }
+            // A path that is described and not routed would be 404, a method 405.
+            let (status, answer) = served.ask_as(OTHER, &line, &[], &json!({})).await;
+            assert!(matches!(status, 400 | 422), "{line}: {answer}");
+            tried += 1;
+        }
+    }
+    assert_eq!(tried, 8);
+    let basic = "Authorization: Basic YTph";
+    assert_eq!(served.ask_as("", "GET /v1/jobs/1", &[basic], &Value::Null).await.0, 401);
+    served.refused("GET /v1/nothing", "-", Value::Null, 404, "unknown").await;
+    served.refused("GET /v1/backups", "-", Value::Null, 405, "method").await;
+    let long = json!({"address": "a".repeat(20_000)});
+    served.refused("POST /v1/backups", "k", long, 413, "too-large").await;
+    served.end().await;
+}
+
+#[tokio::test]
+async fn weak_tokens_and_none_are_refused_at_the_start() {
+    let room = Room::new().await;
+    let clock: std::sync::Arc<dyn Clock> = room.clock.clone();
+    let asking = Asking::new(room.catalog.clone(), clock.clone(), RequestSettings::default());
+    let weak = ApiToken { name: "ops".to_owned(), secret: Secret::new("hunter2hunter2") };
+    for tokens in [vec![], vec![weak]] {
+        let settings = ApiSettings { tokens, ..settings() };
+        let refused = Api::bind(&settings, room.catalog.clone(), asking.clone(), clock.clone()).await;
+        let shown = refused.map(drop).unwrap_err();
+        assert!(!format!("{shown} {shown:?} {settings:?}").contains("hunter2"), "{shown}");
+    }
+}

@@ -1,0 +1,147 @@
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use model::{Plan, SignedDuration};
+use producer::{
+    BadLine, Directory, DirectoryError, Disappeared, Entry, Imported, List, Listing, ListingError,
+    OnBadLines, Page, Rules, discover, import, read_csv, read_json_lines,
+};
+use serde_json::json;
+
+use crate::room::{DOMAIN, Room, SERVER};
+
+fn rules() -> Rules {
+    serde_json::from_value(json!([{"group": "staff", "plan": "professional"}])).unwrap()
+}
+
+fn gone(at_most_percent: u8) -> Disappeared {
+    Disappeared::Gone { missing_for: SignedDuration::ZERO, at_most_percent }
+}
+
+impl Room {
+    async fn import(&self, list: List, disappeared: Disappeared) -> Result<Imported, DirectoryError> {
+        self.pass(1);
+        import(&self.catalog, SERVER, list, &rules(), OnBadLines::Refuse, disappeared, self.now()).await
+    }
+
+    async fn active(&self) -> i64 {
+        self.number("SELECT count(*) FROM mailboxes WHERE state = 'active'").await
+    }
+}
+
+fn csv(lines: &[&str]) -> List {
+    let text = format!("address,plan,groups\n{}\n", lines.join("\n")).replace('@', &format!("@{DOMAIN}"));
+    read_csv(text.as_bytes()).unwrap()
+}
+
+#[tokio::test]
+async fn a_list_is_taken_whole_or_not_and_again_changes_nothing() {
+    let room = Room::new().await;
+    let good = csv(&["a@,personal,", "b@,,staff;x", "c@,,"]);
+    let first = room.import(good.clone(), gone(0)).await.unwrap();
+    assert_eq!(first, Imported { listed: 3, new: 3, unplanned: 1, ..Imported::default() });
+    let again = room.import(good, gone(0)).await.unwrap();
+    assert_eq!(again, Imported { listed: 3, unplanned: 1, ..Imported::default() });
+    let unplanned = room.catalog.unplanned_mailboxes(None, 9).await.unwrap();
+    assert_eq!(unplanned.iter().map(|one| one.address.as_str()).collect::<Vec<_>>(), [format!("c@{DOMAIN}")]);
+    let planned = room.catalog.planned().await.unwrap();
+    assert_eq!(planned, [(Plan::Personal, 1), (Plan::Professional, 1)], "b by a rule");
+
+    let bad = ["d@,,", "no address,,", "e@,gold,", "one field too,many,,", "D@,,"];
+    let Err(DirectoryError::BadLines(lines)) = room.import(csv(&bad), gone(100)).await else {
+        panic!("taken")
+    };
+    let reasons: Vec<_> = lines.iter().map(|BadLine { line, reason }| (*line, reason.as_str())).collect();
+    let expected = [
+        (3, "address holds a space or a control character"),
+        (4, "plan is none of personal, professional"),
+        (5, "another number of fields than the header has"),
+        (6, "the same mailbox as line 2"),
+    ];
+    assert_eq!(reasons, expected);
+    assert_eq!(room.active().await, 3, "nothing was written");
+    let (bad, now) = (csv(&bad), room.now());
+    let others = import(&room.catalog, SERVER, bad, &rules(), OnBadLines::WriteOthers, gone(100), now).await;
+    let others = others.unwrap();
+    assert_eq!((others.listed, others.new, others.gone, others.bad.len()), (1, 1, 0, 4), "nothing is gone");
+    assert_eq!(room.active().await, 4);
+}
+
+#[tokio::test]
+async fn what_is_unlisted_is_gone_unless_that_is_too_much_of_it() {
+    let room = Room::new().await;
+    let numbers = |range: std::ops::Range<u32>| {
+        let lines: Vec<_> = range.map(|n| format!("{{\"address\": \"n{n}@{DOMAIN}\"}}")).collect();
+        read_json_lines(lines.join("\n").as_bytes()).unwrap()
+    };
+    assert_eq!(room.import(numbers(0..40), Disappeared::Stay).await.unwrap().new, 40);
+    assert_eq!(room.import(numbers(0..30), Disappeared::Stay).await.unwrap().gone, 0);
+    let refused = room.import(numbers(0..30), gone(10)).await.unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "list leaves out 10 of 40 mailboxes, more than 10 %; none was marked as gone"
+    );
+    assert!(matches!(room.import(List::default(), gone(50)).await, Err(DirectoryError::TooManyGone { .. })));
+    assert_eq!(room.active().await, 40);
+    assert_eq!(room.import(numbers(0..37), gone(10)).await.unwrap().gone, 3);
+    assert_eq!(room.import(numbers(0..1), gone(100)).await.unwrap().gone, 36, "whoever says so");
+    let patient = Disappeared::Gone { missing_for: SignedDuration::from_hours(1), at_most_percent: 100 };
+    assert_eq!(room.import(List::default(), patient).await.unwrap().gone, 0, "it was there minutes ago");
+}
+
+/// Gives out these pages, one round of them after the other.
+struct Pages(Mutex<VecDeque<Result<Page, ListingError>>>);
+
+#[async_trait]
+impl Listing for Pages {
+    async fn page(&self, _: Option<&str>) -> Result<Page, ListingError> {
+        self.0.lock().unwrap().pop_front().unwrap()
+    }
+}
+
+fn page(accounts: &[&str], more: bool, total: u64) -> Result<Page, ListingError> {
+    let entry = |account: &&str| Entry {
+        address: format!("{account}@{DOMAIN}"),
+        account: Some((*account).to_owned()),
+        ..Entry::default()
+    };
+    let entries = accounts.iter().map(entry).collect();
+    Ok(Page { entries, next: more.then(|| "next".to_owned()), total: Some(total) })
+}
+
+#[tokio::test]
+async fn a_server_is_listed_by_pages_and_one_with_holes_drops_nobody() {
+    let room = Room::new().await;
+    let pages = vec![
+        page(&["a", "b"], true, 3),
+        page(&["c"], false, 3),
+        // Somebody is missing; the server says that there are more than it names; it breaks off.
+        page(&["a", "b"], false, 2),
+        page(&["a"], false, 2),
+        page(&["a"], true, 2),
+        Err(ListingError::Busy { status: 503 }),
+        page(&["", "a"], false, 2),
+    ];
+    let directory = Directory {
+        server: SERVER.to_owned(),
+        listing: Arc::new(Pages(Mutex::new(pages.into()))),
+        rules: rules(),
+        disappeared: gone(40),
+        every: Duration::from_secs(3600),
+    };
+    let round = async || {
+        room.pass(1);
+        discover(&room.catalog, &directory, room.now()).await
+    };
+    let whole = round().await.unwrap();
+    assert_eq!(whole, Imported { listed: 3, new: 3, unplanned: 3, ..Imported::default() });
+    assert_eq!(round().await.unwrap().gone, 1);
+    let holes = round().await.unwrap();
+    assert_eq!((holes.gone, holes.bad.len()), (0, 1));
+    assert!(matches!(round().await, Err(DirectoryError::Listing(ListingError::Busy { status: 503 }))));
+    let unusable = round().await.unwrap();
+    assert_eq!((unusable.listed, unusable.gone, unusable.bad.len()), (1, 0, 1));
+    assert_eq!(room.active().await, 2);
+}

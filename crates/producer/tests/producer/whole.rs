@@ -1,0 +1,132 @@
+//! The whole role.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::{JobKind, Plan};
+use producer::{ApiSettings, ApiToken, Error, Parts, Rules, Secret, Settings, run};
+use queue::Broker;
+use telemetry::{FleetMetrics, Health};
+use testkit::rabbitmq::RabbitMq;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::broker::{broker, collect};
+use crate::room::{Room, until};
+
+const LIMIT: Duration = Duration::from_secs(60);
+const SHORT: Duration = Duration::from_millis(50);
+
+struct Running {
+    role: JoinHandle<Result<(), Error>>,
+    health: Health,
+    stop: CancellationToken,
+}
+
+impl Room {
+    fn start(&self, broker: &Broker, change: impl FnOnce(&mut Settings)) -> Running {
+        let mut settings = Settings::new("Europe/Paris");
+        (settings.plan.every, settings.reaper.every) = (SHORT, SHORT);
+        (settings.watch.every, settings.watch.every_mailbox) = (SHORT, SHORT);
+        change(&mut settings);
+        let (health, stop) = (Health::default(), CancellationToken::new());
+        let registry = telemetry::Registry::new("producer", "test", "test");
+        let (fleet, outbox) = (FleetMetrics::new(&registry), telemetry::OutboxMetrics::new(&registry));
+        let parts = Parts {
+            catalog: self.catalog.clone(),
+            broker: broker.clone(),
+            clock: self.clock.clone(),
+            outbox,
+            fleet,
+            health: health.clone(),
+            directories: Vec::new(),
+        };
+        let role = tokio::spawn(run(settings, parts, stop.clone()));
+        self.fleet.lock().unwrap().push(registry);
+        Running { role, health, stop }
+    }
+
+    fn metrics_of_the_newest(&self) -> String {
+        self.fleet.lock().unwrap().last().unwrap().text()
+    }
+}
+
+impl Running {
+    async fn end(self) {
+        let begin = Instant::now();
+        self.stop.cancel();
+        timeout(LIMIT, self.role).await.unwrap().unwrap().unwrap();
+        eprintln!("ended within {:?}", begin.elapsed());
+        assert!(self.health.stuck(std::time::Instant::now() + Duration::from_secs(86_400)).is_empty());
+    }
+}
+
+pub(crate) async fn a_producer_plans_publishes_watches_and_ends(rabbit: &RabbitMq) {
+    let (room, broker) = (Arc::new(Room::new().await), broker(rabbit, "whole").await);
+    room.backed_up(Plan::Professional, 40).await;
+    room.mailboxes(Plan::Personal, 3).await;
+    room.catalog.list_mailboxes("other", &[crate::room::listed("nobody", None)], room.now()).await.unwrap();
+    broker.check().await.unwrap();
+    let with_api = |settings: &mut Settings| {
+        let token = ApiToken { name: "test".to_owned(), secret: Secret::new("t".repeat(32)) };
+        let listen = ([127, 0, 0, 1], 0).into();
+        settings.api = Some(ApiSettings { listen, tokens: vec![token], rules: Rules::default() });
+    };
+    let (one, two) = (room.start(&broker, with_api), room.start(&broker, |_| ()));
+    until("both are ready", async || {
+        let now = std::time::Instant::now();
+        one.health.failing(now).is_empty() && two.health.failing(now).is_empty()
+    })
+    .await;
+    room.set("2026-06-03T22:00");
+    until("all are planned", async || room.jobs().await == 40).await;
+    room.set("2026-06-04T05:59");
+    until("all are published", async || room.unpublished().await == 0).await;
+    room.set("2026-06-04T06:00");
+    let lines = [
+        "malle_jobs{kind=\"nightly\",state=\"waiting\"} 40",
+        "malle_overdue_mailboxes{plan=\"professional\"} 40",
+        "malle_overdue_mailboxes{plan=\"personal\"} 0",
+        "malle_mailboxes{plan=\"personal\"} 3",
+        "malle_unplanned_mailboxes 1",
+        "malle_queued_tickets{kind=\"nightly\"} 40",
+        "malle_outbox_tickets 0",
+        "malle_dead_letters{kind=\"manual\"} 0",
+    ];
+    until("the numbers of the fleet", async || {
+        let text = room.metrics_of_the_newest();
+        lines.iter().all(|line| text.lines().any(|shown| shown == *line))
+    })
+    .await;
+    let seen = collect(&broker, JobKind::Nightly, 40).await;
+    assert!(seen.iter().all(|(_, times)| *times == 1), "two producers, one ticket a job: {seen:?}");
+    one.end().await;
+    two.end().await;
+}
+
+pub(crate) async fn every_ticket_gets_there_though_the_broker_was_killed(rabbit: &mut RabbitMq) {
+    const JOBS: u32 = 3000;
+    let (room, broker) = (Room::new().await, broker(rabbit, "killed").await);
+    broker.check().await.unwrap();
+    room.night(JOBS).await;
+    let impatient = |settings: &mut Settings| {
+        settings.outbox.batch = 100;
+        settings.outbox.longest_wait = Duration::from_secs(1);
+    };
+    let (one, two) = (room.start(&broker, impatient), room.start(&broker, impatient));
+    until("some are published", async || room.unpublished().await < i64::from(JOBS) - 200).await;
+    rabbit.stop();
+    let left = room.unpublished().await;
+    assert!(left > 0, "killed in the middle");
+    eprintln!("{left} of {JOBS} were left when the broker was killed");
+    until("it is noticed", async || !one.health.failing(std::time::Instant::now()).is_empty()).await;
+    rabbit.restart().await.unwrap();
+    until("all are published", async || room.unpublished().await == 0).await;
+    let seen = collect(&broker, JobKind::Nightly, usize::try_from(JOBS).unwrap()).await;
+    let twice = seen.iter().filter(|(_, times)| *times > 1).count();
+    eprintln!("{twice} of {JOBS} tickets came more than once");
+    until("ready again", async || one.health.failing(std::time::Instant::now()).is_empty()).await;
+    one.end().await;
+    two.end().await;
+}
