@@ -48,6 +48,7 @@ CREATE TABLE jobs (
     epoch            bigint,
     worker           text,
     heartbeat_at     timestamptz,
+    first_claimed_at timestamptz,
     cancel_requested boolean NOT NULL DEFAULT false,
     number           bigint,                      -- of the backup it makes, kept over all attempts
     error_class      text,

@@ -1,70 +1,11 @@
-use std::fmt;
-use std::str::FromStr;
-
-use model::{BackupNumber, Date, JobId, JobKind, MailboxId, SnapshotNumber, Timestamp};
+use model::{BackupNumber, BackupState, Date, JobId, JobKind, MailboxId, SnapshotNumber, Timestamp};
 use serde_json::Value;
 use tokio_postgres::Row;
 use tokio_postgres::types::Json;
 
 use crate::catalog::Catalog;
-use crate::columns::{Number, count, get, maybe_word};
-use crate::error::{Error, Result};
-
-/// How good a backup is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BackupState {
-    /// Complete and verified: the only one that counts for a slot.
-    Good,
-    /// Something could not be fetched.
-    Partial,
-    /// More than half of the emails are gone since the one before.
-    Shrunk,
-    /// The mailbox never held still.
-    Moving,
-}
-
-impl BackupState {
-    /// Every value.
-    pub const ALL: [BackupState; 4] =
-        [BackupState::Good, BackupState::Partial, BackupState::Shrunk, BackupState::Moving];
-
-    /// The word for it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            BackupState::Good => "good",
-            BackupState::Partial => "partial",
-            BackupState::Shrunk => "shrunk",
-            BackupState::Moving => "moving",
-        }
-    }
-
-    /// From the column `state`.
-    pub(crate) fn of(row: &Row) -> Result<BackupState> {
-        let unreadable = |source: NoBackupState| Error::Unreadable { column: "state", source: source.into() };
-        get::<&str>(row, "state")?.parse().map_err(unreadable)
-    }
-}
-
-/// A word that is no state of a backup.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NoBackupState(String);
-
-impl fmt::Display for NoBackupState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} is no state of a backup", self.0)
-    }
-}
-
-impl std::error::Error for NoBackupState {}
-
-impl FromStr for BackupState {
-    type Err = NoBackupState;
-
-    fn from_str(word: &str) -> std::result::Result<Self, Self::Err> {
-        let known = BackupState::ALL.into_iter().find(|state| state.as_str() == word);
-        known.ok_or_else(|| NoBackupState(word.to_owned()))
-    }
-}
+use crate::columns::{Number, count, get, maybe_word, word};
+use crate::error::Result;
 
 /// What a snapshot says of itself.
 #[derive(Debug, Clone, PartialEq)]
@@ -115,7 +56,7 @@ impl Backup {
     fn of(row: &Row) -> Result<Backup> {
         let facts = Facts {
             snapshot: Number::of(row, "snapshot")?,
-            state: BackupState::of(row)?,
+            state: word(row, "state")?,
             started_at: get(row, "started_at")?,
             finished_at: get(row, "finished_at")?,
             store: get(row, "store")?,

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use deadpool_postgres::GenericClient;
 use model::{
     Attempt, BackupNumber, Date, Epoch, JobId, JobKind, JobState, MailboxId, SignedDuration, Timestamp,
@@ -36,6 +38,10 @@ pub struct Claimed {
     pub attempt: Attempt,
     /// Slices that ended well so far.
     pub slices: u32,
+    /// Since when it was due.
+    pub run_at: Timestamp,
+    /// How long ago it was claimed for the first time, by the database's clock; zero: just now.
+    pub worked: Duration,
     /// The slot it fills.
     pub slot_date: Option<Date>,
     /// When its window ends.
@@ -188,8 +194,10 @@ async fn take(
         None => None,
     };
     let sql = "UPDATE jobs SET state = 'running', attempt = attempt + 1, worker = $2, heartbeat_at = clock_timestamp(), \
+                   first_claimed_at = coalesce(first_claimed_at, now()), \
                    epoch = coalesce($3, coalesce(epoch, 0) + 1) WHERE id = $1 \
-               RETURNING kind, epoch, attempt, slices, slot_date, deadline, number, parameters";
+               RETURNING kind, epoch, attempt, slices, run_at, slot_date, deadline, number, parameters, \
+                   extract(epoch FROM now() - first_claimed_at)::float8 AS worked";
     let epoch = mailbox.as_ref().map(|mailbox| mailbox.epoch.sql());
     let row = row(on, sql, &[&job.sql(), &storable(worker), &epoch]).await?.expect("it is locked");
     claimed(job, mailbox, &row).map(Box::new)
@@ -208,6 +216,8 @@ fn claimed(job: JobId, mailbox: Option<Mailbox>, row: &Row) -> Result<Claimed> {
         mailbox,
         attempt: Attempt(u64::from(small_count(row, "attempt")?)),
         slices: small_count(row, "slices")?,
+        run_at: get(row, "run_at")?,
+        worked: Duration::try_from_secs_f64(get(row, "worked")?).unwrap_or_default(),
         slot_date: get(row, "slot_date")?,
         deadline: get(row, "deadline")?,
         number: Number::maybe(row, "number")?,

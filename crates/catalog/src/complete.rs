@@ -6,11 +6,11 @@
 //! A crash after the commit leaves a ticket for a job that is done.
 
 use deadpool_postgres::GenericClient;
-use model::{BackupNumber, Date, Epoch, JobState, MailboxId};
+use model::{BackupNumber, BackupState, Date, Epoch, JobState, MailboxId};
 use tokio_postgres::Row;
 use tokio_postgres::types::Json;
 
-use crate::backups::{BackupState, Facts};
+use crate::backups::Facts;
 use crate::catalog::{Catalog, changed, row};
 use crate::claim::Claim;
 use crate::columns::{Number, get, word};

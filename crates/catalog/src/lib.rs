@@ -23,7 +23,7 @@ mod running;
 mod settings;
 
 pub use audit::AuditEntry;
-pub use backups::{Backup, BackupState, Facts, NoBackupState};
+pub use backups::{Backup, Facts};
 pub use catalog::Catalog;
 pub use claim::{Claim, ClaimAnswer, Claimed};
 pub use complete::NewBackup;

@@ -1,9 +1,8 @@
 //! Numbers for metrics and alarms. Each is one statement over an index or over the mailboxes; ask every half a minute, not every second.
 
-use model::{JobKind, JobState, Plan, Timestamp};
+use model::{BackupState, JobKind, JobState, Plan, Timestamp};
 use tokio_postgres::Row;
 
-use crate::backups::BackupState;
 use crate::catalog::Catalog;
 use crate::columns::{count, get, word};
 use crate::error::Result;
@@ -132,7 +131,7 @@ impl Catalog {
                        SELECT state FROM backups WHERE mailbox = m.id ORDER BY snapshot DESC LIMIT 1) AS b \
                    WHERE m.state = 'active' GROUP BY b.state ORDER BY b.state";
         let rows = self.query(sql, &[]).await?;
-        rows.iter().map(|row| Ok((BackupState::of(row)?, count(row, "mailboxes")?))).collect()
+        rows.iter().map(|row| Ok((word(row, "state")?, count(row, "mailboxes")?))).collect()
     }
 
     /// Mailboxes that nobody planned: they are not backed up. [`Catalog::unplanned_mailboxes`] names them.

@@ -112,6 +112,11 @@ impl Permit {
         self.local
     }
 
+    /// How many requests may be in flight, as it stood when this one was granted.
+    pub fn limit(&self) -> u64 {
+        self.seen.in_flight(&self.rules)
+    }
+
     /// Now, by the clock of the budget's keeper; never earlier than it really is, so that what was taken before an answer
     /// counts as taken before it: both parts are whole milliseconds, rounded down.
     pub(crate) fn now(&self) -> u64 {

@@ -1,11 +1,13 @@
 //! How to reach a server, and how much of it and of us to use.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::credentials::Credentials;
+use crate::throttle::Throttle;
 
 /// Everything a client needs. [`Config::new`] fills in the defaults named on each field.
 #[derive(Debug, Clone)]
@@ -28,6 +30,8 @@ pub struct Config {
     pub retry: RetryPolicy,
     /// Once cancelled, every call and download of the client ends with [`Error::Cancelled`](crate::Error::Cancelled).
     pub cancel: CancellationToken,
+    /// Asked before every request, for load that many clients share. None.
+    pub throttle: Option<Arc<dyn Throttle>>,
 }
 
 /// Waits, each of one attempt.
@@ -94,6 +98,7 @@ impl Config {
                 total: Duration::from_secs(300),
             },
             cancel: CancellationToken::new(),
+            throttle: None,
         }
     }
 }

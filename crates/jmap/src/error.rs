@@ -209,7 +209,8 @@ impl Error {
     }
 
     /// Whether the server asked to be called less often or less in parallel.
-    pub(crate) fn is_throttle(&self) -> bool {
+    #[must_use]
+    pub fn is_throttle(&self) -> bool {
         match self {
             Self::Status { status: 429 | 503, .. } => true,
             Self::Status { problem: Some(problem), .. } => problem.is_rate_limit(),

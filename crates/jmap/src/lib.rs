@@ -28,6 +28,7 @@ mod session;
 mod set;
 mod template;
 mod text;
+mod throttle;
 mod transport;
 mod upload;
 
@@ -54,4 +55,5 @@ pub use query::{Query, QueryPage};
 pub use session::{Account, Limits, Session, parse_session};
 pub use set::{Created, Set, SetError, Written};
 pub use template::{UrlTemplate, Warning};
+pub use throttle::{Outcome, Throttle, Turn};
 pub use upload::Upload;

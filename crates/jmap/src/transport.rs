@@ -23,6 +23,7 @@ use crate::gate::{Gate, Pass};
 use crate::problem::Problem;
 use crate::retry::{random, retry_after, wait_before_retry};
 use crate::template::origin;
+use crate::throttle::{Metered, Throttle, Underway};
 use crate::upload::Upload;
 
 /// Redirects followed for one request.
@@ -77,6 +78,7 @@ pub(crate) struct Transport {
     timeouts: Timeouts,
     retry: RetryPolicy,
     cancel: CancellationToken,
+    throttle: Option<Arc<dyn Throttle>>,
     pub(crate) gate: Arc<Gate>,
     pub(crate) tally: Tally,
 }
@@ -87,7 +89,7 @@ pub(crate) struct Incoming {
     started: Instant,
     received: u64,
     /// Kept while the body is read; absent when the caller holds it.
-    _pass: Option<Pass>,
+    _pass: Option<(Pass, Underway)>,
 }
 
 impl Transport {
@@ -108,6 +110,7 @@ impl Transport {
             timeouts: config.timeouts,
             retry: config.retry,
             cancel: config.cancel.clone(),
+            throttle: config.throttle.clone(),
             gate: Gate::new(config.concurrency),
             tally: Tally::default(),
         })
@@ -118,11 +121,14 @@ impl Transport {
         let patience = self.timeouts.request.saturating_add(request.body.patience());
         self.retrying(&request.body, || async {
             let _pass = self.gate.pass().await;
+            let turn = Metered::acquire(self.throttle.as_ref()).await;
             let work = async {
                 let incoming = Incoming::new(self.send(request).await?, None);
                 self.read_whole(incoming, limit).await
             };
-            within(patience, Wait::Request, work).await
+            let answer = within(patience, Wait::Request, work).await;
+            turn.end(&answer);
+            answer
         })
         .await
     }
@@ -131,8 +137,14 @@ impl Transport {
     pub(crate) async fn open(&self, request: &Outgoing) -> Result<Incoming, Error> {
         self.retrying(&request.body, || async {
             let pass = self.gate.pass().await;
-            let response = within(self.timeouts.request, Wait::Request, self.send(request)).await?;
-            Ok(Incoming::new(response, Some(pass)))
+            let turn = Metered::acquire(self.throttle.as_ref()).await;
+            match within(self.timeouts.request, Wait::Request, self.send(request)).await {
+                Ok(response) => Ok(Incoming::new(response, Some((pass, turn.begun())))),
+                failed => {
+                    turn.end(&failed);
+                    failed.map(|response| Incoming::new(response, None))
+                }
+            }
         })
         .await
     }
@@ -280,7 +292,7 @@ impl Transport {
 }
 
 impl Incoming {
-    fn new(response: Response, pass: Option<Pass>) -> Self {
+    fn new(response: Response, pass: Option<(Pass, Underway)>) -> Self {
         Self { response, started: Instant::now(), received: 0, _pass: pass }
     }
 

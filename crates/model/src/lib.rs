@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod backup_state;
 mod clock;
 mod data_type;
 mod email;
@@ -9,6 +10,7 @@ mod job;
 mod plan;
 mod words;
 
+pub use backup_state::BackupState;
 pub use clock::{Clock, SystemClock};
 pub use data_type::DataType;
 pub use email::{EmailRecord, Envelope};

@@ -1,8 +1,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use catalog::{BackupState, Catalog};
-use model::{Clock, JobKind, JobState, Plan, Timestamp};
+use catalog::Catalog;
+use model::{BackupState, Clock, JobKind, JobState, Plan, Timestamp};
 use planning::Calendar;
 use queue::{Broker, DEAD, Depth, LinkState, QueueError, REQUESTS, Ticket, queue_of};
 use telemetry::{Check, FleetMetrics, OutboxMetrics, Percentile};
@@ -84,9 +84,9 @@ impl Watch {
             }
         }
         let newest = self.catalog.newest_backups().await?;
-        for state in BackupState::ALL {
+        for state in BackupState::ALL.iter().copied() {
             let count = newest.iter().find(|(of, _)| *of == state).map_or(0, |(_, count)| *count);
-            self.fleet.newest_backups.of(label(state)).set(signed(count));
+            self.fleet.newest_backups.of(state).set(signed(count));
         }
         self.fleet.unplanned.set(signed(self.catalog.unplanned().await?));
         Ok(())
@@ -158,15 +158,6 @@ fn kind_of(queue: Option<&str>, body: &[u8]) -> JobKind {
     match queue {
         Some(REQUESTS) => JobKind::Manual,
         _ => by_queue.or_else(by_body).unwrap_or(JobKind::Manual),
-    }
-}
-
-fn label(state: BackupState) -> telemetry::BackupState {
-    match state {
-        BackupState::Good => telemetry::BackupState::Good,
-        BackupState::Partial => telemetry::BackupState::Partial,
-        BackupState::Shrunk => telemetry::BackupState::Shrunk,
-        BackupState::Moving => telemetry::BackupState::Moving,
     }
 }
 

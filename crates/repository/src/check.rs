@@ -166,9 +166,10 @@ impl Repository {
             .chain(chain.flat_map(|(_, progress)| &progress.segments));
         let fresh = references
             .filter(|reference| segment_name(reference).is_some_and(|name| needs.segments.insert(name)));
-        let fresh: Vec<&SegmentRef> = fresh.collect();
+        // Owned: a closure over references keeps the compiler from seeing that the whole check may move between threads.
+        let fresh: Vec<SegmentRef> = fresh.cloned().collect();
         let mut checks = stream::iter(fresh)
-            .map(|reference| self.check_segment(reference, depth))
+            .map(|reference| async move { self.check_segment(&reference, depth).await })
             .buffered(READS_IN_FLIGHT);
         while let Some(packs) = checks.next().await {
             match packs {

@@ -31,6 +31,7 @@ pub use error::{Error, Result};
 pub use history::{Differing, EmailHistory, EmailVersion, History, Keys, Places};
 pub use info::{Origin, SnapshotInfo, Summary, TypeState, TypeStatus};
 pub use layout::{MailboxDir, Object, ObjectName};
+pub use object_store::ObjectStore;
 pub use proto::EmailRow;
 pub use repository::Repository;
 pub use ring_file::KeyRing;

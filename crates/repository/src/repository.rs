@@ -99,6 +99,11 @@ impl Repository {
         Ok(state.snapshots.iter().map(|(number, s)| SnapshotInfo::from_disk(*number, s)).collect())
     }
 
+    /// What the newest snapshot says, from the newest log entry and at most two more; `None`: there is none.
+    pub async fn newest_snapshot(&self) -> Result<Option<SnapshotInfo>> {
+        self.base_of(&self.newest().await?).await
+    }
+
     /// Opens one snapshot, the newest if no number is given.
     pub async fn snapshot(&self, number: Option<SnapshotNumber>) -> Result<Snapshot> {
         let mut snapshots = self.snapshots().await?;

@@ -1,6 +1,7 @@
+use model::BackupState;
 use prometheus::IntCounter;
 
-use crate::{BackupState, By, Registry, Verification};
+use crate::{By, Registry, Verification};
 
 /// What backups moved, and what became of them.
 #[derive(Debug, Clone)]

@@ -1,7 +1,7 @@
-use model::{JobKind, JobState, Plan};
+use model::{BackupState, JobKind, JobState, Plan};
 use prometheus::{Gauge, IntGauge};
 
-use crate::{BackupState, By, Percentile, Registry};
+use crate::{By, Percentile, Registry};
 
 /// The fleet as the catalogue has it. Every producer shows the same: a query takes the maximum over them.
 #[derive(Debug, Clone)]

@@ -1,4 +1,4 @@
-use model::{JobKind, JobState, Plan};
+use model::{BackupState, JobKind, JobState, Plan};
 
 /// An enumeration that may label a metric. Nothing else may: neither a number nor a text ever becomes a label, so that
 /// the count of series is known when the role is built.
@@ -63,7 +63,7 @@ macro_rules! words_of_the_model {
     };
 }
 
-words_of_the_model!(JobKind = "kind", JobState = "state", Plan = "plan");
+words_of_the_model!(BackupState = "state", JobKind = "kind", JobState = "state", Plan = "plan");
 
 macro_rules! label {
     ($(#[$doc:meta])* $type:ident = $name:literal { $($(#[$value_doc:meta])* $value:ident = $word:literal,)+ }) => {
@@ -97,20 +97,6 @@ label! {
         Cancelled = "cancelled",
         /// Another claim was newer; what this one did was refused.
         Fenced = "fenced",
-    }
-}
-
-label! {
-    /// What a backup is.
-    BackupState = "state" {
-        /// Complete and structurally verified.
-        Good = "good",
-        /// Something could not be fetched.
-        Partial = "partial",
-        /// More than half of the emails are gone.
-        Shrunk = "shrunk",
-        /// The mailbox never held still.
-        Moving = "moving",
     }
 }
 

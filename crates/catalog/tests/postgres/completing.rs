@@ -1,5 +1,5 @@
-use catalog::{AuditEntry, BackupState, Error, NewBackup, Request};
-use model::{BackupNumber, ErrorClass, JobKind, JobState, SnapshotNumber};
+use catalog::{AuditEntry, Error, NewBackup, Request};
+use model::{BackupNumber, BackupState, ErrorClass, JobKind, JobState, SnapshotNumber};
 use serde_json::json;
 
 use crate::room::{Room, at, date, facts, new_backup, nightly};

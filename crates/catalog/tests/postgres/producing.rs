@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use catalog::{BackupState, NewJob, Request, Unlisted};
-use model::{JobKind, JobState, Plan};
+use catalog::{NewJob, Request, Unlisted};
+use model::{BackupState, JobKind, JobState, Plan};
 
 use crate::room::{Room, SERVER, at, listed, nightly};
 

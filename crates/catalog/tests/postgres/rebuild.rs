@@ -1,5 +1,5 @@
-use catalog::{BackupState, Found, Rebuilt};
-use model::{BackupNumber, JobKind, MailboxIdentity};
+use catalog::{Found, Rebuilt};
+use model::{BackupNumber, BackupState, JobKind, MailboxIdentity};
 
 use crate::room::{Room, SERVER, at, date, facts, listed, nightly};
 

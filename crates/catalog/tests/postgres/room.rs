@@ -1,10 +1,9 @@
 //! A server, a migrated catalogue, and short ways to furnish it.
 
-use catalog::{
-    BackupState, Catalog, Claim, ClaimAnswer, Claimed, Facts, Listed, NewBackup, NewJob, Settings,
-};
+use catalog::{Catalog, Claim, ClaimAnswer, Claimed, Facts, Listed, NewBackup, NewJob, Settings};
 use model::{
-    AccountId, BackupNumber, Date, JobId, JobKind, MailboxId, Plan, SignedDuration, SnapshotNumber, Timestamp,
+    AccountId, BackupNumber, BackupState, Date, JobId, JobKind, MailboxId, Plan, SignedDuration,
+    SnapshotNumber, Timestamp,
 };
 use serde_json::json;
 use testkit::Postgres;

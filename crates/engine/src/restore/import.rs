@@ -52,7 +52,7 @@ struct Parcel {
 
 impl Import<'_> {
     /// Imports what the letters hold and tells what became of each.
-    pub(super) async fn run<W: FnMut(usize, &EmailRecord) -> bool>(
+    pub(super) async fn run<W: FnMut(usize, &EmailRecord) -> bool + Send>(
         &self,
         letters: Letters<'_, W>,
         mut tell: impl FnMut(Outcome),
@@ -67,7 +67,7 @@ impl Import<'_> {
             let batch = self.next_batch(&mut letters, &mut over).await?;
             Ok::<_, Error>((!batch.is_empty()).then_some((batch, (letters, over))))
         });
-        let mut outcomes = Box::pin(batches.map_ok(|batch| self.send(batch)).try_buffer_unordered(in_flight));
+        let mut outcomes = batches.map_ok(|batch| self.send(batch)).try_buffer_unordered(in_flight).boxed();
         // What is under way when one fails is brought to its end: it may be all that gets through.
         let mut failure = None;
         while let Some(batch) = outcomes.next().await {

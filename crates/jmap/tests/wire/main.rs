@@ -9,6 +9,7 @@ mod faults;
 mod hostile;
 mod requests;
 mod server;
+mod throttle;
 mod writes;
 
 use std::time::Duration;

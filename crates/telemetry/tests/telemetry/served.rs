@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use model::{JobKind, JobState, Plan};
+use model::{BackupState, JobKind, JobState, Plan};
 use serde_json::{Value, json};
-use telemetry::{BackupState, Ending, Endpoint, Error, Health, Percentile, Refusal};
+use telemetry::{Ending, Endpoint, Error, Health, Percentile, Refusal};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;

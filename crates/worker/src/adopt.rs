@@ -1,0 +1,65 @@
+//! A snapshot's place in the catalogue, and snapshots that an earlier try committed without getting one.
+
+use std::collections::BTreeMap;
+
+use catalog::{Claimed, Facts, NewBackup};
+use model::{BackupNumber, BackupState};
+use repository::{Origin, Repository, SnapshotInfo, TypeStatus};
+use serde_json::json;
+
+use crate::error::Result;
+use crate::settings::BackupStore;
+
+/// What the log says of who asked.
+pub(crate) fn origin(claimed: &Claimed, number: BackupNumber) -> Origin {
+    Origin {
+        kind: claimed.kind.to_string(),
+        job: claimed.claim.job.to_string(),
+        slot: claimed.slot_date.map(|date| date.to_string()).unwrap_or_default(),
+        backup_number: Some(number),
+    }
+}
+
+/// The snapshot that the job committed under an earlier claim. The number has to be right too: a catalogue that was lost gives
+/// out the ids of jobs again, and never a number.
+pub(crate) async fn committed_earlier(
+    repository: &Repository,
+    claimed: &Claimed,
+    number: BackupNumber,
+) -> Result<Option<SnapshotInfo>> {
+    let ours = claimed.claim.job.to_string();
+    let snapshots = match repository.snapshots().await {
+        Err(repository::Error::NoMailbox) => return Ok(None),
+        snapshots => snapshots?,
+    };
+    let is_ours = |origin: &Origin| origin.job == ours && origin.backup_number == Some(number);
+    Ok(snapshots.into_iter().find(|info| is_ours(&info.summary.origin)))
+}
+
+/// The row that people see.
+pub(crate) fn row(number: BackupNumber, info: &SnapshotInfo, store: &BackupStore) -> NewBackup {
+    let known = info.summary.types.iter().filter(|known| known.status != TypeStatus::NotOffered);
+    let contents: BTreeMap<&str, u64> = known.map(|known| (known.data_type.name(), known.count)).collect();
+    let facts = Facts {
+        snapshot: info.number,
+        state: state(info),
+        started_at: info.summary.started,
+        finished_at: info.finished,
+        store: store.name.clone(),
+        zone: store.zone.clone(),
+        emails: info.summary.emails,
+        bytes: info.summary.email_bytes,
+        stored_bytes: info.stored_bytes,
+        contents: json!(contents),
+    };
+    NewBackup { number, facts }
+}
+
+fn state(info: &SnapshotInfo) -> BackupState {
+    match engine::State::of(info) {
+        engine::State::Good => BackupState::Good,
+        engine::State::Partial => BackupState::Partial,
+        engine::State::Shrunk => BackupState::Shrunk,
+        engine::State::Moving => BackupState::Moving,
+    }
+}

@@ -1,0 +1,102 @@
+//! A backup as a job.
+//!
+//! It writes in this order: the number (Postgres), the snapshot under that number (the log's conditional commit), the row and
+//! the job's end (one transaction that checks the epoch). A crash after the first leaves a number that the next claim keeps;
+//! after the second a snapshot that the next claim finds by job and number and adopts; after the third nothing is left to do.
+
+use engine::Backup;
+use model::BackupNumber;
+use repository::{Repository, SnapshotInfo};
+use tokio::time::Instant;
+use tracing::Instrument;
+
+use crate::adopt::{committed_earlier, origin, row};
+use crate::error::{Error, Result};
+use crate::job::Job;
+use crate::server::Reached;
+use crate::slices::{Slice, SliceTask};
+use crate::steps::Step;
+use crate::watch::Answer;
+
+impl Job<'_> {
+    pub(crate) async fn back_up(&self) -> Result<Answer> {
+        if let Some((number, info)) = self.find_committed().await? {
+            tracing::info!(number = number.0, "an earlier try committed the snapshot: it is adopted");
+            return self.complete(number, &info).await;
+        }
+        let server = self.reach_server().await?;
+        self.reach(Step::ServerReached).await;
+        let (catalog, stores) = (self.catalog(), &self.worker.stores);
+        let account_name = &server.account.name;
+        let repository = stores.to_write(catalog, self.mailbox, &server.identity, account_name).await?;
+        self.reach(Step::RepositoryOpened).await;
+        let number = self.worker.persist(|| catalog.draw_number(&self.claimed.claim)).await?;
+        self.reach(Step::NumberDrawn).await;
+        let span = tracing::info_span!("snapshot", number = number.0);
+        match self.slice(&server, &repository, number).instrument(span).await? {
+            Slice::Sliced { progressed } => Ok(Answer::Sliced { progressed }),
+            Slice::Done(report) => {
+                self.reach(Step::SnapshotCommitted).await;
+                let received = server.client.counters().bytes_received;
+                self.worker.services.metrics.count_backup(&report, received);
+                let info = read(&repository, report.number).await?;
+                self.complete(number, &info).await
+            }
+        }
+    }
+
+    /// Only a number drawn before can stand in a log.
+    async fn find_committed(&self) -> Result<Option<(BackupNumber, SnapshotInfo)>> {
+        let (Some(number), Some(identity)) = (self.claimed.number, self.mailbox.identity()) else {
+            return Ok(None);
+        };
+        let stores = &self.worker.stores;
+        let store = &stores.of(self.mailbox)?.settings.name;
+        match stores.to_read(store, &identity).await {
+            // That try did not get so far as to make it.
+            Err(Error::RepositoryMissing) => Ok(None),
+            repository => {
+                let found = committed_earlier(&repository?, self.claimed, number).await?;
+                Ok(found.map(|info| (number, info)))
+            }
+        }
+    }
+
+    /// The one place that calls the engine.
+    async fn slice(&self, server: &Reached, repository: &Repository, number: BackupNumber) -> Result<Slice> {
+        let services = &self.worker.services;
+        let how = Backup {
+            origin: origin(self.claimed, number),
+            full_listing: false,
+            progress: self.shown,
+            clock: &*services.clock,
+        };
+        let task = SliceTask {
+            client: &server.client,
+            account: &server.account,
+            repository,
+            how: &how,
+            until: Instant::now() + self.worker.settings.times.slice,
+            stop: self.stop,
+        };
+        Ok(services.backups.slice(&task).await?)
+    }
+
+    async fn complete(&self, number: BackupNumber, info: &SnapshotInfo) -> Result<Answer> {
+        let store = &self.worker.stores.of(self.mailbox)?.settings;
+        let (backup, claim) = (row(number, info, store), &self.claimed.claim);
+        let catalog = self.catalog();
+        self.worker.persist(|| catalog.complete(claim, Some(&backup))).await?;
+        self.worker.services.metrics.count_state(backup.facts.state);
+        self.reach(Step::Completed).await;
+        Ok(Answer::Done)
+    }
+}
+
+/// What the log says of the snapshot that was just committed; nobody else commits under our claim, but people at a terminal do.
+async fn read(repository: &Repository, number: model::SnapshotNumber) -> Result<SnapshotInfo> {
+    match repository.newest_snapshot().await? {
+        Some(info) if info.number == number => Ok(info),
+        _ => Ok(repository.snapshot(Some(number)).await?.info().clone()),
+    }
+}

@@ -1,0 +1,133 @@
+use std::error::Error as StdError;
+
+use model::ErrorClass;
+
+/// What this crate's functions answer.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Why a job failed, or the worker. `Display` holds no address, no account name and no secret.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The settings cannot be used.
+    #[error("settings of the worker cannot be used: {reason}")]
+    Settings {
+        /// What is wrong, for people.
+        reason: &'static str,
+    },
+    /// The broker cannot be used any more: the role ends.
+    #[error("tickets cannot be received")]
+    Queue(#[from] queue::QueueError),
+    /// The catalogue failed.
+    #[error(transparent)]
+    Catalog(#[from] catalog::Error),
+    /// The mail server failed before the work began.
+    #[error("mail server cannot be used")]
+    Server(#[source] jmap::Error),
+    /// The mail server does not know the mailbox's account.
+    #[error("mail server does not know the mailbox's account")]
+    UnknownAccount,
+    /// The repository failed before the work began, or after it.
+    #[error("repository cannot be used")]
+    Repository(#[from] repository::Error),
+    /// The work failed.
+    #[error(transparent)]
+    Engine(#[from] engine::Error),
+    /// A global job, or one of a kind that this worker cannot do.
+    #[error("worker cannot do such a job")]
+    Unsupported,
+    /// The mailbox's server is not configured.
+    #[error("mailbox's mail server is not configured")]
+    UnknownServer,
+    /// The mailbox's zone, or a backup's store, is not configured.
+    #[error("no store is configured for the mailbox's zone, or the backup's is not")]
+    UnknownStore,
+    /// The catalogue knows backups of the mailbox in this store, and the ring finds none.
+    #[error(
+        "mailbox has backups in this store and its repository is not there: another key ring, or another store"
+    )]
+    RepositoryMissing,
+    /// The job's parameters cannot be read.
+    #[error("job's parameters cannot be used: {reason}")]
+    Order {
+        /// Why, without what they say.
+        reason: &'static str,
+    },
+    /// The backup that is asked for is not in the catalogue.
+    #[error("there is no such backup")]
+    NoBackup,
+    /// The backup is another mailbox's, and the job does not say that this is meant.
+    #[error("backup belongs to another mailbox, and the job does not say that this is meant")]
+    OtherMailbox,
+    /// A backup that was read again is not what was written.
+    #[error("backup is damaged: {problems} problems")]
+    Damaged {
+        /// How many were found.
+        problems: usize,
+    },
+}
+
+impl From<jmap::Error> for Error {
+    /// The client's own error names the account.
+    fn from(error: jmap::Error) -> Error {
+        match error {
+            jmap::Error::UnknownAccount { source: None, .. } => Error::UnknownAccount,
+            jmap::Error::UnknownAccount { source: Some(error), .. } => Error::Server(*error),
+            error => Error::Server(error),
+        }
+    }
+}
+
+impl Error {
+    /// What the caller should do about it.
+    pub fn class(&self) -> ErrorClass {
+        match self {
+            Error::Queue(error) => error.class(),
+            Error::Catalog(error) => error.class(),
+            Error::Server(error) => match error.class() {
+                jmap::Class::Transient { retry_after } => ErrorClass::Transient { retry_after },
+                jmap::Class::Auth => ErrorClass::Auth,
+                jmap::Class::Permanent => ErrorClass::Permanent,
+                jmap::Class::Corrupt => ErrorClass::Corrupt,
+                jmap::Class::Cancelled => ErrorClass::Cancelled,
+            },
+            Error::Repository(error) => error.class(),
+            Error::Engine(error) => error.class(),
+            Error::Damaged { .. } => ErrorClass::Corrupt,
+            Error::Settings { .. }
+            | Error::UnknownAccount
+            | Error::Unsupported
+            | Error::UnknownServer
+            | Error::UnknownStore
+            | Error::RepositoryMissing
+            | Error::Order { .. }
+            | Error::NoBackup
+            | Error::OtherMailbox => ErrorClass::Permanent,
+        }
+    }
+
+    /// Whether it is the mail server's wish to be asked for less (429, 503).
+    pub fn is_throttle(&self) -> bool {
+        match self {
+            Error::Server(source)
+            | Error::Engine(
+                engine::Error::Server { source, .. }
+                | engine::Error::ManyFailures { source, .. }
+                | engine::Error::Write { source, .. }
+                | engine::Error::Unsettled { source, .. },
+            ) => source.is_throttle(),
+            _ => false,
+        }
+    }
+
+    /// The whole chain in one line, for logs and the catalogue; what looks like an address is masked.
+    pub(crate) fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut source = self.source();
+        while let Some(error) = source {
+            text = format!("{text}: {error}");
+            source = error.source();
+        }
+        telemetry::mask(&text).into_owned()
+    }
+}

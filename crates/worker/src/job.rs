@@ -1,0 +1,50 @@
+//! One job under one claim, and what all kinds have in common.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use catalog::{Catalog, Claimed, Mailbox};
+use futures::future::BoxFuture;
+use model::JobKind;
+use planning::Budget;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::error::{Error, Result};
+use crate::run::Worker;
+use crate::shown::Shown;
+use crate::steps::Step;
+use crate::watch::Answer;
+
+/// See the module.
+pub(crate) struct Job<'a> {
+    pub(crate) worker: &'a Worker,
+    pub(crate) claimed: &'a Claimed,
+    pub(crate) mailbox: &'a Mailbox,
+    /// How hard it may press the mail server.
+    pub(crate) budget: Budget,
+    pub(crate) shown: &'a Shown,
+    /// Told when the mail server's budget is spent for long.
+    pub(crate) spent: &'a Arc<watch::Sender<Option<Duration>>>,
+    /// Cancelled when it should stop at the next boundary.
+    pub(crate) stop: &'a CancellationToken,
+}
+
+impl Job<'_> {
+    pub(crate) fn run(&self) -> BoxFuture<'_, Result<Answer>> {
+        match self.claimed.kind {
+            JobKind::Manual | JobKind::Nightly | JobKind::Weekend => Box::pin(self.back_up()),
+            JobKind::Restore => Box::pin(self.restore()),
+            JobKind::Verify => Box::pin(self.verify()),
+            JobKind::Prune | JobKind::Drill | JobKind::Global => Box::pin(async { Err(Error::Unsupported) }),
+        }
+    }
+
+    pub(crate) fn catalog(&self) -> &Catalog {
+        &self.worker.services.catalog
+    }
+
+    pub(crate) async fn reach(&self, step: Step) {
+        self.worker.watched.reach(self.claimed.claim.job, step).await;
+    }
+}

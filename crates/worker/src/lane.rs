@@ -1,0 +1,71 @@
+//! One kind's tickets: at most so many jobs at once, each a task of its own.
+
+use std::num::NonZeroU16;
+use std::sync::Arc;
+
+use model::{ErrorClass, JobKind};
+use queue::Source;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::error::{Error, Result};
+use crate::run::Worker;
+
+/// Serves tickets until it is told to drain, or the broker is lost for good, which drains the other lanes as well.
+pub(crate) async fn lane(
+    worker: Arc<Worker>,
+    kind: JobKind,
+    slots: NonZeroU16,
+    draining: CancellationToken,
+) -> Result<()> {
+    let mut tickets = worker.services.broker.tickets(kind, slots, draining.clone());
+    // The broker's own bound ends with a lost channel; jobs of before it still run then.
+    let free = Arc::new(Semaphore::new(slots.get().into()));
+    let mut jobs = JoinSet::new();
+    let ended = loop {
+        let slot = slot(&free, &draining).await;
+        match tickets.next().await {
+            Ok(Some(delivery)) => {
+                let (worker, draining) = (Arc::clone(&worker), draining.clone());
+                jobs.spawn(async move {
+                    worker.serve(delivery, &draining).await;
+                    drop(slot);
+                });
+            }
+            Ok(None) => break Ok(()),
+            Err(error) if matches!(error.class(), ErrorClass::Transient { .. }) => {
+                tracing::warn!(%kind, error = %Error::from(error).chain(), "tickets were lost for a while");
+            }
+            Err(error) => break Err(Error::from(error)),
+        }
+        while let Some(ended) = jobs.try_join_next() {
+            report_panic(ended);
+        }
+    };
+    draining.cancel();
+    let ending = async {
+        while let Some(ended) = jobs.join_next().await {
+            report_panic(ended);
+        }
+    };
+    if timeout(worker.settings.times.grace, ending).await.is_err() {
+        tracing::warn!(%kind, jobs = jobs.len(), "jobs did not end within the grace: the reaper gives them to others");
+        jobs.shutdown().await;
+    }
+    ended
+}
+
+/// Waits for a free slot; `None` when draining, where nothing new comes.
+async fn slot(free: &Arc<Semaphore>, draining: &CancellationToken) -> Option<OwnedSemaphorePermit> {
+    let slot = Arc::clone(free).acquire_owned();
+    draining.run_until_cancelled(slot).await.map(|slot| slot.expect("the semaphore is never closed"))
+}
+
+/// Its ticket goes back by being dropped, its claim by the reaper.
+fn report_panic(ended: std::result::Result<(), JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(panicked = error.is_panic(), "a job's task ended before the job did");
+    }
+}

@@ -1,0 +1,36 @@
+#![doc = include_str!("../README.md")]
+
+mod adopt;
+mod backup;
+mod disposition;
+mod error;
+mod job;
+mod lane;
+mod metrics;
+mod order;
+mod restore;
+mod run;
+mod serve;
+mod server;
+mod settings;
+mod settle;
+mod shown;
+mod slices;
+mod steps;
+mod stores;
+mod throttle;
+mod verify;
+mod watch;
+mod window;
+
+pub use error::{Error, Result};
+pub use metrics::Metrics;
+pub use order::{RestoreMode, RestoreOrder, VerifyOrder};
+pub use run::{Services, run};
+pub use settings::{BackupStore, Limits, MailServer, Settings, Slots, Times};
+pub use slices::{Backups, Slice, SliceTask, Unsliced};
+
+#[cfg(feature = "steps")]
+pub use run::run_watched;
+#[cfg(feature = "steps")]
+pub use steps::{Step, Steps};

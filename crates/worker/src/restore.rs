@@ -1,0 +1,130 @@
+//! A restore as a job: the engine's id of it is written down first, so that every later claim resumes it and brings nothing
+//! twice.
+
+use std::sync::Arc;
+
+use catalog::{Backup, Mailbox};
+use engine::{FolderTree, Mode, Restore, RestoreId, Restored};
+use futures::future::BoxFuture;
+use model::{DataType, MailboxIdentity};
+use repository::Snapshot;
+use serde_json::{Value, json};
+use tracing::Instrument;
+
+use crate::error::{Error, Result};
+use crate::job::Job;
+use crate::order::RestoreOrder;
+use crate::server::Reached;
+use crate::steps::Step;
+use crate::watch::Answer;
+
+/// With a selection only these come back; an email without its folders makes no sense.
+const SELECTED: [DataType; 2] = [DataType::Mailbox, DataType::Email];
+
+impl Job<'_> {
+    pub(crate) async fn restore(&self) -> Result<Answer> {
+        let order = RestoreOrder::read(self.claimed.parameters.as_ref())?;
+        let catalog = self.catalog();
+        let backup = catalog.backup(order.number()).await?.ok_or(Error::NoBackup)?;
+        let source = self.source(&order, &backup).await?.identity().ok_or(Error::NoBackup)?;
+        let server = self.reach_server().await?;
+        self.reach(Step::ServerReached).await;
+        let repository = self.worker.stores.to_read(&backup.facts.store, &source).await?;
+        let snapshot = Arc::new(repository.snapshot(Some(backup.facts.snapshot)).await?);
+        self.reach(Step::RepositoryOpened).await;
+        let id = self.begin(&order).await?;
+        self.reach(Step::RestoreBegun).await;
+        let span = tracing::info_span!("give back", number = order.number);
+        let giving = self.give_back(&order, &server, &source, &snapshot, id).instrument(span);
+        let Some(restored) = self.stop.run_until_cancelled(Box::pin(giving)).await else {
+            return Ok(Answer::Sliced { progressed: false });
+        };
+        let report = report(&restored?);
+        self.reach(Step::GivenBack).await;
+        let (worker, claim) = (self.worker, &self.claimed.claim);
+        worker.persist(|| catalog.report_restore(claim, &report)).await?;
+        self.reach(Step::RestoreReported).await;
+        worker.persist(|| catalog.complete(claim, None)).await?;
+        self.reach(Step::Completed).await;
+        Ok(Answer::Done)
+    }
+
+    /// Whose backup it is. What one person had is given to another only if the job says so.
+    async fn source(&self, order: &RestoreOrder, backup: &Backup) -> Result<Mailbox> {
+        match backup.mailbox == self.mailbox.id {
+            true => Ok(self.mailbox.clone()),
+            false if order.from_other_mailbox => {
+                self.catalog().mailbox(backup.mailbox).await?.ok_or(Error::NoBackup)
+            }
+            false => Err(Error::OtherMailbox),
+        }
+    }
+
+    async fn begin(&self, order: &RestoreOrder) -> Result<RestoreId> {
+        let (catalog, claim) = (self.catalog(), &self.claimed.claim);
+        let (fresh, now) = (RestoreId::random(), self.worker.services.clock.now());
+        let begun = || catalog.begin_restore(claim, order.number(), fresh.as_str(), now);
+        let id = self.worker.persist(begun).await?;
+        RestoreId::parse(&id).ok_or(Error::Order { reason: "the catalogue's id of the restore is none" })
+    }
+
+    async fn give_back(
+        &self,
+        order: &RestoreOrder,
+        server: &Reached,
+        source: &MailboxIdentity,
+        snapshot: &Arc<Snapshot>,
+        id: RestoreId,
+    ) -> Result<Restored> {
+        let (catalog, stores) = (self.catalog(), &self.worker.stores);
+        let (identity, name) = (&server.identity, &server.account.name);
+        let mode = Mode::from(order.mode);
+        let safety = match mode {
+            Mode::Exact => Some(stores.to_write(catalog, self.mailbox, identity, name).await?),
+            Mode::Beside | Mode::Missing => None,
+        };
+        let folders = FolderTree::read(snapshot).await?;
+        let selection = order.selection()?;
+        if selection.missing_folder(std::slice::from_ref(&folders)).is_some() {
+            return Err(Error::Order { reason: "the selection names a folder that the backup has not" });
+        }
+        let predicate = selection.among(&folders);
+        let how = Restore {
+            mode,
+            id,
+            same_account: source == identity,
+            safety: safety.as_ref(),
+            types: if order.select.is_some() { &SELECTED } else { &DataType::ALL },
+            wanted: &|email| predicate.matches(email),
+            dry_run: None,
+            progress: self.shown,
+            clock: &*self.worker.services.clock,
+        };
+        let giving: BoxFuture<'_, _> =
+            Box::pin(engine::restore(&server.client, &server.account, snapshot, &how));
+        Ok(giving.await?)
+    }
+}
+
+/// Numbers only: names of folders and reasons of servers may quote what is private.
+fn report(restored: &Restored) -> Value {
+    let objects = restored.objects.iter().filter(|of| of.wanted > 0 || of.left_out.is_some()).map(|of| {
+        json!({
+            "type": of.data_type.name(), "wanted": of.wanted, "restored": of.restored, "changed": of.changed,
+            "removed": of.removed, "refused": of.refused_count, "left_out": of.left_out.is_some(),
+        })
+    });
+    json!({
+        "restore": restored.id.as_str(),
+        "wanted": restored.wanted,
+        "present": restored.present,
+        "restored": restored.restored,
+        "relabelled": restored.relabelled,
+        "removed": restored.removed,
+        "refused": restored.refused.count,
+        "folders": restored.folders,
+        "odd_folders": restored.odd_folders.len(),
+        "safety": restored.safety.map(|number| number.0),
+        "objects": objects.collect::<Vec<_>>(),
+    })
+}

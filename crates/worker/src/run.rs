@@ -1,0 +1,102 @@
+//! The role: a lane for each kind of job, until it is told to drain.
+
+use std::sync::Arc;
+
+use catalog::Catalog;
+use coordination::{Budget, Leases, ProgressBoard};
+use model::Clock;
+use queue::Broker;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::error::Result;
+use crate::lane::lane;
+use crate::metrics::Metrics;
+use crate::settings::Settings;
+use crate::slices::Backups;
+use crate::steps::Watched;
+use crate::stores::Stores;
+
+/// Everything outside that a worker uses. `coordination::Redis` is `leases`, `budget` and `board` in one.
+#[derive(Clone)]
+pub struct Services {
+    /// The truth.
+    pub catalog: Catalog,
+    /// Tickets.
+    pub broker: Broker,
+    /// One worker a mailbox.
+    pub leases: Arc<dyn Leases>,
+    /// Load on mail servers.
+    pub budget: Arc<dyn Budget>,
+    /// What people see of running jobs.
+    pub board: Arc<dyn ProgressBoard>,
+    /// Makes snapshots; [`Unsliced`](crate::Unsliced) for instance.
+    pub backups: Arc<dyn Backups>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// What is counted.
+    pub metrics: Metrics,
+}
+
+/// One process's worker.
+pub(crate) struct Worker {
+    pub(crate) settings: Settings,
+    pub(crate) services: Services,
+    pub(crate) stores: Stores,
+    /// Reports about requests that are over.
+    pub(crate) reports: TaskTracker,
+    pub(crate) watched: Watched,
+}
+
+/// Works until `stop` is cancelled, then drains: no new tickets, running jobs find an end within the grace, and this returns.
+/// Dropped, it ends as a crash does: what it held is released by the reaper.
+///
+/// # Errors
+/// Settings that cannot be used, or a broker that could not be used for long; the other lanes are drained first.
+pub async fn run(settings: Settings, services: Services, stop: CancellationToken) -> Result<()> {
+    work(settings, services, stop, Watched::default()).await
+}
+
+/// The same, with somebody who is told of every step.
+///
+/// # Errors
+/// Those of [`run`].
+#[cfg(feature = "steps")]
+pub async fn run_watched(
+    settings: Settings,
+    services: Services,
+    stop: CancellationToken,
+    steps: Arc<dyn crate::steps::Steps>,
+) -> Result<()> {
+    work(settings, services, stop, Watched::by(steps)).await
+}
+
+async fn work(
+    settings: Settings,
+    services: Services,
+    stop: CancellationToken,
+    watched: Watched,
+) -> Result<()> {
+    settings.check()?;
+    let stores = Stores::new(&settings, Arc::clone(&services.clock));
+    let reports = TaskTracker::new();
+    let worker = Arc::new(Worker { settings, services, stores, reports, watched });
+    let draining = stop.child_token();
+    let mut lanes = JoinSet::new();
+    for (kind, slots) in worker.settings.slots.lanes() {
+        lanes.spawn(lane(Arc::clone(&worker), kind, slots, draining.clone()));
+    }
+    let mut result = Ok(());
+    while let Some(ended) = lanes.join_next().await {
+        match ended {
+            Ok(ended) => result = result.and(ended),
+            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+        }
+    }
+    worker.reports.close();
+    // What does not get through is given back by time.
+    let _ = timeout(worker.settings.times.grace / 4, worker.reports.wait()).await;
+    result
+}

@@ -1,0 +1,96 @@
+//! Reaching the mail server for one job.
+
+use std::sync::Arc;
+
+use coordination::BudgetRules;
+use jmap::{Account, AccountId, AccountRef, Client};
+use model::MailboxIdentity;
+use planning::Budget;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tracing::Instrument;
+
+use crate::error::{Error, Result};
+use crate::job::Job;
+use crate::settings::MailServer;
+use crate::throttle::Paced;
+
+/// What late work has by day, of the server's budget: a fourth.
+const REDUCED: u32 = 4;
+
+/// A client, and the mailbox's account there. Dropped, all its requests end.
+pub(crate) struct Reached {
+    pub(crate) client: Client,
+    pub(crate) account: Account,
+    /// Whose repository it is; a mailbox known by its address alone has learnt it now.
+    pub(crate) identity: MailboxIdentity,
+    _cancelled_when_dropped: DropGuard,
+}
+
+impl Job<'_> {
+    pub(crate) async fn reach_server(&self) -> Result<Reached> {
+        self.connect().instrument(tracing::info_span!("reach server", server = self.mailbox.server)).await
+    }
+
+    async fn connect(&self) -> Result<Reached> {
+        let servers = &self.worker.settings.servers;
+        let server = servers.iter().find(|server| server.name == self.mailbox.server);
+        let server = server.ok_or(Error::UnknownServer)?;
+        let mut config = server.client.clone();
+        config.cancel = CancellationToken::new();
+        config.throttle = Some(Arc::new(self.paced(server)));
+        let guard = config.cancel.clone().drop_guard();
+        let client = Client::connect(config).await?;
+        let wanted = match &self.mailbox.account {
+            Some(id) => AccountRef::Id(AccountId::new(id.as_str()).map_err(|_| Error::UnknownAccount)?),
+            None => AccountRef::Named(self.mailbox.address.as_str().to_owned()),
+        };
+        let account = client.resolve_account(&wanted).await?;
+        let identity = match self.mailbox.identity() {
+            Some(identity) => identity,
+            None => self.catalog().learn_account(self.mailbox.id, &account.id.as_str().into()).await?,
+        };
+        Ok(Reached { client, account, identity, _cancelled_when_dropped: guard })
+    }
+
+    fn paced(&self, server: &MailServer) -> Paced {
+        let services = &self.worker.services;
+        let (name, rules) = match self.budget {
+            Budget::Full => (server.name.clone(), server.budget),
+            // Its own name: the keeper bounds what it remembers of a name by the rules it is asked with.
+            Budget::Reduced => (format!("{}/reduced", server.name), reduced(server.budget)),
+        };
+        Paced {
+            budget: Arc::clone(&services.budget),
+            name,
+            rules,
+            series: services.metrics.servers.of(&server.name).clone(),
+            reports: self.worker.reports.clone(),
+            patience: self.worker.settings.times.patience,
+            spent: Arc::clone(self.spent),
+        }
+    }
+}
+
+fn reduced(rules: BudgetRules) -> BudgetRules {
+    BudgetRules {
+        floor: rules.floor.min((rules.ceiling / REDUCED).max(1)),
+        ceiling: (rules.ceiling / REDUCED).max(1),
+        per_minute: (rules.per_minute / REDUCED).max(20),
+        local: (rules.local / REDUCED).max(1),
+        local_per_minute: (rules.local_per_minute / REDUCED).max(20),
+        ..rules
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn by_day_a_fourth_is_left_and_never_nothing() {
+        let rules = reduced(BudgetRules { floor: 4, ..BudgetRules::new(16, 1000) });
+        assert_eq!((rules.floor, rules.ceiling, rules.per_minute), (4, 4, 250));
+        let least = reduced(BudgetRules::new(1, 20));
+        assert_eq!((least.floor, least.ceiling, least.per_minute, least.local), (1, 1, 20, 1));
+    }
+}

@@ -1,0 +1,84 @@
+//! The stores of the configuration and the repositories in them: one prefix a mailbox, keys from one ring.
+
+use std::sync::Arc;
+
+use catalog::{Catalog, Mailbox};
+use model::{Clock, MailboxIdentity};
+use repository::{KeyRing, Repository, Store, StoreOptions};
+use tokio::sync::OnceCell;
+
+use crate::error::{Error, Result};
+use crate::settings::{BackupStore, Settings};
+
+/// All stores; each is opened when it is first needed, so that a worker starts without them.
+pub(crate) struct Stores {
+    places: Vec<Place>,
+    ring: KeyRing,
+    writer: String,
+    clock: Arc<dyn Clock>,
+}
+
+/// One store.
+pub(crate) struct Place {
+    pub(crate) settings: BackupStore,
+    store: OnceCell<Store>,
+}
+
+impl Stores {
+    pub(crate) fn new(settings: &Settings, clock: Arc<dyn Clock>) -> Stores {
+        let place = |store: &BackupStore| Place { settings: store.clone(), store: OnceCell::new() };
+        let (ring, writer) = (settings.ring.clone(), settings.name.clone());
+        Stores { places: settings.stores.iter().map(place).collect(), ring, writer, clock }
+    }
+
+    /// Where the mailbox's backups go.
+    pub(crate) fn of(&self, mailbox: &Mailbox) -> Result<&Place> {
+        let fits = |place: &&Place| mailbox.zone.as_ref().is_none_or(|zone| *zone == place.settings.zone);
+        self.places.iter().find(fits).ok_or(Error::UnknownStore)
+    }
+
+    fn named(&self, name: &str) -> Result<&Place> {
+        self.places.iter().find(|place| place.settings.name == name).ok_or(Error::UnknownStore)
+    }
+
+    /// The repository of a mailbox in its place, made if it is new. One that should be there is never made anew: with another
+    /// ring every mailbox would look as if it had never been backed up.
+    pub(crate) async fn to_write(
+        &self,
+        catalog: &Catalog,
+        mailbox: &Mailbox,
+        identity: &MailboxIdentity,
+        account_name: &str,
+    ) -> Result<Repository> {
+        let place = self.of(mailbox)?;
+        let store = self.open(place).await?;
+        let newest = match mailbox.first_backup_at {
+            Some(_) => catalog.backups_of(mailbox.id, None, 1).await?.pop(),
+            None => None,
+        };
+        if newest.is_some_and(|newest| newest.facts.store == place.settings.name) {
+            return existing(store, &self.ring, identity).await;
+        }
+        Ok(store.create_mailbox(&self.ring, identity, account_name).await?)
+    }
+
+    /// The repository in the store of this name, which must be there.
+    pub(crate) async fn to_read(&self, store: &str, identity: &MailboxIdentity) -> Result<Repository> {
+        existing(self.open(self.named(store)?).await?, &self.ring, identity).await
+    }
+
+    async fn open<'a>(&self, place: &'a Place) -> Result<&'a Store> {
+        let BackupStore { zone, objects, .. } = &place.settings;
+        let options =
+            StoreOptions { zone: Some(zone.clone()), writer: self.writer.clone(), ..StoreOptions::default() };
+        let opening = || Store::open_or_init(Arc::clone(objects), options, &*self.clock);
+        Ok(place.store.get_or_try_init(opening).await?)
+    }
+}
+
+async fn existing(store: &Store, ring: &KeyRing, identity: &MailboxIdentity) -> Result<Repository> {
+    match store.mailbox(ring, ring.directory(identity)).await {
+        Err(repository::Error::NoMailbox) => Err(Error::RepositoryMissing),
+        opened => Ok(opened?),
+    }
+}

@@ -1,0 +1,63 @@
+//! Reading a backup again, as a job: every byte of it, opened and hashed.
+
+use catalog::Backup;
+use engine::Progress;
+use futures::future::BoxFuture;
+use repository::Depth;
+use telemetry::Verification;
+use tracing::Instrument;
+
+use crate::error::{Error, Result};
+use crate::job::Job;
+use crate::order::VerifyOrder;
+use crate::steps::Step;
+use crate::watch::Answer;
+
+impl Job<'_> {
+    pub(crate) async fn verify(&self) -> Result<Answer> {
+        let result = self.read_again().await;
+        let verifications = &self.worker.services.metrics.backups.verifications;
+        match &result {
+            Ok(Answer::Done) => verifications.of(Verification::Sound).inc(),
+            Err(Error::Damaged { .. }) => verifications.of(Verification::Damaged).inc(),
+            Ok(Answer::Sliced { .. }) | Err(_) => verifications.of(Verification::Unfinished).inc(),
+        }
+        result
+    }
+
+    async fn read_again(&self) -> Result<Answer> {
+        let order = VerifyOrder::read(self.claimed.parameters.as_ref())?;
+        let backup = self.backup(&order).await?;
+        let identity = self.mailbox.identity().ok_or(Error::NoBackup)?;
+        let repository = self.worker.stores.to_read(&backup.facts.store, &identity).await?;
+        self.reach(Step::RepositoryOpened).await;
+        self.shown.phase("verifying");
+        let checking: BoxFuture<'_, _> = Box::pin(repository.check(Some(backup.facts.snapshot), Depth::Data));
+        let checking = checking.instrument(tracing::info_span!("verify", number = backup.number.0));
+        let Some(report) = self.stop.run_until_cancelled(checking).await else {
+            return Ok(Answer::Sliced { progressed: false });
+        };
+        let report = report?;
+        for problem in &report.problems {
+            tracing::error!(number = backup.number.0, problem = %telemetry::mask(&problem.what), "backup is damaged");
+        }
+        if !report.problems.is_empty() {
+            return Err(Error::Damaged { problems: report.problems.len() });
+        }
+        self.reach(Step::Verified).await;
+        let (catalog, claim) = (self.catalog(), &self.claimed.claim);
+        self.worker.persist(|| catalog.complete(claim, None)).await?;
+        self.reach(Step::Completed).await;
+        Ok(Answer::Done)
+    }
+
+    async fn backup(&self, order: &VerifyOrder) -> Result<Backup> {
+        let catalog = self.catalog();
+        let backup = match order.number {
+            Some(number) => catalog.backup(model::BackupNumber(number)).await?,
+            None => catalog.backups_of(self.mailbox.id, None, 1).await?.pop(),
+        };
+        let backup = backup.ok_or(Error::NoBackup)?;
+        if backup.mailbox == self.mailbox.id { Ok(backup) } else { Err(Error::OtherMailbox) }
+    }
+}

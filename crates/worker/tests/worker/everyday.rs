@@ -1,0 +1,173 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+
+use async_trait::async_trait;
+use catalog::Backup;
+use model::{BackupState, JobKind, JobState, MailboxId};
+use serde_json::json;
+use telemetry::{Ending, Verification};
+use testkit::leaks;
+use worker::{Backups, Metrics, Slice, SliceTask, Unsliced};
+
+use crate::house::{ADMIN, House, LOG, PASSWORD, address};
+use crate::room::{NIGHT, Room};
+
+const EMAILS: u64 = 12;
+
+/// Ends after nothing so often, then does the whole.
+struct Sliced {
+    left: AtomicU32,
+    progressed: bool,
+}
+
+#[async_trait]
+impl Backups for Sliced {
+    async fn slice(&self, task: &SliceTask<'_>) -> Result<Slice, engine::Error> {
+        let left = self.left.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1));
+        match left {
+            Ok(_) => Ok(Slice::Sliced { progressed: self.progressed }),
+            Err(_) => Unsliced.slice(task).await,
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn everyday() {
+    let house = House::new(4, 12).await;
+    every_kind_of_job(&house).await;
+    what_is_not_allowed_is_dead_at_once(&house).await;
+    slices(&house).await;
+    let log = LOG.text();
+    let mut private: Vec<String> = (0..4).map(address).collect();
+    private.extend([ADMIN.to_owned(), PASSWORD.to_owned(), testkit::postgres::PASSWORD.to_owned()]);
+    let private: Vec<&str> = private.iter().map(String::as_str).collect();
+    // What libraries say at this level is not ours to vouch for.
+    let is_ours = |line: &&[u8]| line.windows(7).any(|text| text == b"worker:");
+    let ours: Vec<&[u8]> = log.split(|byte| *byte == b'\n').filter(is_ours).collect();
+    assert!(ours.len() > 10, "the worker's own lines are among them");
+    assert_eq!(leaks(&ours.join(&b'\n'), &private), Vec::<&str>::new());
+}
+
+async fn every_kind_of_job(house: &House) {
+    let before = house.sim.counters();
+    let room = Room::new(house, "everyday").await;
+    let mailbox = room.mailboxes([0]).await[0];
+    let worker = room.worker("w1");
+    let backup = nightly_and_by_hand(&room, mailbox).await;
+    give_back_and_verify(&room, mailbox, &backup).await;
+    let registry = worker.registry.clone();
+    let metrics = worker.drain().await;
+    look_at_metrics(&metrics, house.sim.counters().since(&before).requests);
+    assert_eq!(leaks(registry.text().as_bytes(), &[&address(0), PASSWORD]), Vec::<&str>::new());
+}
+
+/// Answers the second backup, which has an email more.
+async fn nightly_and_by_hand(room: &Room<'_>, mailbox: MailboxId) -> Backup {
+    let job = room.nightly(&[mailbox]).await[0];
+    let done = room.until_done(job).await;
+    assert_eq!((done.attempt.0, done.slices, done.worker.as_deref()), (1, 0, Some("w1")));
+    let [backup] = &room.backups(mailbox).await[..] else { panic!("one backup") };
+    assert_eq!((Some(backup.number), backup.slot_date, backup.job), (done.number, Some(NIGHT), Some(job)));
+    let facts = &backup.facts;
+    assert_eq!((facts.state, facts.emails), (BackupState::Good, EMAILS));
+    assert_eq!((facts.store.as_str(), facts.zone.as_str()), ("main", "de-fra"));
+    assert_eq!(facts.contents["Email"], json!(EMAILS));
+    let account = room.house.sim.account(&address(0)).unwrap();
+    let known = room.catalog.mailbox(mailbox).await.unwrap().unwrap();
+    assert_eq!(known.account.map(String::from), Some(account.id()), "its account was learnt");
+    assert_eq!(known.newest_good_at, Some(facts.started_at));
+    account.deliver("Subject: one more\r\n\r\nHello".as_bytes(), &[], &[]);
+    let second = room.backed_up(&[mailbox]).await.remove(0);
+    assert_eq!((second.kind, second.facts.emails), (Some(JobKind::Manual), EMAILS + 1));
+    second
+}
+
+async fn give_back_and_verify(room: &Room<'_>, mailbox: MailboxId, backup: &Backup) {
+    let account = room.house.sim.account(&address(0)).unwrap();
+    for email in account.emails().iter().take(5) {
+        account.destroy(&email.id);
+    }
+    let order = json!({"number": backup.number.0, "mode": "missing"});
+    let restore = room.request(JobKind::Restore, mailbox, Some(&order)).await;
+    room.until_done(restore).await;
+    assert_eq!(account.email_count() as u64, EMAILS + 1);
+    let sql = format!("SELECT (report->>'restored')::bigint FROM restores WHERE job = {restore}");
+    assert_eq!(room.number(&sql).await, 5);
+    assert_eq!(room.number("SELECT count(*) FROM restores WHERE report::text LIKE '%@%'").await, 0);
+    let verify = room.request(JobKind::Verify, mailbox, None).await;
+    room.until_done(verify).await;
+    room.verified(mailbox).await;
+}
+
+fn look_at_metrics(metrics: &Metrics, requests: u64) {
+    let jobs = &metrics.jobs;
+    for kind in [JobKind::Nightly, JobKind::Manual, JobKind::Restore, JobKind::Verify] {
+        assert_eq!(jobs.finished.of((kind, Ending::Done)).get(), 1, "{kind}");
+        assert_eq!(
+            (jobs.running.of(kind).get(), jobs.duration.of(kind).get_sample_count()),
+            (0, 1),
+            "{kind}"
+        );
+    }
+    let backups = &metrics.backups;
+    assert_eq!((backups.backups.of(BackupState::Good).get(), backups.emails_stored.get()), (2, EMAILS + 1));
+    assert!(backups.bytes_read.get() > 0 && backups.bytes_stored.get() > 0);
+    assert_eq!(backups.verifications.of(Verification::Sound).get(), 1);
+    let server = metrics.servers.of("mail");
+    assert_eq!(server.request_duration.get_sample_count(), requests, "each one had a share of the budget");
+    assert_eq!(server.in_flight.get(), 0);
+}
+
+async fn what_is_not_allowed_is_dead_at_once(house: &House) {
+    let room = Room::new(house, "refused").await;
+    let mailboxes = room.mailboxes([0, 1]).await;
+    let worker = room.worker("w1");
+    let backup = &room.backed_up(&mailboxes[..1]).await[0];
+
+    // Another mailbox's backup, without saying that it is meant.
+    let order = json!({"number": backup.number.0, "mode": "beside"});
+    let foreign = room.request(JobKind::Restore, mailboxes[1], Some(&order)).await;
+    let foreign = room.until_state(foreign, JobState::Dead).await;
+    assert_eq!((foreign.attempt.0, foreign.failure.unwrap().0.as_str()), (1, "permanent"));
+    assert_eq!(house.sim.account(&address(1)).unwrap().email_count() as u64, EMAILS);
+
+    // The catalogue knows a backup in this store, and its repository is not there.
+    std::fs::remove_dir_all(room.dir.path().join("mailboxes")).unwrap();
+    let job = room.nightly(&mailboxes[..1]).await[0];
+    let lost = room.until_state(job, JobState::Dead).await;
+    assert!(lost.failure.unwrap().1.contains("another key ring, or another store"));
+
+    // An account that the server does not know; its name is in no error.
+    let unknown = room.mailboxes([777]).await;
+    let job = room.nightly(&unknown).await[0];
+    let dead = room.until_state(job, JobState::Dead).await;
+    let text = dead.failure.unwrap().1;
+    assert!(text.contains("does not know the mailbox's account") && !text.contains("mailbox777"), "{text}");
+    let metrics = worker.drain().await;
+    assert_eq!(metrics.jobs.finished.of((JobKind::Nightly, Ending::Dead)).get(), 2);
+}
+
+async fn slices(house: &House) {
+    let room = Room::new(house, "slices").await;
+    let mailboxes = room.mailboxes([0, 1]).await;
+    let sliced = |left, progressed| Arc::new(Sliced { left: AtomicU32::new(left), progressed });
+
+    // More slices than attempts: one that got somewhere uses none up.
+    let mut shift = room.plan("w1");
+    shift.backups = sliced(5, true);
+    let worker = room.start(shift);
+    let job = room.nightly(&mailboxes[..1]).await[0];
+    let done = room.until_done(job).await;
+    assert_eq!((done.attempt.0, done.slices), (1, 5));
+    let metrics = worker.drain().await;
+    assert_eq!(metrics.jobs.slices.of(JobKind::Nightly).get(), 6);
+    assert_eq!(room.backups(mailboxes[0]).await.len(), 1);
+
+    let mut shift = room.plan("w2");
+    shift.backups = sliced(u32::MAX, false);
+    let worker = room.start(shift);
+    let job = room.nightly(&mailboxes[1..]).await[0];
+    let dead = room.until_state(job, JobState::Dead).await;
+    assert_eq!((dead.attempt.0, dead.slices), (3, 0), "slices that got nowhere are attempts");
+    worker.drain().await;
+}
