@@ -7,6 +7,7 @@ use model::DataType;
 
 pub(crate) use crate::export_args::ExportArgs;
 pub(crate) use crate::find_args::{CatArgs, DiffArgs, FindArgs};
+use crate::fleet_args::{ConfigCommand, DlqCommand, EnqueueArgs, MailboxCommand, RoleArgs, TopArgs};
 
 const ABOUT: &str = "Backs up mailboxes of a Stalwart mail server: incremental, encrypted, verified.
 
@@ -95,6 +96,25 @@ pub(crate) enum Command {
     /// Make, change and inspect key rings
     #[command(subcommand)]
     Key(KeyCommand),
+    /// Fleet: plan what is due, publish tickets, grant requests; runs until it is told to stop
+    Produce(RoleArgs),
+    /// Fleet: run jobs; runs until it is told to stop
+    Work(RoleArgs),
+    /// Fleet: bring the catalogue's schema up to date
+    Migrate(RoleArgs),
+    /// Fleet: look at the configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Fleet: which mailboxes there are
+    #[command(subcommand)]
+    Mailbox(MailboxCommand),
+    /// Fleet: ask for a backup of one mailbox now (professional plans)
+    Enqueue(EnqueueArgs),
+    /// Fleet: messages that nobody could use
+    #[command(subcommand)]
+    Dlq(DlqCommand),
+    /// Fleet: watch queues, workers and running jobs
+    Top(TopArgs),
 }
 
 /// Where the backups lie and what opens them.

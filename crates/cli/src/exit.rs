@@ -23,12 +23,13 @@ pub(crate) enum Exit {
     StoreFull = 13,
     Erased = 14,
     Target = 15,
+    Service = 16,
     Interrupted = 130,
     Terminated = 143,
 }
 
 /// Every code and its meaning, as `--help` and the README list them.
-const MEANINGS: [(Exit, &str); 18] = [
+const MEANINGS: [(Exit, &str); 19] = [
     (Exit::Good, "done; a backup is good"),
     (Exit::Unexpected, "something that should not happen"),
     (Exit::Usage, "wrong arguments or settings"),
@@ -48,6 +49,7 @@ const MEANINGS: [(Exit, &str); 18] = [
     (Exit::StoreFull, "the store is full"),
     (Exit::Erased, "the mailbox's backups were erased on purpose"),
     (Exit::Target, "an export cannot be written where it shall go: no room, or not allowed"),
+    (Exit::Service, "Postgres, RabbitMQ or Redis cannot be reached, or refuses"),
     (Exit::Interrupted, "interrupted (SIGINT)"),
     (Exit::Terminated, "terminated (SIGTERM)"),
 ];

@@ -56,10 +56,18 @@ fn judge(error: &(dyn Error + 'static)) -> Option<(Exit, String)> {
         hint::of_repository(error)
     } else if let Some(error) = error.downcast_ref::<jmap::Error>() {
         hint::of_server(error)
+    } else if is_of_the_fleet(error) {
+        (Exit::Service, "`malle config check` tries every connection")
     } else {
         return None;
     };
     Some((exit, hint.to_owned()))
+}
+
+fn is_of_the_fleet(error: &(dyn Error + 'static)) -> bool {
+    error.is::<catalog::Error>()
+        || error.is::<queue::QueueError>()
+        || error.is::<coordination::CoordinationError>()
 }
 
 /// The causes, outermost first. Some libraries repeat their source's text in their own; that is left out.

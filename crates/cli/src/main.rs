@@ -7,6 +7,8 @@ mod exit;
 mod export_args;
 mod failure;
 mod find_args;
+mod fleet;
+mod fleet_args;
 mod hint;
 mod mailbox;
 mod output;

@@ -14,6 +14,8 @@ use crate::args::{Cli, Command, MANUAL};
 use crate::commands;
 use crate::exit::{self, Exit};
 use crate::failure;
+use crate::fleet;
+use crate::fleet_args::{ConfigCommand, MailboxCommand};
 use crate::output::{Out, remark};
 
 /// How long blocking work (one file written, one frame compressed) may take to end after everything else did.
@@ -43,7 +45,12 @@ pub(crate) fn main() -> ExitCode {
         }
     };
     let out = Out::new(cli.talk);
-    let ended = command(&cli, &out).and_then(|work| runtime.block_on(until_signal(work)));
+    let is_role = matches!(cli.command, Command::Produce(_) | Command::Work(_));
+    let ended = command(&cli, &out).and_then(|work| match is_role {
+        // Signals are their own concern: they end what they have under way.
+        true => runtime.block_on(work),
+        false => runtime.block_on(until_signal(work)),
+    });
     let is_export = matches!(cli.command, Command::Export(_));
     runtime.shutdown_timeout(if is_export { CLEARING_UP } else { LAST_BREATH });
     conclude(ended, &cli.command).into()
@@ -75,6 +82,14 @@ fn command<'a>(cli: &'a Cli, out: &'a Out) -> Result<Work<'a>> {
         Command::Verify(args) => Box::pin(commands::verify::run(args, out)),
         Command::Check(args) => Box::pin(commands::check::run(args, out)),
         Command::Key(args) => Box::pin(commands::key::run(args, out)),
+        Command::Produce(args) => Box::pin(fleet::produce(args)),
+        Command::Work(args) => Box::pin(fleet::work(args, out)),
+        Command::Migrate(args) => Box::pin(fleet::migrate(args, out)),
+        Command::Config(ConfigCommand::Check(args)) => Box::pin(fleet::check(args, out)),
+        Command::Mailbox(MailboxCommand::Import(args)) => Box::pin(fleet::import(args, out)),
+        Command::Enqueue(args) => Box::pin(fleet::enqueue(args, out)),
+        Command::Dlq(command) => Box::pin(fleet::dlq(command, out)),
+        Command::Top(args) => Box::pin(fleet::top(args, out)),
     })
 }
 

@@ -44,7 +44,7 @@ fn is_public(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|meta| meta.permissions().mode() & 0o004 != 0)
 }
 
-fn read_file(path: &Path, exit: Exit) -> Result<Zeroizing<String>, Failure> {
+pub(crate) fn read_file(path: &Path, exit: Exit) -> Result<Zeroizing<String>, Failure> {
     let failed = |why: String| {
         let hint = "check the path and who may read it";
         Failure::new(exit, format!("open {}: {why}", path.display()), hint)

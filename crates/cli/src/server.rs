@@ -14,6 +14,9 @@ use crate::secrets;
 /// How a certificate in a PEM file begins.
 const PEM: &[u8] = b"-----BEGIN CERTIFICATE-----";
 
+/// What requests call us.
+pub(crate) const USER_AGENT: &str = concat!("malle/", env!("CARGO_PKG_VERSION"));
+
 /// A server that may be connected to without asking anybody anything any more.
 pub(crate) struct Server {
     config: Config,
@@ -28,7 +31,7 @@ impl Server {
         let credentials = secrets::credentials(args.user.as_deref(), account, &host(&url))?;
         let mut config = Config::new(url.clone(), credentials);
         config.authorities = authorities(args.ca_file.as_deref())?;
-        config.user_agent = concat!("malle/", env!("CARGO_PKG_VERSION")).to_owned();
+        config.user_agent = USER_AGENT.to_owned();
         config.concurrency = args.concurrency.into();
         Ok(Server { config, url })
     }
@@ -59,7 +62,7 @@ impl Server {
 }
 
 /// The mail server's address. Errors do not repeat it: somebody may have written a password into it.
-fn server_url(text: Option<&str>) -> Result<Url, Failure> {
+pub(crate) fn server_url(text: Option<&str>) -> Result<Url, Failure> {
     let hint = "write it like https://mail.example.org";
     let Some(text) = text.filter(|text| !text.is_empty()) else {
         return Err(Failure::usage(
@@ -88,7 +91,7 @@ pub(crate) fn host(server: &Url) -> String {
 }
 
 /// PEM certificates that are trusted beside the system's.
-fn authorities(path: Option<&Path>) -> Result<Vec<u8>, Failure> {
+pub(crate) fn authorities(path: Option<&Path>) -> Result<Vec<u8>, Failure> {
     let Some(path) = path.filter(|path| !path.as_os_str().is_empty()) else { return Ok(Vec::new()) };
     let refused = |why: &str| {
         let what = format!("read the authorities' certificates: {}: {why}", path.display());

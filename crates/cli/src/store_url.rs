@@ -39,18 +39,28 @@ enum Place {
 /// Opens the store, and makes it one if it is new.
 pub(crate) async fn open_or_init(args: &StoreArgs) -> Result<Store> {
     let place = place(args)?;
-    if let Place::Directory(dir) = &place {
-        std::fs::create_dir_all(dir).map_err(|error| {
-            let exit = match error.kind() {
-                std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Exit::StoreFull,
-                _ => Exit::Store,
-            };
-            let what = format!("make the store's directory {}: {error}", dir.display());
-            Failure::new(exit, what, "choose a place this user may write to")
-        })?;
-    }
+    make_directory(&place)?;
     let store = Store::open_or_init(connect(&place)?, options(args), &model::SystemClock).await;
     store.context(opening(&place))
+}
+
+/// What a URL stands for; a directory is made.
+pub(crate) fn objects(url: &str) -> Result<Arc<dyn ObjectStore>> {
+    let place = parse(url)?;
+    make_directory(&place)?;
+    connect(&place)
+}
+
+fn make_directory(place: &Place) -> Result<(), Failure> {
+    let Place::Directory(dir) = place else { return Ok(()) };
+    std::fs::create_dir_all(dir).map_err(|error| {
+        let exit = match error.kind() {
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Exit::StoreFull,
+            _ => Exit::Store,
+        };
+        let what = format!("make the store's directory {}: {error}", dir.display());
+        Failure::new(exit, what, "choose a place this user may write to")
+    })
 }
 
 /// Opens a store that must be there.
@@ -80,7 +90,7 @@ fn options(args: &StoreArgs) -> StoreOptions {
 }
 
 /// Who we are, for whoever loses a race against us.
-fn writer() -> String {
+pub(crate) fn writer() -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let host = match host.trim() {
         "" => "unknown host",

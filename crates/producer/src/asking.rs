@@ -115,12 +115,13 @@ impl RestoreMode {
 
 /// Who asks, and how.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Asker<'a> {
+pub struct Asker<'a> {
     /// For the audit log.
-    pub(crate) actor: &'a str,
+    pub actor: &'a str,
     /// The same key is the same wish.
-    pub(crate) key: &'a str,
-    pub(crate) traceparent: Option<&'a str>,
+    pub key: &'a str,
+    /// The trace that the wish belongs to.
+    pub traceparent: Option<&'a str>,
 }
 
 impl Asking {
@@ -130,11 +131,10 @@ impl Asking {
     }
 
     /// A backup by hand, due at once.
-    pub(crate) async fn backup(
-        &self,
-        asker: &Asker<'_>,
-        mailbox: &MailboxName,
-    ) -> Result<Requested, Refusal> {
+    ///
+    /// # Errors
+    /// [`Refusal`], in words for who asks.
+    pub async fn backup(&self, asker: &Asker<'_>, mailbox: &MailboxName) -> Result<Requested, Refusal> {
         let mailbox = self.find(mailbox).await?;
         self.ask(asker, JobKind::Manual, mailbox, None, None).await
     }

@@ -1,7 +1,7 @@
 //! The seam between a job and the engine that makes its snapshot.
 
 use async_trait::async_trait;
-use engine::{Backup, Report};
+use engine::{Backup, Ended, Report};
 use jmap::{Account, Client};
 use repository::Repository;
 use tokio::time::Instant;
@@ -40,6 +40,23 @@ pub enum Slice {
 pub trait Backups: Send + Sync {
     /// Goes on with the mailbox's backup. Safe to drop: what was not committed never happened.
     async fn slice(&self, task: &SliceTask<'_>) -> Result<Slice, engine::Error>;
+}
+
+/// The engine's own slices.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct InSlices;
+
+#[async_trait]
+impl Backups for InSlices {
+    async fn slice(&self, task: &SliceTask<'_>) -> Result<Slice, engine::Error> {
+        let SliceTask { client, account, repository, how, until, stop } = *task;
+        let length = until.saturating_duration_since(Instant::now());
+        let slice = engine::Slice { length, stop: stop.clone() };
+        match Box::pin(engine::backup_slice(client, account, repository, how, &slice)).await? {
+            Ended::Done(report) => Ok(Slice::Done(report)),
+            Ended::Paused(paused) => Ok(Slice::Sliced { progressed: paused.has_progressed() }),
+        }
+    }
 }
 
 /// The engine as a whole: it knows no boundary, so its only slice is the backup, and a wish to stop drops it.

@@ -1,7 +1,7 @@
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 
-use catalog::{BackupState, ClaimAnswer, Facts, NewBackup, RateLimit};
+use catalog::{ClaimAnswer, Facts, NewBackup, RateLimit};
 use model::{BackupNumber, Clock, JobId, MailboxId, Plan, SignedDuration, SnapshotNumber};
 use producer::{Api, ApiSettings, ApiToken, Asking, RequestSettings, Rules, Secret, openapi};
 use serde_json::{Value, json};

@@ -1,0 +1,337 @@
+//! The fleet's configuration: one TOML file, single values overridden by `MALLE__SECTION__KEY` in the environment.
+//!
+//! Secrets are never in it: it says in which file or variable each one is.
+
+use std::env;
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+
+use ::config::{Environment, File, FileFormat};
+use anyhow::Result;
+use serde::Deserialize;
+use zeroize::Zeroizing;
+
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::secrets::read_file;
+
+/// Everything a role is told.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Config {
+    /// The zone in which the mail servers are: no store may lie there.
+    pub(crate) production_zone: String,
+    /// IANA name; for mailboxes without a time zone of their own.
+    pub(crate) time_zone: String,
+    pub(crate) postgres: Postgres,
+    pub(crate) rabbitmq: Service,
+    pub(crate) redis: Redis,
+    pub(crate) key_file: PathBuf,
+    #[serde(default)]
+    pub(crate) servers: Vec<Server>,
+    #[serde(default)]
+    pub(crate) stores: Vec<Store>,
+    #[serde(default)]
+    pub(crate) plan: Plan,
+    #[serde(default)]
+    pub(crate) producer: Producer,
+    #[serde(default)]
+    pub(crate) worker: Worker,
+    #[serde(default)]
+    pub(crate) telemetry: Telemetry,
+}
+
+/// A URL without a password, and where that is.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Service {
+    pub(crate) url: String,
+    #[serde(default)]
+    pub(crate) password: Option<Source>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Postgres {
+    pub(crate) url: String,
+    #[serde(default)]
+    pub(crate) password: Option<Source>,
+    #[serde(default = "malle")]
+    pub(crate) schema: String,
+    #[serde(default = "eight")]
+    pub(crate) connections: usize,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Redis {
+    pub(crate) url: String,
+    #[serde(default)]
+    pub(crate) password: Option<Source>,
+    /// Before every key, so that several fleets may share one Redis.
+    #[serde(default = "malle")]
+    pub(crate) prefix: String,
+}
+
+/// Where a secret is.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Source {
+    File(PathBuf),
+    Env(String),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Server {
+    pub(crate) name: String,
+    pub(crate) url: String,
+    /// Who may read every account.
+    #[serde(default)]
+    pub(crate) user: Option<String>,
+    #[serde(default)]
+    pub(crate) password: Option<Source>,
+    #[serde(default)]
+    pub(crate) token: Option<Source>,
+    #[serde(default)]
+    pub(crate) ca_file: Option<PathBuf>,
+    /// Of all workers together.
+    #[serde(default = "sixteen")]
+    pub(crate) requests_in_flight: u32,
+    #[serde(default = "thousands")]
+    pub(crate) requests_per_minute: u32,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Store {
+    pub(crate) name: String,
+    pub(crate) zone: String,
+    /// As `--store`.
+    pub(crate) url: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Plan {
+    pub(crate) nightly: String,
+    pub(crate) weekend: String,
+    /// What late work does between the windows.
+    pub(crate) outside: Outside,
+    /// Share of a window's end that is left free of planned starts.
+    pub(crate) tail_percent: u8,
+    pub(crate) first_backups_per_hour: u32,
+    pub(crate) attempts: u32,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Outside {
+    Wait,
+    Reduced,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Producer {
+    /// Where the HTTP API listens; none without it.
+    pub(crate) listen: Option<SocketAddr>,
+    pub(crate) tokens: Vec<Token>,
+    /// Which plan mailboxes have that are listed without one.
+    pub(crate) rules: Vec<producer::Rule>,
+    pub(crate) manual_per_hour: NonZeroU32,
+    pub(crate) plan_every_seconds: u64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Token {
+    pub(crate) name: String,
+    pub(crate) secret: Source,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Worker {
+    pub(crate) manual: u16,
+    pub(crate) restore: u16,
+    pub(crate) nightly: u16,
+    pub(crate) weekend: u16,
+    pub(crate) verify: u16,
+    pub(crate) slice_seconds: u64,
+    pub(crate) grace_seconds: u64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Telemetry {
+    /// Where `/metrics` and `/health` are.
+    pub(crate) listen: SocketAddr,
+    pub(crate) log: String,
+    /// An OTLP collector, such as `http://collector:4318`.
+    pub(crate) otlp: Option<String>,
+    pub(crate) sampled: f64,
+}
+
+impl Default for Plan {
+    fn default() -> Plan {
+        let (usual, retry) = (planning::Settings::default(), planning::RetryPolicy::default());
+        Plan {
+            nightly: usual.nightly.to_string(),
+            weekend: usual.weekend.to_string(),
+            outside: Outside::Wait,
+            tail_percent: usual.tail_percent,
+            first_backups_per_hour: 500,
+            attempts: retry.attempts,
+        }
+    }
+}
+
+impl Default for Producer {
+    fn default() -> Producer {
+        Producer {
+            listen: None,
+            tokens: Vec::new(),
+            rules: Vec::new(),
+            manual_per_hour: NonZeroU32::new(6).expect("not zero"),
+            plan_every_seconds: 60,
+        }
+    }
+}
+
+impl Default for Worker {
+    fn default() -> Worker {
+        let (slots, times) = (worker::Slots::default(), worker::Times::default());
+        Worker {
+            manual: slots.manual,
+            restore: slots.restore,
+            nightly: slots.nightly,
+            weekend: slots.weekend,
+            verify: slots.verify,
+            slice_seconds: times.slice.as_secs(),
+            grace_seconds: times.grace.as_secs(),
+        }
+    }
+}
+
+impl Default for Telemetry {
+    fn default() -> Telemetry {
+        Telemetry { listen: ([0, 0, 0, 0], 9464).into(), log: "info".to_owned(), otlp: None, sampled: 1.0 }
+    }
+}
+
+fn malle() -> String {
+    "malle".to_owned()
+}
+
+fn eight() -> usize {
+    8
+}
+
+fn sixteen() -> u32 {
+    16
+}
+
+fn thousands() -> u32 {
+    6_000
+}
+
+impl Config {
+    /// Reads the file and what the environment overrides.
+    pub(crate) fn load(path: Option<&Path>) -> Result<Config, Failure> {
+        let path = path.ok_or_else(|| {
+            Failure::usage("find the configuration: none is named", "give --config or set MALLE_CONFIG")
+        })?;
+        let text = read_file(path, Exit::Usage)?;
+        let environment =
+            Environment::with_prefix("MALLE").prefix_separator("__").separator("__").try_parsing(true);
+        Config::parse(&text, environment).map_err(|error| {
+            let what = format!("read the configuration {}: {error}", path.display());
+            Failure::usage(what, "README.md, section Configuration, has every key")
+        })
+    }
+
+    fn parse(text: &str, environment: Environment) -> Result<Config, ::config::ConfigError> {
+        let file = File::from_str(text, FileFormat::Toml);
+        ::config::Config::builder().add_source(file).add_source(environment).build()?.try_deserialize()
+    }
+}
+
+impl Source {
+    /// The secret.
+    pub(crate) fn read(&self) -> Result<Zeroizing<String>, Failure> {
+        match self {
+            Source::File(path) => {
+                let text = read_file(path, Exit::Usage)?;
+                Ok(Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned()))
+            }
+            Source::Env(name) => env::var(name).map(Zeroizing::new).map_err(|_| {
+                Failure::usage(
+                    format!("read a secret: the variable {name} is not set"),
+                    "set it, or name a file",
+                )
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    const LEAST: &str = r#"
+        production_zone = "eu-west"
+        time_zone = "Europe/Paris"
+        key_file = "/etc/malle/ring.key"
+        postgres = { url = "postgres://malle@db/malle", password = { file = "/run/secrets/postgres" } }
+        rabbitmq = { url = "amqp://malle@mq/malle", password = { env = "RABBITMQ_PASSWORD" } }
+        redis = { url = "redis://redis" }
+    "#;
+
+    fn parse(text: &str, variables: &[(&str, &str)]) -> Result<Config, ::config::ConfigError> {
+        let source = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let environment =
+            Environment::with_prefix("MALLE").prefix_separator("__").separator("__").try_parsing(true);
+        Config::parse(text, environment.source(Some(source.collect::<HashMap<_, _>>())))
+    }
+
+    #[test]
+    fn what_is_not_said_is_usual() {
+        let config = parse(LEAST, &[]).expect("complete");
+        assert_eq!((config.plan.nightly.as_str(), config.worker.nightly), ("22:00-06:00", 6));
+        assert!(matches!(config.plan.outside, Outside::Wait));
+        assert!(config.producer.listen.is_none() && config.servers.is_empty());
+    }
+
+    #[test]
+    fn the_environment_overrides() {
+        let config = parse(
+            LEAST,
+            &[("MALLE__TIME_ZONE", "UTC"), ("MALLE__WORKER__NIGHTLY", "9"), ("MALLE_STORE", "file:///x")],
+        );
+        let config = config.expect("complete");
+        assert_eq!((config.time_zone.as_str(), config.worker.nightly), ("UTC", 9));
+    }
+
+    #[test]
+    fn what_is_not_known_is_named() {
+        for (more, named) in [
+            ("[worker]\nnigthly = 3", "nigthly"),
+            ("[[stores]]\nname = \"a\"", "zone"),
+            ("[plan]\noutside = \"perhaps\"", "perhaps"),
+        ] {
+            let error = parse(&format!("{LEAST}\n{more}"), &[]).expect_err(more).to_string();
+            assert!(error.contains(named), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_example_is_complete_and_true() {
+        let text = include_str!("../../../../deploy/malle.toml");
+        let config = parse(text, &[]).expect("deploy/malle.toml");
+        assert_eq!((config.servers.len(), config.stores.len()), (1, 1));
+    }
+}

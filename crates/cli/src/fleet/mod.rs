@@ -1,0 +1,19 @@
+//! The fleet's roles and what operators ask of them.
+
+mod check;
+mod config;
+mod dlq;
+mod enqueue;
+mod import;
+mod migrate;
+mod parts;
+mod role;
+mod top;
+
+pub(crate) use check::check;
+pub(crate) use dlq::dlq;
+pub(crate) use enqueue::enqueue;
+pub(crate) use import::import;
+pub(crate) use migrate::migrate;
+pub(crate) use role::{produce, work};
+pub(crate) use top::top;

@@ -1,0 +1,103 @@
+//! `malle produce` and `malle work`: they run until SIGTERM or SIGINT, then end what they have under way.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use model::SystemClock;
+use telemetry::{Endpoint, Health, LogFormat, Otlp, Registry, Telemetry};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::config::Config;
+use crate::exit::Exit;
+use crate::fleet_args::RoleArgs;
+use crate::output::Out;
+use crate::store_url;
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Plans, publishes, cleans up.
+pub(crate) async fn produce(args: &RoleArgs) -> Result<Exit> {
+    let config = Config::load(args.config.config.as_deref())?;
+    let settings = config.producer()?;
+    let stage = Stage::enter("producer", &config).await?;
+    let catalog = config.catalog("producer").await?;
+    catalog.require_migrated().await?;
+    let parts = producer::Parts {
+        catalog,
+        broker: config.broker("producer")?,
+        clock: Arc::new(SystemClock),
+        outbox: telemetry::OutboxMetrics::new(&stage.registry),
+        fleet: telemetry::FleetMetrics::new(&stage.registry),
+        health: stage.health.clone(),
+        directories: Vec::new(),
+    };
+    let ended = producer::run(settings, parts, stage.stop.clone()).await;
+    stage.leave().await;
+    ended?;
+    Ok(Exit::Good)
+}
+
+/// Runs jobs.
+pub(crate) async fn work(args: &RoleArgs, out: &Out) -> Result<Exit> {
+    let config = Config::load(args.config.config.as_deref())?;
+    let settings = config.worker(out)?;
+    let stage = Stage::enter("worker", &config).await?;
+    let services = config.services(&stage.registry, &settings.servers).await?;
+    let ended = worker::run(settings, services, stage.stop.clone()).await;
+    stage.leave().await;
+    ended?;
+    Ok(Exit::Good)
+}
+
+/// What every role stands on: logs, traces, metrics, health, and the wish to stop.
+struct Stage {
+    registry: Registry,
+    health: Health,
+    stop: CancellationToken,
+    telemetry: Telemetry,
+    /// Serves until the role is over.
+    over: CancellationToken,
+    endpoint: JoinHandle<()>,
+}
+
+impl Stage {
+    async fn enter(role: &str, config: &Config) -> Result<Stage> {
+        let of = &config.telemetry;
+        let registry = Registry::new(role, VERSION, option_env!("MALLE_REVISION").unwrap_or("unknown"));
+        let otlp = of.otlp.as_ref().map(|endpoint| Otlp { sampled: of.sampled, ..Otlp::new(endpoint) });
+        let settings = telemetry::Settings {
+            role: role.to_owned(),
+            version: VERSION.to_owned(),
+            instance: store_url::writer(),
+            filter: of.log.clone(),
+            format: LogFormat::of_stderr(),
+            otlp,
+        };
+        let telemetry = telemetry::install(&settings, &registry)?;
+        let (health, stop, over) = (Health::default(), CancellationToken::new(), CancellationToken::new());
+        let endpoint = Endpoint::bind(of.listen).await.context("listen for metrics and health")?;
+        let serving = endpoint.serve(registry.clone(), health.clone(), over.clone());
+        let endpoint = tokio::spawn(async move {
+            let _ = serving.await;
+        });
+        let (mut terminate, mut interrupt) =
+            (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let token = stop.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            token.cancel();
+        });
+        Ok(Stage { registry, health, stop, telemetry, over, endpoint })
+    }
+
+    async fn leave(self) {
+        self.over.cancel();
+        let _ = self.endpoint.await;
+        self.telemetry.shutdown().await;
+    }
+}

@@ -1,0 +1,134 @@
+//! The command line of the fleet: roles that run for good, and what operators ask of them.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+/// Where the fleet's configuration is.
+#[derive(Debug, Args)]
+pub(crate) struct ConfigFile {
+    /// The fleet's configuration (deploy/malle.toml is an example)
+    #[arg(long, value_name = "FILE", env = "MALLE_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+/// Only the configuration.
+#[derive(Debug, Args)]
+pub(crate) struct RoleArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigFile,
+}
+
+/// What is done with a configuration.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Read it, try every connection it names, and say what is wrong, a line each
+    Check(RoleArgs),
+}
+
+/// The directory of mailboxes.
+#[derive(Debug, Subcommand)]
+pub(crate) enum MailboxCommand {
+    /// Write down which mailboxes a server has, and on which plans
+    Import(ImportArgs),
+}
+
+/// A list of mailboxes.
+#[derive(Debug, Args)]
+pub(crate) struct ImportArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigFile,
+    /// CSV with a header line (address,account,plan,zone,time_zone,tenant,groups) or JSON lines; - is standard input
+    pub(crate) file: PathBuf,
+    /// The server they are on, by its name in the configuration
+    #[arg(long, value_name = "NAME")]
+    pub(crate) server: String,
+    /// How the list is written; by default what its name says, else CSV
+    #[arg(long)]
+    pub(crate) format: Option<ListFormat>,
+    /// The list is whole: mailboxes of the server that it leaves out are gone. Their backups stay
+    #[arg(long)]
+    pub(crate) whole: bool,
+    /// With --whole: a list that would drop a larger share of the server's mailboxes is refused
+    #[arg(long, value_name = "PERCENT", default_value_t = 5, requires = "whole", value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub(crate) drop_at_most: u8,
+    /// Write the good lines although others are of no use
+    #[arg(long)]
+    pub(crate) skip_bad_lines: bool,
+}
+
+/// How a list is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ListFormat {
+    /// With a header line
+    Csv,
+    /// One JSON object a line
+    JsonLines,
+}
+
+/// A backup by hand.
+#[derive(Debug, Args)]
+pub(crate) struct EnqueueArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigFile,
+    /// The mailbox's address, or its number
+    pub(crate) mailbox: String,
+    /// Asking again with the same key answers the same job
+    #[arg(long, value_name = "KEY")]
+    pub(crate) key: Option<String>,
+}
+
+/// Messages that nobody could use.
+#[derive(Debug, Subcommand)]
+pub(crate) enum DlqCommand {
+    /// List them, oldest first
+    List(DlqList),
+    /// Show what one says
+    Show(DlqPick),
+    /// Put them back into the queues they came from
+    Redrive(DlqPicks),
+    /// Remove them for good
+    Drop(DlqPicks),
+}
+
+/// How many.
+#[derive(Debug, Args)]
+pub(crate) struct DlqList {
+    #[command(flatten)]
+    pub(crate) config: ConfigFile,
+    /// At most so many
+    #[arg(long, default_value_t = 100)]
+    pub(crate) limit: usize,
+}
+
+/// One of them.
+#[derive(Debug, Args)]
+pub(crate) struct DlqPick {
+    #[command(flatten)]
+    pub(crate) config: ConfigFile,
+    /// Its id, from `malle dlq list`
+    pub(crate) id: String,
+}
+
+/// Some of them.
+#[derive(Debug, Args)]
+pub(crate) struct DlqPicks {
+    #[command(flatten)]
+    pub(crate) config: ConfigFile,
+    /// Their ids, from `malle dlq list`
+    #[arg(required_unless_present = "all")]
+    pub(crate) ids: Vec<String>,
+    /// Every one
+    #[arg(long, conflicts_with = "ids")]
+    pub(crate) all: bool,
+}
+
+/// A look at the fleet.
+#[derive(Debug, Args)]
+pub(crate) struct TopArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigFile,
+    /// Once, and not every two seconds
+    #[arg(long)]
+    pub(crate) once: bool,
+}
