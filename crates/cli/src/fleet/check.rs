@@ -28,8 +28,8 @@ pub(crate) async fn check(args: &RoleArgs, out: &Out) -> Result<Exit> {
     report.add("key ring", config.ring(out).map(drop))?;
     for server in &config.servers {
         let session = async {
-            let client = jmap::Client::connect(parts::client(server)?).await?;
-            Ok(drop(client))
+            jmap::Client::connect(parts::client(server)?).await?;
+            Ok(())
         };
         report.add(format_args!("server {}", server.name), session.await)?;
     }

@@ -64,10 +64,8 @@ impl Config {
         (settings.plan.calendar, _) = self.calendar()?;
         settings.plan.first_backups_per_hour = self.plan.first_backups_per_hour;
         settings.plan.every = Duration::from_secs(self.producer.plan_every_seconds.max(1));
-        if let Some(requests) = self.producer.manual_per_hour.try_into().ok() {
-            settings.requests.limit =
-                catalog::RateLimit { requests, interval: SignedDuration::from_hours(1) };
-        }
+        let (requests, interval) = (self.producer.manual_per_hour, SignedDuration::from_hours(1));
+        settings.requests.limit = catalog::RateLimit { requests, interval };
         if let Some(listen) = self.producer.listen {
             let mut tokens = Vec::new();
             for token in &self.producer.tokens {

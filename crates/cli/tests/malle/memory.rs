@@ -78,7 +78,7 @@ async fn mail_with_large_attachments_takes_less_than_128_mib() {
     small(&home.measure(&["check", "--read-data"]).await, MOST);
 }
 
-pub(crate) const BOB: &str = "bob@example.org";
+const BOB: &str = "bob@example.org";
 
 /// Bob, who has nothing, at a server that keeps no bytes of what he is given. As 0.15 it takes what is no email, too.
 pub(crate) fn add_bob(home: &Home) -> AccountHandle {
