@@ -1,0 +1,197 @@
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use anyhow::{Context, Result, ensure};
+use sim_stalwart::{AccountSpec, Simulator, Sizes};
+use testkit::postgres::Postgres;
+use testkit::rabbitmq::RabbitMq;
+use testkit::redis::Redis;
+use testkit::seaweedfs::{ACCESS_KEY, BUCKET, REGION, SECRET_KEY, SeaweedFs};
+use tokio::process::{Child, Command};
+use url::Url;
+
+const AGENT: &str = "malle@example.org";
+const AGENT_PASSWORD: &str = "the agent's password";
+pub(crate) const TOKEN: &str = "a-token-for-nothing-but-this-machine-0123456789";
+
+/// How large the fleet is.
+pub(crate) struct Plan {
+    pub(crate) mailboxes: u32,
+    /// Of each mailbox, on average.
+    pub(crate) emails: u32,
+    pub(crate) workers: usize,
+    /// Jobs of the night that a worker runs at once.
+    pub(crate) slots: u16,
+}
+
+impl Plan {
+    pub(crate) fn up() -> Plan {
+        Plan { mailboxes: 200, emails: 300, workers: 3, slots: 4 }
+    }
+
+    pub(crate) fn night(mailboxes: u32) -> Plan {
+        Plan { mailboxes, emails: 20, workers: 3, slots: 6 }
+    }
+
+    /// Every third mailbox is on a personal plan.
+    pub(crate) fn is_personal(number: u32) -> bool {
+        number.is_multiple_of(3)
+    }
+}
+
+pub(crate) fn address(number: u32) -> String {
+    format!("user{number}@example.org")
+}
+
+/// Services, the simulated mail server, and what a `malle` needs to know of them. All of it ends when this is dropped.
+pub(crate) struct Fleet {
+    pub(crate) postgres: Postgres,
+    pub(crate) api: u16,
+    pub(crate) metrics: Vec<u16>,
+    pub(crate) simulator: Simulator,
+    malle: PathBuf,
+    dir: PathBuf,
+    seaweedfs: SeaweedFs,
+    _rabbitmq: RabbitMq,
+    _redis: Redis,
+}
+
+impl Fleet {
+    /// Starts everything but producers and workers; mailboxes are listed.
+    pub(crate) async fn start(malle: PathBuf, dir: PathBuf, plan: &Plan) -> Result<Fleet> {
+        let (postgres, rabbitmq, redis, seaweedfs, simulator) = tokio::join!(
+            Postgres::start(),
+            RabbitMq::start(),
+            Redis::start(),
+            SeaweedFs::start(),
+            simulator(plan)
+        );
+        let (postgres, rabbitmq, redis, simulator) = (postgres?, rabbitmq?, redis?, simulator?);
+        let broker = rabbitmq.vhost("malle").await?;
+        let ports = free_ports(plan.workers + 2)?;
+        let (api, metrics) = (ports[0], ports[1..].to_vec());
+        let config = config(&dir, plan, [&postgres.url(), &broker, &redis.url(), &simulator.url()], api)?;
+        fs::write(dir.join("malle.toml"), config)?;
+        let fleet = Fleet {
+            postgres,
+            api,
+            metrics,
+            simulator,
+            malle,
+            dir,
+            seaweedfs: seaweedfs?,
+            _rabbitmq: rabbitmq,
+            _redis: redis,
+        };
+        let key = fleet.malle(&["key", "new"]).output().await?;
+        fs::write(fleet.dir.join("ring.key"), key.stdout)?;
+        fs::write(fleet.dir.join("mailboxes.csv"), fleet.list(plan)?)?;
+        fleet.run(&["migrate"]).await?;
+        let list = fleet.dir.join("mailboxes.csv");
+        let list = list.to_str().context("a path in UTF-8")?;
+        fleet.run(&["mailbox", "import", list, "--server", "simulated"]).await?;
+        Ok(fleet)
+    }
+
+    fn list(&self, plan: &Plan) -> Result<String> {
+        let mut list = "address,account,plan\n".to_owned();
+        for number in 0..plan.mailboxes {
+            let address = address(number);
+            let id = self.simulator.account(&address).context("it was made")?.id();
+            let bought = if Plan::is_personal(number) { "personal" } else { "professional" };
+            writeln!(list, "{address},{id},{bought}")?;
+        }
+        Ok(list)
+    }
+
+    fn malle(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.malle);
+        command.args(arguments).envs(self.environment()).kill_on_drop(true);
+        command
+    }
+
+    /// What a `malle` on this fleet needs.
+    pub(crate) fn environment(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("MALLE_CONFIG", self.dir.join("malle.toml").display().to_string()),
+            ("AWS_ENDPOINT_URL", self.seaweedfs.endpoint().to_owned()),
+            ("AWS_ACCESS_KEY_ID", ACCESS_KEY.to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", SECRET_KEY.to_owned()),
+            ("AWS_REGION", REGION.to_owned()),
+        ]
+    }
+
+    /// A command that ends by itself; what it printed.
+    pub(crate) async fn run(&self, arguments: &[&str]) -> Result<String> {
+        let ended = self.malle(arguments).stdin(Stdio::null()).output().await?;
+        let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+        ensure!(ended.status.success(), "malle {}: {said}", arguments.join(" "));
+        Ok(String::from_utf8(ended.stdout)?)
+    }
+
+    /// A producer or worker; its log lies beside the configuration.
+    pub(crate) fn role(&self, role: &str, number: usize) -> Result<Child> {
+        let log = File::create(self.dir.join(format!("{role}-{number}.log")))?;
+        let listen = format!("127.0.0.1:{}", self.metrics[number]);
+        let mut command = self.malle(&[role]);
+        command
+            .env("MALLE__TELEMETRY__LISTEN", listen)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log);
+        Ok(command.spawn()?)
+    }
+}
+
+async fn simulator(plan: &Plan) -> Result<Simulator> {
+    let mut builder = Simulator::builder().seed(1).impersonator(AGENT, AGENT_PASSWORD);
+    for number in 0..plan.mailboxes {
+        // From a half to one and a half times the average.
+        let emails = plan.emails / 2 + number * 7919 % plan.emails.max(1);
+        let sizes = if plan.emails > 100 { Sizes::realistic() } else { Sizes::light() };
+        builder = builder.account(AccountSpec::new(address(number), "unused").emails(emails).sizes(sizes));
+    }
+    Ok(builder.start().await?)
+}
+
+fn config(dir: &Path, plan: &Plan, urls: [&str; 4], api: u16) -> Result<String> {
+    let [postgres, broker, redis, server] = urls;
+    let mut text = "production_zone = \"here\"\ntime_zone = \"UTC\"\n".to_owned();
+    writeln!(text, "key_file = {:?}", dir.join("ring.key"))?;
+    for (section, url) in [("postgres", postgres), ("rabbitmq", broker), ("redis", redis)] {
+        let mut url = Url::parse(url)?;
+        writeln!(text, "[{section}]")?;
+        if let Some(password) = url.password().map(str::to_owned) {
+            let file = dir.join(section);
+            fs::write(&file, password)?;
+            writeln!(text, "password = {{ file = {file:?} }}")?;
+            ensure!(url.set_password(None).is_ok(), "{section} has a password");
+        }
+        writeln!(text, "url = {:?}", url.as_str())?;
+    }
+    let (password, token) = (dir.join("agent"), dir.join("token"));
+    fs::write(&password, AGENT_PASSWORD)?;
+    fs::write(&token, TOKEN)?;
+    write!(
+        text,
+        "[[servers]]\nname = \"simulated\"\nurl = {server:?}\nuser = {AGENT:?}\npassword = {{ file = {password:?} }}\n\
+         requests_in_flight = 64\nrequests_per_minute = 1000000\n\
+         [[stores]]\nname = \"far\"\nzone = \"there\"\nurl = \"s3://{BUCKET}/fleet\"\n\
+         [plan]\nnightly = \"00:00-24:00\"\ntail_percent = 90\nfirst_backups_per_hour = 1000000\n\
+         [producer]\nlisten = \"127.0.0.1:{api}\"\ntokens = [{{ name = \"you\", secret = {{ file = {token:?} }} }}]\n\
+         plan_every_seconds = 2\n\
+         [worker]\nnightly = {}\n",
+        plan.slots
+    )?;
+    Ok(text)
+}
+
+/// Taken by others only in the moment between.
+fn free_ports(count: usize) -> Result<Vec<u16>> {
+    let held: Vec<TcpListener> =
+        (0..count).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<Result<_, _>>()?;
+    Ok(held.iter().map(|held| held.local_addr().map(|at| at.port())).collect::<Result<_, _>>()?)
+}
