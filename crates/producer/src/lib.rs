@@ -19,8 +19,8 @@ pub use api::{Api, openapi};
 pub use asking::{Asking, Refusal, RestoreWish};
 pub use directory::{
     BadLine, Directory, DirectoryError, Disappeared, Entry, Imported, List, Listing, ListingError,
-    OnBadLines, Page, Rule, Rules, StalwartCredentials, StalwartRest, discover, import, read_csv,
-    read_json_lines,
+    OnBadLines, Page, Rule, Rules, StalwartCredentials, StalwartJmap, StalwartRest, discover, import,
+    read_csv, read_json_lines,
 };
 pub use error::Error;
 pub use planner::{Planner, Round};

@@ -203,7 +203,7 @@ async fn mailboxes_and_pauses_are_written_whole_or_not_at_all() {
     let refused = served.refused("PUT /v1/mailboxes", "-", bad, 422, "unusable").await;
     let expected = json!([
         {"index": 1, "reason": "plan is none of personal, professional"},
-        {"index": 2, "reason": "the same mailbox as line 0"},
+        {"index": 2, "reason": "names the same mailbox as 0"},
     ]);
     assert_eq!(refused["errors"], expected);
     assert!(served.room.catalog.mailbox_of("s", &"d".into()).await.unwrap().is_none());

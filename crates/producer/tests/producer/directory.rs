@@ -58,7 +58,7 @@ async fn a_list_is_taken_whole_or_not_and_again_changes_nothing() {
         (3, "address holds a space or a control character"),
         (4, "plan is none of personal, professional"),
         (5, "another number of fields than the header has"),
-        (6, "the same mailbox as line 2"),
+        (6, "names the same mailbox as 2"),
     ];
     assert_eq!(reasons, expected);
     assert_eq!(room.active().await, 3, "nothing was written");
