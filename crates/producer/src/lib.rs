@@ -16,7 +16,7 @@ mod settings;
 mod watch;
 
 pub use api::{Api, openapi};
-pub use asking::{Asking, Refusal, RestoreWish};
+pub use asking::{Asking, Refusal};
 pub use directory::{
     BadLine, Directory, DirectoryError, Disappeared, Entry, Imported, List, Listing, ListingError,
     OnBadLines, Page, Rule, Rules, StalwartCredentials, StalwartJmap, StalwartRest, discover, import,
