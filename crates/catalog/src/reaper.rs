@@ -5,7 +5,7 @@ use std::time::Duration;
 use model::{JobKind, Timestamp};
 
 use crate::catalog::Catalog;
-use crate::columns::word;
+use crate::columns::{count, word};
 use crate::error::Result;
 use crate::running::WAITS_AGAIN;
 
@@ -22,14 +22,29 @@ impl Catalog {
         released.iter().map(|row| word(row, "kind")).collect()
     }
 
-    /// Jobs that are due and whose ticket was published longer ago than `age` get another one; answers the kind of each. A
-    /// ticket too many costs a look into the catalogue, one too few a backup.
-    pub async fn republish_lost(&self, age: Duration, limit: u32, now: Timestamp) -> Result<Vec<JobKind>> {
+    /// How many tickets should lie at the broker, by kind; kinds without one that is older than `age` are left out.
+    pub async fn tickets_out(&self, age: Duration, now: Timestamp) -> Result<Vec<(JobKind, u64)>> {
+        let sql = "WITH old AS MATERIALIZED (SELECT DISTINCT kind FROM jobs WHERE state = 'waiting' \
+                       AND published_at IS NOT NULL AND published_at < now() - make_interval(secs => $1) AND run_at <= $2) \
+                   SELECT kind, count(*) AS tickets FROM jobs JOIN old USING (kind) \
+                   WHERE state = 'waiting' AND published_at IS NOT NULL AND run_at <= $2 GROUP BY kind ORDER BY kind";
+        let rows = self.query(sql, &[&age.as_secs_f64(), &now]).await?;
+        rows.iter().map(|row| Ok((word(row, "kind")?, count(row, "tickets")?))).collect()
+    }
+
+    /// Jobs of a kind that are due and whose ticket was published longer ago than `age` get another one, the oldest first;
+    /// answers how many. A ticket too many costs a look into the catalogue, one too few a backup.
+    pub async fn republish_lost(
+        &self,
+        kind: JobKind,
+        age: Duration,
+        limit: u32,
+        now: Timestamp,
+    ) -> Result<u64> {
         let sql = "UPDATE jobs SET ticket = ticket + 1, published_at = NULL, taken_until = NULL \
                    WHERE id = ANY (ARRAY(SELECT id FROM jobs WHERE state = 'waiting' AND published_at IS NOT NULL \
-                       AND published_at < now() - make_interval(secs => $1) AND run_at <= $2 \
-                       ORDER BY published_at LIMIT $3 FOR UPDATE SKIP LOCKED)) RETURNING kind";
-        let lost = self.query(sql, &[&age.as_secs_f64(), &now, &i64::from(limit)]).await?;
-        lost.iter().map(|row| word(row, "kind")).collect()
+                       AND published_at < now() - make_interval(secs => $1) AND run_at <= $2 AND kind = $4 \
+                       ORDER BY published_at LIMIT $3 FOR UPDATE SKIP LOCKED))";
+        self.execute(sql, &[&age.as_secs_f64(), &now, &i64::from(limit), &kind.as_str()]).await
     }
 }

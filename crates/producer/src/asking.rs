@@ -44,6 +44,9 @@ pub enum Refusal {
     /// No backup has this number.
     #[error("there is no backup of this number")]
     UnknownBackup,
+    /// It would remove all that was not selected.
+    #[error("an exact restore of a selection would remove all the rest")]
+    ExactSelection,
     /// The catalogue does not answer, or something is wrong with it.
     #[error("the request could not be recorded")]
     Catalog(#[source] catalog::Error),
@@ -76,24 +79,20 @@ impl From<catalog::Error> for Refusal {
 /// How a backup shall be given back.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct RestoreWish {
+pub(crate) struct RestoreWish {
     /// The number that people give to support.
-    pub number: u64,
-    /// Beside what is there, only what is missing, or exactly.
+    number: u64,
     #[serde(default)]
-    pub mode: RestoreMode,
+    mode: RestoreMode,
     /// Only emails that this query finds.
     #[serde(default)]
-    pub select: Option<String>,
-    /// Only these types of data.
-    #[serde(default)]
-    pub only: Vec<String>,
+    select: Option<String>,
 }
 
 /// As `malle restore --mode`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum RestoreMode {
+enum RestoreMode {
     /// Into a folder of its own.
     #[default]
     Beside,
@@ -141,11 +140,15 @@ impl Asking {
 
     /// A restore of a numbered backup into the mailbox that it is of.
     pub(crate) async fn restore(&self, asker: &Asker<'_>, wish: &RestoreWish) -> Result<Requested, Refusal> {
+        if wish.mode == RestoreMode::Exact && wish.select.is_some() {
+            return Err(Refusal::ExactSelection);
+        }
         let number = BackupNumber(wish.number);
         let backup = self.catalog.backup(number).await?.ok_or(Refusal::UnknownBackup)?;
-        let parameters = json!({
-            "number": wish.number, "mode": wish.mode.as_str(), "select": wish.select, "only": wish.only,
-        });
+        let mut parameters = json!({"number": wish.number, "mode": wish.mode.as_str()});
+        if let Some(select) = &wish.select {
+            parameters["select"] = json!(select);
+        }
         self.ask(asker, JobKind::Restore, backup.mailbox, Some(number), Some(&parameters)).await
     }
 

@@ -33,6 +33,11 @@ impl Pulse {
         Pulse { stop, watchdog, every, after_failure, failures: 0 }
     }
 
+    /// Cancelled when the role ends: for rounds that take long.
+    pub(crate) fn stop(&self) -> &CancellationToken {
+        &self.stop
+    }
+
     /// Failed rounds in a row.
     pub(crate) fn failures(&self) -> u32 {
         self.failures

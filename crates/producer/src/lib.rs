@@ -16,11 +16,11 @@ mod settings;
 mod watch;
 
 pub use api::{Api, openapi};
-pub use asking::{Asker, Asking, Refusal, RestoreWish};
+pub use asking::{Asker, Asking, Refusal};
 pub use directory::{
     BadLine, Directory, DirectoryError, Disappeared, Entry, Imported, List, Listing, ListingError,
-    OnBadLines, Page, Rule, Rules, StalwartCredentials, StalwartRest, discover, import, read_csv,
-    read_json_lines,
+    OnBadLines, Page, Rule, Rules, StalwartCredentials, StalwartJmap, StalwartRest, discover, import,
+    read_csv, read_json_lines,
 };
 pub use error::Error;
 pub use planner::{Planner, Round};

@@ -9,6 +9,7 @@ use catalog::{Catalog, NewJob, Plannable};
 use model::{Clock, JobKind, MailboxId, SignedDuration, Timestamp};
 use planning::{Facts, first_backups_admitted};
 use telemetry::OutboxMetrics;
+use tokio_util::sync::CancellationToken;
 
 use crate::backoff::Pulse;
 use crate::calendars::{Calendars, Moments};
@@ -51,13 +52,18 @@ impl Planner {
 
     /// Plans whatever is due now and has no job.
     pub async fn round(&self) -> catalog::Result<Round> {
+        self.round_until(&CancellationToken::new()).await
+    }
+
+    /// Ends between two pages when it is told; the rest is left to the next round, of whoever makes it.
+    async fn round_until(&self, stop: &CancellationToken) -> catalog::Result<Round> {
         let now = self.clock.now();
         let (mut moments, mut round, mut after) = (self.calendars.at(now), Round::default(), None);
         // Servers that get no more first backups in this round.
         let mut full = BTreeSet::new();
-        loop {
+        while !stop.is_cancelled() {
             let page = self.catalog.plannable(after, self.settings.page.max(1)).await?;
-            let Some(last) = page.last() else { return Ok(round) };
+            let Some(last) = page.last() else { break };
             after = Some(last.id);
             round.mailboxes += page.len() as u64;
             let wanted = Wanted::of(&page, &mut moments);
@@ -71,6 +77,7 @@ impl Planner {
                 round.planned += self.admit(server, *kind, jobs, now, &mut full).await?;
             }
         }
+        Ok(round)
     }
 
     async fn cancel(&self, outdated: &[MailboxId]) -> catalog::Result<u64> {
@@ -105,7 +112,7 @@ impl Planner {
 
     pub(crate) async fn run(&self, mut pulse: Pulse) {
         loop {
-            let go_on = match self.round().await {
+            let go_on = match self.round_until(pulse.stop()).await {
                 Ok(round) => {
                     if round.planned + round.cancelled > 0 {
                         let Round { mailboxes, planned, cancelled } = round;

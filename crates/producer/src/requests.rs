@@ -1,26 +1,33 @@
+use std::time::Duration;
+
+use catalog::Requested;
 use model::ErrorClass;
 use queue::{BackupRequest, Delivery, QueueError, Source};
+use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use crate::asking::{Asker, Asking};
+use crate::asking::{Asker, Asking, Refusal};
 use crate::error::chain;
 
 /// For the audit log: other programs ask through the queue without saying who they are.
 const ACTOR: &str = "queue";
+/// The wait before a wish is tried again that the catalogue could not take.
+const AGAIN: Duration = Duration::from_secs(2);
 
 /// Serves wishes from the queue of requests until the source drains. A refused one is logged and acknowledged: its sender asks the
-/// HTTP API about it; one that the catalogue could not take goes back into the queue. A crash between granting and acknowledging
-/// brings the wish again, which its key makes the same.
+/// HTTP API about it; one that the catalogue cannot take at the moment is held and tried again, because a queue that counts returns
+/// would give it up. A crash between granting and acknowledging brings the wish again, which its key makes the same.
 ///
 /// # Errors
 /// When the queue cannot be consumed any more; the role should end.
 pub async fn serve_requests(
     asking: &Asking,
     source: &mut dyn Source<BackupRequest>,
+    stop: &CancellationToken,
 ) -> Result<(), QueueError> {
     loop {
         match source.next().await {
-            Ok(Some(delivery)) => serve(asking, delivery).await,
+            Ok(Some(delivery)) => serve(asking, delivery, stop).await,
             Ok(None) => return Ok(()),
             Err(error) if matches!(error.class(), ErrorClass::Transient { .. }) => {
                 tracing::warn!(error = chain(&error), "requests cannot be received at the moment");
@@ -30,27 +37,27 @@ pub async fn serve_requests(
     }
 }
 
-async fn serve(asking: &Asking, delivery: Delivery<BackupRequest>) {
+async fn serve(asking: &Asking, delivery: Delivery<BackupRequest>, stop: &CancellationToken) {
     let span = tracing::info_span!("request");
     if let Some(trace) = &delivery.trace {
         telemetry::continue_trace(&span, &trace.traceparent);
     }
     let traceparent = telemetry::traceparent(&span);
-    answer(asking, delivery, traceparent.as_deref()).instrument(span).await;
+    answer(asking, delivery, traceparent.as_deref(), stop).instrument(span).await;
 }
 
-async fn answer(asking: &Asking, delivery: Delivery<BackupRequest>, traceparent: Option<&str>) {
-    let request = &delivery.message;
-    let asker = Asker { actor: ACTOR, key: &request.idempotency_key, traceparent };
-    let settled = match asking.backup(&asker, &request.mailbox).await {
+async fn answer(
+    asking: &Asking,
+    delivery: Delivery<BackupRequest>,
+    traceparent: Option<&str>,
+    stop: &CancellationToken,
+) {
+    let settled = match ask(asking, &delivery.message, traceparent, stop).await {
         Ok(requested) => {
             tracing::info!(job = %requested.job, new = requested.new, "a request is granted");
             delivery.ack().await
         }
-        Err(crate::Refusal::Catalog(error)) => {
-            tracing::warn!(error = chain(&error), "a request could not be recorded; it stays in its queue");
-            delivery.retry().await
-        }
+        Err(Refusal::Catalog(_)) => delivery.retry().await,
         Err(refusal) => {
             tracing::info!(reason = %refusal, "a request is refused");
             delivery.ack().await
@@ -58,5 +65,27 @@ async fn answer(asking: &Asking, delivery: Delivery<BackupRequest>, traceparent:
     };
     if let Err(error) = settled {
         tracing::warn!(error = chain(&error), "a request comes again");
+    }
+}
+
+/// Until the catalogue takes or refuses it, or the role ends.
+async fn ask(
+    asking: &Asking,
+    request: &BackupRequest,
+    traceparent: Option<&str>,
+    stop: &CancellationToken,
+) -> Result<Requested, Refusal> {
+    let asker = Asker { actor: ACTOR, key: &request.idempotency_key, traceparent };
+    loop {
+        match asking.backup(&asker, &request.mailbox).await {
+            Err(Refusal::Catalog(error)) if !stop.is_cancelled() => {
+                tracing::warn!(error = chain(&error), "a request could not be recorded; it is tried again");
+            }
+            answer => return answer,
+        }
+        tokio::select! {
+            () = stop.cancelled() => (),
+            () = tokio::time::sleep(AGAIN) => (),
+        }
     }
 }

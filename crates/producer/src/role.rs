@@ -94,7 +94,8 @@ async fn begin(
     });
 
     let reaping = pulse("reaper", settings.reaper.every);
-    let reaper = Reaper::new(catalog.clone(), clock.clone(), settings.reaper.clone(), outbox.clone());
+    let reaper =
+        Reaper::new(catalog.clone(), broker.clone(), clock.clone(), settings.reaper.clone(), outbox.clone());
     tasks.spawn(async move {
         reaper.run(reaping).await;
         Ok(())
@@ -110,8 +111,11 @@ async fn begin(
         Ok(())
     });
 
+    let draining = stop.clone();
     let mut requests = broker.requests(settings.requests.slots, stop.clone());
-    tasks.spawn(async move { serve_requests(&asking, &mut requests).await.map_err(Error::Requests) });
+    tasks.spawn(
+        async move { serve_requests(&asking, &mut requests, &draining).await.map_err(Error::Requests) },
+    );
 
     for directory in directories {
         let (catalog, clock) = (catalog.clone(), clock.clone());

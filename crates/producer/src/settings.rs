@@ -101,7 +101,7 @@ pub struct ReaperSettings {
     pub every: Duration,
     /// A running job whose heart has not beaten for so long waits again: several times the workers' heartbeat.
     pub silent: Duration,
-    /// A ticket published so long ago, whose job still waits, is taken for lost.
+    /// A ticket published so long ago, whose job still waits, is taken for lost if the broker has fewer than it should.
     pub lost_after: Duration,
     /// How long jobs that ended well are kept: longer than the longest outage that shall be caught up.
     pub keep_finished: Duration,

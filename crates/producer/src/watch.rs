@@ -137,11 +137,7 @@ impl Watch {
                 Ok(()) => broker.passed(),
                 Err(error) => {
                     tracing::warn!(error = chain(&error), "metrics of the queues are not fresh");
-                    // Makes queues again that somebody deleted.
-                    match self.broker.check().await {
-                        Ok(()) => broker.passed(),
-                        Err(_) => broker.failed("cannot be used"),
-                    }
+                    broker.failed("cannot be used");
                 }
             }
             if !pulse.went_well().await {

@@ -90,16 +90,24 @@ impl Broker {
         Links { publishing: self.publishing.state(), consuming: self.consuming.state() }
     }
 
-    /// All queues, the dead letters' last. A missing queue is an error; the next publish makes it again.
+    /// All queues, the dead letters' last. A missing queue holds nothing; the publish after the next one makes it again.
     pub async fn depths(&self) -> Result<Vec<Depth>, QueueError> {
-        let channel = self.consuming.channel().await?;
+        let mut channel = self.consuming.channel().await?;
         let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
         let mut depths = Vec::new();
         for queue in work_queues().chain([DEAD.to_owned()]) {
             let name = queue.as_str().into();
             let declare = channel.queue_declare(name, passive, FieldTable::default());
-            let found = in_time(self.settings.connect_timeout, declare).await?;
-            depths.push(Depth { queue, ready: found.message_count(), consumers: found.consumer_count() });
+            let (ready, consumers) = match in_time(self.settings.connect_timeout, declare).await {
+                Ok(found) => (found.message_count(), found.consumer_count()),
+                // That closed the channel.
+                Err(error) if error.is_not_found() => {
+                    channel = self.consuming.channel().await?;
+                    (0, 0)
+                }
+                Err(error) => return Err(error),
+            };
+            depths.push(Depth { queue, ready, consumers });
         }
         Ok(depths)
     }

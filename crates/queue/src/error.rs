@@ -78,14 +78,24 @@ impl QueueError {
     }
 }
 
+impl QueueError {
+    /// The broker closed the channel because something named does not exist (reply code 404).
+    pub(crate) fn is_not_found(&self) -> bool {
+        matches!(self, QueueError::Unreachable(error) if code_of(error) == 404)
+    }
+}
+
+fn code_of(error: &lapin::Error) -> u16 {
+    match error.kind() {
+        lapin::ErrorKind::ProtocolError(protocol) => protocol.get_id(),
+        _ => 0,
+    }
+}
+
 impl From<lapin::Error> for QueueError {
     /// By the reply codes of AMQP 0-9-1.
     fn from(error: lapin::Error) -> Self {
-        let code = match error.kind() {
-            lapin::ErrorKind::ProtocolError(protocol) => protocol.get_id(),
-            _ => 0,
-        };
-        match code {
+        match code_of(&error) {
             // access-refused, not-allowed
             403 | 530 => QueueError::Refused(error),
             // precondition-failed, syntax-error, command-invalid, not-implemented

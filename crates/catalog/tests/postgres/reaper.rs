@@ -39,15 +39,30 @@ async fn the_silent_are_released_the_lost_published_again_and_the_finished_delet
     assert_eq!(catalog.job(silent[3].job).await.unwrap().unwrap().state, JobState::Cancelled);
     assert_eq!(publish(catalog).await, 3);
 
-    assert_eq!(catalog.republish_lost(SILENT, 9, at(100)).await.unwrap(), [], "they are on their way");
+    let lost = async |limit, seconds| {
+        catalog.republish_lost(JobKind::Nightly, SILENT, limit, at(seconds)).await.unwrap()
+    };
+    assert_eq!(lost(9, 100).await, 0, "they are on their way");
+    assert_eq!(catalog.tickets_out(SILENT, at(100)).await.unwrap(), []);
     room.sql(&format!(
         "UPDATE jobs SET published_at = now() - interval '1 hour' WHERE id IN ({}, {})",
         waiting[0].job, waiting[1].job
     ))
     .await;
-    assert_eq!(catalog.republish_lost(SILENT, 1, at(100)).await.unwrap(), [JobKind::Nightly], "bounded");
-    assert_eq!(catalog.republish_lost(SILENT, 9, at(99)).await.unwrap(), [], "not due");
-    assert_eq!(catalog.republish_lost(SILENT, 9, at(100)).await.unwrap(), [JobKind::Nightly]);
+    assert_eq!(catalog.tickets_out(SILENT, at(99)).await.unwrap(), [], "not due");
+    assert_eq!(
+        catalog.tickets_out(SILENT, at(100)).await.unwrap(),
+        [(JobKind::Nightly, 5)],
+        "two of them old"
+    );
+    assert_eq!(lost(1, 100).await, 1, "bounded");
+    assert_eq!(lost(9, 99).await, 0, "not due");
+    assert_eq!(
+        catalog.republish_lost(JobKind::Weekend, SILENT, 9, at(100)).await.unwrap(),
+        0,
+        "another kind"
+    );
+    assert_eq!(lost(9, 100).await, 1);
     assert_eq!(publish(catalog).await, 2);
 
     let done = room.claimed(waiting[0].job, at(100)).await;

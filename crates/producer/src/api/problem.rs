@@ -43,6 +43,7 @@ impl From<Refusal> for Problem {
         let detail = refusal.to_string();
         match refusal {
             Refusal::UnknownMailbox => Problem::new(StatusCode::NOT_FOUND, "unknown-mailbox", detail),
+            Refusal::ExactSelection => Problem::unusable(detail),
             Refusal::UnknownBackup => Problem::new(StatusCode::NOT_FOUND, "unknown-backup", detail),
             Refusal::Ambiguous => Problem::new(StatusCode::CONFLICT, "ambiguous-address", detail),
             Refusal::Gone => Problem::new(StatusCode::GONE, "mailbox-gone", detail),

@@ -58,6 +58,7 @@ impl Api {
         let listen = |source| Error::Listen { address: settings.listen, source };
         let listener = TcpListener::bind(settings.listen).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
+        tracing::info!(%address, "the API listens");
         Ok(Api { listener, address, shared: Shared { catalog, asking, clock, tokens, rules } })
     }
 

@@ -69,7 +69,12 @@ impl Directory {
     pub(crate) async fn run(&self, catalog: &Catalog, clock: &dyn Clock, mut pulse: Pulse) {
         loop {
             let server = &self.server;
-            let go_on = match discover(catalog, self, clock.now()).await {
+            // A listing cut off by the end of the role leaves pages written and nothing marked as gone.
+            let listed = tokio::select! {
+                listed = discover(catalog, self, clock.now()) => listed,
+                () = pulse.stop().cancelled() => return pulse.finish(),
+            };
+            let go_on = match listed {
                 Ok(Imported { listed, new, unplanned, gone, bad }) => {
                     let (bad, reason) = (bad.len(), bad.first().map(|bad| bad.reason.as_str()));
                     tracing::info!(server, listed, new, unplanned, gone, bad, reason, "listed a server");

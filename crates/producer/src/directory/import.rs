@@ -149,7 +149,7 @@ pub(super) fn checked(list: List, rules: &Rules) -> (Vec<Listed>, Vec<BadLine>) 
         match entry.checked(rules) {
             Err(reason) => bad.push(BadLine::new(line, reason)),
             Ok(one) => match seen.insert((entry.account.is_some(), name), line) {
-                Some(first) => bad.push(BadLine::new(line, format!("the same mailbox as line {first}"))),
+                Some(first) => bad.push(BadLine::new(line, format!("names the same mailbox as {first}"))),
                 None => listed.push(one),
             },
         }

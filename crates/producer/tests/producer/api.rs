@@ -168,11 +168,13 @@ async fn restores_and_jobs_are_shown_and_cancelled() {
     let parameters =
         parameters.query_one("SELECT parameters::text FROM jobs WHERE kind = 'restore'", &[]).await;
     let parameters: Value = serde_json::from_str(parameters.unwrap().get(0)).unwrap();
-    let expected = json!({"number": number.0, "mode": "missing", "select": "folder:Archive", "only": []});
+    let expected = json!({"number": number.0, "mode": "missing", "select": "folder:Archive"});
     assert_eq!(parameters, expected);
     served.refused("POST /v1/restores", "x", json!({"number": 99}), 404, "unknown-backup").await;
     let sideways = json!({"number": number.0, "mode": "sideways"});
     served.refused("POST /v1/restores", "x", sideways, 422, "unusable").await;
+    let exact = json!({"number": number.0, "mode": "exact", "select": "from:bob"});
+    served.refused("POST /v1/restores", "x", exact, 422, "unusable").await;
 
     let (status, answer) = served.ask(&format!("DELETE /v1/jobs/{restore}"), "-", Value::Null).await;
     assert_eq!((status, &answer["state"]), (200, &json!("cancelled")));
@@ -203,7 +205,7 @@ async fn mailboxes_and_pauses_are_written_whole_or_not_at_all() {
     let refused = served.refused("PUT /v1/mailboxes", "-", bad, 422, "unusable").await;
     let expected = json!([
         {"index": 1, "reason": "plan is none of personal, professional"},
-        {"index": 2, "reason": "the same mailbox as line 0"},
+        {"index": 2, "reason": "names the same mailbox as 0"},
     ]);
     assert_eq!(refused["errors"], expected);
     assert!(served.room.catalog.mailbox_of("s", &"d".into()).await.unwrap().is_none());

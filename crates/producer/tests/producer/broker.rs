@@ -93,6 +93,7 @@ async fn on_a_broker_that_is_well() {
     lost_tickets_are_published_again_at_a_bounded_rate(&rabbit).await;
     requests_are_granted_or_refused_like_those_of_the_api(&rabbit).await;
     whole::a_producer_plans_publishes_watches_and_ends(&rabbit).await;
+    whole::an_alarm_and_a_killed_database_pass(&rabbit).await;
     no_leak_in_logs("a request is refused", &["guest:guest"]);
 }
 
@@ -178,28 +179,31 @@ async fn tickets_carry_the_trace_of_who_asked(rabbit: &RabbitMq) {
     drop(installed);
 }
 
+async fn all_confirmed(publisher: &Publisher, expected: usize) {
+    let Sent { confirmed, failed, error } = publisher.publish(100).await.unwrap();
+    assert_eq!((confirmed, failed), (expected, 0), "{error:?}");
+}
+
 async fn lost_tickets_are_published_again_at_a_bounded_rate(rabbit: &RabbitMq) {
     let (room, broker) = (Room::new().await, broker(rabbit, "lost").await);
     room.night(30).await;
     let publisher = room.publisher(broker.publisher(), Duration::from_secs(60));
-    assert_eq!(publisher.publish(100).await.unwrap().confirmed, 30);
-    rabbit.delete_queue("lost", "malle.nightly").await.unwrap();
-
+    all_confirmed(&publisher, 30).await;
+    until("all are there", async || ready(&broker, JobKind::Nightly).await == 30).await;
     let settings = ReaperSettings { limit: 20, ..ReaperSettings::default() };
-    let reaper = Reaper::new(room.catalog.clone(), room.clock.clone(), settings, room.metrics.clone());
-    assert_eq!(reaper.round().await.unwrap().republished, 0, "they may be on their way");
+    let (catalog, clock) = (room.catalog.clone(), room.clock.clone());
+    let reaper = Reaper::new(catalog, broker.clone(), clock, settings, room.metrics.clone());
     room.sql("UPDATE jobs SET published_at = published_at - interval '1 hour'").await;
+    assert_eq!(reaper.round().await.unwrap().republished, 0, "a backlog, and nothing is lost");
+    rabbit.delete_queue("lost", "malle.nightly").await.unwrap();
     assert_eq!(reaper.round().await.unwrap().republished, 20, "bounded");
     let Sent { confirmed, failed, error } = publisher.publish(100).await.unwrap();
     assert_eq!((confirmed, failed), (0, 20), "their queue is gone: {error:?}");
     assert!(matches!(error, Some(QueueError::Unroutable { .. })), "{error:?}");
-    assert_eq!(
-        publisher.publish(100).await.unwrap().confirmed,
-        20,
-        "it was made again, and nothing was held"
-    );
+    all_confirmed(&publisher, 20).await;
+    until("they are there", async || ready(&broker, JobKind::Nightly).await == 20).await;
     assert_eq!(reaper.round().await.unwrap().republished, 10);
-    assert_eq!(publisher.publish(100).await.unwrap().confirmed, 10);
+    all_confirmed(&publisher, 10).await;
     let seen = collect(&broker, JobKind::Nightly, 30).await;
     assert!(seen.iter().all(|(_, times)| *times == 1), "{seen:?}");
     room.counted(&["malle_tickets_republished_total{kind=\"nightly\"} 30", "malle_ticket_failures_total 20"]);
@@ -229,7 +233,8 @@ async fn requests_are_granted_or_refused_like_those_of_the_api(rabbit: &RabbitMq
     }
     let stop = CancellationToken::new();
     let mut requests = broker.requests(NonZeroU16::new(4).unwrap(), stop.clone());
-    let serving = tokio::spawn(async move { serve_requests(&asking, &mut requests).await });
+    let draining = stop.clone();
+    let serving = tokio::spawn(async move { serve_requests(&asking, &mut requests, &draining).await });
     until("all requests are answered", async || {
         room.number("SELECT count(*) FROM audit WHERE actor = 'queue'").await == 4
             && broker.depths().await.unwrap().iter().all(|depth| depth.ready == 0)

@@ -58,7 +58,7 @@ async fn a_list_is_taken_whole_or_not_and_again_changes_nothing() {
         (3, "address holds a space or a control character"),
         (4, "plan is none of personal, professional"),
         (5, "another number of fields than the header has"),
-        (6, "the same mailbox as line 2"),
+        (6, "names the same mailbox as 2"),
     ];
     assert_eq!(reasons, expected);
     assert_eq!(room.active().await, 3, "nothing was written");
@@ -92,7 +92,13 @@ async fn what_is_unlisted_is_gone_unless_that_is_too_much_of_it() {
 }
 
 /// Gives out these pages, one round of them after the other.
-struct Pages(Mutex<VecDeque<Result<Page, ListingError>>>);
+pub(crate) struct Pages(Mutex<VecDeque<Result<Page, ListingError>>>);
+
+impl Pages {
+    pub(crate) fn new(pages: Vec<Result<Page, ListingError>>) -> Pages {
+        Pages(Mutex::new(pages.into()))
+    }
+}
 
 #[async_trait]
 impl Listing for Pages {
@@ -101,7 +107,7 @@ impl Listing for Pages {
     }
 }
 
-fn page(accounts: &[&str], more: bool, total: u64) -> Result<Page, ListingError> {
+pub(crate) fn page(accounts: &[&str], more: bool, total: u64) -> Result<Page, ListingError> {
     let entry = |account: &&str| Entry {
         address: format!("{account}@{DOMAIN}"),
         account: Some((*account).to_owned()),
@@ -126,7 +132,7 @@ async fn a_server_is_listed_by_pages_and_one_with_holes_drops_nobody() {
     ];
     let directory = Directory {
         server: SERVER.to_owned(),
-        listing: Arc::new(Pages(Mutex::new(pages.into()))),
+        listing: Arc::new(Pages::new(pages)),
         rules: rules(),
         disappeared: gone(40),
         every: Duration::from_secs(3600),

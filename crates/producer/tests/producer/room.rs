@@ -26,7 +26,7 @@ pub(crate) struct Room {
     pub(crate) registry: Registry,
     /// Of whole producers, the newest last.
     pub(crate) fleet: Mutex<Vec<Registry>>,
-    postgres: Postgres,
+    pub(crate) postgres: Postgres,
 }
 
 /// Everything logged in this process, at every level, without the mask that telemetry puts over it.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::{JobKind, Plan};
-use producer::{ApiSettings, ApiToken, Error, Parts, Rules, Secret, Settings, run};
+use producer::{ApiSettings, ApiToken, Directory, Disappeared, Error, Parts, Rules, Secret, Settings, run};
 use queue::Broker;
 use telemetry::{FleetMetrics, Health};
 use testkit::rabbitmq::RabbitMq;
@@ -13,6 +13,7 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::broker::{broker, collect};
+use crate::directory::{Pages, page};
 use crate::room::{Room, until};
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -40,7 +41,7 @@ impl Room {
             outbox,
             fleet,
             health: health.clone(),
-            directories: Vec::new(),
+            directories: vec![listed_by_itself()],
         };
         let role = tokio::spawn(run(settings, parts, stop.clone()));
         self.fleet.lock().unwrap().push(registry);
@@ -52,7 +53,23 @@ impl Room {
     }
 }
 
+/// A server that names two mailboxes.
+fn listed_by_itself() -> Directory {
+    let pages = vec![page(&["x"], true, 2), page(&["y"], false, 2)];
+    Directory {
+        server: "listed by itself".to_owned(),
+        listing: Arc::new(Pages::new(pages)),
+        rules: Rules::default(),
+        disappeared: Disappeared::Stay,
+        every: Duration::from_secs(3600),
+    }
+}
+
 impl Running {
+    fn is_well(&self) -> bool {
+        self.health.failing(std::time::Instant::now()).is_empty()
+    }
+
     async fn end(self) {
         let begin = Instant::now();
         self.stop.cancel();
@@ -74,11 +91,7 @@ pub(crate) async fn a_producer_plans_publishes_watches_and_ends(rabbit: &RabbitM
         settings.api = Some(ApiSettings { listen, tokens: vec![token], rules: Rules::default() });
     };
     let (one, two) = (room.start(&broker, with_api), room.start(&broker, |_| ()));
-    until("both are ready", async || {
-        let now = std::time::Instant::now();
-        one.health.failing(now).is_empty() && two.health.failing(now).is_empty()
-    })
-    .await;
+    until("both are ready", async || one.is_well() && two.is_well()).await;
     room.set("2026-06-03T22:00");
     until("all are planned", async || room.jobs().await == 40).await;
     room.set("2026-06-04T05:59");
@@ -89,7 +102,7 @@ pub(crate) async fn a_producer_plans_publishes_watches_and_ends(rabbit: &RabbitM
         "malle_overdue_mailboxes{plan=\"professional\"} 40",
         "malle_overdue_mailboxes{plan=\"personal\"} 0",
         "malle_mailboxes{plan=\"personal\"} 3",
-        "malle_unplanned_mailboxes 1",
+        "malle_unplanned_mailboxes 3",
         "malle_queued_tickets{kind=\"nightly\"} 40",
         "malle_outbox_tickets 0",
         "malle_dead_letters{kind=\"manual\"} 0",
@@ -103,6 +116,33 @@ pub(crate) async fn a_producer_plans_publishes_watches_and_ends(rabbit: &RabbitM
     assert!(seen.iter().all(|(_, times)| *times == 1), "two producers, one ticket a job: {seen:?}");
     one.end().await;
     two.end().await;
+}
+
+/// An alarm blocks publishing, then the database is killed: both pass.
+pub(crate) async fn an_alarm_and_a_killed_database_pass(rabbit: &RabbitMq) {
+    let (mut room, broker) = (Room::new().await, broker(rabbit, "alarm").await);
+    broker.check().await.unwrap();
+    room.backed_up(Plan::Professional, 50).await;
+    let role = room.start(&broker, |settings| settings.outbox.longest_wait = Duration::from_secs(1));
+    until("ready", async || role.is_well()).await;
+    rabbit.raise_memory_alarm().unwrap();
+    room.set("2026-06-03T22:00");
+    until("all are planned", async || room.jobs().await == 50).await;
+    room.set("2026-06-04T05:59");
+    until("the alarm is noticed", async || !role.is_well()).await;
+    assert_eq!(room.unpublished().await, 50);
+    rabbit.clear_memory_alarm().unwrap();
+    until("all are published", async || room.unpublished().await == 0).await;
+    until("ready again", async || role.is_well()).await;
+
+    room.postgres.stop().unwrap();
+    until("the database is missed", async || !role.is_well()).await;
+    room.postgres.start_again().await.unwrap();
+    until("ready once more", async || role.is_well()).await;
+    room.sql("UPDATE jobs SET state = 'done', finished_at = now()").await;
+    room.set("2026-06-04T22:00");
+    until("the next night is planned", async || room.jobs().await == 100).await;
+    role.end().await;
 }
 
 pub(crate) async fn every_ticket_gets_there_though_the_broker_was_killed(rabbit: &mut RabbitMq) {
@@ -120,13 +160,13 @@ pub(crate) async fn every_ticket_gets_there_though_the_broker_was_killed(rabbit:
     let left = room.unpublished().await;
     assert!(left > 0, "killed in the middle");
     eprintln!("{left} of {JOBS} were left when the broker was killed");
-    until("it is noticed", async || !one.health.failing(std::time::Instant::now()).is_empty()).await;
+    until("it is noticed", async || !one.is_well()).await;
     rabbit.restart().await.unwrap();
     until("all are published", async || room.unpublished().await == 0).await;
     let seen = collect(&broker, JobKind::Nightly, usize::try_from(JOBS).unwrap()).await;
     let twice = seen.iter().filter(|(_, times)| *times > 1).count();
     eprintln!("{twice} of {JOBS} tickets came more than once");
-    until("ready again", async || one.health.failing(std::time::Instant::now()).is_empty()).await;
+    until("ready again", async || one.is_well()).await;
     one.end().await;
     two.end().await;
 }

@@ -24,7 +24,7 @@ pub(crate) async fn run(malle: PathBuf, plan: Plan) -> Result<()> {
         plan.mailboxes,
         started.elapsed().as_secs_f64()
     );
-    let due = u64::from((0..plan.mailboxes).filter(|number| !Plan::is_personal(*number)).count() as u32);
+    let due = (0..plan.mailboxes).filter(|number| !Plan::is_personal(*number)).count() as u64;
     let catalog = Catalog::connect(&catalog::Settings::new(fleet.postgres.url(), "night")).await?;
 
     let before = fleet.simulator.counters();
@@ -76,9 +76,9 @@ pub(crate) async fn run(malle: PathBuf, plan: Plan) -> Result<()> {
         emails as f64 / took
     );
     println!(
-        "| requests to the mail server | {} |\n| MB read | {:.0} |",
+        "| requests to the mail server | {} |\n| MB from the mail server | {:.0} |",
         read.requests,
-        read.blob_bytes as f64 / 1e6
+        read.bytes_out as f64 / 1e6
     );
     println!("| peak memory of workers and producer, MiB | {} |", memory.join(", "));
     println!("| seconds from SIGTERM to the end of all | {drained:.1} |");

@@ -1,45 +1,20 @@
 use std::fmt;
-use std::time::Duration;
 
 use async_trait::async_trait;
-use reqwest::header::{AUTHORIZATION, HeaderValue};
-use reqwest::{Certificate, Client, RequestBuilder, Response, redirect};
 use serde::Deserialize;
 use url::Url;
 
+use super::access::{Access, StalwartCredentials};
 use super::entry::Entry;
 use super::listing::{Listing, ListingError, Page};
-use crate::secret::Secret;
 
-/// A page of 500 accounts has some 100 kB.
-const LONGEST_ANSWER: usize = 16 << 20;
 const PAGE: u64 = 500;
-const TIMEOUT: Duration = Duration::from_secs(60);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Without `secrets`, which the server would send too.
 const FIELDS: &str = "id,name,emails,memberOf,tenant";
 
-/// Who we are to the server: somebody who may list individuals.
-#[derive(Clone)]
-pub enum StalwartCredentials {
-    /// HTTP Basic.
-    Basic {
-        /// The administrator's name.
-        user: String,
-        /// And password.
-        password: Secret,
-    },
-    /// An API key or an OAuth token.
-    Bearer(Secret),
-}
-
-/// Stalwart up to 0.15: `GET /api/principal`. Its account ids are those of JMAP, so a mailbox is known by them from the start.
-pub struct StalwartRest {
-    client: Client,
-    url: Url,
-    credentials: StalwartCredentials,
-}
+/// Stalwart up to 0.15: `GET /api/principal`. Its numbers of accounts are ids of JMAP, so a mailbox is known by them from the start.
+pub struct StalwartRest(Access);
 
 impl StalwartRest {
     /// `url` is the server's base; `authorities` are PEM certificates trusted beside the system's. Needs rustls' process-wide provider.
@@ -48,36 +23,7 @@ impl StalwartRest {
         credentials: StalwartCredentials,
         authorities: &[u8],
     ) -> Result<StalwartRest, ListingError> {
-        let settings = |reason| ListingError::Settings { reason };
-        let authorities =
-            Certificate::from_pem_bundle(authorities).map_err(|_| settings("the authorities are no PEM"))?;
-        if let StalwartCredentials::Bearer(token) = &credentials {
-            HeaderValue::from_str(token.expose()).map_err(|_| settings("the token is no token"))?;
-        }
-        let client = Client::builder()
-            .tls_certs_merge(authorities)
-            // Credentials go to this server and nowhere else.
-            .redirect(redirect::Policy::none())
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(TIMEOUT)
-            .build()
-            .map_err(|_| settings("no HTTP client can be built"))?;
-        let url = url.join("/api/principal").map_err(|_| settings("the URL cannot be used"))?;
-        Ok(StalwartRest { client, url, credentials })
-    }
-
-    fn authorized(&self, request: RequestBuilder) -> RequestBuilder {
-        match &self.credentials {
-            StalwartCredentials::Basic { user, password } => {
-                request.basic_auth(user, Some(password.expose()))
-            }
-            StalwartCredentials::Bearer(token) => {
-                let header = HeaderValue::from_str(&format!("Bearer {}", token.expose()));
-                let mut header = header.expect("checked when it was taken");
-                header.set_sensitive(true);
-                request.header(AUTHORIZATION, header)
-            }
-        }
+        Access::new(url, credentials, authorities).map(StalwartRest)
     }
 }
 
@@ -131,14 +77,13 @@ impl Listing for StalwartRest {
     /// The cursor is the number of the next page, from 1.
     async fn page(&self, after: Option<&str>) -> Result<Page, ListingError> {
         let number: u64 = after.and_then(|cursor| cursor.parse().ok()).unwrap_or(1);
-        let mut url = self.url.clone();
+        let mut url = self.0.url("/api/principal")?;
         url.query_pairs_mut()
             .append_pair("types", "individual")
             .append_pair("fields", FIELDS)
             .append_pair("page", &number.to_string())
             .append_pair("limit", &PAGE.to_string());
-        let sent = self.authorized(self.client.get(url)).send().await;
-        let body = body(sent.map_err(unreachable)?).await?;
+        let body = self.0.get(url).await?;
         // serde's own error quotes what it found.
         let answer: Answer = serde_json::from_slice(&body)
             .map_err(|_| ListingError::Unusable { reason: "no list of principals" })?;
@@ -152,28 +97,6 @@ impl Listing for StalwartRest {
             total: Some(principals.total),
         })
     }
-}
-
-async fn body(mut response: Response) -> Result<Vec<u8>, ListingError> {
-    match response.status().as_u16() {
-        200 => (),
-        status @ (401 | 403) => return Err(ListingError::Refused { status }),
-        status @ (429 | 500..600) => return Err(ListingError::Busy { status }),
-        _ => return Err(ListingError::Unusable { reason: "no principals at this URL" }),
-    }
-    let mut body = Vec::new();
-    while let Some(piece) = response.chunk().await.map_err(unreachable)? {
-        if body.len() + piece.len() > LONGEST_ANSWER {
-            return Err(ListingError::Unusable { reason: "longer than 16 MiB" });
-        }
-        body.extend_from_slice(&piece);
-    }
-    Ok(body)
-}
-
-/// The error would show the URL, which may hold credentials.
-fn unreachable(error: reqwest::Error) -> ListingError {
-    ListingError::Unreachable(error.without_url())
 }
 
 fn entry(principal: Principal) -> Entry {
@@ -197,7 +120,7 @@ fn account_id(number: u64) -> String {
 
 impl fmt::Debug for StalwartRest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StalwartRest").field("host", &self.url.host_str()).finish_non_exhaustive()
+        f.debug_struct("StalwartRest").field("host", &self.0.host()).finish_non_exhaustive()
     }
 }
 
