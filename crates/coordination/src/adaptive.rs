@@ -24,6 +24,8 @@ pub enum Outcome {
     },
     /// No answer, or another 5xx.
     Failed,
+    /// It was given up before it ended, or never made: nothing is learnt.
+    Abandoned,
 }
 
 /// One thousandth of a request in flight.
@@ -66,6 +68,7 @@ impl Adaptive {
                 Self { paused_until, ..before.back_off(taken, now, 2) }.within(rules)
             }
             Outcome::Failed => before.back_off(taken, now, 2).within(rules),
+            Outcome::Abandoned => before,
             Outcome::Done => before.learn(rules, seen.latency, taken, now).within(rules),
         }
     }
@@ -154,6 +157,11 @@ mod tests {
     }
 
     #[test]
+    fn what_was_abandoned_teaches_nothing() {
+        assert_eq!(at(4).adapt(&rules(), &seen(Outcome::Abandoned, 9_999), 100, 200), at(4));
+    }
+
+    #[test]
     fn retry_after_pauses_everybody_but_never_for_longer_than_allowed() {
         let pause = |retry_after| {
             let busy = Outcome::Busy { retry_after };
@@ -223,6 +231,7 @@ mod tests {
             4 => Just(Outcome::Done),
             1 => any::<Option<u32>>().prop_map(|s| Outcome::Busy { retry_after: s.map(|s| Duration::from_secs(s.into())) }),
             1 => Just(Outcome::Failed),
+            1 => Just(Outcome::Abandoned),
         ]
     }
 

@@ -94,7 +94,7 @@ impl Redis {
             call.arg(&permit.token).arg(before.text()).arg(after.text()).arg(milliseconds(FORGET));
             let (replaced, rule): (bool, String) = self.invoke(&call).await?;
             // What a good answer would have taught, the quicker one has.
-            if replaced || seen.outcome == Outcome::Done {
+            if replaced || matches!(seen.outcome, Outcome::Done | Outcome::Abandoned) {
                 break;
             }
             before = Adaptive::parse(&rule).unwrap_or(before);

@@ -22,7 +22,7 @@ impl Job<'_> {
     pub(crate) async fn back_up(&self) -> Result<Answer> {
         if let Some((number, info)) = self.find_committed().await? {
             tracing::info!(number = number.0, "an earlier try committed the snapshot: it is adopted");
-            return self.complete(number, &info).await;
+            return self.list(number, &info).await;
         }
         let server = self.reach_server().await?;
         self.reach(Step::ServerReached).await;
@@ -40,7 +40,7 @@ impl Job<'_> {
                 let received = server.client.counters().bytes_received;
                 self.worker.services.metrics.count_backup(&report, received);
                 let info = read(&repository, report.number).await?;
-                self.complete(number, &info).await
+                self.list(number, &info).await
             }
         }
     }
@@ -82,14 +82,9 @@ impl Job<'_> {
         Ok(services.backups.slice(&task).await?)
     }
 
-    async fn complete(&self, number: BackupNumber, info: &SnapshotInfo) -> Result<Answer> {
+    async fn list(&self, number: BackupNumber, info: &SnapshotInfo) -> Result<Answer> {
         let store = &self.worker.stores.of(self.mailbox)?.settings;
-        let (backup, claim) = (row(number, info, store), &self.claimed.claim);
-        let catalog = self.catalog();
-        self.worker.persist(|| catalog.complete(claim, Some(&backup))).await?;
-        self.worker.services.metrics.count_state(backup.facts.state);
-        self.reach(Step::Completed).await;
-        Ok(Answer::Done)
+        self.complete(Some(&row(number, info, store))).await
     }
 }
 

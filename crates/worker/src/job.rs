@@ -1,9 +1,10 @@
 //! One job under one claim, and what all kinds have in common.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-use catalog::{Catalog, Claimed, Mailbox};
+use catalog::{Catalog, Claimed, Mailbox, NewBackup};
 use futures::future::BoxFuture;
 use model::JobKind;
 use planning::Budget;
@@ -26,6 +27,8 @@ pub(crate) struct Job<'a> {
     pub(crate) shown: &'a Shown,
     /// Told when the mail server's budget is spent for long.
     pub(crate) spent: &'a Arc<watch::Sender<Option<Duration>>>,
+    /// Set once the catalogue is asked to end the job: from then on a heartbeat that is refused means nothing.
+    pub(crate) ending: &'a AtomicBool,
     /// Cancelled when it should stop at the next boundary.
     pub(crate) stop: &'a CancellationToken,
 }
@@ -42,6 +45,18 @@ impl Job<'_> {
 
     pub(crate) fn catalog(&self) -> &Catalog {
         &self.worker.services.catalog
+    }
+
+    /// The end of a job that did what it was for, with the backup it made.
+    pub(crate) async fn complete(&self, backup: Option<&NewBackup>) -> Result<Answer> {
+        let (catalog, claim) = (self.catalog(), &self.claimed.claim);
+        self.ending.store(true, Relaxed);
+        self.worker.persist(|| catalog.complete(claim, backup)).await?;
+        if let Some(backup) = backup {
+            self.worker.services.metrics.count_state(backup.facts.state);
+        }
+        self.reach(Step::Completed).await;
+        Ok(Answer::Done)
     }
 
     pub(crate) async fn reach(&self, step: Step) {

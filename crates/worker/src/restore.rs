@@ -44,9 +44,7 @@ impl Job<'_> {
         let (worker, claim) = (self.worker, &self.claimed.claim);
         worker.persist(|| catalog.report_restore(claim, &report)).await?;
         self.reach(Step::RestoreReported).await;
-        worker.persist(|| catalog.complete(claim, None)).await?;
-        self.reach(Step::Completed).await;
-        Ok(Answer::Done)
+        self.complete(None).await
     }
 
     /// Whose backup it is. What one person had is given to another only if the job says so.

@@ -1,6 +1,7 @@
 //! One ticket, from the broker's hand to its acknowledgement.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use catalog::{ClaimAnswer, Claimed};
 use coordination::{Grant, Lease, Progress};
@@ -112,7 +113,7 @@ impl Worker {
         let Some(mut lease) = self.lease(mailbox.id).await else { return (Ended::LeaseTaken, None) };
         self.watched.reach(claimed.claim.job, Step::LeaseTaken).await;
         let (stop, shown) = (CancellationToken::new(), Arc::new(Shown::default()));
-        let spent = Arc::new(watch::Sender::new(None));
+        let (spent, ending) = (Arc::new(watch::Sender::new(None)), AtomicBool::new(false));
         let watch = Watch {
             catalog: &self.services.catalog,
             claim: claimed.claim,
@@ -126,10 +127,20 @@ impl Worker {
             limit: Instant::now() + self.settings.limits.of(claimed.kind),
             window: window.closes(now),
             clock: &*self.services.clock,
+            ending: &ending,
             spent: spent.subscribe(),
         };
         let budget = window.budget();
-        let job = Job { worker: self, claimed, mailbox, budget, shown: &shown, spent: &spent, stop: &stop };
+        let job = Job {
+            worker: self,
+            claimed,
+            mailbox,
+            budget,
+            shown: &shown,
+            spent: &spent,
+            ending: &ending,
+            stop: &stop,
+        };
         let ended = Box::pin(watch.over(job.run(), &stop)).await;
         self.services.leases.release(lease).await;
         self.watched.reach(claimed.claim.job, Step::LeaseReleased).await;

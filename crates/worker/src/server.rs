@@ -28,7 +28,9 @@ pub(crate) struct Reached {
 
 impl Job<'_> {
     pub(crate) async fn reach_server(&self) -> Result<Reached> {
-        self.connect().instrument(tracing::info_span!("reach server", server = self.mailbox.server)).await
+        let span = tracing::info_span!("reach server", server = self.mailbox.server);
+        let reached = self.stop.run_until_cancelled(Box::pin(self.connect().instrument(span))).await;
+        reached.unwrap_or(Err(Error::Server(jmap::Error::Cancelled)))
     }
 
     async fn connect(&self) -> Result<Reached> {

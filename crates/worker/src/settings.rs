@@ -143,7 +143,7 @@ pub struct Times {
     pub put_back: Duration,
     /// When a job comes again whose lease somebody else has.
     pub lease_wait: Duration,
-    /// How long one request may wait for its share of a server's budget; then its job gives the slot to others.
+    /// The longest pause of a server that a job waits through; for a longer one it gives its slot to others.
     pub patience: Duration,
     /// The pause before a ticket goes back because the catalogue cannot be asked.
     pub catalogue_pause: Duration,

@@ -2,16 +2,19 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use coordination::{Budget, BudgetRules, Observation, Permit, Share};
 use jmap::{Outcome, Throttle, Turn};
 use telemetry::{Refusal, ServerSeries};
 use tokio::runtime::Handle;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::time::sleep;
 use tokio_util::task::TaskTracker;
+
+const ABANDONED: Observation =
+    Observation { outcome: coordination::Outcome::Abandoned, latency: Duration::ZERO };
 
 /// One server's budget.
 #[derive(Clone)]
@@ -26,7 +29,7 @@ pub(crate) struct Paced {
     pub(crate) series: ServerSeries,
     /// Reports on their way to the keeper: a request that is over must not wait for them.
     pub(crate) reports: TaskTracker,
-    /// How long a request waits for its share.
+    /// How long a pause a job waits through.
     pub(crate) patience: Duration,
     /// Told how much longer it would have to wait: the job should give its slot to others.
     pub(crate) spent: Arc<watch::Sender<Option<Duration>>>,
@@ -44,24 +47,37 @@ impl Throttle for Paced {
         let permit = self.share().await;
         self.series.limit.set(i64::try_from(permit.limit()).unwrap_or(i64::MAX));
         self.series.in_flight.inc();
-        Box::new(Request { paced: self.clone(), permit: Some(permit), since: Instant::now() })
+        Box::new(Request { paced: self.clone(), permit: Some(permit) })
     }
 }
 
 impl Paced {
     async fn share(&self) -> Permit {
-        let began = Instant::now();
         loop {
-            match self.budget.try_take(&self.name, &self.rules).await {
+            match self.try_take().await {
                 Share::Granted(permit) => return permit,
-                Share::Wait(time) if began.elapsed() + time > self.patience => {
-                    self.spent.send_replace(Some(time));
-                    // The job is dropped, and this with it.
-                    std::future::pending::<()>().await;
+                Share::Wait(time) => {
+                    // Others in the queue are no reason to give up, only a server that wants to be left alone for long.
+                    if time > self.patience {
+                        self.spent.send_replace(Some(time));
+                    }
+                    sleep(time).await;
                 }
-                Share::Wait(time) => sleep(time).await,
             }
         }
+    }
+
+    /// Asks in a task of its own: whoever waits may be dropped between the keeper's grant and its answer, and the share would
+    /// be nobody's until its end.
+    async fn try_take(&self) -> Share {
+        let (answer, share) = oneshot::channel();
+        let Paced { budget, name, rules, .. } = self.clone();
+        self.reports.spawn(async move {
+            if let Err(Share::Granted(permit)) = answer.send(budget.try_take(&name, &rules).await) {
+                budget.report(permit, ABANDONED).await;
+            }
+        });
+        share.await.expect("the task always answers")
     }
 }
 
@@ -69,7 +85,6 @@ impl Paced {
 struct Request {
     paced: Paced,
     permit: Option<Permit>,
-    since: Instant,
 }
 
 impl Turn for Request {
@@ -107,7 +122,6 @@ impl Request {
 impl Drop for Request {
     /// Abandoned: it says nothing about the server, but its place is free again.
     fn drop(&mut self) {
-        let latency = self.since.elapsed();
-        self.give_back(Observation { outcome: coordination::Outcome::Done, latency });
+        self.give_back(ABANDONED);
     }
 }

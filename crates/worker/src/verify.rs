@@ -45,10 +45,7 @@ impl Job<'_> {
             return Err(Error::Damaged { problems: report.problems.len() });
         }
         self.reach(Step::Verified).await;
-        let (catalog, claim) = (self.catalog(), &self.claimed.claim);
-        self.worker.persist(|| catalog.complete(claim, None)).await?;
-        self.reach(Step::Completed).await;
-        Ok(Answer::Done)
+        self.complete(None).await
     }
 
     async fn backup(&self, order: &VerifyOrder) -> Result<Backup> {

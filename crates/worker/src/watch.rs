@@ -1,6 +1,7 @@
 //! What goes on beside a job: heartbeats, its lease, its progress, and everything that may end it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use catalog::{Catalog, Claim, Heartbeat};
@@ -45,6 +46,8 @@ pub(crate) struct Watch<'a> {
     /// When its window closes, and whose window it is.
     pub(crate) window: Option<(Instant, ScheduledSlot)>,
     pub(crate) clock: &'a dyn Clock,
+    /// The catalogue was asked to end the job.
+    pub(crate) ending: &'a AtomicBool,
     /// Says so when the mail server's budget is spent for long.
     pub(crate) spent: watch::Receiver<Option<Duration>>,
 }
@@ -80,7 +83,7 @@ impl Watch<'_> {
         let closing = self.window.as_ref().map(|(at, _)| *at);
         let Times { heartbeat, renewal, progress, .. } = self.times;
         tokio::select! {
-            interrupt = beat(self.catalog, &self.claim, heartbeat, is_new) => interrupt,
+            interrupt = beat(self.catalog, &self.claim, heartbeat, is_new, self.ending) => interrupt,
             interrupt = renew(self.leases, self.lease, renewal) => interrupt,
             never = show(self.board, &self.shown, &mut self.entry, progress) => match never {},
             () = self.draining.cancelled(), if is_new => Interrupt::Draining,
@@ -99,7 +102,7 @@ fn ended(answer: Result<Answer>, asked: Option<Interrupt>) -> (Ended, Option<Err
         Ok(Answer::Done) => (Ended::Done, None),
         Ok(Answer::Sliced { progressed }) => (Ended::Sliced { progressed, asked }, None),
         Err(Error::Catalog(catalog::Error::Fenced)) => (Ended::Interrupted(Interrupt::Fenced), None),
-        // Its own client was told to stop together with it.
+        // It was told to stop before it came to a boundary.
         Err(error) if error.class() == ErrorClass::Cancelled && asked.is_some() => {
             (Ended::Sliced { progressed: false, asked }, None)
         }
@@ -108,13 +111,21 @@ fn ended(answer: Result<Answer>, asked: Option<Interrupt>) -> (Ended, Option<Err
 }
 
 /// A catalogue that cannot be asked stops nothing: what is written in the end is checked against the epoch.
-async fn beat(catalog: &Catalog, claim: &Claim, every: Duration, hears: bool) -> Interrupt {
+async fn beat(
+    catalog: &Catalog,
+    claim: &Claim,
+    every: Duration,
+    hears: bool,
+    ending: &AtomicBool,
+) -> Interrupt {
     let mut ticks = ticks(every);
     loop {
         ticks.tick().await;
         match timeout(every, catalog.heartbeat(claim)).await {
             Ok(Ok(Heartbeat::Cancel)) if hears => return Interrupt::Cancelled,
             Ok(Ok(_)) => {}
+            // The job may have ended between our question and this answer; the end's own answer tells.
+            Ok(Err(catalog::Error::Fenced)) if ending.load(Relaxed) => {}
             Ok(Err(catalog::Error::Fenced)) => return Interrupt::Fenced,
             Ok(Err(error)) => tracing::warn!(error = %Error::from(error).chain(), "heartbeat failed"),
             Err(_) => tracing::warn!("heartbeat was not answered in time"),

@@ -114,7 +114,12 @@ fn look_at_metrics(metrics: &Metrics, requests: u64) {
     assert!(backups.bytes_read.get() > 0 && backups.bytes_stored.get() > 0);
     assert_eq!(backups.verifications.of(Verification::Sound).get(), 1);
     let server = metrics.servers.of("mail");
-    assert_eq!(server.request_duration.get_sample_count(), requests, "each one had a share of the budget");
+    // The session is found by one redirect for each of three jobs, under the same share.
+    assert_eq!(
+        server.request_duration.get_sample_count() + 3,
+        requests,
+        "each one had a share of the budget"
+    );
     assert_eq!(server.in_flight.get(), 0);
 }
 

@@ -35,16 +35,21 @@ async fn while_redis_comes_and_goes(house: &House) {
     }
     eprintln!("{MAILBOXES} mailboxes by two workers: {:.1} s", started.elapsed().as_secs_f32());
     one_good_backup_each(&room, &mailboxes, &jobs).await;
-    let mut good = 0;
+    let (mut good, mut losses) = (0, 0);
     for worker in workers {
         let metrics = worker.drain().await;
         let of_this = metrics.backups.backups.of(BackupState::Good).get();
         eprintln!("of these by one of them: {of_this}");
         assert!(of_this > 0, "both worked");
         good += of_this;
+        losses += metrics.jobs.lease_losses.get();
         assert_eq!(metrics.jobs.running.of(JobKind::Nightly).get(), 0);
     }
-    assert_eq!(good, u64::from(MAILBOXES));
+    // A lease that was lost in the very moment of the end leaves a backup that nobody counted.
+    assert!(
+        good <= u64::from(MAILBOXES) && good + losses >= u64::from(MAILBOXES),
+        "{good} and {losses} lost leases"
+    );
 }
 
 async fn one_good_backup_each(room: &Room<'_>, mailboxes: &[MailboxId], jobs: &[JobId]) {
@@ -59,10 +64,12 @@ async fn one_good_backup_each(room: &Room<'_>, mailboxes: &[MailboxId], jobs: &[
 
 /// In the middle of a night; every request takes a while, so that many jobs are under way.
 async fn while_postgres_and_the_broker_are_killed(house: &House) {
+    // Without it a crash would lose what was committed a moment before: the servers of tests are set up for speed.
+    house.sql(&format!("ALTER ROLE {} SET synchronous_commit = on", testkit::postgres::USER)).await;
     let room = Room::new(house, "killed").await;
     let mailboxes = room.mailboxes(0..MAILBOXES).await;
     let jobs = room.nightly(&mailboxes).await;
-    let slow = Fault::new(Target::Api, Effect::Delay(Duration::from_millis(100)));
+    let slow = Fault::new(Target::Api, Effect::Delay(Duration::from_millis(200)));
     let slow = house.sim.faults().add(slow);
     let workers = [room.worker("w1"), room.worker("w2")];
     let begun = |workers: &[Running]| {
@@ -70,8 +77,9 @@ async fn while_postgres_and_the_broker_are_killed(house: &House) {
     };
     until("some to be done", async || (begun(&workers) >= 15).then_some(())).await;
     house.postgres.lock().await.restart().await.unwrap();
-    let so_far = begun(&workers);
-    until("some more to be done", async || (begun(&workers) >= so_far + 15).then_some(())).await;
+    // On a busy machine the whole night may be over by now.
+    let more = (begun(&workers) + 15).min(u64::from(MAILBOXES));
+    until("some more to be done", async || (begun(&workers) >= more).then_some(())).await;
     house.rabbit.lock().await.restart().await.unwrap();
     house.sim.faults().remove(slow);
     let started = Instant::now();

@@ -5,12 +5,13 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use model::{Clock, SignedDuration, SystemClock, Timestamp};
-use sim_stalwart::{AccountSpec, Simulator};
+use sim_stalwart::{AccountSpec, Limits, Simulator};
 use testkit::postgres::Postgres;
 use testkit::rabbitmq::RabbitMq;
 use testkit::redis::Redis;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep};
+use tokio_postgres::{Client, NoTls};
 
 /// Of the administrator who reads every account.
 pub(crate) const PASSWORD: &str = "geheimes Passwort";
@@ -33,12 +34,14 @@ impl House {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let log: &Log = &LOG;
         let _ = tracing_subscriber::fmt()
-            .with_max_level(tracing_subscriber::filter::LevelFilter::DEBUG)
+            .with_env_filter("info,worker=debug")
             .with_writer(move || log)
             .with_ansi(false)
             .try_init();
         let started = Instant::now();
-        let mut builder = Simulator::builder().admin(ADMIN, PASSWORD);
+        // Everybody signs in as one administrator.
+        let limits = Limits { max_concurrent_requests: 256, ..Limits::default() };
+        let mut builder = Simulator::builder().limits(limits).admin(ADMIN, PASSWORD);
         for n in 0..accounts {
             builder = builder.account(AccountSpec::new(address(n), "unused").bare().emails(emails));
         }
@@ -54,6 +57,18 @@ impl House {
             redis: redis.into(),
             sim: sim.unwrap(),
         }
+    }
+}
+
+impl House {
+    pub(crate) async fn sql(&self, sql: &str) {
+        self.client().await.batch_execute(sql).await.unwrap();
+    }
+
+    pub(crate) async fn client(&self) -> Client {
+        let (client, connection) = tokio_postgres::connect(&self.postgres_url, NoTls).await.unwrap();
+        tokio::spawn(connection);
+        client
     }
 }
 

@@ -17,7 +17,7 @@ use telemetry::Registry;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
-use tokio_postgres::NoTls;
+
 use tokio_util::sync::{CancellationToken, DropGuard};
 use worker::{
     BackupStore, Backups, Limits, MailServer, Metrics, Services, Settings, Slots, Steps, Times, Unsliced,
@@ -178,8 +178,7 @@ impl<'h> Room<'h> {
     }
 
     async fn client(&self) -> tokio_postgres::Client {
-        let (client, connection) = tokio_postgres::connect(&self.house.postgres_url, NoTls).await.unwrap();
-        tokio::spawn(connection);
+        let client = self.house.client().await;
         client.batch_execute(&format!("SET search_path = {}", self.name)).await.unwrap();
         client
     }
