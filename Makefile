@@ -35,7 +35,18 @@ soak: setup ## The large sizes and many seeds: a million emails, 500 seeds
 fuzz: ## Every fuzz target for FUZZ_SECONDS
 	fuzz/run.sh $(FUZZ_SECONDS)
 
+up: setup ## The whole fleet on this machine: services, a simulated mail server, a producer, three workers
+	cargo build -p cli -p tests --bins
+	tests/up.sh
+
+down: ## The end of it
+	tests/down.sh
+
+night: setup ## A night of 5,000 mailboxes (MAILBOXES=…): one good backup for each that is due
+	cargo build --release -p cli -p tests --bins
+	MALLE_BIN=target/release/malle target/release/fleet night $(or $(MAILBOXES),5000)
+
 setup: ## What the tests need and this machine lacks (test and bench call it)
 	tests/setup.sh test
 
-.PHONY: help demo test check bench soak fuzz setup
+.PHONY: help demo test check bench soak fuzz up down night setup

@@ -4,6 +4,7 @@
 mod bed;
 pub mod belongings;
 mod corpus;
+pub mod fleet;
 mod import;
 mod plain;
 pub mod truth;

@@ -8,6 +8,7 @@ mod exported;
 mod exporting;
 mod exporting_much;
 mod finding;
+mod fleet;
 mod giving_back;
 mod home;
 mod interrupted_export;

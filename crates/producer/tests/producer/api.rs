@@ -2,7 +2,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroU32;
 
 use catalog::{ClaimAnswer, Facts, NewBackup, RateLimit};
-use model::{BackupNumber, Clock, JobId, MailboxId, Plan, SignedDuration, SnapshotNumber};
+use model::{BackupNumber, BackupState, Clock, JobId, MailboxId, Plan, SignedDuration, SnapshotNumber};
 use producer::{Api, ApiSettings, ApiToken, Asking, RequestSettings, Rules, Secret, openapi};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;

@@ -113,7 +113,8 @@ impl<'h> Room<'h> {
         mailbox: MailboxId,
         parameters: Option<&Value>,
     ) -> JobId {
-        let request = Request { kind, mailbox: Some(mailbox), key: "test", parameters, limit: None };
+        let request =
+            Request { kind, mailbox: Some(mailbox), key: "test", parameters, limit: None, traceparent: None };
         self.catalog.request(&request, self.clock.now()).await.unwrap().job
     }
 
@@ -302,7 +303,9 @@ async fn produce(catalog: Catalog, broker: Broker, clock: Shifted, stop: Cancell
     while !stop.is_cancelled() {
         let seconds = Duration::from_secs;
         let _ = catalog.release_stale(seconds(2), 1000).await;
-        let _ = catalog.republish_lost(seconds(8), 1000, clock.now()).await;
+        for kind in JobKind::ALL.iter().copied() {
+            let _ = catalog.republish_lost(kind, seconds(8), 1000, clock.now()).await;
+        }
         let taken = catalog.take_unpublished(500, seconds(2), clock.now()).await.unwrap_or_default();
         let outgoing: Vec<_> = taken.iter().map(outgoing).collect();
         let answers = publisher.publish(&outgoing).await;
@@ -310,7 +313,7 @@ async fn produce(catalog: Catalog, broker: Broker, clock: Shifted, stop: Cancell
             .iter()
             .zip(answers)
             .filter(|(_, answer)| answer.is_ok())
-            .map(|(ticket, _)| *ticket)
+            .map(|(ticket, _)| ticket.clone())
             .collect();
         let _ = catalog.mark_published(&stored).await;
         sleep(Duration::from_millis(20)).await;

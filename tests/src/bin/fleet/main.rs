@@ -3,17 +3,15 @@
 
 #![expect(clippy::print_stdout, reason = "printing is what it is for")]
 
-mod fleet;
-mod night;
 mod up;
 
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 
-use fleet::Plan;
+use tests::fleet::{Plan, night};
 
-const USAGE: &str = "fleet up DIR | fleet night [MAILBOXES]; MALLE_BIN names the malle to run";
+const USAGE: &str = "fleet up DIR | fleet night MAILBOXES; MALLE_BIN names the malle to run";
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -22,8 +20,11 @@ async fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match &arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["up", dir] => up::run(malle, dir.into()).await,
-        ["night"] => night::run(malle, Plan::night(5_000)).await,
-        ["night", mailboxes] => night::run(malle, Plan::night(mailboxes.parse().context(USAGE)?)).await,
+        ["night", mailboxes] => {
+            let plan = Plan::night(mailboxes.parse().context(USAGE)?);
+            println!("{}", night(malle, plan).await?);
+            Ok(())
+        }
         _ => bail!(USAGE),
     }
 }

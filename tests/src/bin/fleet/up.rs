@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::fleet::{Fleet, Plan};
+use tests::fleet::{Fleet, Plan};
 
 /// Runs until SIGTERM or SIGINT; `dir` is emptied before.
 pub(crate) async fn run(malle: PathBuf, dir: PathBuf) -> Result<()> {

@@ -1,3 +1,9 @@
+//! The whole fleet on this machine: private Postgres, RabbitMQ, Redis and SeaweedFS, a simulated mail server, `malle` processes.
+
+mod night;
+
+pub use night::night;
+
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::net::TcpListener;
@@ -15,43 +21,53 @@ use url::Url;
 
 const AGENT: &str = "malle@example.org";
 const AGENT_PASSWORD: &str = "the agent's password";
-pub(crate) const TOKEN: &str = "a-token-for-nothing-but-this-machine-0123456789";
+/// Of the HTTP API.
+pub const TOKEN: &str = "a-token-for-nothing-but-this-machine-0123456789";
 
 /// How large the fleet is.
-pub(crate) struct Plan {
-    pub(crate) mailboxes: u32,
+pub struct Plan {
+    /// Every third of them on a personal plan.
+    pub mailboxes: u32,
     /// Of each mailbox, on average.
-    pub(crate) emails: u32,
-    pub(crate) workers: usize,
+    pub emails: u32,
+    /// Processes.
+    pub workers: usize,
     /// Jobs of the night that a worker runs at once.
-    pub(crate) slots: u16,
+    pub slots: u16,
 }
 
 impl Plan {
-    pub(crate) fn up() -> Plan {
+    /// For looking at.
+    pub fn up() -> Plan {
         Plan { mailboxes: 200, emails: 300, workers: 3, slots: 4 }
     }
 
-    pub(crate) fn night(mailboxes: u32) -> Plan {
+    /// A night of so many.
+    pub fn night(mailboxes: u32) -> Plan {
         Plan { mailboxes, emails: 20, workers: 3, slots: 6 }
     }
 
     /// Every third mailbox is on a personal plan.
-    pub(crate) fn is_personal(number: u32) -> bool {
+    pub fn is_personal(number: u32) -> bool {
         number.is_multiple_of(3)
     }
 }
 
-pub(crate) fn address(number: u32) -> String {
+/// Of a mailbox.
+pub fn address(number: u32) -> String {
     format!("user{number}@example.org")
 }
 
 /// Services, the simulated mail server, and what a `malle` needs to know of them. All of it ends when this is dropped.
-pub(crate) struct Fleet {
-    pub(crate) postgres: Postgres,
-    pub(crate) api: u16,
-    pub(crate) metrics: Vec<u16>,
-    pub(crate) simulator: Simulator,
+pub struct Fleet {
+    /// The catalogue's.
+    pub postgres: Postgres,
+    /// Port of the HTTP API.
+    pub api: u16,
+    /// Ports of the producer's metrics, and of each worker's.
+    pub metrics: Vec<u16>,
+    /// The mail server.
+    pub simulator: Simulator,
     malle: PathBuf,
     dir: PathBuf,
     seaweedfs: SeaweedFs,
@@ -61,7 +77,7 @@ pub(crate) struct Fleet {
 
 impl Fleet {
     /// Starts everything but producers and workers; mailboxes are listed.
-    pub(crate) async fn start(malle: PathBuf, dir: PathBuf, plan: &Plan) -> Result<Fleet> {
+    pub async fn start(malle: PathBuf, dir: PathBuf, plan: &Plan) -> Result<Fleet> {
         let (postgres, rabbitmq, redis, seaweedfs, simulator) = tokio::join!(
             Postgres::start(),
             RabbitMq::start(),
@@ -107,14 +123,15 @@ impl Fleet {
         Ok(list)
     }
 
-    fn malle(&self, arguments: &[&str]) -> Command {
+    /// A command, not yet begun.
+    pub fn malle(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.malle);
         command.args(arguments).envs(self.environment()).kill_on_drop(true);
         command
     }
 
     /// What a `malle` on this fleet needs.
-    pub(crate) fn environment(&self) -> Vec<(&'static str, String)> {
+    pub fn environment(&self) -> Vec<(&'static str, String)> {
         vec![
             ("MALLE_CONFIG", self.dir.join("malle.toml").display().to_string()),
             ("AWS_ENDPOINT_URL", self.seaweedfs.endpoint().to_owned()),
@@ -125,7 +142,7 @@ impl Fleet {
     }
 
     /// A command that ends by itself; what it printed.
-    pub(crate) async fn run(&self, arguments: &[&str]) -> Result<String> {
+    pub async fn run(&self, arguments: &[&str]) -> Result<String> {
         let ended = self.malle(arguments).stdin(Stdio::null()).output().await?;
         let said = String::from_utf8_lossy(&ended.stderr).into_owned();
         ensure!(ended.status.success(), "malle {}: {said}", arguments.join(" "));
@@ -133,7 +150,7 @@ impl Fleet {
     }
 
     /// A producer or worker; its log lies beside the configuration.
-    pub(crate) fn role(&self, role: &str, number: usize) -> Result<Child> {
+    pub fn role(&self, role: &str, number: usize) -> Result<Child> {
         let log = File::create(self.dir.join(format!("{role}-{number}.log")))?;
         let listen = format!("127.0.0.1:{}", self.metrics[number]);
         let mut command = self.malle(&[role]);

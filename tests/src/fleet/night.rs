@@ -7,23 +7,18 @@ use catalog::{Address, Catalog};
 use model::BackupState;
 use tokio::process::{Child, Command};
 
-use crate::fleet::{Fleet, Plan, address};
+use super::{Fleet, Plan, address};
 
 /// Longer a night does not take on a machine that can do it.
 const LIMIT: Duration = Duration::from_secs(3_600);
 /// Backups of one mailbox that are looked at.
 const MOST: u32 = 10;
 
-/// A night of the whole fleet: every mailbox that is due has one good backup in the end, and no other has any.
-pub(crate) async fn run(malle: PathBuf, plan: Plan) -> Result<()> {
+/// A night of the whole fleet; what it cost, as a table. An error if in the end not every mailbox that is due has one good
+/// backup, or another one has any.
+pub async fn night(malle: PathBuf, plan: Plan) -> Result<String> {
     let dir = tempfile::tempdir()?;
-    let started = Instant::now();
     let fleet = Fleet::start(malle, dir.path().to_owned(), &plan).await?;
-    println!(
-        "{} mailboxes listed, services running after {:.0} s",
-        plan.mailboxes,
-        started.elapsed().as_secs_f64()
-    );
     let due = (0..plan.mailboxes).filter(|number| !Plan::is_personal(*number)).count() as u64;
     let catalog = Catalog::connect(&catalog::Settings::new(fleet.postgres.url(), "night")).await?;
 
@@ -32,7 +27,6 @@ pub(crate) async fn run(malle: PathBuf, plan: Plan) -> Result<()> {
     let mut producer = fleet.role("produce", 0)?;
     let mut workers: Vec<Child> =
         (1..=plan.workers).map(|number| fleet.role("work", number)).collect::<Result<_>>()?;
-    let mut told = Instant::now();
     loop {
         tokio::time::sleep(Duration::from_millis(500)).await;
         let open: u64 = catalog.jobs_by_state().await?.iter().map(|count| count.jobs).sum();
@@ -42,10 +36,6 @@ pub(crate) async fn run(malle: PathBuf, plan: Plan) -> Result<()> {
         }
         if done >= due && open == 0 {
             break;
-        }
-        if told.elapsed() > Duration::from_secs(15) {
-            println!("{done} of {due} mailboxes done, {open} jobs open");
-            told = Instant::now();
         }
         ensure!(started.elapsed() < LIMIT, "{done} of {due} done, {open} open: {}", logs(dir.path()));
     }
@@ -66,24 +56,22 @@ pub(crate) async fn run(malle: PathBuf, plan: Plan) -> Result<()> {
     let drained = drained.elapsed().as_secs_f64();
     let emails = exactly_once(&catalog, &plan).await?;
 
-    println!(
-        "\n| A night of {} mailboxes, {due} of them due, {} workers | |\n|---|---|",
-        plan.mailboxes, plan.workers
-    );
-    println!(
-        "| seconds | {took:.0} |\n| mailboxes/s | {:.1} |\n| emails/s | {:.0} |",
-        due as f64 / took,
-        emails as f64 / took
-    );
-    println!(
-        "| requests to the mail server | {} |\n| MB from the mail server | {:.0} |",
+    let per_second = |count: u64| count as f64 / took;
+    Ok(format!(
+        "| A night of {} mailboxes, {due} of them due; {} workers | |\n|---|---|\n\
+         | seconds | {took:.0} |\n| mailboxes/s | {:.1} |\n| emails/s | {:.0} |\n\
+         | requests to the mail server | {} |\n| MB from the mail server | {:.0} |\n\
+         | peak memory of each worker and of the producer, MiB | {} |\n\
+         | seconds from SIGTERM to the end of all | {drained:.1} |\n\
+         | mailboxes with exactly one good backup | {due} |\n| others with any backup | 0 |",
+        plan.mailboxes,
+        plan.workers,
+        per_second(due),
+        per_second(emails),
         read.requests,
-        read.bytes_out as f64 / 1e6
-    );
-    println!("| peak memory of workers and producer, MiB | {} |", memory.join(", "));
-    println!("| seconds from SIGTERM to the end of all | {drained:.1} |");
-    println!("| mailboxes with exactly one good backup | {due} |\n| others with any backup | 0 |");
-    Ok(())
+        read.bytes_out as f64 / 1e6,
+        memory.join(", "),
+    ))
 }
 
 /// Emails backed up in all.
