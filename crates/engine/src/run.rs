@@ -287,6 +287,9 @@ impl<'a> Run<'a> {
             }
             Miss::Gone => "its content is gone".to_owned(),
             Miss::Wrong(reason) => reason,
+            Miss::Failed(source) if asks_for_less(&source) => {
+                return Err(Error::Server { what: "emails", source });
+            }
             Miss::Failed(source) => {
                 self.failed_in_a_row += 1;
                 if self.failed_in_a_row >= FAILURES_IN_A_ROW {
@@ -366,6 +369,11 @@ impl<'a> Run<'a> {
             || info.summary.since_listing + 1 >= crate::backup::LIST_EVERY;
         (usable && !due).then(|| State::new(&known.state).ok()).flatten()
     }
+}
+
+/// The server counts our requests: that says nothing of the email which was asked for. A 503 may well be about that one.
+fn asks_for_less(error: &jmap::Error) -> bool {
+    error.is_throttle() && !matches!(error, jmap::Error::Status { status: 503, .. })
 }
 
 /// The row of an email that came whole.

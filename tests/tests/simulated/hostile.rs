@@ -291,3 +291,18 @@ async fn wrong_password_unknown_account_and_nobody_there() {
     let error = home.bed.clone().impatient().backup(nowhere).await.expect_err("nobody there");
     assert!(matches!(error.class(), model::ErrorClass::Transient { .. }), "{error:?}");
 }
+
+/// That the server counts requests says nothing of an email: the backup comes again later and is no partial one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_429_that_does_not_pass_ends_the_backup() {
+    let home = home().await;
+    let bed = home.bed.clone().impatient();
+    home.alice.deliver_large(3_000_000);
+    let refused = Effect::Status { code: 429, retry_after: Some(3_600) };
+    let fault = home.simulator.faults().add(Fault::new(Target::Download, refused));
+    let error = bed.backup(&home.url).await.expect_err("it is refused");
+    assert!(matches!(error.class(), model::ErrorClass::Transient { .. }), "{error}");
+    assert!(home.simulator.faults().struck(fault) > 0);
+    home.simulator.faults().clear();
+    home.good_backup().await;
+}
