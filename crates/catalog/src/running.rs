@@ -105,8 +105,9 @@ impl Catalog {
         later: impl Into<Later>,
         slice: Slice,
     ) -> Result<JobState> {
-        let progress = i32::from(slice == Slice::Progressed);
-        let put_back = PutBack { later: later.into(), attempts_back: progress, slices: progress };
+        // Whoever gets on may fail as often as one that begins.
+        let (attempts_back, slices) = if slice == Slice::Progressed { (i32::MAX, 1) } else { (0, 0) };
+        let put_back = PutBack { later: later.into(), attempts_back, slices };
         self.put_back(claim, &put_back, None).await
     }
 
@@ -139,7 +140,7 @@ impl Catalog {
     ) -> Result<JobState> {
         let sql = format!(
             "UPDATE jobs SET {WAITS_AGAIN}, run_at = $3, deadline = coalesce($4, deadline), \
-                 attempt = attempt - $5, slices = slices + $6, \
+                 attempt = greatest(attempt - $5, 0), slices = slices + $6, \
                  error_class = coalesce($7, error_class), error = coalesce($8, error) {HELD} RETURNING state"
         );
         let PutBack { later, attempts_back, slices } = put_back;

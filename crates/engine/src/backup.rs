@@ -69,11 +69,10 @@ async fn run_slice(
     slice: Option<&Slice>,
 ) -> Result<Ended> {
     let started = how.clock.now();
-    let alarm = Alarm::of(slice);
     let mut trusts = true;
     let (report, wants_checkpoint) = loop {
         let writer = repository.begin_snapshot(how.clock).await?;
-        let mut run = Run::new(client, account, writer, how, trusts, alarm.clone()).await?;
+        let mut run = Run::new(client, account, writer, how, trusts, Alarm::of(slice)).await?;
         let mut types = Types::default();
         match run.bring_up_to_date(&mut types).await {
             Ok(true) => {
@@ -86,7 +85,14 @@ async fn run_slice(
                 how.progress.phase("committing");
                 return run.pause(started).await.map(Ended::Paused);
             }
-            Err(error) => return Err(error),
+            Err(error) => {
+                let may_pass = matches!(error.class(), model::ErrorClass::Transient { .. });
+                if slice.is_some() && may_pass && run.counts.fetched > 0 {
+                    // Best effort: what came is not fetched again.
+                    let _ = run.pause(started).await;
+                }
+                return Err(error);
+            }
         }
     };
     if wants_checkpoint {
@@ -228,12 +234,21 @@ impl Run<'_> {
 
     /// Whether anything about emails may have changed.
     async fn sync_type_of_emails(&mut self, offer: &Offer, types: &mut Types) -> Result<bool> {
+        const STATELESS: &str = "the server names no state for it";
         let t = DataType::Email;
+        if self.writer.slices().is_some() {
+            // Rows of slices are no state that the account had: only a listing makes one of them.
+            let unfinished = |reason: &str| Err(Error::Unfinished { reason: reason.to_owned() });
+            match offer {
+                Offer::State(Some(_), _) => {}
+                Offer::State(None, _) => return unfinished(STATELESS),
+                Offer::No => return unfinished("the server offers no emails any more"),
+                Offer::Broken(reason) => return unfinished(reason),
+            }
+        }
         let state = match offer {
             Offer::State(Some(state), _) => state,
-            Offer::State(None, _) => {
-                return self.keep(t, "the server names no state for it", types).map(|()| false);
-            }
+            Offer::State(None, _) => return self.keep(t, STATELESS, types).map(|()| false),
             Offer::No => return self.not_offered(t, types).map(|()| false),
             Offer::Broken(reason) => return self.keep(t, reason, types).map(|()| false),
         };
@@ -372,7 +387,12 @@ impl Run<'_> {
     async fn commit(self, types: Types, started: model::Timestamp) -> Result<(Report, bool)> {
         let base = self.base.as_ref().map(|base| base.info()).filter(|info| info.number.0 > 0);
         let base = base.map(|info| &info.summary);
-        let started = self.writer.slices().map_or(started, |slices| slices.started);
+        let had = base.map_or(0, |base| base.emails);
+        let gone = match self.writer.slices() {
+            None => self.counts.removed,
+            // Of the emails that a slice brought some may be gone as well.
+            Some(_) => had.saturating_sub(self.counts.emails),
+        };
         let summary = Summary {
             account_name: self.account.name.clone(),
             types: types.states.into_values().collect(),
@@ -381,7 +401,7 @@ impl Run<'_> {
             new_emails: self.counts.new,
             removed_emails: self.counts.removed,
             failures: self.failures.len() as u64,
-            shrunk: base.is_some_and(|base| self.counts.removed * 2 > base.emails),
+            shrunk: gone * 2 > had,
             since_listing: if types.listed { 0 } else { base.map_or(0, |base| base.since_listing + 1) },
             started,
             origin: self.how.origin.clone(),

@@ -318,9 +318,7 @@ impl Run<'_> {
             alarm: self.alarm.clone(),
         };
         let planning = AbortOnDropHandle::new(tokio::spawn(join.run()));
-        while let Some(step) = intake.next().await? {
-            self.take(step).await?;
-        }
+        self.take_all(&mut intake).await?;
         self.listing = false;
         planning.await.map_err(|_| Error::Stopped)?;
         self.alarm.check()?;

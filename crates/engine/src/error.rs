@@ -73,6 +73,12 @@ pub enum Error {
         /// JMAP's name of the type.
         data_type: &'static str,
     },
+    /// Slices of a backup hold emails of which the server now says nothing: with them a snapshot would be untrue.
+    #[error("go on with the backup that slices began: {reason}")]
+    Unfinished {
+        /// What the server says.
+        reason: String,
+    },
     /// The slice is over. Never leaves a backup.
     #[error("finish the backup: it pauses")]
     Paused,
@@ -108,7 +114,7 @@ impl Error {
             | Error::Unsettled { source, .. } => class_of(source),
             Error::Repository(source) => source.class(),
             Error::Export(source) => source.class(),
-            Error::Unlisted { .. } => ErrorClass::Corrupt,
+            Error::Unlisted { .. } | Error::Unfinished { .. } => ErrorClass::Corrupt,
             Error::Refused { .. } | Error::Unfit { .. } | Error::Unsafe { .. } | Error::NoFolder { .. } => {
                 ErrorClass::Permanent
             }

@@ -166,14 +166,26 @@ impl<'a> Run<'a> {
             planner.finish().await;
             Ok::<_, Error>(())
         };
-        let taking = async {
-            while let Some(step) = intake.next().await? {
-                self.take(step).await?;
-            }
-            Ok(())
-        };
+        let taking = self.take_all(&mut intake);
         let ((), ()) = futures::try_join!(planning, taking)?;
         self.alarm.check()
+    }
+
+    /// Makes rows of all steps to come.
+    pub(crate) async fn take_all(&mut self, intake: &mut Intake) -> Result<()> {
+        let alarm = self.alarm.clone();
+        let mut is_over = Box::pin(alarm.is_over());
+        loop {
+            let step = tokio::select! {
+                biased;
+                step = intake.next() => step?,
+                () = &mut is_over => return Err(Error::Paused),
+            };
+            match step {
+                Some(step) => self.take(step).await?,
+                None => return Ok(()),
+            }
+        }
     }
 
     /// Makes rows of one step.
@@ -206,7 +218,8 @@ impl<'a> Run<'a> {
         let mut rows = Vec::with_capacity(fetched.len());
         let mut blobs = Vec::with_capacity(fetched.len());
         for one in fetched {
-            self.counts.fetched += 1;
+            // What is doubted is fetched again by the next one.
+            self.counts.fetched += u64::from(one.doubt.is_none());
             self.counts.fetched_bytes += one.length;
             match one.content {
                 Content::Bytes(bytes) => blobs.push((one.blob, bytes)),

@@ -3,8 +3,8 @@
 //! What was fetched is not a state that the account ever had, so that the next slice lists everything again and fetches what
 //! is not held yet. Only the slice that comes to an end makes a snapshot.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,11 +20,13 @@ use crate::run::Counts;
 /// would all that follow.
 const LEAST_EMAILS: u64 = 200;
 const LEAST_BYTES: u64 = 16 << 20;
+/// What is under way when it is told to stop may take so long.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// When a backup pauses.
 #[derive(Debug, Clone)]
 pub struct Slice {
-    /// After so much time, if something was achieved in it.
+    /// After so much time of fetching, if something was achieved in it.
     pub length: Duration,
     /// At once.
     pub stop: CancellationToken,
@@ -52,7 +54,9 @@ pub(crate) struct Alarm(Option<Arc<Ringing>>);
 
 #[derive(Debug)]
 struct Ringing {
-    ends: Instant,
+    length: Duration,
+    /// Since the first email was planned: listing achieves nothing by itself.
+    since: OnceLock<Instant>,
     stop: CancellationToken,
     emails: AtomicU64,
     bytes: AtomicU64,
@@ -63,7 +67,8 @@ impl Alarm {
     pub(crate) fn of(slice: Option<&Slice>) -> Alarm {
         Alarm(slice.map(|slice| {
             Arc::new(Ringing {
-                ends: Instant::now() + slice.length,
+                length: slice.length,
+                since: OnceLock::new(),
                 stop: slice.stop.clone(),
                 emails: AtomicU64::new(0),
                 bytes: AtomicU64::new(0),
@@ -77,7 +82,8 @@ impl Alarm {
         let Some(ringing) = &self.0 else { return false };
         let is_enough = ringing.emails.load(Ordering::Relaxed) >= LEAST_EMAILS
             || ringing.bytes.load(Ordering::Relaxed) >= LEAST_BYTES;
-        let rings = ringing.stop.is_cancelled() || is_enough && Instant::now() >= ringing.ends;
+        let is_late = || ringing.since.get().is_some_and(|since| since.elapsed() >= ringing.length);
+        let rings = ringing.stop.is_cancelled() || is_enough && is_late();
         if rings {
             ringing.rang.store(true, Ordering::Relaxed);
         }
@@ -87,8 +93,21 @@ impl Alarm {
     /// One more email was planned.
     pub(crate) fn count(&self, bytes: u64) {
         if let Some(ringing) = &self.0 {
+            ringing.since.get_or_init(Instant::now);
             ringing.emails.fetch_add(1, Ordering::Relaxed);
             ringing.bytes.fetch_add(bytes, Ordering::Relaxed);
+        }
+    }
+
+    /// Returns when what is planned need not be waited for any more: some seconds after the wish to stop. A server that wants
+    /// to be left alone holds requests for longer than anybody who drains can wait.
+    pub(crate) async fn is_over(&self) {
+        match &self.0 {
+            None => std::future::pending().await,
+            Some(ringing) => {
+                ringing.stop.cancelled().await;
+                tokio::time::sleep(PATIENCE).await;
+            }
         }
     }
 
@@ -102,7 +121,8 @@ impl Alarm {
 }
 
 /// What a slice leaves for the next one.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct Cursor {
     emails: u64,
     bytes: u64,

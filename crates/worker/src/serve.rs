@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use catalog::{ClaimAnswer, Claimed};
 use coordination::{Grant, Lease, Progress};
-use model::{ErrorClass, Timestamp};
+use model::{ErrorClass, JobId, Timestamp};
 use queue::{Delivery, Ticket, TraceContext};
 use telemetry::{continue_trace, link_trace};
 use tokio::sync::watch;
@@ -27,10 +27,9 @@ impl Worker {
     pub(crate) async fn serve(&self, delivery: Delivery<Ticket>, draining: &CancellationToken) {
         let job = delivery.message.job;
         self.watched.reach(job, Step::TicketTaken).await;
-        let (name, now) = (&self.settings.name, self.services.clock.now());
-        let put_back = model::SignedDuration::try_from(self.settings.times.put_back).unwrap_or_default();
-        let ticket = match self.services.catalog.claim(job, name, now, put_back).await {
+        let ticket = match self.claim(job, draining).await {
             Ok(ClaimAnswer::Claimed(claimed)) => {
+                let now = self.services.clock.now();
                 self.watched.reach(job, Step::Claimed).await;
                 self.attempt(&claimed, delivery.trace.as_ref(), now, draining).await;
                 self.watched.reach(job, Step::Settled).await;
@@ -47,6 +46,23 @@ impl Worker {
         }
     }
 
+    /// Asks until the catalogue answers, or until there is no more time: a queue that counts returns would give the ticket up.
+    async fn claim(&self, job: JobId, draining: &CancellationToken) -> catalog::Result<ClaimAnswer> {
+        let (name, times) = (&self.settings.name, &self.settings.times);
+        let put_back = model::SignedDuration::try_from(times.put_back).unwrap_or_default();
+        loop {
+            let answer = self.services.catalog.claim(job, name, self.services.clock.now(), put_back).await;
+            let error = match answer {
+                Err(error) if matches!(error.class(), ErrorClass::Transient { .. }) => error,
+                answer => return answer,
+            };
+            tracing::warn!(job = job.0, error = %Error::from(error).chain(), "catalogue does not answer");
+            if draining.run_until_cancelled(sleep(times.catalogue_pause)).await.is_none() {
+                return self.services.catalog.claim(job, name, self.services.clock.now(), put_back).await;
+            }
+        }
+    }
+
     /// Back with the ticket, unless the catalogue's answer would always be the same.
     async fn unclaimed(
         &self,
@@ -60,10 +76,7 @@ impl Worker {
             ErrorClass::Permanent | ErrorClass::Corrupt => {
                 delivery.reject("catalogue cannot read the job").await
             }
-            _ => {
-                draining.run_until_cancelled(sleep(self.settings.times.catalogue_pause)).await;
-                delivery.retry().await
-            }
+            _ => delivery.retry().await,
         }
     }
 

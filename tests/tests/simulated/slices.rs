@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::{Ended, Paused, Report, Slice, State};
+use model::ErrorClass;
 use object_store::ObjectStore;
 use repository::Sizes;
-use sim_stalwart::Kinds;
+use sim_stalwart::{Effect, Fault, Kinds, Target};
 use testkit::failing::{Fault, Moment, Span};
 use testkit::{Decorated, Failing};
 use tests::{Bed, assert_is_now, seeds};
@@ -144,4 +145,58 @@ async fn is_cut_off(home: &Home, empty: &Arc<dyn ObjectStore>, failing: Failing,
     assert_is_now(&bed.newest(&home.url).await.1, &home.alice).await;
     bed.checked(&home.url).await;
     !is_over
+}
+
+/// What slices brought is no state that the account had: when the server does not tell of emails any more there is no
+/// snapshot of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn slices_become_a_snapshot_by_a_listing_only() {
+    let home = Home::of(alice(600)).await;
+    let Ok(Ended::Paused(_)) = home.bed.slice(&home.url, &short()).await else { panic!("too few emails") };
+    for refused in ["unknownMethod", "serverFail"] {
+        let faults = home.simulator.faults();
+        let fault = faults.add(Fault::new(Target::method("Email/get"), Effect::method_error(refused)));
+        let error = home.bed.clone().impatient().backup(&home.url).await.expect_err("it would be untrue");
+        assert!(matches!(error, engine::Error::Unfinished { .. }), "{refused}: {error}");
+        faults.remove(fault);
+    }
+    home.good_backup().await;
+}
+
+/// A server that wants to be left alone in the middle: what came before is not fetched again.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_came_before_a_slice_broke_off_is_kept() {
+    let home = Home::of(alice(2_000)).await;
+    let bed = home.bed.clone().impatient();
+    let busy = Effect::Status { code: 429, retry_after: Some(3_600) };
+    let faults = home.simulator.faults();
+    let fault = faults.add(Fault::new(Target::method("Blob/get"), busy).after(3));
+    let patient = Slice { length: Duration::from_secs(3_600), stop: CancellationToken::new() };
+    let error = bed.slice(&home.url, &patient).await.expect_err("the server is busy");
+    assert!(matches!(error.class(), ErrorClass::Transient { .. }), "{error}");
+    faults.remove(fault);
+    let before = home.simulator.counters();
+    let report = home.good_backup().await;
+    let read = home.simulator.counters().since(&before).bytes_out;
+    assert!(read < report.email_bytes * 4 / 3, "{read} of {} bytes of emails", report.email_bytes);
+}
+
+/// Told to stop while the server holds its answers back, it does not wait for them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_holds_its_answers_back_does_not_keep_a_slice_from_ending() {
+    let home = Home::of(alice(2_000)).await;
+    let faults = home.simulator.faults();
+    let fault =
+        faults.add(Fault::new(Target::method("Blob/get"), Effect::Delay(Duration::from_secs(600))).after(3));
+    let slice = Slice { length: Duration::from_secs(3_600), stop: CancellationToken::new() };
+    let stop = slice.stop.clone();
+    let stopping = async {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        stop.cancel();
+    };
+    let both = async { tokio::join!(home.bed.slice(&home.url, &slice), stopping).0 };
+    let ended = tokio::time::timeout(Duration::from_secs(20), both).await.expect("it ends soon");
+    assert!(matches!(ended, Ok(Ended::Paused(paused)) if paused.has_progressed()));
+    faults.remove(fault);
+    home.good_backup().await;
 }

@@ -293,7 +293,11 @@ impl Run {
             How::Progressed | How::Stalled | How::Snoozed | How::Failed => {
                 job.wait();
                 job.run_at = later;
-                job.attempt -= u64::from(matches!(how, How::Progressed | How::Snoozed));
+                job.attempt = match how {
+                    How::Progressed => 0,
+                    How::Snoozed => job.attempt - 1,
+                    _ => job.attempt,
+                };
                 job.slices += u32::from(matches!(how, How::Progressed));
             }
         }

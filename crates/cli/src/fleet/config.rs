@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use ::config::{Environment, File, FileFormat};
 use anyhow::Result;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use zeroize::Zeroizing;
 
 use crate::exit::Exit;
@@ -76,10 +77,33 @@ pub(crate) struct Redis {
 
 /// Where a secret is.
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(try_from = "Written")]
 pub(crate) enum Source {
     File(PathBuf),
     Env(String),
+}
+
+/// As it is written. Whatever else stands there may be the secret itself, and must not get into an error.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Written {
+    File { file: PathBuf },
+    Env { env: String },
+    Other(IgnoredAny),
+}
+
+impl TryFrom<Written> for Source {
+    type Error = &'static str;
+
+    fn try_from(written: Written) -> Result<Source, &'static str> {
+        match written {
+            Written::File { file } => Ok(Source::File(file)),
+            Written::Env { env } => Ok(Source::Env(env)),
+            Written::Other(_) => {
+                Err("a secret is written as { file = \"…\" } or { env = \"…\" }, never itself")
+            }
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -325,6 +349,17 @@ mod tests {
         ] {
             let error = parse(&format!("{LEAST}\n{more}"), &[]).expect_err(more).to_string();
             assert!(error.contains(named), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_secret_that_stands_there_itself_is_not_repeated() {
+        let text = LEAST.replace("{ env = \"RABBITMQ_PASSWORD\" }", "\"hunter2\"");
+        let by_file = parse(&text, &[]).expect_err("no secrets in here").to_string();
+        let by_variable =
+            parse(LEAST, &[("MALLE__REDIS__PASSWORD", "hunter2")]).expect_err("nor here").to_string();
+        for error in [by_file, by_variable] {
+            assert!(error.contains("{ file") && !error.contains("hunter2"), "{error}");
         }
     }
 

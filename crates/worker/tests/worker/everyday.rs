@@ -7,7 +7,7 @@ use model::{BackupState, JobKind, JobState, MailboxId};
 use serde_json::json;
 use telemetry::{Ending, Verification};
 use testkit::leaks;
-use worker::{Backups, Metrics, Slice, SliceTask, Unsliced};
+use worker::{Backups, InSlices, Metrics, Slice, SliceTask, Unsliced};
 
 use crate::house::{ADMIN, House, LOG, PASSWORD, address};
 use crate::room::{NIGHT, Room};
@@ -167,6 +167,21 @@ async fn slices(house: &House) {
     let metrics = worker.drain().await;
     assert_eq!(metrics.jobs.slices.of(JobKind::Nightly).get(), 6);
     assert_eq!(room.backups(mailboxes[0]).await.len(), 1);
+
+    // The engine's own slices, as short as they can be.
+    let large = house.sim.account(&address(0)).expect("it is there");
+    for number in 0..500 {
+        large.deliver(format!("Subject: {number}\r\n\r\nHello\r\n"), &[], &[]);
+    }
+    let mut shift = room.plan("w3");
+    shift.backups = Arc::new(InSlices);
+    shift.settings.times.slice = std::time::Duration::ZERO;
+    let worker = room.start(shift);
+    let done = room.until_done(room.request(JobKind::Manual, mailboxes[0], None).await).await;
+    assert!(done.attempt.0 == 1 && done.slices >= 2, "{done:?}");
+    worker.drain().await;
+    let newest = &room.backups(mailboxes[0]).await[0];
+    assert_eq!((newest.facts.state, newest.facts.emails), (BackupState::Good, EMAILS + 500));
 
     let mut shift = room.plan("w2");
     shift.backups = sliced(u32::MAX, false);
