@@ -39,7 +39,7 @@ impl Worker {
                 tracing::debug!(job = job.0, ?answer, "ticket was not needed");
                 delivery.ack().await
             }
-            Err(error) => self.unclaimed(delivery, error, draining).await,
+            Err(error) => self.unclaimed(delivery, error).await,
         };
         if let Err(error) = ticket {
             tracing::debug!(job = job.0, error = %Error::from(error).chain(), "ticket will come again");
@@ -68,7 +68,6 @@ impl Worker {
         &self,
         delivery: Delivery<Ticket>,
         error: catalog::Error,
-        draining: &CancellationToken,
     ) -> Result<(), queue::QueueError> {
         let (job, error) = (delivery.message.job, Error::from(error));
         tracing::warn!(job = job.0, error = %error.chain(), "job could not be claimed");

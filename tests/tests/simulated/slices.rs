@@ -8,7 +8,7 @@ use model::ErrorClass;
 use object_store::ObjectStore;
 use repository::Sizes;
 use sim_stalwart::{Effect, Fault, Kinds, Target};
-use testkit::failing::{Fault, Moment, Span};
+use testkit::failing::{self, Moment, Span};
 use testkit::{Decorated, Failing};
 use tests::{Bed, assert_is_now, seeds};
 use tokio_util::sync::CancellationToken;
@@ -122,7 +122,9 @@ async fn cut_off_anywhere_slices_come_to_the_same_end() {
     let empty: Arc<dyn ObjectStore> = Arc::new(object_store::memory::InMemory::new());
     for moment in [Moment::Before, Moment::AfterSuccess] {
         let mut at = 1;
-        while is_cut_off(&home, &empty, Failing::at(at, moment, Fault::Hang, Span::Once), SMALL).await {
+        while is_cut_off(&home, &empty, Failing::at(at, moment, failing::Fault::Hang, Span::Once), SMALL)
+            .await
+        {
             at += if at < 30 { 1 } else { 11 };
         }
         println!("killed {moment:?} each of {at} calls");
