@@ -469,3 +469,20 @@ async fn where_nothing_may_be_uploaded_elsewhere_it_goes_to_the_account() {
     two.assert_given(&restored, Mode::Missing, "forgotten");
     assert!(two.bob.uploads().0 > 0);
 }
+
+/// What fits comes, the rest when there is room, and nothing twice.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_without_room_ends_the_restore_and_it_goes_on_when_there_is() {
+    for mode in [Mode::Beside, Mode::Missing] {
+        let two = Two::of(300).await;
+        let all: u64 = two.home.alice.emails().iter().map(|email| email.size).sum();
+        two.bob.set_quota(Some(all / 2));
+        let id = RestoreId::random();
+        let error = two.give_bob(mode, &id).await.expect_err("half of it fits");
+        assert!(error.to_string().contains("make room in the account"), "{error}");
+        let there = two.bob.email_count();
+        assert!(there > 0 && there < 300, "{there}");
+        two.bob.set_quota(None);
+        two.assert_given(&two.give_bob(mode, &id).await.expect("there is room"), mode, "with room");
+    }
+}
