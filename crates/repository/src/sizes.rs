@@ -26,7 +26,7 @@ impl Default for Sizes {
             block: 64 << 10,
             segment: 16 << 20,
             full_segment: 2 << 20,
-            spill: 12 << 20,
+            spill: 9 << 20,
             checkpoint: 32,
         }
     }
