@@ -32,6 +32,7 @@ Environment:
   MALLE_SERVER          the mail server, as --server
   MALLE_CA_FILE         PEM certificates of authorities to trust at the mail server, as --ca-file
   MALLE_ZONE            the zone the store must lie in, as --zone
+  MALLE_CONFIG          the fleet's configuration, as --config
   MALLE_USER            who signs in at the mail server; by default the account itself
   MALLE_PASSWORD        their password; or MALLE_PASSWORD_FILE, a file that holds it
   MALLE_TOKEN           a bearer token (API key, OAuth) instead; or MALLE_TOKEN_FILE

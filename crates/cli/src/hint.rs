@@ -49,7 +49,7 @@ pub(crate) fn of_engine(error: &engine::Error) -> Judgement {
             Exit::NotFound,
             "write its path from the top, like folder:Archive/2025, or a name alone without folder:",
         ),
-        engine::Error::Unlisted { .. } => (Exit::Server, LATER),
+        engine::Error::Unlisted { .. } | engine::Error::Unfinished { .. } => (Exit::Server, LATER),
         _ => match error.class() {
             ErrorClass::Cancelled => (Exit::Interrupted, ""),
             _ => (Exit::Unexpected, ""),

@@ -32,7 +32,7 @@ pub struct Services {
     pub budget: Arc<dyn Budget>,
     /// What people see of running jobs.
     pub board: Arc<dyn ProgressBoard>,
-    /// Makes snapshots; [`Unsliced`](crate::Unsliced) for instance.
+    /// Makes snapshots; [`InSlices`](crate::InSlices) in earnest.
     pub backups: Arc<dyn Backups>,
     /// The time.
     pub clock: Arc<dyn Clock>,
