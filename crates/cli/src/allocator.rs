@@ -12,7 +12,8 @@ use std::process::Command;
 
 /// Whatever is longer is mapped by itself and unmapped when freed.
 const THRESHOLD: (&str, &str) = ("MALLOC_MMAP_THRESHOLD_", "2097152");
-const TRIM: (&str, &str) = ("MALLOC_TRIM_THRESHOLD_", "2097152");
+/// So much of what is free at the top of the heap stays; the pages of the next buffers are then not new.
+const TRIM: (&str, &str) = ("MALLOC_TRIM_THRESHOLD_", "8388608");
 /// Heaps that all threads share.
 const HEAPS: (&str, &str) = ("MALLOC_ARENA_MAX", "2");
 

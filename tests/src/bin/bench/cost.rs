@@ -27,9 +27,11 @@ impl Cost {
     }
 }
 
-/// The one that took least.
-pub(crate) fn best(costs: Vec<Cost>) -> Option<Cost> {
-    costs.into_iter().min_by(|a, b| a.seconds.total_cmp(&b.seconds))
+/// The try in the middle.
+pub(crate) fn median<T>(mut tries: Vec<T>, seconds: impl Fn(&T) -> f64) -> Option<T> {
+    tries.sort_by(|a, b| seconds(a).total_cmp(&seconds(b)));
+    let middle = tries.len() / 2;
+    tries.into_iter().nth(middle)
 }
 
 /// Runs a command to its end and watches its memory.
