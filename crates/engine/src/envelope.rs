@@ -13,6 +13,18 @@ const MOST_PART_HEAD: usize = 16 << 10;
 const MOST_TEXT: usize = 2_000;
 const MOST_ATTACHMENTS: usize = 100;
 
+/// The fields that an envelope is made of.
+const FIELDS: [&[u8]; 8] = [
+    b"from",
+    b"to",
+    b"cc",
+    b"subject",
+    b"message-id",
+    b"date",
+    b"content-type",
+    b"content-disposition",
+];
+
 static PARSER: LazyLock<MessageParser> = LazyLock::new(|| {
     MessageParser::new().with_minimal_headers().header_id(mail_parser::HeaderName::MessageId)
 });
@@ -86,7 +98,7 @@ impl EnvelopeScanner {
     }
 
     fn close_head(&mut self) {
-        let head = std::mem::take(&mut self.held);
+        let head = wanted_fields(&std::mem::take(&mut self.held));
         let Some(message) = PARSER.parse_headers(&head) else {
             self.state = if matches!(self.state, State::Head) { State::Done } else { State::Body };
             return;
@@ -138,6 +150,26 @@ impl EnvelopeScanner {
         self.state = State::PartHead;
         &bytes[at + 1..]
     }
+}
+
+/// The header block without the fields that nobody asks for: finding the others costs less than parsing all.
+fn wanted_fields(head: &[u8]) -> Vec<u8> {
+    let mut wanted = Vec::new();
+    let (mut start, mut keeps) = (0, false);
+    let ends = memchr::memchr_iter(b'\n', head).map(|at| at + 1);
+    for end in ends.chain((!head.ends_with(b"\n")).then_some(head.len())) {
+        let line = &head[start..end];
+        start = end;
+        // A folded line belongs to the field before it.
+        if !matches!(line.first(), Some(b' ' | b'\t')) {
+            let name = memchr::memchr(b':', line).map_or(line, |colon| &line[..colon]).trim_ascii_end();
+            keeps = name.is_empty() || FIELDS.iter().any(|field| name.eq_ignore_ascii_case(field));
+        }
+        if keeps {
+            wanted.extend_from_slice(line);
+        }
+    }
+    wanted
 }
 
 /// Index behind the empty line that ends a header block. A block may be empty itself.
@@ -227,6 +259,13 @@ mod tests {
         let parts = "\r\n--b\r\nContent-Disposition: attachment; filename=x\r\n\r\n".repeat(1000);
         let many = format!("Content-Type: multipart/mixed; boundary=b\r\n\r\n{parts}");
         assert_eq!(EnvelopeScanner::scan(many.as_bytes()).attachments.len(), MOST_ATTACHMENTS);
+    }
+
+    #[test]
+    fn fields_nobody_asks_for_are_left_out() {
+        let head = "Received: from a\r\n\tby b; Subject: no\r\nsubject : yes\r\n folded\r\nX-Subject: no\r\n\r\n";
+        assert_eq!(wanted_fields(head.as_bytes()), b"subject : yes\r\n folded\r\n\r\n");
+        assert_eq!(wanted_fields(b"X: y\nTo: z"), b"To: z");
     }
 
     proptest! {

@@ -126,7 +126,8 @@ impl Packer {
         while !self.sealing.is_empty() {
             self.take_sealed().await?;
         }
-        self.close_pack().await?;
+        // Nothing is being filled beside it, so it need not wait for the one before.
+        self.upload_pack();
         // What comes later must not go into a pack that lies on the store.
         self.next_pack();
         while !self.uploads.is_empty() {
@@ -178,12 +179,15 @@ impl Packer {
     }
 
     async fn close_pack(&mut self) -> Result<()> {
-        let Some(filling) = self.filling.take() else {
-            return Ok(());
-        };
-        while self.uploads.len() >= UPLOADS_IN_FLIGHT {
+        while self.filling.is_some() && self.uploads.len() >= UPLOADS_IN_FLIGHT {
             self.take_uploaded().await?;
         }
+        self.upload_pack();
+        Ok(())
+    }
+
+    fn upload_pack(&mut self) {
+        let Some(filling) = self.filling.take() else { return };
         let name = filling.pack.name;
         let (parts, stored) = filling.seal();
         self.bytes_written += parts.iter().map(|part| part.len() as u64).sum::<u64>();
@@ -193,7 +197,6 @@ impl Packer {
             objects.put(&Object::Pack(name), PutPayload::from_iter(parts)).await?;
             Ok(stored)
         });
-        Ok(())
     }
 
     async fn take_uploaded(&mut self) -> Result<()> {
