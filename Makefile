@@ -24,10 +24,8 @@ check: ## Format, lints, licences and bans, documentation, tidiness
 	tests/advisories.sh $(DENY)
 	cargo test --quiet -p tests --test tidy
 
-bench: setup ## Speed and size, against a real server and against isync + restic; PART=speed|size|nights|restore
-	tests/setup.sh peers
-	cargo build --release -p cli -p tests --bins
-	MALLE_CORPUS=$$(tests/corpus.sh) MALLE_BIN=target/release/malle target/release/bench $(PART)
+bench: setup ## Speed, size, fairness, planning; PART=speed|size|nights|restore|fairness|plan
+	tests/bench.sh $(PART)
 
 soak: setup ## The large sizes and many seeds: a million emails, 500 seeds
 	MALLE_SOAK=1 cargo nextest run --release --workspace --profile soak

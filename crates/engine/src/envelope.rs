@@ -14,16 +14,8 @@ const MOST_TEXT: usize = 2_000;
 const MOST_ATTACHMENTS: usize = 100;
 
 /// The fields that an envelope is made of.
-const FIELDS: [&[u8]; 8] = [
-    b"from",
-    b"to",
-    b"cc",
-    b"subject",
-    b"message-id",
-    b"date",
-    b"content-type",
-    b"content-disposition",
-];
+const FIELDS: [&[u8]; 8] =
+    [b"from", b"to", b"cc", b"subject", b"message-id", b"date", b"content-type", b"content-disposition"];
 
 static PARSER: LazyLock<MessageParser> = LazyLock::new(|| {
     MessageParser::new().with_minimal_headers().header_id(mail_parser::HeaderName::MessageId)
@@ -263,7 +255,8 @@ mod tests {
 
     #[test]
     fn fields_nobody_asks_for_are_left_out() {
-        let head = "Received: from a\r\n\tby b; Subject: no\r\nsubject : yes\r\n folded\r\nX-Subject: no\r\n\r\n";
+        let head =
+            "Received: from a\r\n\tby b; Subject: no\r\nsubject : yes\r\n folded\r\nX-Subject: no\r\n\r\n";
         assert_eq!(wanted_fields(head.as_bytes()), b"subject : yes\r\n folded\r\n\r\n");
         assert_eq!(wanted_fields(b"X: y\nTo: z"), b"To: z");
     }

@@ -10,7 +10,7 @@ pub enum Class {
         /// The server's own `Retry-After`, unshortened.
         retry_after: Option<Duration>,
     },
-    /// The credentials are wrong or do not allow this.
+    /// A person must act: the credentials are wrong or do not allow this, or the certificate is not to be trusted.
     Auth,
     /// The same call will fail again: wrong address, unknown account, unsupported method.
     Permanent,

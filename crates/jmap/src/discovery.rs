@@ -70,7 +70,7 @@ pub(crate) async fn discover(transport: &Transport, config: &Config) -> Result<F
         // A wrong password or a dead server is so in every place; a missing page, an HTML page or a redirect is not.
         let elsewhere = match error.class() {
             Class::Corrupt => true,
-            Class::Permanent => !matches!(error, Error::Tls(_) | Error::Setup(_)),
+            Class::Permanent => !matches!(error, Error::Setup(_)),
             Class::Auth | Class::Transient { .. } | Class::Cancelled => false,
         };
         if !elsewhere {

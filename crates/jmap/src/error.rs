@@ -157,7 +157,7 @@ impl Error {
             Self::Unreachable(_) | Self::Interrupted(_) | Self::TimedOut { .. } => {
                 Class::Transient { retry_after: None }
             }
-            Self::Unauthorized => Class::Auth,
+            Self::Unauthorized | Self::Tls(_) => Class::Auth,
             Self::Status { status, problem, retry_after } => {
                 status_class(*status, problem.as_ref(), *retry_after)
             }
@@ -175,7 +175,6 @@ impl Error {
             Self::InvalidUrl { .. }
             | Self::InvalidCredentials
             | Self::Setup(_)
-            | Self::Tls(_)
             | Self::ForeignRedirect { .. }
             | Self::BadRedirect
             | Self::OverLimit { .. }

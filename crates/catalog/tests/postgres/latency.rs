@@ -93,5 +93,7 @@ async fn a_claim_costs_the_same_however_many_jobs_wait() {
         println!("{name}: {:?} against {:?}, ratio {:.2}", of(&many), of(&few), ratio(of));
     }
     // Ten or a hundred times as many jobs would show as ten or a hundred; a busy machine makes three.
-    assert!(ratio(|cost| cost.claim_p50) < 5.0, "claims take longer when more jobs wait");
+    for (what, of) in [("half of the claims", parts[2].1), ("the slowest claims", parts[3].1)] {
+        assert!(ratio(of) < 5.0, "{what} take longer when more jobs wait");
+    }
 }

@@ -106,11 +106,11 @@ async fn what_is_no_jmap_server_is_told_apart() {
 }
 
 #[tokio::test]
-async fn https_to_what_speaks_no_tls_fails_for_good() {
+async fn https_to_what_speaks_no_tls_is_for_people_to_mend() {
     let server = Server::start_raw(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n").await;
     let error = Client::connect(config(&server.url.replace("http:", "https:"))).await.unwrap_err();
     assert!(matches!(error, Error::Tls(_)), "{}", chain(&error));
-    assert_eq!(error.class(), Class::Permanent);
+    assert_eq!(error.class(), Class::Auth);
 }
 
 #[tokio::test]

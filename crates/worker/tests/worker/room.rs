@@ -62,6 +62,16 @@ impl<'h> Room<'h> {
     }
 
     pub(crate) async fn at(house: &'h House, name: &'static str, clock: Shifted) -> Room<'h> {
+        Room::with_tickets_lost_after(house, name, clock, Duration::from_secs(8)).await
+    }
+
+    /// Its producer takes a ticket for lost that nobody took for so long.
+    pub(crate) async fn with_tickets_lost_after(
+        house: &'h House,
+        name: &'static str,
+        clock: Shifted,
+        lost_after: Duration,
+    ) -> Room<'h> {
         eprintln!("situation: {name}");
         let mut settings = catalog::Settings::new(house.postgres_url.clone(), "test");
         settings.schema = name.to_owned();
@@ -70,7 +80,8 @@ impl<'h> Room<'h> {
         let uri = house.rabbit.lock().await.vhost(name).await.unwrap();
         let dir = TempDir::new().unwrap();
         let stop = CancellationToken::new();
-        tokio::spawn(produce(catalog.clone(), broker(&uri, "producer"), clock, stop.clone()));
+        let producer = broker(&uri, "producer");
+        tokio::spawn(produce(catalog.clone(), producer, clock, lost_after, stop.clone()));
         let (ring, _producing) = (KeyRing::generate(), stop.drop_guard());
         Room { house, catalog, clock, ring, dir, name, uri, _producing }
     }
@@ -86,6 +97,23 @@ impl<'h> Room<'h> {
             ids.push(at[0].id);
         }
         ids
+    }
+
+    /// Jobs of the night that are due a moment later, of mailboxes that the mail server does not have: nobody gets to them.
+    pub(crate) async fn crowd(&self, count: u32) {
+        let now = self.clock.now();
+        self.sql(&format!(
+            "INSERT INTO mailboxes (server, account, address, plan, first_seen_at, listed_at) \
+             SELECT '{SERVER}', 'nobody' || n, 'nobody' || n, 'professional', now(), now() \
+             FROM generate_series(1, {count}) AS n"
+        ))
+        .await;
+        self.sql(&format!(
+            "INSERT INTO jobs (kind, mailbox, slot_date, run_at, created_at) \
+             SELECT 'nightly', id, '{NIGHT}', '{}', now() FROM mailboxes WHERE address LIKE 'nobody%'",
+            now + Duration::from_secs(1)
+        ))
+        .await;
     }
 
     pub(crate) async fn nightly(&self, mailboxes: &[MailboxId]) -> Vec<JobId> {
@@ -298,15 +326,21 @@ fn broker(uri: &str, name: &str) -> Broker {
 }
 
 /// What a producer does, but for planning.
-async fn produce(catalog: Catalog, broker: Broker, clock: Shifted, stop: CancellationToken) {
+async fn produce(
+    catalog: Catalog,
+    broker: Broker,
+    clock: Shifted,
+    lost_after: Duration,
+    stop: CancellationToken,
+) {
     let publisher = broker.publisher();
     while !stop.is_cancelled() {
         let seconds = Duration::from_secs;
         let _ = catalog.release_stale(seconds(2), 1000).await;
         for kind in JobKind::ALL.iter().copied() {
-            let _ = catalog.republish_lost(kind, seconds(8), 1000, clock.now()).await;
+            let _ = catalog.republish_lost(kind, lost_after, 1000, clock.now()).await;
         }
-        let taken = catalog.take_unpublished(500, seconds(2), clock.now()).await.unwrap_or_default();
+        let taken = catalog.take_unpublished(2000, seconds(2), clock.now()).await.unwrap_or_default();
         let outgoing: Vec<_> = taken.iter().map(outgoing).collect();
         let answers = publisher.publish(&outgoing).await;
         let stored: Vec<_> = taken

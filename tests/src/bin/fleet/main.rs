@@ -9,9 +9,9 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 
-use tests::fleet::{Plan, night};
+use tests::fleet::{Plan, fairness, night};
 
-const USAGE: &str = "fleet up DIR | fleet night MAILBOXES; MALLE_BIN names the malle to run";
+const USAGE: &str = "fleet up DIR | fleet night MAILBOXES | fleet fairness; MALLE_BIN names the malle to run";
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -23,6 +23,10 @@ async fn main() -> Result<()> {
         ["night", mailboxes] => {
             let plan = Plan::night(mailboxes.parse().context(USAGE)?);
             println!("{}", night(malle, plan).await?);
+            Ok(())
+        }
+        ["fairness"] => {
+            println!("{}", fairness(malle).await?);
             Ok(())
         }
         _ => bail!(USAGE),
