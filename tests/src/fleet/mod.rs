@@ -1,25 +1,30 @@
 //! The whole fleet on this machine: private Postgres, RabbitMQ, Redis and SeaweedFS, a simulated mail server, `malle` processes.
 
+pub mod chaos;
+mod drain;
+mod launcher;
 mod night;
 
+pub use drain::drain;
+pub use launcher::Launcher;
 pub use night::night;
 
 use std::fmt::Write as _;
-use std::fs::{self, File};
+use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 
 use anyhow::{Context, Result, ensure};
 use sim_stalwart::{AccountSpec, Simulator, Sizes};
 use testkit::postgres::Postgres;
 use testkit::rabbitmq::RabbitMq;
 use testkit::redis::Redis;
-use testkit::seaweedfs::{ACCESS_KEY, BUCKET, REGION, SECRET_KEY, SeaweedFs};
+use testkit::seaweedfs::{BUCKET, SeaweedFs};
 use tokio::process::{Child, Command};
 use url::Url;
 
 const AGENT: &str = "malle@example.org";
+const VHOST: &str = "malle";
 const AGENT_PASSWORD: &str = "the agent's password";
 /// Of the HTTP API.
 pub const TOKEN: &str = "a-token-for-nothing-but-this-machine-0123456789";
@@ -68,48 +73,47 @@ pub struct Fleet {
     pub metrics: Vec<u16>,
     /// The mail server.
     pub simulator: Simulator,
-    malle: PathBuf,
-    dir: PathBuf,
+    /// Starts a `malle`.
+    pub launcher: Launcher,
+    rabbitmq: RabbitMq,
+    redis: Redis,
     seaweedfs: SeaweedFs,
-    _rabbitmq: RabbitMq,
-    _redis: Redis,
 }
 
 impl Fleet {
     /// Starts everything but producers and workers; mailboxes are listed.
     pub async fn start(malle: PathBuf, dir: PathBuf, plan: &Plan) -> Result<Fleet> {
-        let (postgres, rabbitmq, redis, seaweedfs, simulator) = tokio::join!(
-            Postgres::start(),
-            RabbitMq::start(),
-            Redis::start(),
-            SeaweedFs::start(),
-            simulator(plan)
-        );
-        let (postgres, rabbitmq, redis, simulator) = (postgres?, rabbitmq?, redis?, simulator?);
-        let broker = rabbitmq.vhost("malle").await?;
+        let fleet = Fleet::empty(malle, dir, plan, simulator(plan).await?, &[]).await?;
+        fleet.import(&fleet.list(plan)?).await?;
+        Ok(fleet)
+    }
+
+    /// The same with another mail server, of which nothing is listed yet, and with values of the configuration overridden by
+    /// these variables.
+    pub async fn empty(
+        malle: PathBuf,
+        dir: PathBuf,
+        plan: &Plan,
+        simulator: Simulator,
+        overrides: &[(&'static str, &str)],
+    ) -> Result<Fleet> {
+        let services = tokio::join!(Postgres::start(), RabbitMq::start(), Redis::start(), SeaweedFs::start());
+        let (postgres, rabbitmq, redis, seaweedfs) = (services.0?, services.1?, services.2?, services.3?);
+        let broker = rabbitmq.vhost(VHOST).await?;
         let ports = free_ports(plan.workers + 2)?;
         let (api, metrics) = (ports[0], ports[1..].to_vec());
         let config = config(&dir, plan, [&postgres.url(), &broker, &redis.url(), &simulator.url()], api)?;
         fs::write(dir.join("malle.toml"), config)?;
-        let fleet = Fleet {
-            postgres,
-            api,
-            metrics,
-            simulator,
-            malle,
-            dir,
-            seaweedfs: seaweedfs?,
-            _rabbitmq: rabbitmq,
-            _redis: redis,
-        };
-        let key = fleet.malle(&["key", "new"]).output().await?;
-        fs::write(fleet.dir.join("ring.key"), key.stdout)?;
-        fs::write(fleet.dir.join("mailboxes.csv"), fleet.list(plan)?)?;
-        fleet.run(&["migrate"]).await?;
-        let list = fleet.dir.join("mailboxes.csv");
-        let list = list.to_str().context("a path in UTF-8")?;
-        fleet.run(&["mailbox", "import", list, "--server", "simulated"]).await?;
-        Ok(fleet)
+        let launcher = Launcher::new(malle, dir, &seaweedfs, metrics.clone()).with(overrides);
+        let key = launcher.command(&["key", "new"]).output().await?;
+        fs::write(launcher.dir().join("ring.key"), key.stdout)?;
+        launcher.run(&["migrate"]).await?;
+        Ok(Fleet { postgres, api, metrics, simulator, launcher, rabbitmq, redis, seaweedfs })
+    }
+
+    /// Lists mailboxes, in CSV.
+    pub async fn import(&self, list: &str) -> Result<()> {
+        self.launcher.import(list).await
     }
 
     fn list(&self, plan: &Plan) -> Result<String> {
@@ -125,41 +129,22 @@ impl Fleet {
 
     /// A command, not yet begun.
     pub fn malle(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(&self.malle);
-        command.args(arguments).envs(self.environment()).kill_on_drop(true);
-        command
+        self.launcher.command(arguments)
     }
 
     /// What a `malle` on this fleet needs.
     pub fn environment(&self) -> Vec<(&'static str, String)> {
-        vec![
-            ("MALLE_CONFIG", self.dir.join("malle.toml").display().to_string()),
-            ("AWS_ENDPOINT_URL", self.seaweedfs.endpoint().to_owned()),
-            ("AWS_ACCESS_KEY_ID", ACCESS_KEY.to_owned()),
-            ("AWS_SECRET_ACCESS_KEY", SECRET_KEY.to_owned()),
-            ("AWS_REGION", REGION.to_owned()),
-        ]
+        self.launcher.environment()
     }
 
     /// A command that ends by itself; what it printed.
     pub async fn run(&self, arguments: &[&str]) -> Result<String> {
-        let ended = self.malle(arguments).stdin(Stdio::null()).output().await?;
-        let said = String::from_utf8_lossy(&ended.stderr).into_owned();
-        ensure!(ended.status.success(), "malle {}: {said}", arguments.join(" "));
-        Ok(String::from_utf8(ended.stdout)?)
+        self.launcher.run(arguments).await
     }
 
     /// A producer or worker; its log lies beside the configuration.
     pub fn role(&self, role: &str, number: usize) -> Result<Child> {
-        let log = File::create(self.dir.join(format!("{role}-{number}.log")))?;
-        let listen = format!("127.0.0.1:{}", self.metrics[number]);
-        let mut command = self.malle(&[role]);
-        command
-            .env("MALLE__TELEMETRY__LISTEN", listen)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log);
-        Ok(command.spawn()?)
+        self.launcher.role(role, number, &[])
     }
 }
 
