@@ -44,7 +44,11 @@ night: setup ## A night of 5,000 mailboxes (MAILBOXES=…): one good backup for 
 	cargo build --release -p cli -p tests --bins
 	MALLE_BIN=target/release/malle target/release/fleet night $(or $(MAILBOXES),5000)
 
+chaos: setup ## A fleet under which everything breaks, by seeds, its history checked: SEEDS=5, or SEED=17 alone
+	cargo build --release -p cli -p tests --bins
+	MALLE_BIN=target/release/malle target/release/fleet chaos $(or $(SEED),0..$(or $(SEEDS),5))
+
 setup: ## What the tests need and this machine lacks (test and bench call it)
 	tests/setup.sh test
 
-.PHONY: help demo test check bench soak fuzz up down night setup
+.PHONY: help demo test check bench soak fuzz up down night chaos setup

@@ -26,7 +26,7 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
-    /// The queue of requests cannot be consumed: wrong rights, or the broker was away for too long. The role should be started again.
+    /// The queue of requests cannot be consumed: wrong rights, or a queue that is not ours.
     #[error("requests cannot be received")]
     Requests(#[source] queue::QueueError),
     /// A part of the role panicked; the log says where.

@@ -18,8 +18,10 @@ const AGAIN: Duration = Duration::from_secs(2);
 /// HTTP API about it; one that the catalogue cannot take at the moment is held and tried again, because a queue that counts returns
 /// would give it up. A crash between granting and acknowledging brings the wish again, which its key makes the same.
 ///
+/// A broker that is away for long ends nothing: planning, the reaper and the API need none, and whoever asks there is answered.
+///
 /// # Errors
-/// When the queue cannot be consumed any more; the role should end.
+/// When the queue cannot be consumed and that does not pass by itself (rights, another queue of that name); the role should end.
 pub async fn serve_requests(
     asking: &Asking,
     source: &mut dyn Source<BackupRequest>,
@@ -31,6 +33,12 @@ pub async fn serve_requests(
             Ok(None) => return Ok(()),
             Err(error) if matches!(error.class(), ErrorClass::Transient { .. }) => {
                 tracing::warn!(error = chain(&error), "requests cannot be received at the moment");
+            }
+            Err(error @ QueueError::GaveUp { .. }) => {
+                tracing::error!(
+                    error = chain(&error),
+                    "requests cannot be received for long; it is tried on"
+                );
             }
             Err(error) => return Err(error),
         }

@@ -44,7 +44,7 @@ pub enum QueueError {
     /// The channel that brought the delivery is gone: the broker gives it out again; commit nothing more in its name.
     #[error("delivery is no longer ours")]
     DeliveryLost,
-    /// Opening a consumer failed as often as the settings allow; the role should end and be started again.
+    /// Opening a consumer failed as often as the settings allow: a role that does nothing else should end and be started again.
     #[error("RabbitMQ could not be used {attempts} times in a row")]
     GaveUp {
         /// How often it was tried.

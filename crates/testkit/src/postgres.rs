@@ -115,7 +115,8 @@ impl Postgres {
             "listen_addresses=127.0.0.1",
             "max_connections=200",
             "fsync=off",
-            "synchronous_commit=off",
+            // What is committed is with the kernel: killing the server loses none of it.
+            "synchronous_commit=on",
             "full_page_writes=off",
             "max_wal_size=4GB",
         ] {

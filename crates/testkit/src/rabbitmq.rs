@@ -1,6 +1,6 @@
 //! A real RabbitMQ of our own (Debian's `rabbitmq-server`, `tests/setup.sh test`), with its management interface.
 
-use crate::service::{Service, ends_with_stdin, free_ports, http, tail};
+use crate::service::{self, Service, ends_with_stdin, free_ports, http, success, tail};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 use std::{fs, io, path::Path, process::Command, time::Duration};
@@ -142,17 +142,12 @@ impl RabbitMq {
 
     /// Stops it where it is (SIGSTOP): connections stay open, nothing answers.
     pub fn freeze(&self) -> io::Result<()> {
-        self.signal("-STOP")
+        service::signal(&self.dir.path().join("pid"), "-STOP")
     }
 
     /// Lets it go on after [`RabbitMq::freeze`].
     pub fn thaw(&self) -> io::Result<()> {
-        self.signal("-CONT")
-    }
-
-    fn signal(&self, signal: &str) -> io::Result<()> {
-        let pid = fs::read_to_string(self.dir.path().join("pid"))?;
-        success(Command::new("kill").args([signal, pid.trim()]))
+        service::signal(&self.dir.path().join("pid"), "-CONT")
     }
 
     fn control(&self, arguments: &[&str]) -> io::Result<()> {
@@ -219,15 +214,6 @@ impl RabbitMq {
         command.env("RABBITMQ_DIST_PORT", distribution.to_string());
         command.env("ERL_EPMD_PORT", names.to_string());
     }
-}
-
-fn success(command: &mut Command) -> io::Result<()> {
-    let output = command.output()?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let error = String::from_utf8_lossy(&output.stderr).into_owned();
-    Err(io::Error::other(format!("{command:?}: {error}")))
 }
 
 fn configuration(ports: Ports) -> String {

@@ -22,6 +22,7 @@ const ENDS_WITH_STDIN: &str = r#"
     exec 3<&0
     "$0" "$@" 3<&- &
     weed=$!
+    echo $weed >"$HOME/pid"
     { trap '' HUP INT TERM; cat <&3 >/dev/null; kill -KILL $weed; } &
     wait $weed
     rm -f $SOCKETS
@@ -31,41 +32,69 @@ const ENDS_WITH_STDIN: &str = r#"
 #[derive(Debug)]
 pub struct SeaweedFs {
     endpoint: String,
+    ports: [u16; 8],
     // Fields drop in order: the process ends before its directory goes.
-    _service: Service,
-    _dir: TempDir,
+    service: Option<Service>,
+    dir: TempDir,
 }
 
 impl SeaweedFs {
     /// Returns once an object can be written.
     pub async fn start() -> io::Result<Self> {
-        let weed = binary()?;
         for _ in 1..ATTEMPTS {
-            match launch(&weed).await {
+            match Self::launch().await {
                 // Another process may have taken one of our free ports in between; it ends then.
                 Err(error) if error.kind() != io::ErrorKind::TimedOut => {}
                 done => return done,
             }
         }
-        launch(&weed).await
+        Self::launch().await
     }
 
-    /// `http://127.0.0.1:PORT`; buckets are paths below it.
+    async fn launch() -> io::Result<Self> {
+        let dir = TempDir::with_prefix("seaweedfs-")?;
+        let ports = free_ports::<8>()?;
+        let endpoint = format!("http://{}", s3(ports));
+        let mut seaweed = Self { endpoint, ports, service: None, dir };
+        seaweed.restart().await?;
+        Ok(seaweed)
+    }
+
+    /// `http://127.0.0.1:PORT`, the same after a restart; buckets are paths below it.
     pub fn endpoint(&self) -> &str {
         &self.endpoint
     }
+
+    /// Ends it at once (SIGKILL); its ports refuse connections from then on. What it acknowledged stays.
+    pub fn stop(&mut self) {
+        self.service = None;
+    }
+
+    /// Starts it again on the same ports and data; stops it first if it runs.
+    pub async fn restart(&mut self) -> io::Result<()> {
+        self.stop();
+        let mut service = Service::spawn(&mut command(&binary()?, self.dir.path(), self.ports)?)?;
+        ready(&mut service, self.ports).await.map_err(|error| {
+            let tail = service::tail(&self.dir.path().join("log"));
+            io::Error::new(error.kind(), format!("seaweedfs did not start: {error}; {tail}"))
+        })?;
+        self.service = Some(service);
+        Ok(())
+    }
+
+    /// Stops it where it is (SIGSTOP): connections stay open, nothing answers.
+    pub fn freeze(&self) -> io::Result<()> {
+        service::signal(&self.dir.path().join("pid"), "-STOP")
+    }
+
+    /// Lets it go on after [`SeaweedFs::freeze`].
+    pub fn thaw(&self) -> io::Result<()> {
+        service::signal(&self.dir.path().join("pid"), "-CONT")
+    }
 }
 
-async fn launch(weed: &Path) -> io::Result<SeaweedFs> {
-    let dir = TempDir::with_prefix("seaweedfs-")?;
-    let ports = free_ports::<8>()?;
-    let [.., filer, _, s3, _] = ports.map(|port| format!("127.0.0.1:{port}"));
-    let mut service = Service::spawn(&mut command(weed, dir.path(), ports)?)?;
-    ready(&mut service, &filer, &s3).await.map_err(|error| {
-        let tail = service::tail(&dir.path().join("log"));
-        io::Error::new(error.kind(), format!("seaweedfs did not start: {error}; {tail}"))
-    })?;
-    Ok(SeaweedFs { endpoint: format!("http://{s3}"), _service: service, _dir: dir })
+fn s3([.., s3, _]: [u16; 8]) -> String {
+    format!("127.0.0.1:{s3}")
 }
 
 fn binary() -> io::Result<PathBuf> {
@@ -81,7 +110,7 @@ fn command(weed: &Path, dir: &Path, ports: [u16; 8]) -> io::Result<Command> {
     let keys = json!([{"accessKey": ACCESS_KEY, "secretKey": SECRET_KEY}]);
     let admin = json!({"name": "malle", "credentials": keys, "actions": ["Admin", "Read", "Write", "List"]});
     fs::write(&identities, json!({ "identities": [admin] }).to_string())?;
-    let log = fs::File::create(dir.join("log"))?;
+    let log = fs::File::options().create(true).append(true).open(dir.join("log"))?;
 
     let mut command = Command::new("sh");
     command.args(["-c", ENDS_WITH_STDIN]).arg(weed).args(["-logtostderr=true", "server"]);
@@ -108,16 +137,17 @@ fn command(weed: &Path, dir: &Path, ports: [u16; 8]) -> io::Result<Command> {
 
 /// The filer (not reachable from outside) needs no signature: it makes the bucket, and an object in it that needs a
 /// volume; then the S3 door has to stand open.
-async fn ready(service: &mut Service, filer: &str, s3: &str) -> io::Result<()> {
+async fn ready(service: &mut Service, ports: [u16; 8]) -> io::Result<()> {
+    let (filer, s3) = (format!("127.0.0.1:{}", ports[4]), s3(ports));
     let bucket = format!("POST /buckets/{BUCKET}/ HTTP/1.1");
     let probe = format!("PUT /buckets/{BUCKET}/.probe HTTP/1.1");
     let no_probe = format!("DELETE /buckets/{BUCKET}/.probe HTTP/1.1");
     service
         .until(START_LIMIT, || async {
-            Ok(matches!(http(filer, &bucket, b"").await?.0, 201 | 409)
-                && http(filer, &probe, b"probe").await?.0 == 201
-                && http(filer, &no_probe, b"").await?.0 == 204
-                && http(s3, "GET / HTTP/1.1", b"").await?.0 == 403)
+            Ok(matches!(http(&filer, &bucket, b"").await?.0, 201 | 409)
+                && http(&filer, &probe, b"probe").await?.0 == 201
+                && http(&filer, &no_probe, b"").await?.0 == 204
+                && http(&s3, "GET / HTTP/1.1", b"").await?.0 == 403)
         })
         .await
 }

@@ -30,6 +30,22 @@ pub(crate) fn ends_with_stdin(program: &Path) -> Command {
     command
 }
 
+/// Sends a signal to the process whose id lies in a file.
+pub(crate) fn signal(pid_file: &Path, signal: &str) -> io::Result<()> {
+    let pid = fs::read_to_string(pid_file)?;
+    success(Command::new("kill").args([signal, pid.trim()]))
+}
+
+/// Runs a command; an error with what it said unless it went well.
+pub(crate) fn success(command: &mut Command) -> io::Result<()> {
+    let output = command.output()?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    Err(io::Error::other(format!("{command:?}: {error}")))
+}
+
 /// Loopback ports that are free now; another process may take one before it is used.
 pub(crate) fn free_ports<const N: usize>() -> io::Result<[u16; N]> {
     // Held together, so that they differ, and let go together.

@@ -39,6 +39,21 @@ async fn a_fresh_server_creates_once_reads_ranges_and_refuses_a_wrong_secret() {
 }
 
 #[tokio::test]
+async fn what_was_acknowledged_is_there_after_a_kill() {
+    let mut server = SeaweedFs::start().await.unwrap();
+    let ours = store(&server, SECRET_KEY);
+    let paths: Vec<Path> = (0..40).map(|n| Path::from(format!("packs/{n}"))).collect();
+    for path in &paths {
+        ours.put(path, path.to_string().into()).await.unwrap();
+    }
+    server.restart().await.unwrap();
+    for path in &paths {
+        let bytes = ours.get(path).await.unwrap().bytes().await.unwrap();
+        assert_eq!(bytes, path.to_string());
+    }
+}
+
+#[tokio::test]
 async fn several_servers_run_side_by_side() {
     let (one, two) = tokio::join!(SeaweedFs::start(), SeaweedFs::start());
     assert_ne!(one.unwrap().endpoint(), two.unwrap().endpoint());

@@ -1,9 +1,12 @@
 //! The whole fleet on this machine: private Postgres, RabbitMQ, Redis and SeaweedFS, a simulated mail server, `malle` processes.
 
+pub mod chaos;
+mod drain;
 mod fairness;
 mod launcher;
 mod night;
 
+pub use drain::drain;
 pub use fairness::fairness;
 pub use launcher::Launcher;
 pub use night::night;

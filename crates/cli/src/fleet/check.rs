@@ -17,7 +17,7 @@ pub(crate) async fn check(args: &RoleArgs, out: &Out) -> Result<Exit> {
     let config = Config::load(args.config.config.as_deref())?;
     let mut report = Report { out, failed: 0 };
     report.add("windows, time zone", config.calendar().map(drop))?;
-    report.add("tokens of the API", config.producer().map(drop))?;
+    report.add("producer, tokens of the API", config.producer().map(drop))?;
     report.add("stores' zones", zones(&config))?;
     let catalog = async { Ok(config.catalog("check").await?.require_migrated().await?) };
     report.add("postgres", catalog.await)?;

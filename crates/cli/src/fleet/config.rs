@@ -26,7 +26,7 @@ pub(crate) struct Config {
     /// IANA name; for mailboxes without a time zone of their own.
     pub(crate) time_zone: String,
     pub(crate) postgres: Postgres,
-    pub(crate) rabbitmq: Service,
+    pub(crate) rabbitmq: RabbitMq,
     pub(crate) redis: Redis,
     pub(crate) key_file: PathBuf,
     #[serde(default)]
@@ -43,13 +43,16 @@ pub(crate) struct Config {
     pub(crate) telemetry: Telemetry,
 }
 
-/// A URL without a password, and where that is.
+/// The URL is without a password, here and with the other services.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Service {
+pub(crate) struct RabbitMq {
     pub(crate) url: String,
     #[serde(default)]
     pub(crate) password: Option<Source>,
+    /// A consumer that got nothing for so long is opened anew.
+    #[serde(default = "minute")]
+    pub(crate) renew_idle_seconds: u64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -147,6 +150,9 @@ pub(crate) struct Plan {
     pub(crate) tail_percent: u8,
     pub(crate) first_backups_per_hour: u32,
     pub(crate) attempts: u32,
+    /// The wait after a job's first failure; doubled with each further one.
+    pub(crate) retry_seconds: u64,
+    pub(crate) longest_retry_seconds: u64,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -166,6 +172,13 @@ pub(crate) struct Producer {
     pub(crate) rules: Vec<producer::Rule>,
     pub(crate) manual_per_hour: NonZeroU32,
     pub(crate) plan_every_seconds: u64,
+    pub(crate) reap_every_seconds: u64,
+    /// A running job without a heartbeat for so long is given to another worker.
+    pub(crate) silent_seconds: u64,
+    /// A ticket of that age may be published again if the broker has lost some.
+    pub(crate) lost_after_seconds: u64,
+    /// How long tickets that a producer is publishing are kept from the others.
+    pub(crate) hold_seconds: u64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -185,6 +198,9 @@ pub(crate) struct Worker {
     pub(crate) verify: u16,
     pub(crate) slice_seconds: u64,
     pub(crate) grace_seconds: u64,
+    pub(crate) heartbeat_seconds: u64,
+    /// How long a mailbox's lease lives; renewals and the waits for a busy mailbox are parts of it.
+    pub(crate) lease_seconds: u64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -208,18 +224,25 @@ impl Default for Plan {
             tail_percent: usual.tail_percent,
             first_backups_per_hour: 500,
             attempts: retry.attempts,
+            retry_seconds: retry.first_wait.as_secs(),
+            longest_retry_seconds: retry.longest_wait.as_secs(),
         }
     }
 }
 
 impl Default for Producer {
     fn default() -> Producer {
+        let (outbox, reaper) = (producer::OutboxSettings::default(), producer::ReaperSettings::default());
         Producer {
             listen: None,
             tokens: Vec::new(),
             rules: Vec::new(),
             manual_per_hour: NonZeroU32::new(6).expect("not zero"),
             plan_every_seconds: 60,
+            reap_every_seconds: reaper.every.as_secs(),
+            silent_seconds: reaper.silent.as_secs(),
+            lost_after_seconds: reaper.lost_after.as_secs(),
+            hold_seconds: outbox.hold.as_secs(),
         }
     }
 }
@@ -235,6 +258,8 @@ impl Default for Worker {
             verify: slots.verify,
             slice_seconds: times.slice.as_secs(),
             grace_seconds: times.grace.as_secs(),
+            heartbeat_seconds: times.heartbeat.as_secs(),
+            lease_seconds: minute(),
         }
     }
 }
@@ -255,6 +280,10 @@ fn eight() -> usize {
 
 fn sixteen() -> u32 {
     16
+}
+
+fn minute() -> u64 {
+    60
 }
 
 fn thousands() -> u32 {

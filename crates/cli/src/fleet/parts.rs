@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use catalog::Catalog;
-use coordination::BudgetRules;
+use coordination::{BudgetRules, LeaseTerms};
 use jmap::Credentials;
 use model::{SignedDuration, SystemClock};
 use planning::TimeZone;
@@ -32,13 +32,22 @@ impl Config {
     /// Connects when it is first needed.
     pub(crate) fn broker(&self, role: &str) -> Result<Broker> {
         let url = with_password(&self.rabbitmq.url, self.rabbitmq.password.as_ref(), "rabbitmq")?;
-        Ok(Broker::new(queue::Settings::new(url.as_str(), &format!("malle-{role}"))?))
+        let mut settings = queue::Settings::new(url.as_str(), &format!("malle-{role}"))?;
+        settings.renew_idle = Duration::from_secs(self.rabbitmq.renew_idle_seconds.max(1));
+        Ok(Broker::new(settings))
     }
 
     /// Connects when it is first needed.
     pub(crate) fn redis(&self) -> Result<coordination::Redis> {
         let url = with_password(&self.redis.url, self.redis.password.as_ref(), "redis")?;
-        Ok(coordination::Redis::new(coordination::Settings::new(url.as_str(), &self.redis.prefix)?)?)
+        let mut settings = coordination::Settings::new(url.as_str(), &self.redis.prefix)?;
+        let ttl = self.lease();
+        settings.lease = LeaseTerms { ttl, margin: ttl / 12 };
+        Ok(coordination::Redis::new(settings)?)
+    }
+
+    fn lease(&self) -> Duration {
+        Duration::from_secs(self.worker.lease_seconds.max(3))
     }
 
     /// The windows and the service's time zone, which go together.
@@ -63,18 +72,35 @@ impl Config {
         let mut settings = producer::Settings::new(&self.time_zone);
         (settings.plan.calendar, _) = self.calendar()?;
         settings.plan.first_backups_per_hour = self.plan.first_backups_per_hour;
-        settings.plan.every = Duration::from_secs(self.producer.plan_every_seconds.max(1));
-        let (requests, interval) = (self.producer.manual_per_hour, SignedDuration::from_hours(1));
+        let of = &self.producer;
+        settings.plan.every = seconds(of.plan_every_seconds);
+        settings.outbox.hold = seconds(of.hold_seconds);
+        settings.reaper.every = seconds(of.reap_every_seconds);
+        settings.reaper.silent = self.silent()?;
+        settings.reaper.lost_after = seconds(of.lost_after_seconds);
+        let (requests, interval) = (of.manual_per_hour, SignedDuration::from_hours(1));
         settings.requests.limit = catalog::RateLimit { requests, interval };
-        if let Some(listen) = self.producer.listen {
+        if let Some(listen) = of.listen {
             let mut tokens = Vec::new();
-            for token in &self.producer.tokens {
+            for token in &of.tokens {
                 let secret = producer::Secret::new(token.secret.read()?.as_str());
                 tokens.push(producer::ApiToken { name: token.name.clone(), secret });
             }
             settings.api = Some(producer::ApiSettings { listen, tokens, rules: self.rules() });
         }
         Ok(settings)
+    }
+
+    /// One heartbeat may be late, and one be lost.
+    fn silent(&self) -> Result<Duration, Failure> {
+        let (silent, heartbeat) = (self.producer.silent_seconds, self.worker.heartbeat_seconds.max(1));
+        if silent < 3 * heartbeat {
+            let what =
+                format!("use producer.silent_seconds = {silent}: workers that live would lose their jobs");
+            let hint = "make it at least three times worker.heartbeat_seconds, and the same in both roles' configuration";
+            return Err(Failure::usage(what, hint));
+        }
+        Ok(Duration::from_secs(silent))
     }
 
     /// Which plan mailboxes have that are listed without one.
@@ -112,14 +138,28 @@ impl Config {
             ring: self.ring(out)?,
             windows,
             time_zone,
-            retry: planning::RetryPolicy { attempts: self.plan.attempts.max(1), ..Default::default() },
+            retry: self.retry(),
             limits: worker::Limits::default(),
             times: worker::Times {
-                slice: Duration::from_secs(of.slice_seconds.max(1)),
+                heartbeat: seconds(of.heartbeat_seconds),
+                renewal: self.lease() / 3,
+                slice: seconds(of.slice_seconds),
                 grace: Duration::from_secs(of.grace_seconds.max(4)),
+                put_back: self.lease() / 2,
+                lease_wait: self.lease() / 4,
                 ..worker::Times::default()
             },
         })
+    }
+
+    fn retry(&self) -> planning::RetryPolicy {
+        let of = &self.plan;
+        planning::RetryPolicy {
+            attempts: of.attempts.max(1),
+            first_wait: seconds(of.retry_seconds),
+            longest_wait: seconds(of.longest_retry_seconds),
+            ..planning::RetryPolicy::default()
+        }
     }
 
     /// The keys of all repositories.
@@ -147,6 +187,11 @@ impl Config {
             metrics: worker::Metrics::new(registry, servers),
         })
     }
+}
+
+/// A rhythm or a wait, which nought would make a spin.
+fn seconds(number: u64) -> Duration {
+    Duration::from_secs(number.max(1))
 }
 
 /// A mail server's address and who signs in there.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use serde_json::Value;
-use tests::fleet::{Fleet, Plan, night};
+use tests::fleet::{Fleet, Plan, chaos, drain, night};
 
 fn malle() -> PathBuf {
     env!("CARGO_BIN_EXE_malle").into()
@@ -18,6 +18,27 @@ async fn a_night_makes_one_good_backup_for_each_slot_that_is_due() {
     let table = night(malle(), Plan { workers: 2, ..Plan::night(60) }).await.expect("a night");
     println!("{table}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn workers_that_drain_lose_no_attempt_and_no_work() {
+    let table = drain(malle()).await.expect("a drain");
+    println!("{table}");
+}
+
+/// A test for each seed: they may run apart, and one that failed is named.
+macro_rules! chaos_of_seeds {
+    ($($name:ident $seed:literal)*) => {$(
+        #[tokio::test(flavor = "multi_thread")]
+        async fn $name() {
+            match chaos::chaos(malle(), $seed).await {
+                Ok(outcome) => println!("{outcome}"),
+                Err(error) => panic!("{error:?}"),
+            }
+        }
+    )*};
+}
+
+chaos_of_seeds! { chaos_of_seed_0 0 chaos_of_seed_1 1 chaos_of_seed_2 2 chaos_of_seed_3 3 chaos_of_seed_4 4 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_operators_ask_is_answered() {
@@ -52,10 +73,12 @@ async fn a_configuration_that_is_wrong_is_told_line_by_line() {
     let fleet = Fleet::start(malle(), dir.path().to_owned(), &small()).await.expect("starts");
     let mut command = fleet.malle(&["config", "check"]);
     command.env("MALLE__PRODUCTION_ZONE", "there").env("MALLE__REDIS__URL", "redis://127.0.0.1:9");
+    command.env("MALLE__PRODUCER__SILENT_SECONDS", "44");
     let ended = command.output().await.expect("it runs");
     let said = String::from_utf8(ended.stdout).expect("UTF-8");
     assert_eq!(ended.status.code(), Some(2), "{said}");
     let failed: Vec<&str> = said.lines().filter(|line| line.starts_with("FAILED")).collect();
-    assert_eq!(failed.len(), 2, "{said}");
-    assert!(failed[0].contains("production's own zone") && failed[1].contains("redis"), "{said}");
+    assert_eq!(failed.len(), 3, "{said}");
+    assert!(failed[0].contains("silent_seconds") && failed[1].contains("production's own zone"), "{said}");
+    assert!(failed[2].contains("redis"), "{said}");
 }

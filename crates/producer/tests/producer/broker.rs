@@ -10,7 +10,8 @@ use producer::{
     Asking, OutboxSettings, Publisher, Reaper, ReaperSettings, RequestSettings, Sent, serve_requests,
 };
 use queue::{
-    BackupRequest, Broker, MailboxName, Outgoing, QueueError, Settings, Source, TicketSink, TraceContext,
+    BackupRequest, Broker, Delivery, MailboxName, Outgoing, QueueError, Settings, Source, TicketSink,
+    TraceContext,
 };
 use telemetry::{LogFormat, Otlp};
 use testkit::rabbitmq::RabbitMq;
@@ -209,6 +210,23 @@ async fn lost_tickets_are_published_again_at_a_bounded_rate(rabbit: &RabbitMq) {
     room.counted(&["malle_tickets_republished_total{kind=\"nightly\"} 30", "malle_ticket_failures_total 20"]);
 }
 
+/// A broker that was away for so long that the consumer has given up, twice.
+struct Away(u32);
+
+#[async_trait]
+impl Source<BackupRequest> for Away {
+    async fn next(&mut self) -> Result<Option<Delivery<BackupRequest>>, QueueError> {
+        let last = Box::new(QueueError::Blocked);
+        match self.0.checked_sub(1) {
+            None => Ok(None),
+            Some(left) => {
+                self.0 = left;
+                Err(QueueError::GaveUp { attempts: 30, last })
+            }
+        }
+    }
+}
+
 async fn requests_are_granted_or_refused_like_those_of_the_api(rabbit: &RabbitMq) {
     let (room, broker) = (Room::new().await, broker(rabbit, "requests").await);
     let professional = room.mailboxes(Plan::Professional, 1).await[0];
@@ -221,6 +239,8 @@ async fn requests_are_granted_or_refused_like_those_of_the_api(rabbit: &RabbitMq
         kind: JobKind::Manual,
     };
     let address = |account: &str| MailboxName::Address(format!("{account}@{DOMAIN}"));
+    let on = CancellationToken::new();
+    serve_requests(&asking, &mut Away(2), &on).await.expect("the role goes on without a broker");
     let publisher = broker.publisher();
     for wish in [
         wish("one", MailboxName::Id(professional)),

@@ -1,4 +1,4 @@
-//! `make up` and `make night`: the whole fleet on this machine. Real Postgres, RabbitMQ, Redis and SeaweedFS as private
+//! `make up`, `make night` and `make chaos`: the whole fleet on this machine. Real Postgres, RabbitMQ, Redis and SeaweedFS as private
 //! processes on free ports, a simulated mail server, and real `malle` processes.
 
 #![expect(clippy::print_stdout, reason = "printing is what it is for")]
@@ -9,9 +9,10 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 
-use tests::fleet::{Plan, fairness, night};
+use tests::fleet::{Plan, chaos, drain, fairness, night};
 
-const USAGE: &str = "fleet up DIR | fleet night MAILBOXES | fleet fairness; MALLE_BIN names the malle to run";
+const USAGE: &str = "fleet up DIR | fleet night MAILBOXES | fleet fairness | fleet chaos SEED | FIRST..END … | fleet drain; \
+                     MALLE_BIN names the malle to run";
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -29,6 +30,39 @@ async fn main() -> Result<()> {
             println!("{}", fairness(malle).await?);
             Ok(())
         }
+        ["chaos", seeds @ ..] if !seeds.is_empty() => break_it(malle, &numbers(seeds)?).await,
+        ["drain"] => {
+            println!("{}", drain(malle).await?);
+            Ok(())
+        }
         _ => bail!(USAGE),
     }
+}
+
+/// One after the other; those that failed are named in the end.
+async fn break_it(malle: PathBuf, seeds: &[u64]) -> Result<()> {
+    let mut failed = Vec::new();
+    for seed in seeds {
+        match chaos::chaos(malle.clone(), *seed).await {
+            Ok(outcome) => println!("{outcome}"),
+            Err(error) => {
+                println!("FAILED: {error:?}");
+                failed.push(seed);
+            }
+        }
+    }
+    println!("{} of {} seeds passed", seeds.len() - failed.len(), seeds.len());
+    if failed.is_empty() { Ok(()) } else { bail!("seeds {failed:?} failed; SEED=… runs one of them again") }
+}
+
+fn numbers(seeds: &[&str]) -> Result<Vec<u64>> {
+    let mut numbers = Vec::new();
+    for seed in seeds {
+        let number = |text: &str| text.parse::<u64>().context(USAGE);
+        match seed.split_once("..") {
+            Some((first, end)) => numbers.extend(number(first)?..number(end)?),
+            None => numbers.push(number(seed)?),
+        }
+    }
+    Ok(numbers)
 }

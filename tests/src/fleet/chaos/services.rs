@@ -1,0 +1,151 @@
+//! Faults of the services: each lane owns one service, strikes it when its time has come, and leaves it running.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use sim_stalwart::{Effect, Fault, Simulator, Target};
+use testkit::postgres::Postgres;
+use testkit::rabbitmq::RabbitMq;
+use testkit::redis::Redis;
+use testkit::seaweedfs::SeaweedFs;
+use tokio::task::block_in_place;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::history;
+use super::schedule::{OfBroker, OfPostgres, OfRedis, OfServer, OfStore};
+use crate::fleet::VHOST;
+
+type Events<T> = Vec<(Duration, T)>;
+
+/// Clients as the broker's own tools show them.
+const CLIENTS: [&str; 4] = [
+    "malle-worker consuming",
+    "malle-worker publishing",
+    "malle-producer consuming",
+    "malle-producer publishing",
+];
+
+pub(super) async fn broker(
+    mut broker: RabbitMq,
+    began: Instant,
+    events: Events<OfBroker>,
+) -> Result<RabbitMq> {
+    for (at, fault) in events {
+        sleep_until(began + at).await;
+        match fault {
+            OfBroker::Killed(down) => {
+                block_in_place(|| broker.stop());
+                sleep(down).await;
+                broker.restart().await?;
+            }
+            OfBroker::Frozen(time) => {
+                block_in_place(|| broker.freeze())?;
+                sleep(time).await;
+                block_in_place(|| broker.thaw())?;
+            }
+            // One that nobody has declared yet cannot be deleted.
+            OfBroker::QueueDeleted(queue) => drop(broker.delete_queue(VHOST, queue).await),
+            OfBroker::ConnectionsClosed => {
+                for client in CLIENTS {
+                    // One that has gone meanwhile is closed.
+                    let _ = broker.close_connections(VHOST, client).await;
+                }
+            }
+            OfBroker::MemoryAlarm(time) => {
+                block_in_place(|| broker.raise_memory_alarm())?;
+                sleep(time).await;
+                block_in_place(|| broker.clear_memory_alarm())?;
+            }
+        }
+    }
+    Ok(broker)
+}
+
+pub(super) async fn postgres(
+    mut postgres: Postgres,
+    began: Instant,
+    events: Events<OfPostgres>,
+) -> Result<Postgres> {
+    for (at, fault) in events {
+        sleep_until(began + at).await;
+        match fault {
+            OfPostgres::Killed(down) => {
+                block_in_place(|| postgres.stop())?;
+                sleep(down).await;
+                postgres.start_again().await?;
+            }
+            OfPostgres::ConnectionsTerminated => history::terminate_connections(&postgres.url()).await?,
+        }
+    }
+    Ok(postgres)
+}
+
+pub(super) async fn redis(mut redis: Redis, began: Instant, events: Events<OfRedis>) -> Result<Redis> {
+    for (at, fault) in events {
+        sleep_until(began + at).await;
+        match fault {
+            OfRedis::Flushed => redis.flush().await?,
+            OfRedis::Killed(down) => {
+                block_in_place(|| redis.stop());
+                sleep(down).await;
+                redis.restart().await?;
+            }
+            OfRedis::Hanging(time) => {
+                redis.hang(time).await?;
+                sleep(time).await;
+            }
+        }
+    }
+    Ok(redis)
+}
+
+pub(super) async fn store(
+    mut store: SeaweedFs,
+    began: Instant,
+    events: Events<OfStore>,
+) -> Result<SeaweedFs> {
+    for (at, fault) in events {
+        sleep_until(began + at).await;
+        match fault {
+            OfStore::Killed(down) => {
+                block_in_place(|| store.stop());
+                sleep(down).await;
+                store.restart().await?;
+            }
+            OfStore::Frozen(time) => {
+                block_in_place(|| store.freeze())?;
+                sleep(time).await;
+                block_in_place(|| store.thaw())?;
+            }
+        }
+    }
+    Ok(store)
+}
+
+pub(super) async fn server(
+    server: Arc<Simulator>,
+    seed: u64,
+    began: Instant,
+    events: Events<OfServer>,
+) -> Result<()> {
+    for (at, fault) in events {
+        sleep_until(began + at).await;
+        let struck = |effect, per_mille| Fault::new(Target::Any, effect).chance(per_mille, seed);
+        let (faults, time) = match fault {
+            OfServer::Refusing { status, per_mille, time } => {
+                let effect = Effect::Status { code: status, retry_after: None };
+                (vec![struck(effect, per_mille)], time)
+            }
+            OfServer::Hanging(time) => (vec![struck(Effect::Delay(time), 1_000)], time),
+            OfServer::Resetting(time) => {
+                let unserved = struck(Effect::ResetUnserved, 200);
+                (vec![unserved, struck(Effect::Reset { after: 300 }, 200)], time)
+            }
+        };
+        let rules: Vec<_> = faults.into_iter().map(|fault| server.faults().add(fault)).collect();
+        sleep(time).await;
+        rules.into_iter().for_each(|rule| server.faults().remove(rule));
+    }
+    Ok(())
+}
