@@ -18,6 +18,10 @@ pub(crate) struct Chunker {
 impl Chunker {
     /// The chunks that are certain after this piece.
     pub(crate) fn push(&mut self, piece: &[u8]) -> Vec<Bytes> {
+        // Room for a whole chunk at once: growing piece by piece would copy what is held again and again.
+        if self.held.capacity() - self.held.len() < piece.len() {
+            self.held.reserve(piece.len().max(MAX));
+        }
         self.held.extend_from_slice(piece);
         let mut chunks = Vec::new();
         // A cut depends on at most MAX bytes, so with that many at hand it no longer moves.
