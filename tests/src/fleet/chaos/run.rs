@@ -62,7 +62,7 @@ pub struct Outcome {
     stored: Stored,
     roles_gave_up: usize,
     adopted: usize,
-    taken_over: usize,
+    interrupted: usize,
 }
 
 impl fmt::Display for Outcome {
@@ -71,13 +71,13 @@ impl fmt::Display for Outcome {
         write!(
             f,
             "seed {}: {:.1} s, calm {:.1} s after the last fault; {} backups, {claims} claims, {released} taken from silent \
-             workers, {} jobs lost to others, {by_successors} rows by a successor, {} adopted, {} snapshots too late; {} roles \
+             workers, {} claims lost, {by_successors} rows by a successor, {} adopted, {} snapshots too late; {} roles \
              gave up; {:.1} MB read back",
             self.seed,
             self.took.as_secs_f64(),
             self.calm_after.as_secs_f64(),
             self.backups,
-            self.taken_over,
+            self.interrupted,
             self.adopted,
             self.stored.late,
             self.roles_gave_up,
@@ -153,7 +153,7 @@ async fn run(malle: PathBuf, dir: &Path, schedule: &Schedule) -> Result<Outcome>
         stored,
         roles_gave_up: kept.gave_up.len(),
         adopted: said("it is adopted"),
-        taken_over: said("job was taken over"),
+        interrupted: said("its lease was lost") + said("job was taken over"),
     })
 }
 

@@ -12,7 +12,7 @@ pub(super) const MAILBOXES: u32 = 24;
 /// Mailboxes for which somebody asks for a backup by hand.
 const WISHES: usize = 8;
 /// Faults begin within this time.
-const LENGTH: u64 = 11_000;
+const LENGTH: u64 = 9_000;
 /// RabbitMQ 3.10 loses a quorum queue for good when it is killed just after the queue was declared (it says 541 to every consumer
 /// from then on, until somebody deletes the queue): by this time all are declared, and no other is deleted in that run.
 const SETTLED: u64 = 4_000;
@@ -118,7 +118,7 @@ impl Schedule {
             })
             .collect();
         events.sort_by_key(|event| event.at);
-        let second_night = Duration::from_millis(random.between(4_000, 7_000));
+        let second_night = Duration::from_millis(random.between(3_500, 6_000));
         let mut mailboxes: Vec<u32> = (0..MAILBOXES).collect();
         random.shuffle(&mut mailboxes);
         let wishes = mailboxes.into_iter().take(WISHES).map(|mailbox| (at(&mut random), mailbox)).collect();
