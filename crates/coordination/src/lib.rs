@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod abandoned;
 mod adaptive;
 mod bucket;
 mod budget;

@@ -70,18 +70,29 @@ impl Redis {
         let initial = Adaptive::initial(rules);
         let (floor, ceiling) = rules.bounds();
         let Rates { burst, refill } = Rates::full(rules);
+        let keys = self.budget_keys(server);
         let mut call = self.scripts.take.prepare_invoke();
-        call.key(&self.budget_keys(server)[..]);
+        call.key(&keys[..]);
         call.arg(&token).arg(milliseconds(rules.hold)).arg(initial.text());
         call.arg(floor * 1000).arg(ceiling * 1000).arg(burst).arg(refill);
         call.arg(milliseconds(POLL)).arg(milliseconds(FORGET));
-        let (granted, wait, rule, taken): (bool, u64, String, u64) = self.invoke(&call).await?;
+        let answer: Result<(bool, u64, String, u64), _> = self.invoke(&call).await;
+        let (granted, wait, rule, taken) = answer.inspect_err(|_| self.abandoned.add(&keys[0], &token))?;
+        self.free_abandoned().await;
         if !granted {
             return Ok(Err(wait));
         }
         let seen = Adaptive::parse(&rule).unwrap_or(initial);
         let (server, rules) = (server.to_owned(), *rules);
         Ok(Ok(Permit { server, rules, token, seen, taken, since, local: false }))
+    }
+
+    /// Redis answers again: what it gave to nobody is given back.
+    async fn free_abandoned(&self) {
+        for (key, tokens) in self.abandoned.due() {
+            // If it fails they are due again, or end by themselves.
+            let _ = self.query::<u64>(redis::cmd("ZREM").arg(key).arg(tokens)).await;
+        }
     }
 
     /// The rule is applied here; Redis only takes the result if nobody was quicker.
@@ -120,7 +131,9 @@ impl Budget for Redis {
         if permit.local {
             return Memory::report(&self.local, permit, seen).await;
         }
-        // If it fails, the place gets free by itself, and the next answer teaches the same.
-        let _ = self.teach(&permit, &seen).await;
+        // The next answer teaches the same.
+        if self.teach(&permit, &seen).await.is_err() {
+            self.abandoned.add(&self.budget_keys(&permit.server)[0], &permit.token);
+        }
     }
 }

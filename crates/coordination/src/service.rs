@@ -4,6 +4,7 @@ use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{FromRedisValue, RedisResult, Script};
 use tokio::time::timeout;
 
+use crate::abandoned::Abandoned;
 use crate::redis_budget::{REPORT, TAKE};
 use crate::redis_leases::{RELEASE, RENEW};
 use crate::{CoordinationError, Memory, Settings};
@@ -16,6 +17,8 @@ pub struct Redis {
     pub(crate) scripts: std::sync::Arc<Scripts>,
     /// Shares while Redis is away.
     pub(crate) local: Memory,
+    /// Shares that Redis may have given to nobody.
+    pub(crate) abandoned: std::sync::Arc<Abandoned>,
 }
 
 pub(crate) struct Scripts {
@@ -39,7 +42,7 @@ impl Redis {
         let [renew, release, take, report] = [RENEW, RELEASE, TAKE, REPORT].map(Script::new);
         let scripts = Scripts { renew, release, take, report }.into();
         let local = Memory::new(settings.lease, settings.progress_ttl);
-        Ok(Self { settings, connection, scripts, local })
+        Ok(Self { settings, connection, scripts, local, abandoned: Default::default() })
     }
 
     /// Whether Redis answers.

@@ -1,7 +1,7 @@
 //! Brings tickets from the catalogue to the broker. Order: taken (nobody else gets them for a while), published and confirmed,
 //! marked. A crash before the confirm leaves them to be taken again after the hold; between confirm and mark a second ticket follows,
 //! which a worker answers by a look into the catalogue; a mark that fails is the same. What the broker did not take is given back
-//! at once. So a ticket may come twice and is never missing.
+//! at once, but for tickets of a single queue that is ill, which wait for the hold's end. So a ticket may come twice and is never missing.
 
 use std::sync::Arc;
 
@@ -56,33 +56,39 @@ impl Publisher {
         let outgoing: Vec<Outgoing> = tickets.iter_mut().map(outgoing).collect();
         let span = tracing::info_span!("publish", tickets = tickets.len());
         let answers = self.sink.publish(&outgoing).instrument(span).await;
-        let (mut confirmed, mut failed, mut error) = (Vec::new(), Vec::new(), None);
+        let is_up = answers.iter().any(Result::is_ok);
+        let (mut confirmed, mut failed, mut back, mut error) = (Vec::new(), 0, Vec::new(), None);
         for (ticket, answer) in tickets.into_iter().zip(answers) {
             match answer {
                 Ok(()) => confirmed.push(ticket),
                 Err(refused) => {
-                    failed.push(ticket);
+                    failed += 1;
+                    // A queue that is ill while others are well: its tickets wait for the end of their hold, out of the others' way.
+                    if !(is_up && matches!(refused, QueueError::NotStored)) {
+                        back.push(ticket);
+                    }
                     error = Some(refused);
                 }
             }
         }
-        self.settle(&confirmed, &failed).await?;
-        Ok(Sent { confirmed: confirmed.len(), failed: failed.len(), error })
+        self.metrics.failures.inc_by(failed as u64);
+        self.settle(&confirmed, &back).await?;
+        Ok(Sent { confirmed: confirmed.len(), failed, error })
     }
 
-    async fn settle(&self, confirmed: &[Ticket], failed: &[Ticket]) -> catalog::Result<()> {
-        self.metrics.failures.inc_by(failed.len() as u64);
+    async fn settle(&self, confirmed: &[Ticket], back: &[Ticket]) -> catalog::Result<()> {
         for ticket in confirmed {
             self.metrics.published.of(ticket.kind).inc();
         }
         let marked = self.catalog.mark_published(confirmed).await;
-        if !failed.is_empty() {
-            self.catalog.give_back(failed).await?;
+        if !back.is_empty() {
+            self.catalog.give_back(back).await?;
         }
         marked
     }
 
-    /// While the broker takes nothing, one ticket of each kind is enough to find out whether that is over.
+    /// While the broker takes nothing, one ticket of each kind is enough to find out whether that is over. What it takes of some
+    /// queues is not slowed down by one that takes nothing.
     pub(crate) async fn run(&self, mut pulse: Pulse) {
         loop {
             let limit = if pulse.failures() == 0 { self.settings.batch.max(1) } else { 1 };
@@ -95,7 +101,7 @@ impl Publisher {
                         failed,
                         "tickets were not published; they stay in the outbox"
                     );
-                    pulse.failed().await
+                    if confirmed > 0 { pulse.go_on() } else { pulse.failed().await }
                 }
                 Ok(Sent { confirmed: 0, .. }) => pulse.went_well().await,
                 Ok(_) => pulse.go_on(),

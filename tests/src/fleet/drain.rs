@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -12,14 +12,14 @@ use tokio::process::Child;
 use super::launcher::{ended_within, signal};
 use super::{AGENT, AGENT_PASSWORD, Fleet, Plan, address};
 
-const MAILBOXES: u32 = 6;
+const MAILBOXES: u32 = 4;
 const WORKERS: usize = 2;
 /// Of each mailbox; none is so long that it would be downloaded by a request of its own.
-const EMAILS: u32 = 600;
+const EMAILS: u32 = 2_400;
 /// Emails in one request.
 const BATCH: usize = 20;
 /// What one such request takes: a mailbox takes some seconds.
-const LATENCY: Duration = Duration::from_millis(400);
+const LATENCY: Duration = Duration::from_millis(300);
 /// `worker.grace_seconds`.
 const GRACE: Duration = Duration::from_secs(8);
 const LIMIT: Duration = Duration::from_secs(120);
@@ -49,7 +49,7 @@ pub async fn drain(malle: PathBuf) -> Result<String> {
         (1..=WORKERS).map(|number| fleet.role("work", number)).collect::<Result<_>>()?;
     until("every mailbox to be in the middle of it", async || {
         let running = jobs(&catalog).await?.iter().filter(|job| job.state == JobState::Running).count();
-        Ok(running == MAILBOXES as usize && total(&fetched) >= EMAILS)
+        Ok(running == MAILBOXES as usize && begun(&fetched) == MAILBOXES as usize)
     })
     .await?;
     let drained = Instant::now();
@@ -99,7 +99,7 @@ pub async fn drain(malle: PathBuf) -> Result<String> {
 
 /// Slow, and counting what it hands out.
 async fn simulator() -> Result<(Simulator, Fetched)> {
-    let limits = Limits { max_objects_in_get: BATCH, ..Limits::default() };
+    let limits = Limits { max_objects_in_get: BATCH, max_concurrent_requests: 64, ..Limits::default() };
     let mut builder = Simulator::builder().seed(1).limits(limits).impersonator(AGENT, AGENT_PASSWORD);
     for number in 0..MAILBOXES {
         let spec = AccountSpec::new(address(number), "unused").bare().emails(EMAILS).sizes(Sizes::light());
@@ -121,6 +121,12 @@ async fn simulator() -> Result<(Simulator, Fetched)> {
 
 fn total(fetched: &Fetched) -> u32 {
     fetched.lock().unwrap_or_else(PoisonError::into_inner).values().sum()
+}
+
+/// Mailboxes of which anything was handed out.
+fn begun(fetched: &Fetched) -> usize {
+    let fetched = fetched.lock().unwrap_or_else(PoisonError::into_inner);
+    fetched.keys().filter_map(|blob| blob.split(' ').next()).collect::<BTreeSet<_>>().len()
 }
 
 /// They are numbered from 1.

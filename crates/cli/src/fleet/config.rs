@@ -128,6 +128,9 @@ pub(crate) struct Server {
     pub(crate) requests_in_flight: u32,
     #[serde(default = "thousands")]
     pub(crate) requests_per_minute: u32,
+    /// The longest that one request may take.
+    #[serde(default = "two_minutes")]
+    pub(crate) request_seconds: u64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -284,6 +287,10 @@ fn sixteen() -> u32 {
 
 fn minute() -> u64 {
     60
+}
+
+fn two_minutes() -> u64 {
+    120
 }
 
 fn thousands() -> u32 {

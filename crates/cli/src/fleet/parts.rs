@@ -112,7 +112,8 @@ impl Config {
     pub(crate) fn worker(&self, out: &Out) -> Result<worker::Settings> {
         let mut servers = Vec::new();
         for server in &self.servers {
-            let budget = BudgetRules::new(server.requests_in_flight, server.requests_per_minute);
+            let mut budget = BudgetRules::new(server.requests_in_flight, server.requests_per_minute);
+            budget.hold = seconds(server.request_seconds);
             servers.push(worker::MailServer { name: server.name.clone(), client: client(server)?, budget });
         }
         let mut stores = Vec::new();
@@ -209,6 +210,7 @@ pub(crate) fn client(server: &Server) -> Result<jmap::Config> {
     let mut config = jmap::Config::new(url, credentials);
     config.authorities = server::authorities(server.ca_file.as_deref())?;
     config.user_agent = server::USER_AGENT.to_owned();
+    config.timeouts.request = seconds(server.request_seconds);
     Ok(config)
 }
 

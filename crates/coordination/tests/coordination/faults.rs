@@ -122,6 +122,29 @@ async fn a_redis_that_hangs_delays_a_job_by_its_time_out_and_a_late_lease_is_fou
 }
 
 #[tokio::test]
+async fn a_redis_that_hung_leaves_no_places_taken() {
+    let server = server().await;
+    let ours = client(&server, "p");
+    let rules = BudgetRules::new(16, 100_000);
+    let before = all(&ours, "s", &rules).await;
+    assert_eq!(before.len(), 4);
+    server.hang(Duration::from_secs(4)).await.unwrap();
+    // Neither these reports nor these questions are answered, and all of them are executed when it wakes.
+    give_back(&ours, before).await;
+    for _ in 0..4 {
+        let alone = granted(&ours, "s", &rules).await;
+        give_back(&ours, alone.into_iter().collect()).await;
+    }
+    until("all places, long before the end of the hold", async || {
+        let permits = all(&ours, "s", &rules).await;
+        let shared = permits.iter().filter(|permit| !permit.is_local()).count();
+        give_back(&ours, permits).await;
+        (shared >= 4).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn without_redis_each_worker_has_a_small_share_of_its_own() {
     let mut server = server().await;
     let (ours, theirs) = (client(&server, "p"), client(&server, "p"));

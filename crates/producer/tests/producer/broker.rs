@@ -116,6 +116,41 @@ impl TicketSink for Dies {
     }
 }
 
+/// A broker whose queue of manual jobs has lost its leader.
+struct Ill;
+
+#[async_trait]
+impl TicketSink for Ill {
+    async fn publish(&self, tickets: &[Outgoing]) -> Vec<Result<(), QueueError>> {
+        let ill = |kind| if kind == JobKind::Manual { Err(QueueError::NotStored) } else { Ok(()) };
+        tickets.iter().map(|outgoing| ill(outgoing.ticket.kind)).collect()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_that_stores_nothing_stands_in_no_others_way() {
+    let room = Room::new().await;
+    let publisher = room.publisher(Arc::new(Ill), Duration::from_secs(2));
+    let mailbox = room.mailboxes(Plan::Professional, 1).await[0];
+    let manual = Request {
+        kind: JobKind::Manual,
+        mailbox: Some(mailbox),
+        key: "k",
+        parameters: None,
+        limit: None,
+        traceparent: None,
+    };
+    room.catalog.request(&manual, room.now()).await.unwrap();
+    let sent = publisher.publish(100).await.unwrap();
+    assert_eq!((sent.confirmed, sent.failed), (0, 1), "nobody is well: it is given back and tried again");
+    room.night(3).await;
+    let sent = publisher.publish(100).await.unwrap();
+    assert_eq!((sent.confirmed, sent.failed), (3, 1));
+    let sent = publisher.publish(100).await.unwrap();
+    assert_eq!((sent.confirmed, sent.failed), (0, 0), "the ill one waits");
+    until("the end of its hold", async || publisher.publish(100).await.unwrap().failed == 1).await;
+}
+
 async fn a_crash_between_publishing_and_marking_costs_a_second_ticket(rabbit: &RabbitMq) {
     let (room, broker) = (Room::new().await, broker(rabbit, "crash").await);
     room.night(5).await;

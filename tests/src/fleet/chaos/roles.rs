@@ -114,7 +114,8 @@ async fn terminate(process: &mut Process, kept: &mut Kept) -> Result<()> {
     let is_young = process.since.elapsed() < GROWN_UP;
     signal(&process.child, "-TERM").await?;
     let status = ended_within(&mut process.child, TERMINATION).await?;
-    if !status.success() && !(is_young && status.signal().is_some()) {
+    let is_forgiven = is_young && status.signal().is_some();
+    if !status.success() && !is_forgiven {
         kept.ended_badly.push(status);
     }
     Ok(())

@@ -12,9 +12,12 @@ pub(super) const MAILBOXES: u32 = 24;
 /// Mailboxes for which somebody asks for a backup by hand.
 const WISHES: usize = 8;
 /// Faults begin within this time.
-const LENGTH: u64 = 11_000;
+const LENGTH: u64 = 9_000;
+/// RabbitMQ 3.10 loses a quorum queue for good when it is killed just after the queue was declared (it says 541 to every consumer
+/// from then on, until somebody deletes the queue): by this time all are declared, and no other is deleted in that run.
+const SETTLED: u64 = 4_000;
 /// Faults of services in a run; each kind comes once at most.
-const OF_SERVICES: usize = 8;
+const OF_SERVICES: usize = 7;
 
 /// Everything that goes wrong in a run; one seed makes one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,14 +101,24 @@ impl Schedule {
     pub fn of(seed: u64) -> Schedule {
         let mut random = Random(seed);
         let mut faults = of_roles(&mut random);
+        faults.push(match seed % 3 {
+            0 => Fault::Broker(OfBroker::Killed(random.time(200, 2_000))),
+            1 => Fault::Broker(OfBroker::QueueDeleted("malle.nightly")),
+            _ => Fault::Broker(OfBroker::QueueDeleted("malle.manual")),
+        });
         let mut others = of_services(&mut random);
         random.shuffle(&mut others);
         faults.extend(others.into_iter().take(OF_SERVICES));
         let at = |random: &mut Random| Duration::from_millis(random.between(300, LENGTH));
-        let mut events: Vec<Event> =
-            faults.into_iter().map(|fault| Event { at: at(&mut random), fault }).collect();
+        let mut events: Vec<Event> = faults
+            .into_iter()
+            .map(|fault| match fault {
+                Fault::Broker(OfBroker::Killed(_)) => Event { at: random.time(SETTLED, LENGTH), fault },
+                _ => Event { at: at(&mut random), fault },
+            })
+            .collect();
         events.sort_by_key(|event| event.at);
-        let second_night = Duration::from_millis(random.between(4_000, 7_000));
+        let second_night = Duration::from_millis(random.between(3_500, 6_000));
         let mut mailboxes: Vec<u32> = (0..MAILBOXES).collect();
         random.shuffle(&mut mailboxes);
         let wishes = mailboxes.into_iter().take(WISHES).map(|mailbox| (at(&mut random), mailbox)).collect();
@@ -133,13 +146,10 @@ fn of_roles(random: &mut Random) -> Vec<Fault> {
 }
 
 fn of_services(random: &mut Random) -> Vec<Fault> {
-    let queue = ["malle.nightly", "malle.manual"][random.index(2)];
     let per_mille = [1_000, 333][random.index(2)];
     let refusing = |status, time| Fault::Server(OfServer::Refusing { status, per_mille, time });
     vec![
-        Fault::Broker(OfBroker::Killed(random.time(200, 2_000))),
         Fault::Broker(OfBroker::Frozen(random.time(1_000, 4_000))),
-        Fault::Broker(OfBroker::QueueDeleted(queue)),
         Fault::Broker(OfBroker::ConnectionsClosed),
         Fault::Broker(OfBroker::MemoryAlarm(random.time(1_000, 3_000))),
         Fault::Postgres(OfPostgres::Killed(random.time(100, 3_000))),
