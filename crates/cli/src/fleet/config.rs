@@ -50,6 +50,9 @@ pub(crate) struct Service {
     pub(crate) url: String,
     #[serde(default)]
     pub(crate) password: Option<Source>,
+    /// PEM: whom to trust with TLS.
+    #[serde(default)]
+    pub(crate) ca_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -58,6 +61,9 @@ pub(crate) struct Postgres {
     pub(crate) url: String,
     #[serde(default)]
     pub(crate) password: Option<Source>,
+    /// PEM: whom to trust with TLS.
+    #[serde(default)]
+    pub(crate) ca_file: Option<PathBuf>,
     #[serde(default = "malle")]
     pub(crate) schema: String,
     #[serde(default = "eight")]
@@ -70,6 +76,9 @@ pub(crate) struct Redis {
     pub(crate) url: String,
     #[serde(default)]
     pub(crate) password: Option<Source>,
+    /// PEM: whom to trust with TLS.
+    #[serde(default)]
+    pub(crate) ca_file: Option<PathBuf>,
     /// Before every key, so that several fleets may share one Redis.
     #[serde(default = "malle")]
     pub(crate) prefix: String,
@@ -125,6 +134,34 @@ pub(crate) struct Server {
     pub(crate) requests_in_flight: u32,
     #[serde(default = "thousands")]
     pub(crate) requests_per_minute: u32,
+    /// It is asked for its mailboxes; without it they come from lists and from the HTTP API.
+    #[serde(default)]
+    pub(crate) discover: Option<Discover>,
+}
+
+/// How a server is asked for its mailboxes.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Discover {
+    pub(crate) by: Directory,
+    #[serde(default = "an_hour")]
+    pub(crate) every_seconds: u64,
+    /// What it has not named for so long is gone: no new backups.
+    #[serde(default = "a_week")]
+    pub(crate) missing_for_hours: u32,
+    /// A listing that would drop a larger share of the server's mailboxes is taken for one with holes.
+    #[serde(default = "five")]
+    pub(crate) drop_at_most_percent: u8,
+}
+
+/// Which of its interfaces.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Directory {
+    /// `GET /api/principal`: Stalwart up to 0.15.
+    Rest,
+    /// `Principal/query`: Stalwart from 0.16 on.
+    Jmap,
 }
 
 #[derive(Debug, Deserialize)]
@@ -134,6 +171,15 @@ pub(crate) struct Store {
     pub(crate) zone: String,
     /// As `--store`.
     pub(crate) url: String,
+    #[serde(default)]
+    pub(crate) region: Option<String>,
+    #[serde(default)]
+    pub(crate) endpoint: Option<String>,
+    /// Keys of its own; without any those of the environment.
+    #[serde(default)]
+    pub(crate) key_id: Option<Source>,
+    #[serde(default)]
+    pub(crate) secret: Option<Source>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -147,6 +193,8 @@ pub(crate) struct Plan {
     pub(crate) tail_percent: u8,
     pub(crate) first_backups_per_hour: u32,
     pub(crate) attempts: u32,
+    /// Each mailbox's newest backup is read again every so many days; 0: only when somebody asks for it.
+    pub(crate) verify_days: u16,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -166,6 +214,8 @@ pub(crate) struct Producer {
     pub(crate) rules: Vec<producer::Rule>,
     pub(crate) manual_per_hour: NonZeroU32,
     pub(crate) plan_every_seconds: u64,
+    /// Between two looks at every mailbox, for metrics.
+    pub(crate) watch_every_seconds: u64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -208,6 +258,7 @@ impl Default for Plan {
             tail_percent: usual.tail_percent,
             first_backups_per_hour: 500,
             attempts: retry.attempts,
+            verify_days: 30,
         }
     }
 }
@@ -220,6 +271,7 @@ impl Default for Producer {
             rules: Vec::new(),
             manual_per_hour: NonZeroU32::new(6).expect("not zero"),
             plan_every_seconds: 60,
+            watch_every_seconds: 120,
         }
     }
 }
@@ -259,6 +311,18 @@ fn sixteen() -> u32 {
 
 fn thousands() -> u32 {
     6_000
+}
+
+fn an_hour() -> u64 {
+    3600
+}
+
+fn a_week() -> u32 {
+    24 * 7
+}
+
+fn five() -> u8 {
+    5
 }
 
 impl Config {
@@ -342,7 +406,10 @@ mod tests {
 
     #[test]
     fn what_is_not_known_is_named() {
+        let server = "[[servers]]\nname = \"a\"\nurl = \"https://a\"\n";
+        let by_telepathy = format!("{server}discover = {{ by = \"telepathy\" }}");
         for (more, named) in [
+            (by_telepathy.as_str(), "telepathy"),
             ("[worker]\nnigthly = 3", "nigthly"),
             ("[[stores]]\nname = \"a\"", "zone"),
             ("[plan]\noutside = \"perhaps\"", "perhaps"),

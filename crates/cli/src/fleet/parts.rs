@@ -1,5 +1,7 @@
 //! From the configuration to what roles are made of.
 
+use std::num::NonZeroU16;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,14 +11,17 @@ use coordination::BudgetRules;
 use jmap::Credentials;
 use model::{SignedDuration, SystemClock};
 use planning::TimeZone;
+use producer::{Disappeared, Listing, Secret, StalwartCredentials, StalwartJmap, StalwartRest};
 use queue::Broker;
-use repository::KeyRing;
+use repository::{KeyRing, ObjectStore};
 use url::Url;
+use zeroize::Zeroizing;
 
-use super::config::{Config, Outside, Server, Source};
+use super::config::{Config, Directory, Outside, Server, Source, Store};
 use crate::args::KeyFile;
 use crate::failure::Failure;
 use crate::output::Out;
+use crate::store_client::{Access, Keys};
 use crate::{secrets, server, store_url};
 
 impl Config {
@@ -26,19 +31,25 @@ impl Config {
         let mut settings = catalog::Settings::new(url.as_str(), format!("malle-{role}"));
         settings.schema.clone_from(&self.postgres.schema);
         settings.pool_size = self.postgres.connections;
+        settings.authorities = authorities(self.postgres.ca_file.as_deref())?;
         Catalog::connect(&settings).await.context("connect to Postgres")
     }
 
     /// Connects when it is first needed.
     pub(crate) fn broker(&self, role: &str) -> Result<Broker> {
         let url = with_password(&self.rabbitmq.url, self.rabbitmq.password.as_ref(), "rabbitmq")?;
-        Ok(Broker::new(queue::Settings::new(url.as_str(), &format!("malle-{role}"))?))
+        let mut settings = queue::Settings::new(url.as_str(), &format!("malle-{role}"))?;
+        let pem = authorities(self.rabbitmq.ca_file.as_deref())?;
+        settings.authorities = pem.map(|pem| String::from_utf8_lossy(&pem).into_owned());
+        Ok(Broker::new(settings))
     }
 
     /// Connects when it is first needed.
     pub(crate) fn redis(&self) -> Result<coordination::Redis> {
         let url = with_password(&self.redis.url, self.redis.password.as_ref(), "redis")?;
-        Ok(coordination::Redis::new(coordination::Settings::new(url.as_str(), &self.redis.prefix)?)?)
+        let mut settings = coordination::Settings::new(url.as_str(), &self.redis.prefix)?;
+        settings.authorities = authorities(self.redis.ca_file.as_deref())?;
+        Ok(coordination::Redis::new(settings)?)
     }
 
     /// The windows and the service's time zone, which go together.
@@ -63,7 +74,11 @@ impl Config {
         let mut settings = producer::Settings::new(&self.time_zone);
         (settings.plan.calendar, _) = self.calendar()?;
         settings.plan.first_backups_per_hour = self.plan.first_backups_per_hour;
+        settings.plan.verify_days = NonZeroU16::new(self.plan.verify_days);
         settings.plan.every = Duration::from_secs(self.producer.plan_every_seconds.max(1));
+        let watch = &mut settings.watch;
+        watch.every_mailbox = Duration::from_secs(self.producer.watch_every_seconds.max(1));
+        watch.every = watch.every.min(watch.every_mailbox);
         let (requests, interval) = (self.producer.manual_per_hour, SignedDuration::from_hours(1));
         settings.requests.limit = catalog::RateLimit { requests, interval };
         if let Some(listen) = self.producer.listen {
@@ -82,18 +97,31 @@ impl Config {
         producer::Rules::new(self.producer.rules.clone())
     }
 
+    /// Servers that are asked for their mailboxes.
+    pub(crate) fn directories(&self) -> Result<Vec<producer::Directory>> {
+        let mut directories = Vec::new();
+        for server in &self.servers {
+            let Some(discover) = &server.discover else { continue };
+            directories.push(producer::Directory {
+                server: server.name.clone(),
+                listing: listing(server, discover.by)?,
+                rules: self.rules(),
+                disappeared: Disappeared::Gone {
+                    missing_for: SignedDuration::from_hours(discover.missing_for_hours.into()),
+                    at_most_percent: discover.drop_at_most_percent,
+                },
+                every: Duration::from_secs(discover.every_seconds.max(1)),
+            });
+        }
+        Ok(directories)
+    }
+
     /// What a worker is told; opens no store yet.
     pub(crate) fn worker(&self, out: &Out) -> Result<worker::Settings> {
         let mut servers = Vec::new();
         for server in &self.servers {
             let budget = BudgetRules::new(server.requests_in_flight, server.requests_per_minute);
             servers.push(worker::MailServer { name: server.name.clone(), client: client(server)?, budget });
-        }
-        let mut stores = Vec::new();
-        for store in &self.stores {
-            let objects =
-                store_url::objects(&store.url).with_context(|| format!("set up the store {}", store.name))?;
-            stores.push(worker::BackupStore { name: store.name.clone(), zone: store.zone.clone(), objects });
         }
         let of = &self.worker;
         let (windows, time_zone) = self.calendar()?;
@@ -107,7 +135,7 @@ impl Config {
                 verify: of.verify,
             },
             servers,
-            stores,
+            stores: self.stores()?,
             production_zone: self.production_zone.clone(),
             ring: self.ring(out)?,
             windows,
@@ -122,6 +150,17 @@ impl Config {
         })
     }
 
+    /// Where backups lie; asks none of them yet.
+    pub(crate) fn stores(&self) -> Result<Vec<worker::BackupStore>> {
+        let mut stores = Vec::new();
+        for store in &self.stores {
+            let objects =
+                objects(store).with_context(|| format!("use the [[stores]] named {}", store.name))?;
+            stores.push(worker::BackupStore { name: store.name.clone(), zone: store.zone.clone(), objects });
+        }
+        Ok(stores)
+    }
+
     /// The keys of all repositories.
     pub(crate) fn ring(&self, out: &Out) -> Result<KeyRing> {
         secrets::ring(&KeyFile { key_file: Some(self.key_file.clone()) }, out)
@@ -132,6 +171,7 @@ impl Config {
         &self,
         registry: &telemetry::Registry,
         servers: &[worker::MailServer],
+        health: telemetry::Health,
     ) -> Result<worker::Services> {
         let redis = Arc::new(self.redis()?);
         let catalog = self.catalog("worker").await?;
@@ -145,21 +185,74 @@ impl Config {
             backups: Arc::new(worker::InSlices),
             clock: Arc::new(SystemClock),
             metrics: worker::Metrics::new(registry, servers),
+            health,
         })
     }
+}
+
+/// Certificates in PEM of whom a service is trusted by.
+fn authorities(file: Option<&Path>) -> Result<Option<Vec<u8>>, Failure> {
+    let pem = server::authorities(file)?;
+    Ok((!pem.is_empty()).then_some(pem))
+}
+
+/// The bucket or directory; asks it nothing yet.
+pub(crate) fn objects(store: &Store) -> Result<Arc<dyn ObjectStore>> {
+    let Store { url, region, endpoint, key_id, secret, .. } = store;
+    let keys = match (key_id, secret) {
+        (id, Some(secret)) => {
+            let id = id.as_ref().map(Source::read).transpose()?;
+            Some(Keys { id, secret: secret.read()? })
+        }
+        (None, None) => None,
+        (Some(_), None) => {
+            let what = "read a store's keys: its key_id has no secret beside it";
+            return Err(Failure::usage(what, "set both, or none and the environment").into());
+        }
+    };
+    store_url::objects(url, &Access { region: region.clone(), endpoint: endpoint.clone(), keys })
+}
+
+/// Who signs in at a server.
+enum Agent<'a> {
+    Token(Zeroizing<String>),
+    User { name: &'a str, password: Zeroizing<String> },
+}
+
+fn agent(server: &Server) -> Result<Agent<'_>, Failure> {
+    match (&server.token, &server.user, &server.password) {
+        (Some(token), None, None) => Ok(Agent::Token(token.read()?)),
+        (None, Some(name), Some(password)) => Ok(Agent::User { name, password: password.read()? }),
+        _ => {
+            let what =
+                format!("sign in at the server {}: it needs a user and a password, or a token", server.name);
+            Err(Failure::usage(what, "set user and password, or token, in its [[servers]]"))
+        }
+    }
+}
+
+/// How the server names its mailboxes; asks it nothing yet.
+pub(crate) fn listing(server: &Server, by: Directory) -> Result<Arc<dyn Listing>> {
+    let url = server::server_url(Some(&server.url))?;
+    let credentials = match agent(server)? {
+        Agent::Token(token) => StalwartCredentials::Bearer(Secret::new(token.as_str())),
+        Agent::User { name, password } => {
+            StalwartCredentials::Basic { user: name.to_owned(), password: Secret::new(password.as_str()) }
+        }
+    };
+    let authorities = server::authorities(server.ca_file.as_deref())?;
+    Ok(match by {
+        Directory::Rest => Arc::new(StalwartRest::new(&url, credentials, &authorities)?),
+        Directory::Jmap => Arc::new(StalwartJmap::new(&url, credentials, &authorities)?),
+    })
 }
 
 /// A mail server's address and who signs in there.
 pub(crate) fn client(server: &Server) -> Result<jmap::Config> {
     let url = server::server_url(Some(&server.url))?;
-    let credentials = match (&server.token, &server.user, &server.password) {
-        (Some(token), None, None) => Credentials::bearer(token.read()?),
-        (None, Some(user), Some(password)) => Credentials::basic(user.clone(), password.read()?),
-        _ => {
-            let what =
-                format!("sign in at the server {}: it needs a user and a password, or a token", server.name);
-            return Err(Failure::usage(what, "set user and password, or token, in its [[servers]]").into());
-        }
+    let credentials = match agent(server)? {
+        Agent::Token(token) => Credentials::bearer(token),
+        Agent::User { name, password } => Credentials::basic(name, password),
     };
     let mut config = jmap::Config::new(url, credentials);
     config.authorities = server::authorities(server.ca_file.as_deref())?;
