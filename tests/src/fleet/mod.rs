@@ -1,7 +1,11 @@
 //! The whole fleet on this machine: private Postgres, RabbitMQ, Redis and SeaweedFS, a simulated mail server, `malle` processes.
 
+mod collector;
 mod night;
+mod rebuilt;
+mod silence;
 
+pub use collector::{Collector, Span};
 pub use night::night;
 
 use std::fmt::Write as _;
@@ -11,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::{Context, Result, ensure};
+use model::Timestamp;
 use sim_stalwart::{AccountSpec, Simulator, Sizes};
 use testkit::postgres::Postgres;
 use testkit::rabbitmq::RabbitMq;
@@ -68,11 +73,15 @@ pub struct Fleet {
     pub metrics: Vec<u16>,
     /// The mail server.
     pub simulator: Simulator,
+    /// Where every role sends its traces.
+    pub traces: Collector,
+    /// The broker.
+    pub rabbitmq: RabbitMq,
+    /// Leases, budgets and progress.
+    pub redis: Redis,
     malle: PathBuf,
     dir: PathBuf,
     seaweedfs: SeaweedFs,
-    _rabbitmq: RabbitMq,
-    _redis: Redis,
 }
 
 impl Fleet {
@@ -89,19 +98,12 @@ impl Fleet {
         let broker = rabbitmq.vhost("malle").await?;
         let ports = free_ports(plan.workers + 2)?;
         let (api, metrics) = (ports[0], ports[1..].to_vec());
-        let config = config(&dir, plan, [&postgres.url(), &broker, &redis.url(), &simulator.url()], api)?;
+        let (seaweedfs, traces) = (seaweedfs?, Collector::start().await?);
+        let urls = [&postgres.url(), &broker, &redis.url(), &simulator.url(), seaweedfs.endpoint()];
+        let config = config(&dir, plan, urls, api, traces.endpoint())?;
         fs::write(dir.join("malle.toml"), config)?;
-        let fleet = Fleet {
-            postgres,
-            api,
-            metrics,
-            simulator,
-            malle,
-            dir,
-            seaweedfs: seaweedfs?,
-            _rabbitmq: rabbitmq,
-            _redis: redis,
-        };
+        let fleet =
+            Fleet { postgres, api, metrics, simulator, malle, dir, seaweedfs, traces, rabbitmq, redis };
         let key = fleet.malle(&["key", "new"]).output().await?;
         fs::write(fleet.dir.join("ring.key"), key.stdout)?;
         fs::write(fleet.dir.join("mailboxes.csv"), fleet.list(plan)?)?;
@@ -130,7 +132,8 @@ impl Fleet {
         command
     }
 
-    /// What a `malle` on this fleet needs.
+    /// What a `malle` on this fleet needs. The fleet's store has keys of its own; the bucket's are for commands without the
+    /// configuration.
     pub fn environment(&self) -> Vec<(&'static str, String)> {
         vec![
             ("MALLE_CONFIG", self.dir.join("malle.toml").display().to_string()),
@@ -174,8 +177,8 @@ async fn simulator(plan: &Plan) -> Result<Simulator> {
     Ok(builder.start().await?)
 }
 
-fn config(dir: &Path, plan: &Plan, urls: [&str; 4], api: u16) -> Result<String> {
-    let [postgres, broker, redis, server] = urls;
+fn config(dir: &Path, plan: &Plan, urls: [&str; 5], api: u16, otlp: &str) -> Result<String> {
+    let [postgres, broker, redis, server, bucket] = urls;
     let mut text = "production_zone = \"here\"\ntime_zone = \"UTC\"\n".to_owned();
     writeln!(text, "key_file = {:?}", dir.join("ring.key"))?;
     for (section, url) in [("postgres", postgres), ("rabbitmq", broker), ("redis", redis)] {
@@ -189,21 +192,34 @@ fn config(dir: &Path, plan: &Plan, urls: [&str; 4], api: u16) -> Result<String> 
         }
         writeln!(text, "url = {:?}", url.as_str())?;
     }
-    let (password, token) = (dir.join("agent"), dir.join("token"));
+    let [password, token, key_id, secret] = ["agent", "token", "key-id", "secret"].map(|name| dir.join(name));
     fs::write(&password, AGENT_PASSWORD)?;
     fs::write(&token, TOKEN)?;
+    fs::write(&key_id, ACCESS_KEY)?;
+    fs::write(&secret, SECRET_KEY)?;
     write!(
         text,
         "[[servers]]\nname = \"simulated\"\nurl = {server:?}\nuser = {AGENT:?}\npassword = {{ file = {password:?} }}\n\
          requests_in_flight = 64\nrequests_per_minute = 1000000\n\
-         [[stores]]\nname = \"far\"\nzone = \"there\"\nurl = \"s3://{BUCKET}/fleet\"\n\
-         [plan]\nnightly = \"00:00-24:00\"\ntail_percent = 90\nfirst_backups_per_hour = 1000000\n\
+         [[stores]]\nname = \"far\"\nzone = \"there\"\nurl = \"s3://{BUCKET}/fleet\"\nendpoint = {bucket:?}\n\
+         region = {REGION:?}\nkey_id = {{ file = {key_id:?} }}\nsecret = {{ file = {secret:?} }}\n\
+         [telemetry]\notlp = {otlp:?}\n\
+         [plan]\nnightly = \"00:00-24:00\"\nweekend = {:?}\ntail_percent = 90\nfirst_backups_per_hour = 1000000\n\
          [producer]\nlisten = \"127.0.0.1:{api}\"\ntokens = [{{ name = \"you\", secret = {{ file = {token:?} }} }}]\n\
-         plan_every_seconds = 2\n\
+         plan_every_seconds = 2\nwatch_every_seconds = 2\n\
          [worker]\nnightly = {}\n",
+        weekend(Timestamp::now()),
         plan.slots
     )?;
     Ok(text)
+}
+
+/// A window that is not open now, whatever day the tests run on: personal mailboxes are not due.
+fn weekend(now: Timestamp) -> &'static str {
+    const HOUR: i64 = 3600;
+    // 1970 began on a Thursday.
+    let saturday = now.as_second().rem_euclid(7 * 24 * HOUR) - 2 * 24 * HOUR;
+    if (0..12 * HOUR).contains(&saturday) { "Sat 23:00-Sun 24:00" } else { "Sat 00:00-Sat 01:00" }
 }
 
 /// Taken by others only in the moment between.
