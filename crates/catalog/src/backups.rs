@@ -84,18 +84,18 @@ impl Catalog {
         self.maybe(&sql, &[&number.sql()]).await?.as_ref().map(Backup::of).transpose()
     }
 
-    /// The mailbox's backups, the newest first, those older than `before`. In the order of snapshots, which is that of time;
-    /// numbers given at a rebuild are not.
+    /// The mailbox's backups, the newest first, those committed before `before`. Numbers are no order: some were given at a
+    /// rebuild; nor are snapshots: they count anew in each store.
     pub async fn backups_of(
         &self,
         mailbox: MailboxId,
-        before: Option<SnapshotNumber>,
+        before: Option<Timestamp>,
         limit: u32,
     ) -> Result<Vec<Backup>> {
         let sql = format!(
-            "SELECT {COLUMNS} FROM backups WHERE mailbox = $1 AND snapshot < $2 ORDER BY snapshot DESC LIMIT $3"
+            "SELECT {COLUMNS} FROM backups WHERE mailbox = $1 AND finished_at < coalesce($2::timestamptz, 'infinity') \
+             ORDER BY finished_at DESC, snapshot DESC LIMIT $3"
         );
-        let before = before.map_or(i64::MAX, Number::sql);
         let rows = self.query(&sql, &[&mailbox.sql(), &before, &i64::from(limit)]).await?;
         rows.iter().map(Backup::of).collect()
     }

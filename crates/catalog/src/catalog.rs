@@ -27,7 +27,10 @@ impl Catalog {
     /// Opens one connection, to say early what is wrong; migrates nothing.
     pub async fn connect(settings: &Settings) -> Result<Catalog> {
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let manager = Manager::from_config(settings.config()?, NoTls, recycling);
+        let manager = match settings.config()? {
+            (config, None) => Manager::from_config(config, NoTls, recycling),
+            (config, Some(tls)) => Manager::from_config(config, tls, recycling),
+        };
         let wait = Some(settings.connect_timeout);
         let pool = Pool::builder(manager)
             .max_size(settings.pool_size)

@@ -61,7 +61,8 @@ impl Catalog {
              FROM mailboxes m CROSS JOIN LATERAL (\
                  SELECT bool_or(NOT o.outdated) AS unfinished, bool_or(o.outdated) AS outdated FROM (\
                      SELECT j.state = 'waiting' AND j.kind <> ($2::text[])[array_position($1::text[], m.plan)] AS outdated \
-                     FROM jobs j WHERE j.mailbox = m.id AND j.state IN ('waiting', 'running') AND j.slot_date IS NOT NULL) AS o\
+                     FROM jobs j WHERE j.mailbox = m.id AND j.state IN ('waiting', 'running') AND j.slot_date IS NOT NULL \
+                         AND j.kind = ANY ($2)) AS o\
              ) AS u WHERE m.id > $3 AND m.state = 'active' AND m.plan IS NOT NULL AND m.plan = ANY ($1) \
              ORDER BY m.id LIMIT $4"
         );
@@ -83,6 +84,22 @@ impl Catalog {
             })
         });
         plannable.collect()
+    }
+
+    /// Mailboxes that have backups, gone ones too, and the newest slot of a verification that was planned; by id, those after `after`.
+    /// What is paused is left out.
+    pub async fn verifiable(
+        &self,
+        after: Option<MailboxId>,
+        limit: u32,
+    ) -> Result<Vec<(MailboxId, Option<Date>)>> {
+        let sql = format!(
+            "SELECT m.id, (SELECT max(j.slot_date) FROM jobs j WHERE j.mailbox = m.id AND j.slot_date IS NOT NULL \
+                 AND j.kind = 'verify') AS newest_slot \
+             FROM mailboxes m WHERE m.id > $1 AND m.first_backup_at IS NOT NULL AND NOT {PAUSED} ORDER BY m.id LIMIT $2"
+        );
+        let rows = self.query(&sql, &[&after.map_or(-1, Number::sql), &i64::from(limit)]).await?;
+        rows.iter().map(|row| Ok((Number::of(row, "id")?, get(row, "newest_slot")?))).collect()
     }
 
     /// Writes jobs down, each with its ticket to be published, all or nothing; answers how many are new. Not new are those

@@ -21,6 +21,7 @@ mod requests;
 mod restores;
 mod running;
 mod settings;
+mod tls;
 
 pub use audit::AuditEntry;
 pub use backups::{Backup, Facts};

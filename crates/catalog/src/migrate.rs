@@ -5,8 +5,11 @@ use crate::columns::get;
 use crate::error::{Error, Result};
 
 /// Numbered from 1 without gaps; the text of one that was released is never edited.
-const MIGRATIONS: &[&str] =
-    &[include_str!("../migrations/0001_start.sql"), include_str!("../migrations/0002_producing.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../migrations/0001_start.sql"),
+    include_str!("../migrations/0002_producing.sql"),
+    include_str!("../migrations/0003_places.sql"),
+];
 
 /// How long one waits for another that migrates, and for locks on tables in use.
 const LOCK_TIMEOUT: &str = "60s";

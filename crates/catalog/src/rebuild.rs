@@ -65,13 +65,15 @@ const NEWEST_INCARNATIONS: &str = "
         AND NOT EXISTS (SELECT FROM mailboxes n
             WHERE n.server = m.server AND n.account = m.account AND n.incarnation > m.incarnation)";
 
+/// In the order of the logs: of two snapshots of one number the first one gets it.
 const BACKUPS: &str = "
     INSERT INTO backups (number, mailbox, snapshot, state, kind, slot_date, started_at, finished_at, store, zone,
         emails, bytes, stored_bytes, contents)
     SELECT coalesce(o.number, nextval('backup_numbers')), o.mailbox, o.snapshot, o.state, o.kind, o.slot_date,
         o.started_at, o.finished_at, o.store, o.zone, o.emails, o.bytes, o.stored_bytes, o.contents
-    FROM (SELECT DISTINCT ON (mailbox, snapshot) * FROM owned ORDER BY mailbox, snapshot, number) o
-    WHERE NOT EXISTS (SELECT FROM backups b WHERE b.mailbox = o.mailbox AND b.snapshot = o.snapshot)
+    FROM (SELECT DISTINCT ON (mailbox, store, snapshot) * FROM owned ORDER BY mailbox, store, snapshot, number) o
+    WHERE NOT EXISTS (
+        SELECT FROM backups b WHERE b.mailbox = o.mailbox AND b.store = o.store AND b.snapshot = o.snapshot)
     ON CONFLICT DO NOTHING";
 
 const TAKEN: &str = "
@@ -87,7 +89,8 @@ const NEWEST: &str = "
 
 impl Catalog {
     /// Writes down backups found in the stores, with their numbers and the mailboxes they belong to; what is known stays as it
-    /// is, so doing it again changes nothing. Give some thousands at once, all snapshots of a mailbox together or not.
+    /// is, so doing it again changes nothing. Of two snapshots of one number the first in the log has it, the other is in
+    /// [`Rebuilt::taken`]; so give all snapshots of a mailbox together, and some thousands at once.
     /// Call [`Catalog::raise_numbers`] with the highest number of all stores first, or snapshots without a number are given one that
     /// a later call brings.
     pub async fn rebuild(&self, found: &[Found], now: Timestamp) -> Result<Rebuilt> {

@@ -6,6 +6,7 @@ use tokio_postgres::Config;
 use tokio_postgres::config::SslMode;
 
 use crate::error::{Error, Result};
+use crate::tls::Tls;
 
 /// A server that has not answered a probe for this long is taken for dead (half-open connections).
 const SILENCE: Duration = Duration::from_secs(30);
@@ -13,8 +14,11 @@ const SILENCE: Duration = Duration::from_secs(30);
 /// How the catalogue is reached. `Debug` leaves the URL out: it holds the password.
 #[derive(Clone)]
 pub struct Settings {
-    /// `postgres://user:password@host:port/database`.
+    /// `postgres://user:password@host:port/database`, with `?sslmode=require` or `verify-full` for TLS; the two are one, because
+    /// the certificate and its name are always verified.
     pub url: String,
+    /// Certificates in PEM that are trusted beside the system's; with any, TLS is demanded.
+    pub authorities: Option<Vec<u8>>,
     /// The schema that all tables lie in, made by the first migration: a lower-case word.
     pub schema: String,
     /// What `pg_stat_activity` shows, such as `malle-worker`.
@@ -32,6 +36,7 @@ impl Settings {
     pub fn new(url: impl Into<String>, application_name: impl Into<String>) -> Settings {
         Settings {
             url: url.into(),
+            authorities: None,
             schema: "malle".to_owned(),
             application_name: application_name.into(),
             pool_size: 8,
@@ -41,7 +46,7 @@ impl Settings {
     }
 
     /// The driver's own error is dropped: it may quote the URL.
-    pub(crate) fn config(&self) -> Result<Config> {
+    pub(crate) fn config(&self) -> Result<(Config, Option<Tls>)> {
         let named = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
         if self.schema.is_empty() || !self.schema.chars().all(named) {
             return Err(Error::Settings { reason: "the schema is no lower-case word" });
@@ -49,13 +54,24 @@ impl Settings {
         if !self.url.starts_with("postgres://") && !self.url.starts_with("postgresql://") {
             return Err(Error::Settings { reason: "the database URL does not begin with postgres://" });
         }
-        let mut config = Config::from_str(&self.url)
+        let (url, mode) = split(&self.url);
+        let tls = match (mode, &self.authorities) {
+            (None | Some("disable"), None) => None,
+            (None | Some("require" | "verify-full"), authorities) => Some(Tls::new(authorities.as_deref())?),
+            (Some("disable"), Some(_)) => {
+                return Err(Error::Settings {
+                    reason: "the database URL forbids TLS, and authorities for it are named",
+                });
+            }
+            _ => {
+                return Err(Error::Settings {
+                    reason: "sslmode in the database URL is none of disable, require and verify-full",
+                });
+            }
+        };
+        let mut config = Config::from_str(&url)
             .map_err(|_| Error::Settings { reason: "the database URL cannot be read" })?;
-        if config.get_ssl_mode() == SslMode::Require {
-            return Err(Error::Settings {
-                reason: "the database URL demands TLS, which is not built in yet",
-            });
-        }
+        config.ssl_mode(if tls.is_some() { SslMode::Require } else { SslMode::Disable });
         let millis = self.statement_timeout.as_millis();
         // Compiled anew at each execution, a page of a million mailboxes takes ten times as long to compile as to read.
         let options = format!(
@@ -65,8 +81,16 @@ impl Settings {
         );
         config.options(options).application_name(&self.application_name);
         config.connect_timeout(self.connect_timeout).tcp_user_timeout(SILENCE).keepalives_idle(SILENCE);
-        Ok(config)
+        Ok((config, tls))
     }
+}
+
+/// The URL without its `sslmode`, and that: the driver does not know all of its words.
+fn split(url: &str) -> (String, Option<&str>) {
+    let Some((place, query)) = url.split_once('?') else { return (url.to_owned(), None) };
+    let mode = query.split('&').filter_map(|pair| pair.strip_prefix("sslmode=")).next_back();
+    let others: Vec<&str> = query.split('&').filter(|pair| !pair.starts_with("sslmode=")).collect();
+    (format!("{place}?{}", others.join("&")), mode)
 }
 
 impl fmt::Debug for Settings {
@@ -94,15 +118,35 @@ mod tests {
             "malle:hunter2@localhost/x",
         ] {
             let settings = Settings::new(url, "test");
-            let shown = format!("{settings:?} {:?}", settings.config());
+            let shown = format!("{settings:?} {:?}", settings.config().map(|(config, _)| config));
             assert!(!shown.contains("hunter2"), "{shown}");
         }
     }
 
     #[test]
-    fn tls_is_not_silently_left_out() {
-        let settings = Settings::new("postgres://localhost/x?sslmode=require", "test");
-        assert!(matches!(settings.config(), Err(Error::Settings { reason }) if reason.contains("TLS")));
+    fn tls_is_demanded_or_left_out_and_never_left_to_the_server() {
+        let modes = |query: &str, authorities: Option<&[u8]>| {
+            let url = format!("postgres://localhost/x{query}");
+            let settings =
+                Settings { authorities: authorities.map(<[u8]>::to_vec), ..Settings::new(url, "test") };
+            settings.config().map(|(config, tls)| (config.get_ssl_mode(), tls.is_some()))
+        };
+        let (plain, tls) = ((SslMode::Disable, false), (SslMode::Require, true));
+        for (query, expected) in [
+            ("", plain),
+            ("?sslmode=disable", plain),
+            ("?sslmode=require", tls),
+            ("?sslmode=verify-full", tls),
+            ("?keepalives=1&sslmode=verify-full&connect_timeout=3", tls),
+        ] {
+            assert_eq!(modes(query, None).expect(query), expected, "{query}");
+        }
+        for query in ["?sslmode=prefer", "?sslmode=allow", "?sslmode=verify-ca", "?sslmode="] {
+            assert!(matches!(modes(query, None), Err(Error::Settings { .. })), "{query}");
+        }
+        let refused = modes("", Some(b"no certificate")).expect_err("nothing to trust");
+        assert!(refused.to_string().contains("no certificate"), "{refused}");
+        assert!(modes("?sslmode=disable", Some(b"")).is_err(), "it contradicts itself");
     }
 
     #[test]

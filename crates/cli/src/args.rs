@@ -7,7 +7,9 @@ use model::DataType;
 
 pub(crate) use crate::export_args::ExportArgs;
 pub(crate) use crate::find_args::{CatArgs, DiffArgs, FindArgs};
-use crate::fleet_args::{ConfigCommand, DlqCommand, EnqueueArgs, MailboxCommand, RoleArgs, TopArgs};
+use crate::fleet_args::{
+    CatalogCommand, ConfigCommand, DlqCommand, EnqueueArgs, MailboxCommand, RoleArgs, TopArgs,
+};
 
 const ABOUT: &str = "Backs up mailboxes of a Stalwart mail server: incremental, encrypted, verified.
 
@@ -103,6 +105,9 @@ pub(crate) enum Command {
     Work(RoleArgs),
     /// Fleet: bring the catalogue's schema up to date
     Migrate(RoleArgs),
+    /// Fleet: make the catalogue anew from the stores
+    #[command(subcommand)]
+    Catalog(CatalogCommand),
     /// Fleet: look at the configuration
     #[command(subcommand)]
     Config(ConfigCommand),

@@ -26,6 +26,29 @@ pub(crate) enum ConfigCommand {
     Check(RoleArgs),
 }
 
+/// The catalogue in Postgres.
+#[derive(Debug, Subcommand)]
+pub(crate) enum CatalogCommand {
+    /// Write down again which backups there are, from the stores alone: after Postgres was lost, or came back old
+    Rebuild(RebuildArgs),
+}
+
+/// A catalogue made anew.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+First `malle migrate`, then this, then `malle mailbox import` (plans are not in the stores), then producers and workers. Doing it
+again, or on a catalogue that is whole, changes nothing; cut off, do it again.
+
+Backups keep their numbers. Snapshots without one (made by `malle backup`) get one above all others. Of two snapshots of one number
+the first keeps it; the other was made by a worker that had lost its claim, nobody has seen it, and it gets none.")]
+pub(crate) struct RebuildArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigFile,
+    /// Read the stores and say what is there; do not even connect to Postgres
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
 /// The directory of mailboxes.
 #[derive(Debug, Subcommand)]
 pub(crate) enum MailboxCommand {

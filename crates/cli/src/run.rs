@@ -15,7 +15,7 @@ use crate::commands;
 use crate::exit::{self, Exit};
 use crate::failure;
 use crate::fleet;
-use crate::fleet_args::{ConfigCommand, MailboxCommand};
+use crate::fleet_args::{CatalogCommand, ConfigCommand, MailboxCommand};
 use crate::output::{Out, remark};
 
 /// How long blocking work (one file written, one frame compressed) may take to end after everything else did.
@@ -85,6 +85,7 @@ fn command<'a>(cli: &'a Cli, out: &'a Out) -> Result<Work<'a>> {
         Command::Produce(args) => Box::pin(fleet::produce(args)),
         Command::Work(args) => Box::pin(fleet::work(args, out)),
         Command::Migrate(args) => Box::pin(fleet::migrate(args, out)),
+        Command::Catalog(CatalogCommand::Rebuild(args)) => Box::pin(fleet::rebuild(args, out)),
         Command::Config(ConfigCommand::Check(args)) => Box::pin(fleet::check(args, out)),
         Command::Mailbox(MailboxCommand::Import(args)) => Box::pin(fleet::import(args, out)),
         Command::Enqueue(args) => Box::pin(fleet::enqueue(args, out)),

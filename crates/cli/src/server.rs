@@ -95,7 +95,7 @@ pub(crate) fn authorities(path: Option<&Path>) -> Result<Vec<u8>, Failure> {
     let Some(path) = path.filter(|path| !path.as_os_str().is_empty()) else { return Ok(Vec::new()) };
     let refused = |why: &str| {
         let what = format!("read the authorities' certificates: {}: {why}", path.display());
-        Failure::usage(what, "give --ca-file (MALLE_CA_FILE) a PEM file")
+        Failure::usage(what, "name a PEM file (--ca-file, MALLE_CA_FILE, or a ca_file of the configuration)")
     };
     let pem = std::fs::read(path).map_err(|error| refused(&error.to_string()))?;
     let is_pem = pem.windows(PEM.len()).any(|part| part == PEM);

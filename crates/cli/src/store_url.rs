@@ -1,30 +1,21 @@
 //! From a store's URL to the store.
 
-use std::env;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
-use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
-use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
+use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
-use object_store::{BackoffConfig, ClientConfigKey, ObjectStore, RetryConfig};
 use repository::{Store, StoreOptions};
 use url::Url;
 
 use crate::args::StoreArgs;
 use crate::exit::Exit;
 use crate::failure::Failure;
-
-/// A pack of 32 MiB at half a megabit a second; the stores' own default of 30 s fails on slow lines.
-const REQUEST_TIMEOUT: &str = "600 s";
-const CONNECT_TIMEOUT: &str = "10 s";
-/// About half a minute of trying; longer outages end the run, and the next one continues.
-const RETRIES: usize = 9;
+use crate::store_client::{Access, azure, google, s3};
 
 /// A store's URL, understood.
 #[derive(Debug, PartialEq, Eq)]
@@ -40,15 +31,16 @@ enum Place {
 pub(crate) async fn open_or_init(args: &StoreArgs) -> Result<Store> {
     let place = place(args)?;
     make_directory(&place)?;
-    let store = Store::open_or_init(connect(&place)?, options(args), &model::SystemClock).await;
+    let store =
+        Store::open_or_init(connect(&place, &Access::default())?, options(args), &model::SystemClock).await;
     store.context(opening(&place))
 }
 
 /// What a URL stands for; a directory is made.
-pub(crate) fn objects(url: &str) -> Result<Arc<dyn ObjectStore>> {
+pub(crate) fn objects(url: &str, access: &Access) -> Result<Arc<dyn ObjectStore>> {
     let place = parse(url)?;
     make_directory(&place)?;
-    connect(&place)
+    connect(&place, access)
 }
 
 fn make_directory(place: &Place) -> Result<(), Failure> {
@@ -66,7 +58,7 @@ fn make_directory(place: &Place) -> Result<(), Failure> {
 /// Opens a store that must be there.
 pub(crate) async fn open(args: &StoreArgs) -> Result<Store> {
     let place = place(args)?;
-    let store = Store::open(connect(&place)?, options(args)).await;
+    let store = Store::open(connect(&place, &Access::default())?, options(args)).await;
     store.context(opening(&place))
 }
 
@@ -121,7 +113,7 @@ fn parse(text: &str) -> Result<Place, Failure> {
     }
     let url = Url::parse(text).map_err(|error| bad(&error.to_string()))?;
     if !url.username().is_empty() || url.password().is_some() || url.query().is_some() {
-        let hint = "give credentials in the environment (AWS_…, GOOGLE_…, AZURE_…) and nothing but bucket and prefix here";
+        let hint = "give credentials in the environment (AWS_…, GOOGLE_…, AZURE_…) or in [[stores]], and nothing but bucket and prefix here";
         let what = "use the store's URL: it holds a user name, a password or a query";
         return Err(Failure::usage(what, hint));
     }
@@ -141,18 +133,19 @@ fn parse(text: &str) -> Result<Place, Failure> {
     }
 }
 
-fn connect(place: &Place) -> Result<Arc<dyn ObjectStore>> {
+fn connect(place: &Place, access: &Access) -> Result<Arc<dyn ObjectStore>> {
     let built = match place {
+        Place::Directory(_) | Place::Memory if !access.is_usual() => {
+            let what = "set up the store: a directory has neither keys nor a region";
+            return Err(Failure::usage(what, "leave them out of its [[stores]]").into());
+        }
         Place::Directory(dir) => return directory(dir),
         Place::Memory => return Ok(Arc::new(InMemory::new())),
-        Place::S3 { bucket, prefix } => s3(bucket).map(|store| below(store, prefix)),
-        Place::Google { bucket, prefix } => google(bucket).map(|store| below(store, prefix)),
-        Place::Azure { container, prefix } => azure(container).map(|store| below(store, prefix)),
+        Place::S3 { bucket, prefix } => s3(bucket, access).map(|store| below(store, prefix)),
+        Place::Google { bucket, prefix } => google(bucket, access).map(|store| below(store, prefix)),
+        Place::Azure { container, prefix } => azure(container, access).map(|store| below(store, prefix)),
     };
-    built.map_err(|error| {
-        let hint = "check the store's settings in the environment (AWS_…, GOOGLE_… or AZURE_…)";
-        Failure::usage(format!("set up the store: {error}"), hint).into()
-    })
+    Ok(built?)
 }
 
 fn below(store: impl ObjectStore, prefix: &Path) -> Arc<dyn ObjectStore> {
@@ -173,62 +166,6 @@ fn directory(dir: &std::path::Path) -> Result<Arc<dyn ObjectStore>> {
         )
     })?;
     Ok(Arc::new(store.with_fsync(true)))
-}
-
-/// What the environment does not set is set to suit packs of many megabytes.
-fn timeouts(prefix: &str) -> Vec<(ClientConfigKey, &'static str)> {
-    let keys = [
-        ("TIMEOUT", ClientConfigKey::Timeout, REQUEST_TIMEOUT),
-        ("CONNECT_TIMEOUT", ClientConfigKey::ConnectTimeout, CONNECT_TIMEOUT),
-    ];
-    keys.into_iter()
-        .filter(|(name, ..)| env::var_os(format!("{prefix}{name}")).is_none())
-        .map(|(_, key, value)| (key, value))
-        .collect()
-}
-
-fn retry() -> RetryConfig {
-    RetryConfig { backoff: BackoffConfig::default(), max_retries: RETRIES, ..RetryConfig::default() }
-}
-
-fn s3(bucket: &str) -> object_store::Result<impl ObjectStore + use<>> {
-    let mut builder = AmazonS3Builder::from_env().with_bucket_name(bucket).with_retry(retry());
-    for (key, value) in timeouts("AWS_") {
-        builder = builder.with_config(AmazonS3ConfigKey::Client(key), value);
-    }
-    let endpoints = [AmazonS3ConfigKey::Endpoint, AmazonS3ConfigKey::S3Endpoint];
-    if endpoints.iter().filter_map(|key| builder.get_config_value(key)).any(|endpoint| is_loopback(&endpoint))
-    {
-        builder = builder.with_allow_http(true);
-    }
-    builder.build()
-}
-
-fn google(bucket: &str) -> object_store::Result<impl ObjectStore + use<>> {
-    let mut builder = GoogleCloudStorageBuilder::from_env().with_bucket_name(bucket).with_retry(retry());
-    for (key, value) in timeouts("GOOGLE_") {
-        builder = builder.with_config(GoogleConfigKey::Client(key), value);
-    }
-    builder.build()
-}
-
-fn azure(container: &str) -> object_store::Result<impl ObjectStore + use<>> {
-    let mut builder = MicrosoftAzureBuilder::from_env().with_container_name(container).with_retry(retry());
-    for (key, value) in timeouts("AZURE_") {
-        builder = builder.with_config(AzureConfigKey::Client(key), value);
-    }
-    builder.build()
-}
-
-/// Unencrypted HTTP needs no permission on this machine itself; elsewhere `AWS_ALLOW_HTTP` gives it.
-fn is_loopback(endpoint: &str) -> bool {
-    let url = Url::parse(endpoint).ok();
-    match url.as_ref().and_then(Url::host) {
-        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
-        Some(url::Host::Domain(name)) => name == "localhost",
-        None => false,
-    }
 }
 
 #[cfg(test)]
@@ -264,19 +201,6 @@ mod tests {
             let failure = parse(text).expect_err(text);
             assert_eq!(failure.exit, Exit::Usage);
             assert!(!format!("{failure:?}").contains("hunter2"), "{failure:?}");
-        }
-    }
-
-    #[test]
-    fn only_this_machine_is_loopback() {
-        for (endpoint, expected) in [
-            ("http://127.0.0.1:8333", true),
-            ("http://localhost", true),
-            ("http://[::1]:9", true),
-            ("http://10.0.0.1", false),
-            ("nonsense", false),
-        ] {
-            assert_eq!(is_loopback(endpoint), expected, "{endpoint}");
         }
     }
 }

@@ -6,7 +6,9 @@ use model::ErrorClass;
 #[derive(Debug, thiserror::Error)]
 pub enum CoordinationError {
     /// The configured URL is none of Redis.
-    #[error("Redis URL cannot be used: redis://[user:password@]host[:port][/database] is expected")]
+    #[error(
+        "Redis URL cannot be used: redis[s]://[user:password@]host[:port][/database] is expected, rediss if authorities are named"
+    )]
     InvalidUrl,
     /// A prefix that could be taken for a pattern, or is empty.
     #[error("key prefix may consist of letters, digits, `-`, `_` and `.` only, and of one at least")]

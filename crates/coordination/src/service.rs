@@ -1,7 +1,7 @@
 use std::fmt;
 
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use redis::{FromRedisValue, RedisResult, Script};
+use redis::{Client, FromRedisValue, RedisResult, Script, TlsCertificates};
 use tokio::time::timeout;
 
 use crate::abandoned::Abandoned;
@@ -31,7 +31,14 @@ pub(crate) struct Scripts {
 impl Redis {
     /// Opens nothing yet, so a role starts without Redis too. Inside a tokio runtime only.
     pub fn new(settings: Settings) -> Result<Self, CoordinationError> {
-        let client = redis::Client::open(settings.url.as_str()).map_err(|_| CoordinationError::InvalidUrl)?;
+        let url = settings.url.as_str();
+        let client = match settings.authorities.clone() {
+            Some(pem) => {
+                Client::build_with_tls(url, TlsCertificates { client_tls: None, root_cert: Some(pem) })
+            }
+            None => Client::open(url),
+        };
+        let client = client.map_err(|_| CoordinationError::InvalidUrl)?;
         let config = ConnectionManagerConfig::new()
             .set_response_timeout(Some(settings.timeout))
             .set_connection_timeout(Some(settings.timeout))

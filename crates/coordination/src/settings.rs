@@ -8,6 +8,8 @@ use crate::{CoordinationError, LeaseTerms};
 pub struct Settings {
     pub(crate) url: String,
     pub(crate) prefix: String,
+    /// Certificates in PEM that are trusted instead of the system's; for `rediss://` only.
+    pub authorities: Option<Vec<u8>>,
     /// How long one command may take, connecting included.
     pub timeout: Duration,
     /// How long a lease lives.
@@ -27,6 +29,7 @@ impl Settings {
         Ok(Self {
             url: url.to_owned(),
             prefix: prefix.to_owned(),
+            authorities: None,
             timeout: Duration::from_millis(500),
             lease: LeaseTerms::default(),
             progress_ttl: Duration::from_secs(60),

@@ -406,6 +406,7 @@ impl Run<'_> {
             started,
             origin: self.how.origin.clone(),
         };
+        let held_bytes = self.writer.held_bytes();
         let committed = self.writer.commit(summary.clone(), self.how.clock).await?;
         let report = Report {
             number: committed.number,
@@ -416,6 +417,8 @@ impl Run<'_> {
             removed_emails: summary.removed_emails,
             stored_bytes: committed.stored_bytes,
             fetched_bytes: self.counts.fetched_bytes,
+            held_emails: self.counts.held,
+            held_bytes,
             types: summary.types,
             failures: self.failures.into_values().collect(),
         };

@@ -63,6 +63,10 @@ pub struct Report {
     pub stored_bytes: u64,
     /// Raw bytes fetched from the server.
     pub fetched_bytes: u64,
+    /// Emails that came in this run, or in its last slice, and were held already: the same bytes came under another id.
+    pub held_emails: u64,
+    /// Bytes that came in this run, or in its last slice, and were held already.
+    pub held_bytes: u64,
     /// Every data type and how well it is known.
     pub types: Vec<TypeState>,
     /// What could not be fetched.

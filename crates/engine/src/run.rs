@@ -72,6 +72,8 @@ pub(crate) struct Counts {
     pub(crate) fetched_bytes: u64,
     /// Emails and contents of objects that came in this run.
     pub(crate) fetched: u64,
+    /// Those of them, in one piece, that the repository held already.
+    pub(crate) held: u64,
 }
 
 impl Counts {
@@ -227,7 +229,9 @@ impl<'a> Run<'a> {
             }
             rows.push((one.subject, one.blob, one.length, one.envelope, one.doubt));
         }
-        self.writer.add_blobs(blobs).await?;
+        let came = blobs.len();
+        let new = self.writer.add_blobs(blobs).await?;
+        self.counts.held += (came - new) as u64;
         for (subject, blob, length, envelope, doubt) in rows {
             let (data_type, id) = subject.name();
             match doubt {

@@ -144,6 +144,6 @@ impl Cursor {
             repository::Error::Corrupt { object: "log".to_owned(), what }
         })?;
         let Cursor { emails, bytes, new, removed, fetched_bytes } = cursor;
-        Ok(Counts { emails, bytes, new, removed, fetched_bytes, fetched: 0 })
+        Ok(Counts { emails, bytes, new, removed, fetched_bytes, ..Counts::default() })
     }
 }

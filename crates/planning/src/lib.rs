@@ -9,6 +9,7 @@ mod ramp;
 mod retry;
 mod settings;
 mod spread;
+mod verification;
 mod window;
 mod zone;
 
@@ -21,5 +22,6 @@ pub use period::{Budget, Period, Verdict};
 pub use ramp::first_backups_admitted;
 pub use retry::RetryPolicy;
 pub use settings::{Outside, Settings};
+pub use verification::{Turn, verification};
 pub use window::Window;
 pub use zone::zone;

@@ -14,7 +14,7 @@ pub(crate) fn spread(mailbox: MailboxId, period: Period, tail_percent: u8) -> Ti
 }
 
 /// SplitMix64's finaliser: neighbours end far apart. Not the standard library's hash, which may change with its version.
-fn mix(number: u64) -> u64 {
+pub(crate) fn mix(number: u64) -> u64 {
     let mut mixed = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -13,6 +13,7 @@ mod requests;
 mod role;
 mod secret;
 mod settings;
+mod verifier;
 mod watch;
 
 pub use api::{Api, openapi};
@@ -33,4 +34,5 @@ pub use settings::{
     ApiSettings, ApiToken, OutboxSettings, PlanSettings, ReaperSettings, RequestSettings, Settings,
     WatchSettings,
 };
+pub use verifier::Verifier;
 pub use watch::Watch;

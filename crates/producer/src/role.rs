@@ -3,16 +3,18 @@ use std::time::Duration;
 
 use catalog::Catalog;
 use model::Clock;
-use queue::Broker;
-use telemetry::{FleetMetrics, Health, OutboxMetrics};
+use queue::{Broker, LinkState};
+use telemetry::{FleetMetrics, Health, OutboxMetrics, probe};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::backoff::{Pulse, STUCK};
 use crate::calendars::Calendars;
 use crate::directory::Directory;
-use crate::{Api, Asking, Error, Planner, Publisher, Reaper, Settings, Watch, serve_requests};
+use crate::{Api, Asking, Error, Planner, Publisher, Reaper, Settings, Verifier, Watch, serve_requests};
 
+/// Between two looks at whose backups have to be read again.
+const VERIFYING: Duration = Duration::from_secs(3600);
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// A check that was not made for so long counts as failed.
@@ -78,6 +80,12 @@ async fn begin(
         Ok(())
     });
 
+    if let Some(days) = settings.plan.verify_days {
+        let how = (days, settings.plan.page);
+        let verifier = Verifier::new(catalog.clone(), clock.clone(), how, outbox.clone());
+        spawn_verifier(&mut tasks, verifier, pulse("verifier", VERIFYING));
+    }
+
     let publisher = Publisher::new(
         catalog.clone(),
         broker.publisher(),
@@ -102,14 +110,15 @@ async fn begin(
     });
 
     let watching = pulse("watch", settings.watch.every);
-    let checks = (health.check("catalog", CHECKED), health.check("broker", CHECKED));
     let numbers = (fleet, outbox);
     let watch =
         Watch::new(catalog.clone(), broker.clone(), clock.clone(), calendar, settings.watch.clone(), numbers);
     tasks.spawn(async move {
-        watch.run(watching, checks.0, checks.1).await;
+        watch.run(watching).await;
         Ok(())
     });
+
+    spawn_checks(&mut tasks, (&catalog, &broker), &health, settings.watch.ready, stop);
 
     let draining = stop.clone();
     let mut requests = broker.requests(settings.requests.slots, stop.clone());
@@ -119,18 +128,68 @@ async fn begin(
 
     for directory in directories {
         let (catalog, clock) = (catalog.clone(), clock.clone());
-        let discovering = pulse("directory", directory.every);
-        tasks.spawn(async move {
-            directory.run(&catalog, &*clock, discovering).await;
-            Ok(())
-        });
+        spawn_directory(&mut tasks, directory, (catalog, clock), &pulse);
     }
     if let Some(api) = api {
-        let stop = stop.clone();
-        tasks.spawn(async move {
-            api.serve(stop).await;
-            Ok(())
-        });
+        spawn_api(&mut tasks, api, stop.clone());
     }
     Ok(tasks)
+}
+
+fn spawn_verifier(tasks: &mut JoinSet<Result<(), Error>>, verifier: Verifier, pulse: Pulse) {
+    tasks.spawn(async move {
+        verifier.run(pulse).await;
+        Ok(())
+    });
+}
+
+fn spawn_api(tasks: &mut JoinSet<Result<(), Error>>, api: Api, stop: CancellationToken) {
+    tasks.spawn(async move {
+        api.serve(stop).await;
+        Ok(())
+    });
+}
+
+fn spawn_directory(
+    tasks: &mut JoinSet<Result<(), Error>>,
+    directory: Directory,
+    (catalog, clock): (Catalog, Arc<dyn Clock>),
+    pulse: &impl Fn(&'static str, Duration) -> Pulse,
+) {
+    let discovering = pulse("directory", directory.every);
+    tasks.spawn(async move {
+        directory.run(&catalog, &*clock, discovering).await;
+        Ok(())
+    });
+}
+
+/// What `/health/ready` shows. Redis is not among it: a producer needs none, and a worker goes on without.
+fn spawn_checks(
+    tasks: &mut JoinSet<Result<(), Error>>,
+    (catalog, broker): (&Catalog, &Broker),
+    health: &Health,
+    every: Duration,
+    stop: &CancellationToken,
+) {
+    let named = |name| (health.check(name, CHECKED), health.watchdog(name, STUCK));
+    let (asked, looking, stopped) = (catalog.clone(), named("postgres"), stop.clone());
+    tasks.spawn(async move {
+        let ask = || async { asked.ping().await.map_err(|_| "cannot be asked") };
+        probe(every, looking, stopped, ask).await;
+        Ok(())
+    });
+    let (asked, looking, stopped) = (broker.clone(), named("rabbitmq"), stop.clone());
+    tasks.spawn(async move {
+        let ask = || async {
+            match asked.check().await {
+                Ok(()) if asked.links().publishing == LinkState::Blocked => {
+                    Err("takes no messages: an alarm")
+                }
+                Ok(()) => Ok(()),
+                Err(_) => Err("cannot be used"),
+            }
+        };
+        probe(every, looking, stopped, ask).await;
+        Ok(())
+    });
 }

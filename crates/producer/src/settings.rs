@@ -52,10 +52,12 @@ pub struct PlanSettings {
     pub page: u32,
     /// First backups admitted per server in any hour, by all producers together.
     pub first_backups_per_hour: u32,
+    /// Each mailbox's newest backup is read again every so many days; `None`: only when somebody asks for it.
+    pub verify_days: Option<NonZeroU16>,
 }
 
 impl PlanSettings {
-    /// The usual windows in this time zone, a round each minute, 500 first backups an hour.
+    /// The usual windows in this time zone, a round each minute, 500 first backups an hour, verifications every 30 days.
     pub fn new(time_zone: impl Into<String>) -> PlanSettings {
         PlanSettings {
             calendar: planning::Settings::default(),
@@ -63,6 +65,7 @@ impl PlanSettings {
             every: Duration::from_secs(60),
             page: 5000,
             first_backups_per_hour: 500,
+            verify_days: NonZeroU16::new(30),
         }
     }
 }
@@ -162,9 +165,11 @@ pub struct ApiToken {
     pub secret: Secret,
 }
 
-/// How often the metrics of the fleet are looked up.
+/// How often the metrics of the fleet are looked up, and whether the role can work.
 #[derive(Debug, Clone)]
 pub struct WatchSettings {
+    /// Whether Postgres and RabbitMQ are there.
+    pub ready: Duration,
     /// What an index answers.
     pub every: Duration,
     /// What needs a look at every mailbox.
@@ -173,6 +178,7 @@ pub struct WatchSettings {
 
 impl Default for WatchSettings {
     fn default() -> Self {
-        WatchSettings { every: Duration::from_secs(15), every_mailbox: Duration::from_secs(120) }
+        let seconds = Duration::from_secs;
+        WatchSettings { ready: seconds(2), every: seconds(15), every_mailbox: seconds(120) }
     }
 }

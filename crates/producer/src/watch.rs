@@ -4,8 +4,8 @@ use std::time::Instant;
 use catalog::Catalog;
 use model::{BackupState, Clock, JobKind, JobState, Plan, Timestamp};
 use planning::Calendar;
-use queue::{Broker, DEAD, Depth, LinkState, QueueError, REQUESTS, Ticket, queue_of};
-use telemetry::{Check, FleetMetrics, OutboxMetrics, Percentile};
+use queue::{Broker, DEAD, Depth, QueueError, REQUESTS, Ticket, queue_of};
+use telemetry::{FleetMetrics, OutboxMetrics, Percentile};
 
 use crate::backoff::Pulse;
 use crate::error::chain;
@@ -115,7 +115,7 @@ impl Watch {
         Ok(())
     }
 
-    pub(crate) async fn run(&self, mut pulse: Pulse, catalog: Check, broker: Check) {
+    pub(crate) async fn run(&self, mut pulse: Pulse) {
         let mut newest: Option<Instant> = None;
         loop {
             let due = newest.is_none_or(|at| at.elapsed() >= self.settings.every_mailbox);
@@ -126,19 +126,10 @@ impl Watch {
             match looked {
                 Ok(()) if due => newest = Some(Instant::now()),
                 Ok(()) => (),
-                Err(ref error) => tracing::warn!(error = chain(error), "metrics of the fleet are not fresh"),
+                Err(error) => tracing::warn!(error = chain(&error), "metrics of the fleet are not fresh"),
             }
-            match &looked {
-                Ok(()) => catalog.passed(),
-                Err(_) => catalog.failed("cannot be asked"),
-            }
-            match self.broker().await {
-                Ok(()) if self.broker.links().publishing == LinkState::Blocked => broker.failed("blocked"),
-                Ok(()) => broker.passed(),
-                Err(error) => {
-                    tracing::warn!(error = chain(&error), "metrics of the queues are not fresh");
-                    broker.failed("cannot be used");
-                }
+            if let Err(error) = self.broker().await {
+                tracing::warn!(error = chain(&error), "metrics of the queues are not fresh");
             }
             if !pulse.went_well().await {
                 return pulse.finish();

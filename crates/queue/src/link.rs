@@ -1,7 +1,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lapin::{Channel, Connection, ConnectionProperties};
+use lapin::tcp::OwnedTLSConfig;
+use lapin::{Channel, Connection, ConnectionProperties, DefaultConnectionBuilder};
 use tokio::time::timeout;
 
 use crate::renewed::Renewed;
@@ -50,13 +51,16 @@ impl Link {
     }
 
     async fn open(&self) -> Result<Arc<Connection>, QueueError> {
-        let Settings { uri, name, connect_timeout, heartbeat, .. } = &self.settings;
+        let Settings { uri, name, authorities, connect_timeout, heartbeat, .. } = &self.settings;
         let mut uri = uri.clone();
         uri.query.heartbeat = Some(u16::try_from(heartbeat.as_secs()).unwrap_or(u16::MAX).max(1));
         uri.query.connection_timeout = Some(u64::try_from(connect_timeout.as_millis()).unwrap_or(u64::MAX));
         let name = format!("{name} {}", self.purpose);
         let properties = ConnectionProperties::default().with_connection_name(name.into());
-        in_time(*connect_timeout, Connection::connect_uri(uri, properties)).await.map(Arc::new)
+        let tls = OwnedTLSConfig { identity: None, cert_chain: authorities.clone() };
+        let builder =
+            DefaultConnectionBuilder::new()?.with_uri(uri).with_properties(properties).with_tls_config(tls);
+        in_time(*connect_timeout, builder.connect()).await.map(Arc::new)
     }
 }
 

@@ -11,6 +11,8 @@ pub struct Settings {
     pub(crate) uri: AMQPUri,
     /// What the broker's own tools show, with ` publishing` or ` consuming` behind it: role and host for instance.
     pub name: String,
+    /// Certificates in PEM that are trusted beside the system's; for `amqps://`.
+    pub authorities: Option<String>,
     /// Messages that may wait for their confirm at once, over all callers.
     pub window: usize,
     /// How long one confirm may take.
@@ -37,6 +39,7 @@ impl Settings {
         Ok(Self {
             uri,
             name: name.to_owned(),
+            authorities: None,
             window: 1000,
             confirm_timeout: Duration::from_secs(10),
             connect_timeout: Duration::from_secs(10),

@@ -18,6 +18,7 @@ use object_store::PutPayload;
 use prost::Message;
 use proto::repository::{PackFooter, PackFrame};
 use tokio::task::{JoinHandle, JoinSet};
+use tracing::Instrument;
 
 use crate::error::{Error, Result};
 use crate::frame::{self, BlobLengths};
@@ -193,10 +194,11 @@ impl Packer {
         self.bytes_written += parts.iter().map(|part| part.len() as u64).sum::<u64>();
         self.names.push(name);
         let objects = self.objects.clone();
-        self.uploads.spawn(async move {
+        let upload = async move {
             objects.put(&Object::Pack(name), PutPayload::from_iter(parts)).await?;
             Ok(stored)
-        });
+        };
+        self.uploads.spawn(upload.in_current_span());
     }
 
     async fn take_uploaded(&mut self) -> Result<()> {

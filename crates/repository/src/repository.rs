@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use model::{Clock, MailboxIdentity, SnapshotNumber};
+use model::{BackupNumber, Clock, MailboxIdentity, SnapshotNumber};
 use proto::repository::log_entry::Kind;
 use proto::repository::{Head, Init, LogEntry, Progress};
 
@@ -97,6 +97,12 @@ impl Repository {
     pub async fn snapshots(&self) -> Result<Vec<SnapshotInfo>> {
         let state = self.state().await?;
         Ok(state.snapshots.iter().map(|(number, s)| SnapshotInfo::from_disk(*number, s)).collect())
+    }
+
+    /// The highest fleet-wide number that the log ever carried, those of forgotten snapshots too; 0: none.
+    pub async fn highest_backup_number(&self) -> Result<BackupNumber> {
+        let newest = self.journal.newest().await?.ok_or(Error::NoMailbox)?;
+        Ok(BackupNumber(newest.head.map_or(0, |head| head.highest_backup_number)))
     }
 
     /// What the newest snapshot says, from the newest log entry and at most two more; `None`: there is none.

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use futures::TryStreamExt;
 use object_store::path::Path;
 use object_store::{GetOptions, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use tracing::{Instrument, Span};
 
 use crate::error::{Error, Result};
 use crate::layout::{MailboxDir, Object};
@@ -79,9 +80,10 @@ impl Objects {
 
     /// Writes an object whose name is used once; a retry by the store's client sends the same bytes.
     pub(crate) async fn put(&self, path: &Path, payload: PutPayload) -> Result<()> {
-        let options = PutOptions::default();
+        let (options, span) = (PutOptions::default(), uploading(payload.content_length()));
         self.inner
             .put_opts(path, payload, options)
+            .instrument(span)
             .await
             .map_err(|e| Error::store(format!("writing {path}"), e))?;
         Ok(())
@@ -90,6 +92,10 @@ impl Objects {
     /// Creates an object if it is absent. An answer that leaves it open whether our bytes arrived (a time-out, a
     /// 5xx, or `AlreadyExists` after a retry inside the client) is settled by reading back and comparing.
     pub(crate) async fn create(&self, path: &Path, bytes: &Bytes) -> Result<Created> {
+        self.settle(path, bytes).instrument(uploading(bytes.len())).await
+    }
+
+    async fn settle(&self, path: &Path, bytes: &Bytes) -> Result<Created> {
         let mut last = None;
         for attempt in 0..SETTLE_ATTEMPTS {
             if last.is_some() {
@@ -142,6 +148,11 @@ impl Objects {
         let listed = listed.map_err(|e| Error::store(format!("listing {prefix}"), e))?;
         Ok(listed.common_prefixes.iter().filter_map(|p| p.filename().map(str::to_owned)).collect())
     }
+}
+
+/// For traces: the end of a backup's way is where its bytes arrive.
+fn uploading(bytes: usize) -> Span {
+    tracing::info_span!("upload", bytes)
 }
 
 fn cut_off(path: &Path) -> Error {

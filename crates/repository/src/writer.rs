@@ -64,6 +64,7 @@ pub struct SnapshotWriter {
     rows_memory: usize,
     spilled: Vec<SegmentRef>,
     sizes: Sizes,
+    held_bytes: u64,
     /// No step failed or was dropped half way.
     intact: bool,
 }
@@ -112,6 +113,7 @@ impl SnapshotWriter {
             rows_memory: 0,
             spilled: Vec::new(),
             sizes: repository.sizes(),
+            held_bytes: 0,
             intact: true,
         }
     }
@@ -125,6 +127,11 @@ impl SnapshotWriter {
     /// What was done of this snapshot before.
     pub fn slices(&self) -> Option<&Slices> {
         self.slices.as_ref()
+    }
+
+    /// Bytes of blobs that this writer was given and that were stored already.
+    pub fn held_bytes(&self) -> u64 {
+        self.held_bytes
     }
 
     /// Computes blob ids; cheap to clone and to hand to other threads.
@@ -143,8 +150,9 @@ impl SnapshotWriter {
         self.begin_step()?;
         let new = unknown.len();
         for (id, bytes) in blobs {
-            if unknown.remove(&id) {
-                self.packer.add(id, bytes).await?;
+            match unknown.remove(&id) {
+                true => self.packer.add(id, bytes).await?,
+                false => self.held_bytes += bytes.len() as u64,
             }
         }
         self.intact = true;

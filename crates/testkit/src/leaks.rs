@@ -2,6 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use memchr::memmem;
 
 /// Shorter ones are found by chance.
 const SHORTEST: usize = 6;
@@ -20,7 +21,7 @@ pub fn leaks<'a>(output: &[u8], secrets: &[&'a str]) -> Vec<&'a str> {
 }
 
 fn holds(output: &[u8], needle: &[u8]) -> bool {
-    output.windows(needle.len()).any(|window| window == needle)
+    memmem::find(output, needle).is_some()
 }
 
 fn hexadecimal(secret: &str) -> String {

@@ -5,7 +5,7 @@ use std::{
     env, fs, io,
     io::Write,
     net::TcpListener,
-    os::unix::fs::{MetadataExt, chown},
+    os::unix::fs::{MetadataExt, PermissionsExt, chown},
     path::{Path, PathBuf},
     process::{Command, Output},
     time::Duration,
@@ -106,6 +106,19 @@ impl Postgres {
         self.start_again().await
     }
 
+    /// Starts it again, with TLS for those who want it; files in PEM.
+    pub async fn restart_with_tls(&mut self, certificate: &Path, key: &Path) -> io::Result<()> {
+        for (from, to) in [(certificate, "server.crt"), (key, "server.key")] {
+            let to = self.dir.path().join("data").join(to);
+            fs::copy(from, &to)?;
+            fs::set_permissions(&to, fs::Permissions::from_mode(0o600))?;
+            if is_root()? {
+                chown(&to, Some(UNPRIVILEGED), Some(UNPRIVILEGED))?;
+            }
+        }
+        self.restart().await
+    }
+
     fn server(&self) -> io::Result<Command> {
         let log = fs::File::options().create(true).append(true).open(self.dir.path().join("log"))?;
         let mut command = unprivileged("sh")?;
@@ -121,6 +134,9 @@ impl Postgres {
             "max_wal_size=4GB",
         ] {
             command.args(["-c", setting]);
+        }
+        if self.dir.path().join("data/server.key").exists() {
+            command.args(["-c", "ssl=on"]);
         }
         command.current_dir(self.dir.path()).env("DIR", self.dir.path());
         command.stdout(log.try_clone()?).stderr(log);

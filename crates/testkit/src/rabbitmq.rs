@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 use std::{fs, io, path::Path, process::Command, time::Duration};
 use tempfile::TempDir;
 
-/// The user who may do everything, from loopback only.
-pub const USER: &str = "guest";
-/// Its password.
-pub const PASSWORD: &str = "guest";
+/// The user who may do everything.
+pub const USER: &str = "malle";
+/// Its password; long enough that a leak would be seen.
+pub const PASSWORD: &str = "rabbitmq-test-password";
 
 const ATTEMPTS: usize = 3;
 const START_LIMIT: Duration = Duration::from_secs(120);
@@ -91,6 +91,11 @@ impl RabbitMq {
     /// The URI of a virtual host, credentials included.
     pub fn uri(&self, vhost: &str) -> String {
         format!("amqp://{USER}:{PASSWORD}@127.0.0.1:{}/{vhost}", self.ports.amqp)
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.ports.amqp)
     }
 
     /// Makes an empty virtual host; its URI.
@@ -219,7 +224,9 @@ impl RabbitMq {
 fn configuration(ports: Ports) -> String {
     let Ports { amqp, management, .. } = ports;
     format!(
-        "listeners.tcp.1 = 127.0.0.1:{amqp}
+        "default_user = {USER}
+default_pass = {PASSWORD}
+listeners.tcp.1 = 127.0.0.1:{amqp}
 management.tcp.ip = 127.0.0.1
 management.tcp.port = {management}
 collect_statistics_interval = 500

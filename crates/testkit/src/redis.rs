@@ -8,6 +8,9 @@ use tokio::{
     net::TcpStream,
 };
 
+/// It asks for it, so that a leak would be seen.
+pub const PASSWORD: &str = "redis-test-password";
+
 const ATTEMPTS: usize = 3;
 const START_LIMIT: Duration = Duration::from_secs(30);
 
@@ -41,9 +44,9 @@ impl Redis {
         Ok(redis)
     }
 
-    /// `redis://127.0.0.1:PORT`.
+    /// `redis://:PASSWORD@127.0.0.1:PORT`.
     pub fn url(&self) -> String {
-        format!("redis://{}", self.address())
+        format!("redis://:{PASSWORD}@{}", self.address())
     }
 
     /// Ends it at once (SIGKILL); its port refuses connections from then on.
@@ -77,18 +80,19 @@ impl Redis {
     /// One command in Redis' inline form; the first line of the answer, as it stands on the wire.
     pub async fn command(&self, command: &str) -> io::Result<String> {
         let mut stream = TcpStream::connect(self.address()).await?;
-        stream.write_all(format!("{command}\r\n").as_bytes()).await?;
+        stream.write_all(format!("AUTH {PASSWORD}\r\n{command}\r\n").as_bytes()).await?;
         let mut answer = Vec::new();
-        while !answer.contains(&b'\n') {
+        while answer.iter().filter(|byte| **byte == b'\n').count() < 2 {
             if stream.read_buf(&mut answer).await? == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
         }
         let text = String::from_utf8_lossy(&answer);
-        Ok(text.lines().next().unwrap_or_default().to_owned())
+        Ok(text.lines().nth(1).unwrap_or_default().to_owned())
     }
 
-    fn address(&self) -> String {
+    /// Where it listens.
+    pub fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }
 }
@@ -97,6 +101,7 @@ fn command(dir: &Path, port: u16) -> io::Result<Command> {
     let log = fs::File::options().create(true).append(true).open(dir.join("log"))?;
     let mut command = ends_with_stdin(Path::new("redis-server"));
     command.args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--dir"]).arg(dir);
+    command.args(["--requirepass", PASSWORD]);
     // Written before it answers, so that a kill loses nothing; synced later, which only a power cut would notice.
     command.args(["--save", "", "--appendonly", "yes", "--appendfsync", "everysec"]);
     command.stdout(log.try_clone()?).stderr(log);

@@ -38,9 +38,14 @@ pub(crate) async fn committed_earlier(
 
 /// The row that people see.
 pub(crate) fn row(number: BackupNumber, info: &SnapshotInfo, store: &BackupStore) -> NewBackup {
+    NewBackup { number, facts: facts(info, store) }
+}
+
+/// What a snapshot's log entry says, as the catalogue keeps it: the same when the job ends and when the catalogue is made anew.
+pub fn facts(info: &SnapshotInfo, store: &BackupStore) -> Facts {
     let known = info.summary.types.iter().filter(|known| known.status != TypeStatus::NotOffered);
     let contents: BTreeMap<&str, u64> = known.map(|known| (known.data_type.name(), known.count)).collect();
-    let facts = Facts {
+    Facts {
         snapshot: info.number,
         state: state(info),
         started_at: info.summary.started,
@@ -51,8 +56,7 @@ pub(crate) fn row(number: BackupNumber, info: &SnapshotInfo, store: &BackupStore
         bytes: info.summary.email_bytes,
         stored_bytes: info.stored_bytes,
         contents: json!(contents),
-    };
-    NewBackup { number, facts }
+    }
 }
 
 fn state(info: &SnapshotInfo) -> BackupState {

@@ -33,12 +33,14 @@ impl Job<'_> {
         let number = self.worker.persist(|| catalog.draw_number(&self.claimed.claim)).await?;
         self.reach(Step::NumberDrawn).await;
         let span = tracing::info_span!("snapshot", number = number.0);
-        match self.slice(&server, &repository, number).instrument(span).await? {
+        let slice = self.slice(&server, &repository, number).instrument(span).await;
+        let metrics = &self.worker.services.metrics;
+        metrics.count_read(server.client.counters().bytes_received);
+        match slice? {
             Slice::Sliced { progressed } => Ok(Answer::Sliced { progressed }),
             Slice::Done(report) => {
                 self.reach(Step::SnapshotCommitted).await;
-                let received = server.client.counters().bytes_received;
-                self.worker.services.metrics.count_backup(&report, received);
+                metrics.count_backup(&report);
                 let info = read(&repository, report.number).await?;
                 self.list(number, &info).await
             }

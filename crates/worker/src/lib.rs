@@ -8,6 +8,7 @@ mod job;
 mod lane;
 mod metrics;
 mod order;
+mod readiness;
 mod restore;
 mod run;
 mod serve;
@@ -23,6 +24,7 @@ mod verify;
 mod watch;
 mod window;
 
+pub use adopt::facts;
 pub use error::{Error, Result};
 pub use metrics::Metrics;
 pub use order::{RestoreMode, RestoreOrder, VerifyOrder};

@@ -26,13 +26,19 @@ impl Metrics {
         }
     }
 
-    /// A backup was made, and this many bytes came from the server for it.
-    pub(crate) fn count_backup(&self, report: &Report, received: u64) {
+    /// So many bytes came from a server, in a backup or in a slice of one.
+    pub(crate) fn count_read(&self, received: u64) {
+        self.backups.bytes_read.inc_by(received);
+    }
+
+    /// A backup was made.
+    pub(crate) fn count_backup(&self, report: &Report) {
         let Metrics { backups, .. } = self;
-        backups.bytes_read.inc_by(received);
         backups.emails_read.inc_by(report.new_emails);
-        backups.emails_stored.inc_by(report.new_emails);
+        backups.emails_stored.inc_by(report.new_emails.saturating_sub(report.held_emails));
+        backups.emails_deduplicated.inc_by(report.held_emails);
         backups.bytes_stored.inc_by(report.stored_bytes);
+        backups.bytes_deduplicated.inc_by(report.held_bytes);
     }
 
     /// A backup got its place in the catalogue.

@@ -6,6 +6,7 @@ use catalog::Catalog;
 use coordination::{Budget, Leases, ProgressBoard};
 use model::Clock;
 use queue::Broker;
+use telemetry::Health;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -14,6 +15,7 @@ use tokio_util::task::TaskTracker;
 use crate::error::Result;
 use crate::lane::lane;
 use crate::metrics::Metrics;
+use crate::readiness::checks;
 use crate::settings::Settings;
 use crate::slices::Backups;
 use crate::steps::Watched;
@@ -38,6 +40,8 @@ pub struct Services {
     pub clock: Arc<dyn Clock>,
     /// What is counted.
     pub metrics: Metrics,
+    /// Whether this role can work.
+    pub health: Health,
 }
 
 /// One process's worker.
@@ -84,6 +88,8 @@ async fn work(
     let reports = TaskTracker::new();
     let worker = Arc::new(Worker { settings, services, stores, reports, watched });
     let draining = stop.child_token();
+    let over = CancellationToken::new();
+    let checks = checks(&worker.services, &over);
     let mut lanes = JoinSet::new();
     for (kind, slots) in worker.settings.slots.lanes() {
         lanes.spawn(lane(Arc::clone(&worker), kind, slots, draining.clone()));
@@ -95,6 +101,8 @@ async fn work(
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),
         }
     }
+    over.cancel();
+    checks.join_all().await;
     worker.reports.close();
     // What does not get through is given back by time.
     let _ = timeout(worker.settings.times.grace / 4, worker.reports.wait()).await;

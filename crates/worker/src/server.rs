@@ -46,7 +46,11 @@ impl Job<'_> {
             Some(id) => AccountRef::Id(AccountId::new(id.as_str()).map_err(|_| Error::UnknownAccount)?),
             None => AccountRef::Named(self.mailbox.address.as_str().to_owned()),
         };
-        let account = client.resolve_account(&wanted).await?;
+        let mut account = client.resolve_account(&wanted).await?;
+        // A server may let us read accounts and not the directory. The name goes into the log, for a catalogue made anew.
+        if account.name == account.id.as_str() {
+            self.mailbox.address.as_str().clone_into(&mut account.name);
+        }
         let identity = match self.mailbox.identity() {
             Some(identity) => identity,
             None => self.catalog().learn_account(self.mailbox.id, &account.id.as_str().into()).await?,

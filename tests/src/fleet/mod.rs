@@ -1,11 +1,15 @@
 //! The whole fleet on this machine: private Postgres, RabbitMQ, Redis and SeaweedFS, a simulated mail server, `malle` processes.
 
 pub mod chaos;
+mod collector;
 mod drain;
 mod fairness;
 mod launcher;
 mod night;
+mod rebuilt;
+mod silence;
 
+pub use collector::{Collector, Span};
 pub use drain::drain;
 pub use fairness::fairness;
 pub use launcher::Launcher;
@@ -22,7 +26,7 @@ use sim_stalwart::{AccountSpec, Simulator, Sizes};
 use testkit::postgres::Postgres;
 use testkit::rabbitmq::RabbitMq;
 use testkit::redis::Redis;
-use testkit::seaweedfs::{BUCKET, SeaweedFs};
+use testkit::seaweedfs::{ACCESS_KEY, BUCKET, REGION, SECRET_KEY, SeaweedFs};
 use tokio::process::{Child, Command};
 use url::Url;
 
@@ -76,10 +80,14 @@ pub struct Fleet {
     pub metrics: Vec<u16>,
     /// The mail server.
     pub simulator: Simulator,
+    /// Where every role sends its traces.
+    pub traces: Collector,
+    /// The broker.
+    pub rabbitmq: RabbitMq,
+    /// Leases, budgets and progress.
+    pub redis: Redis,
     /// Starts a `malle`.
     pub launcher: Launcher,
-    rabbitmq: RabbitMq,
-    redis: Redis,
     seaweedfs: SeaweedFs,
 }
 
@@ -105,13 +113,15 @@ impl Fleet {
         let broker = rabbitmq.vhost(VHOST).await?;
         let ports = free_ports(plan.workers + 2)?;
         let (api, metrics) = (ports[0], ports[1..].to_vec());
-        let config = config(&dir, plan, [&postgres.url(), &broker, &redis.url(), &simulator.url()], api)?;
+        let traces = Collector::start().await?;
+        let urls = [&postgres.url(), &broker, &redis.url(), &simulator.url(), seaweedfs.endpoint()];
+        let config = config(&dir, plan, urls, api, traces.endpoint())?;
         fs::write(dir.join("malle.toml"), config)?;
         let launcher = Launcher::new(malle, dir, &seaweedfs, metrics.clone()).with(overrides);
         let key = launcher.command(&["key", "new"]).output().await?;
         fs::write(launcher.dir().join("ring.key"), key.stdout)?;
         launcher.run(&["migrate"]).await?;
-        Ok(Fleet { postgres, api, metrics, simulator, launcher, rabbitmq, redis, seaweedfs })
+        Ok(Fleet { postgres, api, metrics, simulator, launcher, rabbitmq, redis, seaweedfs, traces })
     }
 
     /// Lists mailboxes, in CSV.
@@ -135,7 +145,8 @@ impl Fleet {
         self.launcher.command(arguments)
     }
 
-    /// What a `malle` on this fleet needs.
+    /// What a `malle` on this fleet needs. The fleet's store has keys of its own; the bucket's are for commands without the
+    /// configuration.
     pub fn environment(&self) -> Vec<(&'static str, String)> {
         self.launcher.environment()
     }
@@ -162,8 +173,8 @@ async fn simulator(plan: &Plan) -> Result<Simulator> {
     Ok(builder.start().await?)
 }
 
-fn config(dir: &Path, plan: &Plan, urls: [&str; 4], api: u16) -> Result<String> {
-    let [postgres, broker, redis, server] = urls;
+fn config(dir: &Path, plan: &Plan, urls: [&str; 5], api: u16, otlp: &str) -> Result<String> {
+    let [postgres, broker, redis, server, bucket] = urls;
     let mut text = format!("production_zone = \"here\"\ntime_zone = \"{}\"\n", where_it_is_noon());
     writeln!(text, "key_file = {:?}", dir.join("ring.key"))?;
     for (section, url) in [("postgres", postgres), ("rabbitmq", broker), ("redis", redis)] {
@@ -177,17 +188,21 @@ fn config(dir: &Path, plan: &Plan, urls: [&str; 4], api: u16) -> Result<String> 
         }
         writeln!(text, "url = {:?}", url.as_str())?;
     }
-    let (password, token) = (dir.join("agent"), dir.join("token"));
+    let [password, token, key_id, secret] = ["agent", "token", "key-id", "secret"].map(|name| dir.join(name));
     fs::write(&password, AGENT_PASSWORD)?;
     fs::write(&token, TOKEN)?;
+    fs::write(&key_id, ACCESS_KEY)?;
+    fs::write(&secret, SECRET_KEY)?;
     write!(
         text,
         "[[servers]]\nname = \"simulated\"\nurl = {server:?}\nuser = {AGENT:?}\npassword = {{ file = {password:?} }}\n\
          requests_in_flight = 64\nrequests_per_minute = 1000000\n\
-         [[stores]]\nname = \"far\"\nzone = \"there\"\nurl = \"s3://{BUCKET}/fleet\"\n\
+         [[stores]]\nname = \"far\"\nzone = \"there\"\nurl = \"s3://{BUCKET}/fleet\"\nendpoint = {bucket:?}\n\
+         region = {REGION:?}\nkey_id = {{ file = {key_id:?} }}\nsecret = {{ file = {secret:?} }}\n\
+         [telemetry]\notlp = {otlp:?}\n\
          [plan]\nnightly = \"00:00-24:00\"\nweekend = \"Sat 00:00-Sat 01:00\"\ntail_percent = 90\nfirst_backups_per_hour = 1000000\n\
          [producer]\nlisten = \"127.0.0.1:{api}\"\ntokens = [{{ name = \"you\", secret = {{ file = {token:?} }} }}]\n\
-         plan_every_seconds = 2\n\
+         plan_every_seconds = 2\nwatch_every_seconds = 2\n\
          [worker]\nnightly = {}\n",
         plan.slots
     )?;

@@ -7,6 +7,7 @@ use catalog::{Address, Catalog};
 use model::BackupState;
 use tokio::process::{Child, Command};
 
+use super::rebuilt::rebuilt;
 use super::{Fleet, Plan, address};
 
 /// Longer a night does not take on a machine that can do it.
@@ -44,6 +45,7 @@ pub async fn night(malle: PathBuf, plan: Plan) -> Result<String> {
     let memory: Vec<String> =
         workers.iter().chain([&producer]).map(|role| format!("{:.0}", peak(role).unwrap_or(0.0))).collect();
 
+    fleet.check_silent().await?;
     let drained = Instant::now();
     for role in workers.iter_mut().chain([&mut producer]) {
         let id = role.id().context("it runs")?;
@@ -54,7 +56,11 @@ pub async fn night(malle: PathBuf, plan: Plan) -> Result<String> {
         ensure!(status.success(), "a role ended with {status}: {}", logs(dir.path()));
     }
     let drained = drained.elapsed().as_secs_f64();
+    fleet.check_silent().await?;
     let emails = exactly_once(&catalog, &plan).await?;
+    let rebuilding = Instant::now();
+    let rebuilt = rebuilt(&fleet, plan.mailboxes).await?;
+    let rebuilding = rebuilding.elapsed().as_secs_f64();
 
     let per_second = |count: u64| count as f64 / took;
     Ok(format!(
@@ -63,7 +69,9 @@ pub async fn night(malle: PathBuf, plan: Plan) -> Result<String> {
          | requests to the mail server | {} |\n| MB from the mail server | {:.0} |\n\
          | peak memory of each worker and of the producer, MiB | {} |\n\
          | seconds from SIGTERM to the end of all | {drained:.1} |\n\
-         | mailboxes with exactly one good backup | {due} |\n| others with any backup | 0 |",
+         | mailboxes with exactly one good backup | {due} |\n| others with any backup | 0 |\n\
+         | rows written by `catalog rebuild` into an empty catalogue | {rebuilt} |\n\
+         | seconds for that, a dry run and doing it again | {rebuilding:.1} |",
         plan.mailboxes,
         plan.workers,
         per_second(due),

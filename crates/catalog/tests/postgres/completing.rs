@@ -1,5 +1,5 @@
-use catalog::{AuditEntry, Error, NewBackup, Request};
-use model::{BackupNumber, BackupState, ErrorClass, JobKind, JobState, SnapshotNumber};
+use catalog::{AuditEntry, Error, Facts, NewBackup, Request};
+use model::{BackupNumber, BackupState, ErrorClass, JobKind, JobState};
 use serde_json::json;
 
 use crate::room::{Room, at, date, facts, new_backup, nightly};
@@ -32,7 +32,7 @@ async fn a_backup_is_written_once_however_often_it_is_completed() {
     let claimed = room.claimed(room.planned(nightly(mailbox.id, 2)).await, at(100)).await;
     let adopted = room.backup(&claimed.claim, 8).await;
     let insert = format!(
-        "INSERT INTO backups SELECT {}, mailbox, 8, state, kind, slot_date, NULL, started_at, finished_at, \
+        "INSERT INTO backups SELECT {}, mailbox, 8, state, kind, slot_date, NULL, started_at, finished_at + interval '1 s', \
         store, zone, emails, bytes, stored_bytes, contents FROM backups",
         adopted.number
     );
@@ -50,11 +50,19 @@ async fn a_backup_is_written_once_however_often_it_is_completed() {
     catalog.complete(&claimed.claim, Some(&partial)).await.unwrap();
     let mailbox = catalog.mailbox(mailbox.id).await.unwrap().unwrap();
     assert_eq!(mailbox.newest_good_at, Some(at(8)), "a partial one is not good");
-    let snapshots = async |before: Option<u64>| {
-        let page = catalog.backups_of(mailbox.id, before.map(SnapshotNumber), 2).await.unwrap();
+    let snapshots = async |before| {
+        let page = catalog.backups_of(mailbox.id, before, 2).await.unwrap();
         page.iter().map(|backup| backup.facts.snapshot.0).collect::<Vec<_>>()
     };
-    assert_eq!((snapshots(None).await, snapshots(Some(8)).await), (vec![9, 8], vec![7]));
+    assert_eq!((snapshots(None).await, snapshots(Some(at(13))).await), (vec![9, 8], vec![7]));
+
+    // It moves to another store, where its log begins anew.
+    let claimed = room.claimed(room.planned(nightly(mailbox.id, 4)).await, at(100)).await;
+    let elsewhere = Facts { store: "other".into(), finished_at: at(99), ..facts(7, BackupState::Good) };
+    let number = catalog.draw_number(&claimed.claim).await.unwrap();
+    let moved = NewBackup { number, facts: elsewhere };
+    catalog.complete(&claimed.claim, Some(&moved)).await.unwrap();
+    assert_eq!(snapshots(None).await, [7, 9], "the newest is the last one committed");
 }
 
 #[tokio::test]

@@ -68,6 +68,18 @@ async fn backups_come_back_from_the_stores_with_their_numbers() {
     let taken = Rebuilt { new: 0, taken: vec![BackupNumber(41)] };
     assert_eq!(catalog.rebuild(&[stolen], at(30)).await.unwrap(), taken);
 
+    // A worker that had lost its claim committed under the number that its successor had used already.
+    let late = [found("e", 0, 9, Some(70)), found("e", 0, 2, Some(70))];
+    let twice = Rebuilt { new: 1, taken: vec![BackupNumber(70)] };
+    assert_eq!(catalog.rebuild(&late, at(30)).await.unwrap(), twice);
+    assert_eq!(catalog.rebuild(&late, at(30)).await.unwrap(), Rebuilt { new: 0, ..twice });
+    let first = catalog.backup(BackupNumber(70)).await.unwrap().unwrap();
+    assert_eq!(first.facts.snapshot.0, 2, "the first of the two is what people saw");
+    // The same log number in two stores: the mailbox moved.
+    let mut moved = found("e", 0, 2, Some(71));
+    moved.facts.store = "other".to_owned();
+    assert_eq!(catalog.rebuild(&[moved], at(30)).await.unwrap(), Rebuilt { new: 1, taken: vec![] });
+
     assert_eq!(
         catalog.list_mailboxes(SERVER, &[listed("a", None)], at(40)).await.unwrap(),
         0,
@@ -75,8 +87,8 @@ async fn backups_come_back_from_the_stores_with_their_numbers() {
     );
     assert_eq!(
         catalog.mark_unlisted_gone(SERVER, at(40), at(40)).await.unwrap(),
-        3,
-        "b, c and d are not there"
+        4,
+        "b, c, d and e are not there"
     );
     catalog.rebuild(&all, at(50)).await.unwrap();
     assert!(catalog.mailbox_of(SERVER, &"b".into()).await.unwrap().is_none(), "what a listing said holds");

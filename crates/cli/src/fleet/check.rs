@@ -1,6 +1,6 @@
 use std::fmt::Display;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow};
 use repository::{Store, StoreOptions};
 use serde_json::json;
 
@@ -10,7 +10,6 @@ use crate::exit::Exit;
 use crate::failure;
 use crate::fleet_args::RoleArgs;
 use crate::output::Out;
-use crate::store_url;
 
 /// `malle config check`: tries everything that the configuration names, a line each.
 pub(crate) async fn check(args: &RoleArgs, out: &Out) -> Result<Exit> {
@@ -32,12 +31,19 @@ pub(crate) async fn check(args: &RoleArgs, out: &Out) -> Result<Exit> {
             Ok(())
         };
         report.add(format_args!("server {}", server.name), session.await)?;
+        if let Some(discover) = &server.discover {
+            let page = async {
+                parts::listing(server, discover.by)?.page(None).await.context("list its mailboxes")?;
+                Ok(())
+            };
+            report.add(format_args!("directory of {}", server.name), page.await)?;
+        }
     }
     // One in the wrong zone must not be given a descriptor that says so.
     for store in config.stores.iter().filter(|store| store.zone != config.production_zone) {
         let opened = async {
             let options = StoreOptions { zone: Some(store.zone.clone()), ..StoreOptions::default() };
-            Store::open_or_init(store_url::objects(&store.url)?, options, &model::SystemClock).await?;
+            Store::open_or_init(parts::objects(store)?, options, &model::SystemClock).await?;
             Ok(())
         };
         report.add(format_args!("store {}", store.name), opened.await)?;

@@ -53,6 +53,9 @@ pub(crate) struct RabbitMq {
     /// A consumer that got nothing for so long is opened anew.
     #[serde(default = "minute")]
     pub(crate) renew_idle_seconds: u64,
+    /// PEM: whom to trust with TLS.
+    #[serde(default)]
+    pub(crate) ca_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -61,6 +64,9 @@ pub(crate) struct Postgres {
     pub(crate) url: String,
     #[serde(default)]
     pub(crate) password: Option<Source>,
+    /// PEM: whom to trust with TLS.
+    #[serde(default)]
+    pub(crate) ca_file: Option<PathBuf>,
     #[serde(default = "malle")]
     pub(crate) schema: String,
     #[serde(default = "eight")]
@@ -73,6 +79,9 @@ pub(crate) struct Redis {
     pub(crate) url: String,
     #[serde(default)]
     pub(crate) password: Option<Source>,
+    /// PEM: whom to trust with TLS.
+    #[serde(default)]
+    pub(crate) ca_file: Option<PathBuf>,
     /// Before every key, so that several fleets may share one Redis.
     #[serde(default = "malle")]
     pub(crate) prefix: String,
@@ -131,6 +140,34 @@ pub(crate) struct Server {
     /// The longest that one request may take.
     #[serde(default = "two_minutes")]
     pub(crate) request_seconds: u64,
+    /// It is asked for its mailboxes; without it they come from lists and from the HTTP API.
+    #[serde(default)]
+    pub(crate) discover: Option<Discover>,
+}
+
+/// How a server is asked for its mailboxes.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Discover {
+    pub(crate) by: Directory,
+    #[serde(default = "an_hour")]
+    pub(crate) every_seconds: u64,
+    /// What it has not named for so long is gone: no new backups.
+    #[serde(default = "a_week")]
+    pub(crate) missing_for_hours: u32,
+    /// A listing that would drop a larger share of the server's mailboxes is taken for one with holes.
+    #[serde(default = "five")]
+    pub(crate) drop_at_most_percent: u8,
+}
+
+/// Which of its interfaces.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Directory {
+    /// `GET /api/principal`: Stalwart up to 0.15.
+    Rest,
+    /// `Principal/query`: Stalwart from 0.16 on.
+    Jmap,
 }
 
 #[derive(Debug, Deserialize)]
@@ -140,6 +177,15 @@ pub(crate) struct Store {
     pub(crate) zone: String,
     /// As `--store`.
     pub(crate) url: String,
+    #[serde(default)]
+    pub(crate) region: Option<String>,
+    #[serde(default)]
+    pub(crate) endpoint: Option<String>,
+    /// Keys of its own; without any those of the environment.
+    #[serde(default)]
+    pub(crate) key_id: Option<Source>,
+    #[serde(default)]
+    pub(crate) secret: Option<Source>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -156,6 +202,8 @@ pub(crate) struct Plan {
     /// The wait after a job's first failure; doubled with each further one.
     pub(crate) retry_seconds: u64,
     pub(crate) longest_retry_seconds: u64,
+    /// Each mailbox's newest backup is read again every so many days; 0: only when somebody asks for it.
+    pub(crate) verify_days: u16,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -182,6 +230,8 @@ pub(crate) struct Producer {
     pub(crate) lost_after_seconds: u64,
     /// How long tickets that a producer is publishing are kept from the others.
     pub(crate) hold_seconds: u64,
+    /// Between two looks at every mailbox, for metrics.
+    pub(crate) watch_every_seconds: u64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -229,6 +279,7 @@ impl Default for Plan {
             attempts: retry.attempts,
             retry_seconds: retry.first_wait.as_secs(),
             longest_retry_seconds: retry.longest_wait.as_secs(),
+            verify_days: 30,
         }
     }
 }
@@ -246,6 +297,7 @@ impl Default for Producer {
             silent_seconds: reaper.silent.as_secs(),
             lost_after_seconds: reaper.lost_after.as_secs(),
             hold_seconds: outbox.hold.as_secs(),
+            watch_every_seconds: 120,
         }
     }
 }
@@ -295,6 +347,18 @@ fn two_minutes() -> u64 {
 
 fn thousands() -> u32 {
     6_000
+}
+
+fn an_hour() -> u64 {
+    3600
+}
+
+fn a_week() -> u32 {
+    24 * 7
+}
+
+fn five() -> u8 {
+    5
 }
 
 impl Config {
@@ -378,7 +442,10 @@ mod tests {
 
     #[test]
     fn what_is_not_known_is_named() {
+        let server = "[[servers]]\nname = \"a\"\nurl = \"https://a\"\n";
+        let by_telepathy = format!("{server}discover = {{ by = \"telepathy\" }}");
         for (more, named) in [
+            (by_telepathy.as_str(), "telepathy"),
             ("[worker]\nnigthly = 3", "nigthly"),
             ("[[stores]]\nname = \"a\"", "zone"),
             ("[plan]\noutside = \"perhaps\"", "perhaps"),

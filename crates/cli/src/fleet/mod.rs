@@ -7,6 +7,7 @@ mod enqueue;
 mod import;
 mod migrate;
 mod parts;
+mod rebuild;
 mod role;
 mod top;
 
@@ -15,5 +16,6 @@ pub(crate) use dlq::dlq;
 pub(crate) use enqueue::enqueue;
 pub(crate) use import::import;
 pub(crate) use migrate::migrate;
+pub(crate) use rebuild::rebuild;
 pub(crate) use role::{produce, work};
 pub(crate) use top::top;

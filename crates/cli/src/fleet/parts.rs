@@ -1,5 +1,7 @@
 //! From the configuration to what roles are made of.
 
+use std::num::NonZeroU16;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,14 +11,17 @@ use coordination::{BudgetRules, LeaseTerms};
 use jmap::Credentials;
 use model::{SignedDuration, SystemClock};
 use planning::TimeZone;
+use producer::{Disappeared, Listing, Secret, StalwartCredentials, StalwartJmap, StalwartRest};
 use queue::Broker;
-use repository::KeyRing;
+use repository::{KeyRing, ObjectStore};
 use url::Url;
+use zeroize::Zeroizing;
 
-use super::config::{Config, Outside, Server, Source};
+use super::config::{Config, Directory, Outside, Server, Source, Store};
 use crate::args::KeyFile;
 use crate::failure::Failure;
 use crate::output::Out;
+use crate::store_client::{Access, Keys};
 use crate::{secrets, server, store_url};
 
 impl Config {
@@ -26,6 +31,7 @@ impl Config {
         let mut settings = catalog::Settings::new(url.as_str(), format!("malle-{role}"));
         settings.schema.clone_from(&self.postgres.schema);
         settings.pool_size = self.postgres.connections;
+        settings.authorities = authorities(self.postgres.ca_file.as_deref())?;
         Catalog::connect(&settings).await.context("connect to Postgres")
     }
 
@@ -34,6 +40,8 @@ impl Config {
         let url = with_password(&self.rabbitmq.url, self.rabbitmq.password.as_ref(), "rabbitmq")?;
         let mut settings = queue::Settings::new(url.as_str(), &format!("malle-{role}"))?;
         settings.renew_idle = Duration::from_secs(self.rabbitmq.renew_idle_seconds.max(1));
+        let pem = authorities(self.rabbitmq.ca_file.as_deref())?;
+        settings.authorities = pem.map(|pem| String::from_utf8_lossy(&pem).into_owned());
         Ok(Broker::new(settings))
     }
 
@@ -41,6 +49,7 @@ impl Config {
     pub(crate) fn redis(&self) -> Result<coordination::Redis> {
         let url = with_password(&self.redis.url, self.redis.password.as_ref(), "redis")?;
         let mut settings = coordination::Settings::new(url.as_str(), &self.redis.prefix)?;
+        settings.authorities = authorities(self.redis.ca_file.as_deref())?;
         let ttl = self.lease();
         settings.lease = LeaseTerms { ttl, margin: ttl / 12 };
         Ok(coordination::Redis::new(settings)?)
@@ -78,6 +87,9 @@ impl Config {
         settings.reaper.every = seconds(of.reap_every_seconds);
         settings.reaper.silent = self.silent()?;
         settings.reaper.lost_after = seconds(of.lost_after_seconds);
+        settings.plan.verify_days = NonZeroU16::new(self.plan.verify_days);
+        settings.watch.every_mailbox = seconds(of.watch_every_seconds);
+        settings.watch.every = settings.watch.every.min(settings.watch.every_mailbox);
         let (requests, interval) = (of.manual_per_hour, SignedDuration::from_hours(1));
         settings.requests.limit = catalog::RateLimit { requests, interval };
         if let Some(listen) = of.listen {
@@ -108,6 +120,25 @@ impl Config {
         producer::Rules::new(self.producer.rules.clone())
     }
 
+    /// Servers that are asked for their mailboxes.
+    pub(crate) fn directories(&self) -> Result<Vec<producer::Directory>> {
+        let mut directories = Vec::new();
+        for server in &self.servers {
+            let Some(discover) = &server.discover else { continue };
+            directories.push(producer::Directory {
+                server: server.name.clone(),
+                listing: listing(server, discover.by)?,
+                rules: self.rules(),
+                disappeared: Disappeared::Gone {
+                    missing_for: SignedDuration::from_hours(discover.missing_for_hours.into()),
+                    at_most_percent: discover.drop_at_most_percent,
+                },
+                every: Duration::from_secs(discover.every_seconds.max(1)),
+            });
+        }
+        Ok(directories)
+    }
+
     /// What a worker is told; opens no store yet.
     pub(crate) fn worker(&self, out: &Out) -> Result<worker::Settings> {
         let mut servers = Vec::new();
@@ -115,12 +146,6 @@ impl Config {
             let mut budget = BudgetRules::new(server.requests_in_flight, server.requests_per_minute);
             budget.hold = seconds(server.request_seconds);
             servers.push(worker::MailServer { name: server.name.clone(), client: client(server)?, budget });
-        }
-        let mut stores = Vec::new();
-        for store in &self.stores {
-            let objects =
-                store_url::objects(&store.url).with_context(|| format!("set up the store {}", store.name))?;
-            stores.push(worker::BackupStore { name: store.name.clone(), zone: store.zone.clone(), objects });
         }
         let of = &self.worker;
         let (windows, time_zone) = self.calendar()?;
@@ -134,7 +159,7 @@ impl Config {
                 verify: of.verify,
             },
             servers,
-            stores,
+            stores: self.stores()?,
             production_zone: self.production_zone.clone(),
             ring: self.ring(out)?,
             windows,
@@ -163,6 +188,17 @@ impl Config {
         }
     }
 
+    /// Where backups lie; asks none of them yet.
+    pub(crate) fn stores(&self) -> Result<Vec<worker::BackupStore>> {
+        let mut stores = Vec::new();
+        for store in &self.stores {
+            let objects =
+                objects(store).with_context(|| format!("use the [[stores]] named {}", store.name))?;
+            stores.push(worker::BackupStore { name: store.name.clone(), zone: store.zone.clone(), objects });
+        }
+        Ok(stores)
+    }
+
     /// The keys of all repositories.
     pub(crate) fn ring(&self, out: &Out) -> Result<KeyRing> {
         secrets::ring(&KeyFile { key_file: Some(self.key_file.clone()) }, out)
@@ -173,6 +209,7 @@ impl Config {
         &self,
         registry: &telemetry::Registry,
         servers: &[worker::MailServer],
+        health: telemetry::Health,
     ) -> Result<worker::Services> {
         let redis = Arc::new(self.redis()?);
         let catalog = self.catalog("worker").await?;
@@ -186,6 +223,7 @@ impl Config {
             backups: Arc::new(worker::InSlices),
             clock: Arc::new(SystemClock),
             metrics: worker::Metrics::new(registry, servers),
+            health,
         })
     }
 }
@@ -195,17 +233,69 @@ fn seconds(number: u64) -> Duration {
     Duration::from_secs(number.max(1))
 }
 
-/// A mail server's address and who signs in there.
-pub(crate) fn client(server: &Server) -> Result<jmap::Config> {
-    let url = server::server_url(Some(&server.url))?;
-    let credentials = match (&server.token, &server.user, &server.password) {
-        (Some(token), None, None) => Credentials::bearer(token.read()?),
-        (None, Some(user), Some(password)) => Credentials::basic(user.clone(), password.read()?),
+/// Certificates in PEM of whom a service is trusted by.
+fn authorities(file: Option<&Path>) -> Result<Option<Vec<u8>>, Failure> {
+    let pem = server::authorities(file)?;
+    Ok((!pem.is_empty()).then_some(pem))
+}
+
+/// The bucket or directory; asks it nothing yet.
+pub(crate) fn objects(store: &Store) -> Result<Arc<dyn ObjectStore>> {
+    let Store { url, region, endpoint, key_id, secret, .. } = store;
+    let keys = match (key_id, secret) {
+        (id, Some(secret)) => {
+            let id = id.as_ref().map(Source::read).transpose()?;
+            Some(Keys { id, secret: secret.read()? })
+        }
+        (None, None) => None,
+        (Some(_), None) => {
+            let what = "read a store's keys: its key_id has no secret beside it";
+            return Err(Failure::usage(what, "set both, or none and the environment").into());
+        }
+    };
+    store_url::objects(url, &Access { region: region.clone(), endpoint: endpoint.clone(), keys })
+}
+
+/// Who signs in at a server.
+enum Agent<'a> {
+    Token(Zeroizing<String>),
+    User { name: &'a str, password: Zeroizing<String> },
+}
+
+fn agent(server: &Server) -> Result<Agent<'_>, Failure> {
+    match (&server.token, &server.user, &server.password) {
+        (Some(token), None, None) => Ok(Agent::Token(token.read()?)),
+        (None, Some(name), Some(password)) => Ok(Agent::User { name, password: password.read()? }),
         _ => {
             let what =
                 format!("sign in at the server {}: it needs a user and a password, or a token", server.name);
-            return Err(Failure::usage(what, "set user and password, or token, in its [[servers]]").into());
+            Err(Failure::usage(what, "set user and password, or token, in its [[servers]]"))
         }
+    }
+}
+
+/// How the server names its mailboxes; asks it nothing yet.
+pub(crate) fn listing(server: &Server, by: Directory) -> Result<Arc<dyn Listing>> {
+    let url = server::server_url(Some(&server.url))?;
+    let credentials = match agent(server)? {
+        Agent::Token(token) => StalwartCredentials::Bearer(Secret::new(token.as_str())),
+        Agent::User { name, password } => {
+            StalwartCredentials::Basic { user: name.to_owned(), password: Secret::new(password.as_str()) }
+        }
+    };
+    let authorities = server::authorities(server.ca_file.as_deref())?;
+    Ok(match by {
+        Directory::Rest => Arc::new(StalwartRest::new(&url, credentials, &authorities)?),
+        Directory::Jmap => Arc::new(StalwartJmap::new(&url, credentials, &authorities)?),
+    })
+}
+
+/// A mail server's address and who signs in there.
+pub(crate) fn client(server: &Server) -> Result<jmap::Config> {
+    let url = server::server_url(Some(&server.url))?;
+    let credentials = match agent(server)? {
+        Agent::Token(token) => Credentials::bearer(token),
+        Agent::User { name, password } => Credentials::basic(name, password),
     };
     let mut config = jmap::Config::new(url, credentials);
     config.authorities = server::authorities(server.ca_file.as_deref())?;

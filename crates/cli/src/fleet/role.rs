@@ -31,7 +31,7 @@ pub(crate) async fn produce(args: &RoleArgs) -> Result<Exit> {
         outbox: telemetry::OutboxMetrics::new(&stage.registry),
         fleet: telemetry::FleetMetrics::new(&stage.registry),
         health: stage.health.clone(),
-        directories: Vec::new(),
+        directories: config.directories()?,
     };
     let ended = producer::run(settings, parts, stage.stop.clone()).await;
     stage.leave().await;
@@ -44,7 +44,7 @@ pub(crate) async fn work(args: &RoleArgs, out: &Out) -> Result<Exit> {
     let config = Config::load(args.config.config.as_deref())?;
     let settings = config.worker(out)?;
     let stage = Stage::enter("worker", &config).await?;
-    let services = config.services(&stage.registry, &settings.servers).await?;
+    let services = config.services(&stage.registry, &settings.servers, stage.health.clone()).await?;
     let ended = worker::run(settings, services, stage.stop.clone()).await;
     stage.leave().await;
     ended?;

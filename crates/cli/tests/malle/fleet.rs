@@ -1,9 +1,12 @@
 //! The fleet's roles and commands as processes, on services of their own.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use tests::fleet::{Fleet, Plan, chaos, drain, night};
+use url::Url;
+
+use crate::door::{Door, certify};
 
 fn malle() -> PathBuf {
     env!("CARGO_BIN_EXE_malle").into()
@@ -43,7 +46,7 @@ chaos_of_seeds! { chaos_of_seed_0 0 chaos_of_seed_1 1 chaos_of_seed_2 2 chaos_of
 #[tokio::test(flavor = "multi_thread")]
 async fn what_operators_ask_is_answered() {
     let dir = tempfile::tempdir().expect("a directory");
-    let fleet = Fleet::start(malle(), dir.path().to_owned(), &small()).await.expect("starts");
+    let mut fleet = Fleet::start(malle(), dir.path().to_owned(), &small()).await.expect("starts");
     let checked = fleet.run(&["config", "check", "--json"]).await.expect("nothing is wrong");
     assert!(checked.lines().count() >= 8, "{checked}");
     assert!(checked.lines().all(|line| line.contains("\"ok\":true")), "{checked}");
@@ -65,20 +68,76 @@ async fn what_operators_ask_is_answered() {
     assert_eq!(fleet.run(&["dlq", "redrive", "--all"]).await.expect("none to redrive"), "0 redriven\n");
     // Again: nothing to do.
     assert!(fleet.run(&["migrate"]).await.expect("migrates").starts_with("0 migrations"));
+
+    is_told_line_by_line_what_is_wrong(&fleet).await;
+    keys_of_the_store_itself_count(&fleet).await;
+    services_behind_tls(&mut fleet, dir.path()).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_configuration_that_is_wrong_is_told_line_by_line() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let fleet = Fleet::start(malle(), dir.path().to_owned(), &small()).await.expect("starts");
+async fn is_told_line_by_line_what_is_wrong(fleet: &Fleet) {
+    let wrong = [
+        ("MALLE__PRODUCTION_ZONE", "there"),
+        ("MALLE__REDIS__URL", "redis://127.0.0.1:9"),
+        ("MALLE__PRODUCER__SILENT_SECONDS", "44"),
+    ];
+    let (code, failed) = checked(fleet, &wrong.map(|(name, value)| (name, value.to_owned()))).await;
+    assert_eq!((code, failed.len()), (Some(2), 3), "{failed:?}");
+    for (line, what) in failed.iter().zip(["silent_seconds", "production's own zone", "redis"]) {
+        assert!(line.contains(what), "{failed:?}");
+    }
+}
+
+/// What the environment says of buckets is for stores without keys of their own.
+async fn keys_of_the_store_itself_count(fleet: &Fleet) {
+    let misleading = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL", "AWS_REGION"];
+    let (_, failed) = checked(fleet, &misleading.map(|name| (name, "misleading".to_owned()))).await;
+    assert_eq!(failed, [""; 0]);
+}
+
+/// Postgres' own TLS, and a door before each of the others.
+async fn services_behind_tls(fleet: &mut Fleet, dir: &Path) {
+    let certified = certify(dir);
+    fleet.postgres.restart_with_tls(&certified.certificate, &certified.key).await.expect("starts again");
+    let redis = Door::open(&certified, &fleet.redis.address()).await;
+    let rabbitmq = Door::open(&certified, &fleet.rabbitmq.address()).await;
+    let postgres = Url::parse(&fleet.postgres.url()).expect("a URL").port().expect("a port");
+    let urls = [
+        (
+            "MALLE__POSTGRES__URL",
+            format!("postgres://malle@127.0.0.1:{postgres}/postgres?sslmode=verify-full"),
+        ),
+        ("MALLE__REDIS__URL", format!("rediss://{}", redis.address)),
+        ("MALLE__RABBITMQ__URL", format!("amqps://malle@{}/malle", rabbitmq.address)),
+    ];
+    let (code, failed) = checked(fleet, &urls).await;
+    assert_eq!(
+        (code, failed.len()),
+        (Some(2), 3),
+        "an authority that nobody named is not trusted: {failed:?}"
+    );
+    for line in &failed {
+        assert!(line.contains("certificate"), "{line}");
+    }
+    let authority = certified.authority.display().to_string();
+    let files = ["POSTGRES", "REDIS", "RABBITMQ"].map(|service| format!("MALLE__{service}__CA_FILE"));
+    let trusting =
+        files.iter().map(|name| (name.as_str(), authority.clone())).chain(urls).collect::<Vec<_>>();
+    assert_eq!(checked(fleet, &trusting).await, (Some(0), Vec::new()));
+    // Whoever names an authority wants TLS.
+    let plain = [
+        (files[0].as_str(), authority.clone()),
+        ("MALLE__POSTGRES__URL", format!("postgres://malle@127.0.0.1:{postgres}/postgres?sslmode=disable")),
+    ];
+    let (_, failed) = checked(fleet, &plain).await;
+    assert!(failed.len() == 1 && failed[0].contains("forbids TLS"), "{failed:?}");
+}
+
+/// How `malle config check` ends in this environment, and its lines about what is wrong.
+async fn checked(fleet: &Fleet, environment: &[(&str, String)]) -> (Option<i32>, Vec<String>) {
     let mut command = fleet.malle(&["config", "check"]);
-    command.env("MALLE__PRODUCTION_ZONE", "there").env("MALLE__REDIS__URL", "redis://127.0.0.1:9");
-    command.env("MALLE__PRODUCER__SILENT_SECONDS", "44");
+    command.envs(environment.iter().map(|(name, value)| (name, value)));
     let ended = command.output().await.expect("it runs");
     let said = String::from_utf8(ended.stdout).expect("UTF-8");
-    assert_eq!(ended.status.code(), Some(2), "{said}");
-    let failed: Vec<&str> = said.lines().filter(|line| line.starts_with("FAILED")).collect();
-    assert_eq!(failed.len(), 3, "{said}");
-    assert!(failed[0].contains("silent_seconds") && failed[1].contains("production's own zone"), "{said}");
-    assert!(failed[2].contains("redis"), "{said}");
+    let failed = said.lines().filter(|line| line.starts_with("FAILED")).map(str::to_owned);
+    (ended.status.code(), failed.collect())
 }

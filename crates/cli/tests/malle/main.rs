@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, reason = "what was measured is shown")]
 
 mod careless_store;
+mod door;
 mod everyday;
 mod exported;
 mod exporting;
@@ -18,6 +19,7 @@ mod killed_restore;
 mod measured;
 mod memory;
 mod million;
+mod platform;
 mod private_authority;
 mod secrets;
 mod signals;

@@ -78,6 +78,13 @@ impl Directory {
                 Ok(Imported { listed, new, unplanned, gone, bad }) => {
                     let (bad, reason) = (bad.len(), bad.first().map(|bad| bad.reason.as_str()));
                     tracing::info!(server, listed, new, unplanned, gone, bad, reason, "listed a server");
+                    if unplanned > 0 {
+                        tracing::warn!(
+                            server,
+                            unplanned,
+                            "no rule gives these a plan: who has none is not backed up"
+                        );
+                    }
                     pulse.went_well().await
                 }
                 Err(error) => {

@@ -95,7 +95,7 @@ async fn on_a_broker_that_is_well() {
     requests_are_granted_or_refused_like_those_of_the_api(&rabbit).await;
     whole::a_producer_plans_publishes_watches_and_ends(&rabbit).await;
     whole::an_alarm_and_a_killed_database_pass(&rabbit).await;
-    no_leak_in_logs("a request is refused", &["guest:guest"]);
+    no_leak_in_logs("a request is refused", &[testkit::rabbitmq::PASSWORD]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

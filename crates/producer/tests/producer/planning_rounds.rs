@@ -2,9 +2,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use catalog::{Cancel, Pause};
-use model::{Date, JobState, MailboxId, Plan, Schedule, SignedDuration};
+use model::{Date, JobKind, JobState, MailboxId, Plan, Schedule, SignedDuration};
 use planning::{Calendar, Settings, zone};
-use producer::Round;
+use producer::{Round, Verifier};
 use testkit::ManualClock;
 
 use crate::room::{Room, SERVER, at, listed};
@@ -131,4 +131,47 @@ async fn pauses_changes_of_plan_and_time_zones() {
     assert_eq!(round().await.planned, 1, "22:00 in Tokyo");
     let last = room.newest_job().await;
     assert!(room.catalog.job(last).await.unwrap().unwrap().run_at >= room.now());
+}
+
+/// Two producers, forty days, a round every six hours, an outage of one day.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_backup_is_read_again_once_a_month_and_nothing_else_is_held_up_by_it() {
+    let room = Room::new().await;
+    let mailboxes = room.backed_up(Plan::Professional, 300).await;
+    room.catalog.mark_gone(mailboxes[0], room.now()).await.unwrap();
+    let paused = mailboxes[1];
+    room.catalog.pause(&Pause::Mailbox(paused), room.now()).await.unwrap();
+    room.mailboxes(Plan::Personal, 5).await;
+    let days = std::num::NonZeroU16::new(30).unwrap();
+    let verifier =
+        || Verifier::new(room.catalog.clone(), room.clock.clone(), (days, 100), room.metrics.clone());
+    let (one, two) = (verifier(), verifier());
+    let (begin, mut planned) = (room.now(), 0);
+    for round in 0..30 * 4 {
+        if !(40..44).contains(&round) {
+            let (first, second) = tokio::join!(one.round(), two.round());
+            planned += first.unwrap() + second.unwrap();
+        }
+        room.pass(360);
+    }
+    let read_again = "SELECT count(DISTINCT mailbox) FROM jobs WHERE kind = 'verify'";
+    assert_eq!(
+        room.number(read_again).await,
+        299,
+        "gone ones too, not the paused one, none without a backup"
+    );
+    let twice = planned - 299;
+    assert!(twice <= 299 * 3 / 30, "some had their turn shortly before: {twice}");
+    let spread = format!("SELECT count(DISTINCT slot_date) FROM jobs WHERE run_at > '{begin}'");
+    assert!(room.number(&spread).await >= 28, "on all days");
+
+    // What waits for its verification is planned for the night all the same.
+    let round = room.planner().round().await.unwrap();
+    let nights = room.number("SELECT count(*) FROM jobs WHERE kind = 'nightly'").await;
+    assert_eq!((round.cancelled, nights), (0, 298), "{round:?}");
+    let text = room.registry.text();
+    assert!(
+        text.contains(&format!("malle_jobs_planned_total{{kind=\"{}\"}} {planned}", JobKind::Verify)),
+        "{text}"
+    );
 }

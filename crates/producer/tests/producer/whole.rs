@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::{JobKind, Plan};
-use producer::{ApiSettings, ApiToken, Directory, Disappeared, Error, Parts, Rules, Secret, Settings, run};
+use producer::{
+    ApiSettings, ApiToken, Directory, Disappeared, Error, Parts, Rules, Secret, Settings, WatchSettings, run,
+};
 use queue::Broker;
 use telemetry::{FleetMetrics, Health};
 use testkit::rabbitmq::RabbitMq;
@@ -29,7 +31,8 @@ impl Room {
     fn start(&self, broker: &Broker, change: impl FnOnce(&mut Settings)) -> Running {
         let mut settings = Settings::new("Europe/Paris");
         (settings.plan.every, settings.reaper.every) = (SHORT, SHORT);
-        (settings.watch.every, settings.watch.every_mailbox) = (SHORT, SHORT);
+        settings.watch = WatchSettings { ready: SHORT, every: SHORT, every_mailbox: SHORT };
+        settings.plan.verify_days = None;
         change(&mut settings);
         let (health, stop) = (Health::default(), CancellationToken::new());
         let registry = telemetry::Registry::new("producer", "test", "test");

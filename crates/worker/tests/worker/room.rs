@@ -13,7 +13,7 @@ use planning::RetryPolicy;
 use queue::{Broker, Outgoing, Ticket, TicketSink};
 use repository::{CheckReport, Depth, KeyRing, Repository, Store, StoreOptions};
 use serde_json::Value;
-use telemetry::Registry;
+use telemetry::{Health, Registry};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
@@ -246,6 +246,7 @@ impl<'h> Room<'h> {
             backups,
             clock: Arc::new(self.clock),
             metrics: metrics.clone(),
+            health: Health::default(),
         };
         let stop = CancellationToken::new();
         let task = match steps {

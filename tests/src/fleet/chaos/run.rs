@@ -25,10 +25,12 @@ use super::people::{self, Dusk};
 use super::roles::{Kept, Place};
 use super::schedule::{Fault, MAILBOXES, PRODUCERS, Schedule, WORKERS};
 use super::services;
-use crate::fleet::{AGENT, AGENT_PASSWORD, Fleet, Launcher, Plan, TOKEN, address};
+use crate::fleet::{AGENT, AGENT_PASSWORD, Collector, Fleet, Launcher, Plan, TOKEN, address};
 
 /// Rhythms of seconds, so that a night's outages fit into some seconds.
-const SETTINGS: [(&str, &str); 13] = [
+const SETTINGS: [(&str, &str); 14] = [
+    // Every job there is makes a backup.
+    ("MALLE__PLAN__VERIFY_DAYS", "0"),
     ("MALLE__WORKER__HEARTBEAT_SECONDS", "1"),
     ("MALLE__WORKER__LEASE_SECONDS", "3"),
     ("MALLE__WORKER__SLICE_SECONDS", "1"),
@@ -242,11 +244,11 @@ struct Struck {
     /// The jobs that they became.
     wishes: Vec<i64>,
     store: SeaweedFs,
-    _others: (RabbitMq, Postgres, Redis),
+    _others: (RabbitMq, Postgres, Redis, Collector),
 }
 
 async fn strike(fleet: Fleet, schedule: &Schedule, began: Instant, dusk: Dusk) -> Result<Struck> {
-    let Fleet { launcher, simulator, postgres, rabbitmq, redis, seaweedfs, api, .. } = fleet;
+    let Fleet { launcher, simulator, postgres, rabbitmq, redis, seaweedfs, api, traces, .. } = fleet;
     let simulator = Arc::new(simulator);
     macro_rules! lane {
         ($lane:ident) => {
@@ -274,7 +276,7 @@ async fn strike(fleet: Fleet, schedule: &Schedule, began: Instant, dusk: Dusk) -
     for wish in wishes {
         granted.push(wish.await??);
     }
-    let others = (broker.await??, postgres.await??, redis.await??);
+    let others = (broker.await??, postgres.await??, redis.await??, traces);
     Ok(Struck { launcher, simulator, wishes: granted, store: store.await??, _others: others })
 }
 
