@@ -113,6 +113,8 @@ async fn run(malle: PathBuf, dir: &Path, schedule: &Schedule) -> Result<Outcome>
     let slots = nights.slots(&database).await?;
     fleet.import(&people::list(&fleet.simulator, ZONES[0])?).await?;
     history::begin(&database).await?;
+    // It declares the queues: five processes that do so at once are another test.
+    fleet.run(&["config", "check"]).await?;
 
     let began = Instant::now();
     let (end, ended) = watch::channel(());
