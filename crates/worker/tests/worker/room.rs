@@ -323,6 +323,8 @@ pub(crate) fn listed(address: &str) -> Listed {
 fn broker(uri: &str, name: &str) -> Broker {
     let mut settings = queue::Settings::new(uri, name).unwrap();
     (settings.first_wait, settings.longest_wait) = (Duration::from_millis(10), Duration::from_millis(300));
+    // On a busy machine a broker takes longer to start than thirty short waits last, and then the role would end.
+    settings.attempts = 1000;
     Broker::new(settings)
 }
 
