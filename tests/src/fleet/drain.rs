@@ -18,8 +18,8 @@ const WORKERS: usize = 2;
 const EMAILS: u32 = 2_400;
 /// Emails in one request.
 const BATCH: usize = 20;
-/// What one such request takes: a mailbox takes some seconds.
-const LATENCY: Duration = Duration::from_millis(300);
+/// What one such request takes: a mailbox takes ten seconds.
+const LATENCY: Duration = Duration::from_millis(600);
 /// `worker.grace_seconds`.
 const GRACE: Duration = Duration::from_secs(8);
 const LIMIT: Duration = Duration::from_secs(120);

@@ -213,27 +213,33 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// The names of its spans from the last upload upwards, and who is above them all.
+fn way_of_the_last_upload(all: &[tests::fleet::Span]) -> (Vec<&str>, String) {
+    let by_id: BTreeMap<String, _> = all.iter().map(|span| (hex(&span.span_id), span)).collect();
+    let uploads = all.iter().filter(|span| span.name == "upload" && hex(&span.trace_id) == TRACE);
+    let mut way = Vec::new();
+    let mut at = uploads.max_by_key(|span| span.end_time_unix_nano).map(|span| hex(&span.span_id));
+    let mut above = String::new();
+    while let Some(span) = at.as_ref().and_then(|id| by_id.get(id)) {
+        way.push(span.name.as_str());
+        above = hex(&span.parent_span_id);
+        at = Some(above.clone());
+    }
+    (way, above)
+}
+
 /// From who asks, over the API, the queue and the worker to what is uploaded; what another worker goes on with is linked.
 async fn one_trace_leads_from_the_request_to_the_last_upload(seen: &Seen, worker: Child) -> Child {
     let first = seen.asked(1).await;
     until("the first is done", async || seen.is(first, JobState::Done).await).await;
     let spans = async || seen.fleet.traces.spans().expect("protobuf");
-    until("its last upload is known", async || {
-        spans().await.iter().any(|span| span.name == "upload" && hex(&span.trace_id) == TRACE)
+    // Each process sends its spans every few seconds.
+    until("the way from the last upload to who asked is known", async || {
+        let all = spans().await;
+        let (way, from) = way_of_the_last_upload(&all);
+        way == ["upload", "snapshot", "job", "ticket", "api"] && from == PARENT
     })
     .await;
-    let all = spans().await;
-    let by_id: BTreeMap<String, _> = all.iter().map(|span| (hex(&span.span_id), span)).collect();
-    let ours = all.iter().filter(|span| span.name == "upload" && hex(&span.trace_id) == TRACE);
-    let last = ours.max_by_key(|span| span.end_time_unix_nano).expect("there is one");
-    let mut way = vec![last.name.as_str()];
-    let mut at = hex(&last.parent_span_id);
-    while let Some(span) = by_id.get(&at) {
-        way.push(&span.name);
-        at = hex(&span.parent_span_id);
-    }
-    assert_eq!(way, ["upload", "snapshot", "job", "ticket", "api"]);
-    assert_eq!(at, PARENT, "the one who asked");
 
     // Its worker is told to end while the server takes its time; another one goes on.
     let account = seen.fleet.simulator.account(&address(2)).expect("it was made");
