@@ -10,7 +10,7 @@ use sim_stalwart::{AccountSpec, Effect, Fault, Limits, Simulator, Sizes, Target}
 use tokio::process::Child;
 
 use super::launcher::{ended_within, signal};
-use super::{AGENT, AGENT_PASSWORD, Fleet, Plan, address};
+use super::{AGENT, AGENT_PASSWORD, Fleet, Plan, address, professional};
 
 const MAILBOXES: u32 = 4;
 const WORKERS: usize = 2;
@@ -36,12 +36,7 @@ pub async fn drain(malle: PathBuf) -> Result<String> {
     let grace = GRACE.as_secs().to_string();
     let settings = [("MALLE__WORKER__GRACE_SECONDS", grace.as_str())];
     let fleet = Fleet::empty(malle, dir.path().to_owned(), &plan, simulator, &settings).await?;
-    let mut list = "address,account,plan\n".to_owned();
-    for number in 0..MAILBOXES {
-        let account = fleet.simulator.account(&address(number)).context("it was made")?.id();
-        list += &format!("{},{account},professional\n", address(number));
-    }
-    fleet.import(&list).await?;
+    fleet.import(&professional(&fleet.simulator, (0..MAILBOXES).map(address))?).await?;
     let catalog = Catalog::connect(&catalog::Settings::new(fleet.postgres.url(), "drain")).await?;
 
     let producer = fleet.role("produce", 0)?;

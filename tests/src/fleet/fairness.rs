@@ -9,7 +9,7 @@ use catalog::{Address, Catalog};
 use sim_stalwart::{AccountSpec, Advice, Limits, RateLimit, Simulator, Sizes};
 use tokio::process::Child;
 
-use super::{AGENT, AGENT_PASSWORD, Fleet, Plan, address};
+use super::{AGENT, AGENT_PASSWORD, Fleet, Plan, address, professional};
 
 /// Mailboxes that must not notice the others, and what each holds.
 const SMALL: u32 = 500;
@@ -132,15 +132,6 @@ async fn throttled_server(fleet: &Fleet) -> Result<Simulator> {
     let list = list.to_str().context("a path in UTF-8")?;
     fleet.run(&["mailbox", "import", list, "--server", "throttled"]).await?;
     Ok(mails)
-}
-
-fn professional(server: &Simulator, addresses: impl Iterator<Item = String>) -> Result<String> {
-    let mut list = "address,account,plan\n".to_owned();
-    for address in addresses {
-        let id = server.account(&address).context("it was made")?.id();
-        writeln!(list, "{address},{id},professional")?;
-    }
-    Ok(list)
 }
 
 async fn backups(catalog: &Catalog, address: &str) -> Result<Vec<catalog::Backup>> {

@@ -173,6 +173,16 @@ async fn simulator(plan: &Plan) -> Result<Simulator> {
     Ok(builder.start().await?)
 }
 
+/// A list, in CSV, of mailboxes that are all on a professional plan.
+fn professional(server: &Simulator, addresses: impl Iterator<Item = String>) -> Result<String> {
+    let mut list = "address,account,plan\n".to_owned();
+    for address in addresses {
+        let id = server.account(&address).context("it was made")?.id();
+        writeln!(list, "{address},{id},professional")?;
+    }
+    Ok(list)
+}
+
 fn config(dir: &Path, plan: &Plan, urls: [&str; 5], api: u16, otlp: &str) -> Result<String> {
     let [postgres, broker, redis, server, bucket] = urls;
     let mut text = format!("production_zone = \"here\"\ntime_zone = \"{}\"\n", where_it_is_noon());
