@@ -17,6 +17,8 @@ pub struct Observation {
 pub enum Outcome {
     /// The server did its work, whatever it said.
     Done,
+    /// More at once than the server grants one user: fewer in flight, and no pause, since it goes on with the others.
+    Crowded,
     /// 429 or 503.
     Busy {
         /// `Retry-After`, if it named one.
@@ -67,7 +69,7 @@ impl Adaptive {
                 let paused_until = before.paused_until.max(now + pause);
                 Self { paused_until, ..before.back_off(taken, now, 2) }.within(rules)
             }
-            Outcome::Failed => before.back_off(taken, now, 2).within(rules),
+            Outcome::Failed | Outcome::Crowded => before.back_off(taken, now, 2).within(rules),
             Outcome::Abandoned => before,
             Outcome::Done => before.learn(rules, seen.latency, taken, now).within(rules),
         }
@@ -175,6 +177,12 @@ mod tests {
     }
 
     #[test]
+    fn one_too_many_at_once_lowers_it_without_a_pause() {
+        let crowded = at(16).adapt(&rules(), &seen(Outcome::Crowded, 5), 100, 200);
+        assert_eq!((crowded.slots, crowded.paused_until), (8_000, 0));
+    }
+
+    #[test]
     fn latency_far_above_the_usual_lowers_it_by_a_quarter() {
         let usual = Adaptive { usual: 1_000_000, ..at(16) };
         assert_eq!(usual.adapt(&rules(), &seen(DONE, 4_001), 100, 200).slots, 12_000);
@@ -231,6 +239,7 @@ mod tests {
             4 => Just(Outcome::Done),
             1 => any::<Option<u32>>().prop_map(|s| Outcome::Busy { retry_after: s.map(|s| Duration::from_secs(s.into())) }),
             1 => Just(Outcome::Failed),
+            1 => Just(Outcome::Crowded),
             1 => Just(Outcome::Abandoned),
         ]
     }

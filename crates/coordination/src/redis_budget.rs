@@ -8,38 +8,8 @@ use crate::budget::POLL;
 use crate::token::{milliseconds, random};
 use crate::{Budget, BudgetRules, CoordinationError, Memory, Permit, Redis, Share};
 
-/// Two keys a server: who is in flight (a sorted set of tokens by their end), and the rest (a hash). Times are Redis' own. What the
-/// rule (`Adaptive`) knows is one text; the script reads two of its numbers and never writes it otherwise than given.
-/// Answer: granted or not, milliseconds to wait, the rule's text, the time.
-pub(crate) const TAKE: &str = "
-local token, hold, initial = ARGV[1], tonumber(ARGV[2]), ARGV[3]
-local floor, ceiling, full_burst, full_refill = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
-local poll, forget = tonumber(ARGV[8]), ARGV[9]
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local kept = redis.call('HMGET', KEYS[2], 'rule', 'tokens', 'at')
-local form, rule = '^(%d+) %d+ (%d+) %d+$', kept[1]
-if not (rule and string.match(rule, form)) then rule = initial end
-local slots, paused = string.match(rule, form)
-slots, paused = math.max(floor, math.min(ceiling, tonumber(slots))), tonumber(paused)
-if paused > now then return {0, paused - now, rule, now} end
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
-if redis.call('ZCARD', KEYS[1]) >= math.floor(slots / 1000) then return {0, poll, rule, now} end
-local share = slots / ceiling
-local burst, refill = math.max(1, full_burst * share), full_refill * share
-local at = tonumber(kept[3]) or now
-local tokens = math.min(burst, (tonumber(kept[2]) or burst) + math.max(0, now - at) * refill)
-local granted = tokens >= 1
-if granted then
-  tokens = tokens - 1
-  redis.call('ZADD', KEYS[1], now + hold, token)
-  redis.call('PEXPIRE', KEYS[1], hold)
-end
-redis.call('HSET', KEYS[2], 'rule', rule, 'tokens', tostring(tokens), 'at', now)
-redis.call('PEXPIRE', KEYS[2], forget)
-if granted then return {1, 0, rule, now} end
-return {0, math.ceil((1 - tokens) / refill), rule, now}
-";
+/// Three keys a server: who is in flight (a sorted set of `client/token` by their end), what the budget knows (a hash), who waits (a hash).
+pub(crate) const TAKE: &str = include_str!("take.lua");
 
 /// Frees the place; replaces the rule's text if it is the expected one or Redis has lost it. Answer: replaced or not, the text that stands.
 pub(crate) const REPORT: &str = "
@@ -57,8 +27,8 @@ const FORGET: Duration = Duration::from_secs(24 * 3600);
 const TRIES: usize = 16;
 
 impl Redis {
-    fn budget_keys(&self, server: &str) -> [String; 2] {
-        ["flight", "state"].map(|part| self.key("budget", &format!("{server}:{part}")))
+    fn budget_keys(&self, server: &str) -> [String; 3] {
+        ["flight", "state", "waiting"].map(|part| self.key("budget", &format!("{server}:{part}")))
     }
 
     async fn take_shared(
@@ -66,7 +36,7 @@ impl Redis {
         server: &str,
         rules: &BudgetRules,
     ) -> Result<Result<Permit, u64>, CoordinationError> {
-        let (token, since) = (random(), Instant::now());
+        let (token, since) = (format!("{}/{}", self.name, random()), Instant::now());
         let initial = Adaptive::initial(rules);
         let (floor, ceiling) = rules.bounds();
         let Rates { burst, refill } = Rates::full(rules);
@@ -75,7 +45,7 @@ impl Redis {
         call.key(&keys[..]);
         call.arg(&token).arg(milliseconds(rules.hold)).arg(initial.text());
         call.arg(floor * 1000).arg(ceiling * 1000).arg(burst).arg(refill);
-        call.arg(milliseconds(POLL)).arg(milliseconds(FORGET));
+        call.arg(milliseconds(POLL)).arg(milliseconds(FORGET)).arg(&*self.name);
         let answer: Result<(bool, u64, String, u64), _> = self.invoke(&call).await;
         let (granted, wait, rule, taken) = answer.inspect_err(|_| self.abandoned.add(&keys[0], &token))?;
         self.free_abandoned().await;
@@ -101,7 +71,7 @@ impl Redis {
         for _ in 0..TRIES {
             let after = before.adapt(&permit.rules, seen, permit.taken, permit.now());
             let mut call = self.scripts.report.prepare_invoke();
-            call.key(&self.budget_keys(&permit.server)[..]);
+            call.key(&self.budget_keys(&permit.server)[..2]);
             call.arg(&permit.token).arg(before.text()).arg(after.text()).arg(milliseconds(FORGET));
             let (replaced, rule): (bool, String) = self.invoke(&call).await?;
             // What a good answer would have taught, the quicker one has.

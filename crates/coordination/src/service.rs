@@ -7,12 +7,15 @@ use tokio::time::timeout;
 use crate::abandoned::Abandoned;
 use crate::redis_budget::{REPORT, TAKE};
 use crate::redis_leases::{RELEASE, RENEW};
+use crate::token::random;
 use crate::{CoordinationError, Memory, Settings};
 
 /// Coordination through Redis; clones share one connection.
 #[derive(Clone)]
 pub struct Redis {
     pub(crate) settings: Settings,
+    /// Tells this client from every other, in the queue for shares.
+    pub(crate) name: std::sync::Arc<str>,
     pub(crate) connection: ConnectionManager,
     pub(crate) scripts: std::sync::Arc<Scripts>,
     /// Shares while Redis is away.
@@ -49,7 +52,8 @@ impl Redis {
         let [renew, release, take, report] = [RENEW, RELEASE, TAKE, REPORT].map(Script::new);
         let scripts = Scripts { renew, release, take, report }.into();
         let local = Memory::new(settings.lease, settings.progress_ttl);
-        Ok(Self { settings, connection, scripts, local, abandoned: Default::default() })
+        let name = random().into();
+        Ok(Self { settings, name, connection, scripts, local, abandoned: Default::default() })
     }
 
     /// Whether Redis answers.

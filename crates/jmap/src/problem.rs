@@ -76,6 +76,13 @@ impl Problem {
                 Some("maxSizeRequest" | "maxCallsInRequest" | "maxObjectsInGet" | "maxSizeUpload")
             )
     }
+
+    /// Whether too many requests were in flight at once.
+    #[must_use]
+    pub fn is_concurrency_limit(&self) -> bool {
+        self.kind == ProblemKind::Limit
+            && matches!(self.limit.as_deref(), Some("maxConcurrentRequests" | "maxConcurrentUpload"))
+    }
 }
 
 impl fmt::Display for Problem {
@@ -121,5 +128,12 @@ mod tests {
         check(r#"{"type":"about:blank","title":"No"}"#, Some("about:blank (No)"), false);
         check(r#"{"title":"no type"}"#, None, false);
         check("<html>", None, false);
+        let limit = |name| {
+            let body = format!(r#"{{"type":"urn:ietf:params:jmap:error:limit","limit":"{name}"}}"#);
+            Problem::parse(body.as_bytes()).is_some_and(|problem| problem.is_concurrency_limit())
+        };
+        assert!(
+            limit("maxConcurrentRequests") && limit("maxConcurrentUpload") && !limit("maxCallsInRequest")
+        );
     }
 }

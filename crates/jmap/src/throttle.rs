@@ -36,6 +36,9 @@ pub enum Outcome {
         /// The server's own `Retry-After`.
         retry_after: Option<Duration>,
     },
+    /// More requests were in flight than the session grants one user (RFC 8620 section 2, `maxConcurrentRequests` and
+    /// `maxConcurrentUpload`).
+    Crowded,
     /// No answer, or another 5xx.
     Failed,
 }
@@ -43,6 +46,9 @@ pub enum Outcome {
 impl Outcome {
     fn of(error: &Error) -> Outcome {
         match (error, error.class()) {
+            (Error::Status { problem: Some(problem), .. }, _) if problem.is_concurrency_limit() => {
+                Outcome::Crowded
+            }
             (Error::Status { status, .. }, Class::Transient { retry_after }) if error.is_throttle() => {
                 Outcome::Refused { status: if *status == 503 { 503 } else { 429 }, retry_after }
             }

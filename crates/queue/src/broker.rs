@@ -1,5 +1,5 @@
 use std::num::NonZeroU16;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use lapin::options::QueueDeclareOptions;
 use lapin::types::FieldTable;
@@ -11,21 +11,24 @@ use crate::link::{Link, LinkState, in_time};
 use crate::topology::{DEAD, REQUESTS, queue_of, work_queues};
 use crate::{Consumer, DeadLetters, Message, Publisher, QueueError, Settings};
 
-/// Our side of RabbitMQ: one connection to publish, one to consume, because the broker may stop reading from the former.
+/// Our side of RabbitMQ: a connection to publish, since the broker may stop reading from it, one for each consumer, since an ill
+/// queue may take its connection with it, and one to look at queues.
 #[derive(Debug, Clone)]
 pub struct Broker {
     settings: Settings,
     publishing: Arc<Link>,
-    consuming: Arc<Link>,
+    looking: Arc<Link>,
     publisher: Arc<Publisher>,
+    /// Those of the consumers that there are.
+    consuming: Arc<Mutex<Vec<Weak<Link>>>>,
 }
 
-/// How both connections stand, for metrics and readiness.
+/// How the connections stand, for metrics and readiness.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Links {
     /// The one that publishes.
     pub publishing: LinkState,
-    /// The one that consumes; it stays closed in a role that consumes nothing.
+    /// The best of those that consume; closed in a role that consumes nothing.
     pub consuming: LinkState,
 }
 
@@ -44,9 +47,9 @@ impl Broker {
     /// Opens nothing yet; a connection is opened by whatever needs it first.
     pub fn new(settings: Settings) -> Self {
         let publishing = Arc::new(Link::new(settings.clone(), "publishing"));
-        let consuming = Arc::new(Link::new(settings.clone(), "consuming"));
+        let looking = Arc::new(Link::new(settings.clone(), "looking"));
         let publisher = Arc::new(Publisher::new(settings.clone(), publishing.clone()));
-        Self { settings, publishing, consuming, publisher }
+        Self { settings, publishing, looking, publisher, consuming: Arc::default() }
     }
 
     /// Opens the publishing connection and declares every queue: a check of settings and rights.
@@ -76,23 +79,31 @@ impl Broker {
         slots: NonZeroU16,
         draining: CancellationToken,
     ) -> Consumer<M> {
-        let link = self.consuming.clone();
+        let link = Arc::new(Link::new(self.settings.clone(), &format!("consuming {queue}")));
+        let mut consuming = self.consuming();
+        consuming.retain(|link| link.strong_count() > 0);
+        consuming.push(Arc::downgrade(&link));
         Consumer::new(self.settings.clone(), link, self.publisher.clone(), queue, slots, draining)
     }
 
     /// For operators.
     pub fn dead_letters(&self) -> DeadLetters {
-        DeadLetters::new(self.settings.clone(), self.consuming.clone(), self.publisher.clone())
+        DeadLetters::new(self.settings.clone(), self.looking.clone(), self.publisher.clone())
     }
 
-    /// How both connections stand right now.
+    /// How the connections stand right now.
     pub fn links(&self) -> Links {
-        Links { publishing: self.publishing.state(), consuming: self.consuming.state() }
+        let states = self.consuming().iter().filter_map(Weak::upgrade).map(|link| link.state()).max();
+        Links { publishing: self.publishing.state(), consuming: states.unwrap_or(LinkState::Closed) }
+    }
+
+    fn consuming(&self) -> MutexGuard<'_, Vec<Weak<Link>>> {
+        self.consuming.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// All queues, the dead letters' last. A missing queue holds nothing; the publish after the next one makes it again.
     pub async fn depths(&self) -> Result<Vec<Depth>, QueueError> {
-        let mut channel = self.consuming.channel().await?;
+        let mut channel = self.looking.channel().await?;
         let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
         let mut depths = Vec::new();
         for queue in work_queues().chain([DEAD.to_owned()]) {
@@ -102,7 +113,7 @@ impl Broker {
                 Ok(found) => (found.message_count(), found.consumer_count()),
                 // That closed the channel.
                 Err(error) if error.is_not_found() => {
-                    channel = self.consuming.channel().await?;
+                    channel = self.looking.channel().await?;
                     (0, 0)
                 }
                 Err(error) => return Err(error),

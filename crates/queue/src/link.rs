@@ -8,15 +8,15 @@ use tokio::time::timeout;
 use crate::renewed::Renewed;
 use crate::{QueueError, Settings};
 
-/// How one of our two connections stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How a connection of ours stands, the better the greater.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LinkState {
     /// Not opened yet, or lost; it is opened when it is needed.
     Closed,
-    /// In use.
-    Open,
     /// In use, but the broker takes no messages from it (memory or disk alarm).
     Blocked,
+    /// In use.
+    Open,
 }
 
 /// One connection, opened when it is needed and again after it was lost.
@@ -25,13 +25,13 @@ pub enum LinkState {
 #[derive(Debug)]
 pub(crate) struct Link {
     settings: Settings,
-    purpose: &'static str,
+    purpose: String,
     connection: Renewed<Arc<Connection>>,
 }
 
 impl Link {
-    pub(crate) fn new(settings: Settings, purpose: &'static str) -> Self {
-        Self { settings, purpose, connection: Renewed::new() }
+    pub(crate) fn new(settings: Settings, purpose: &str) -> Self {
+        Self { settings, purpose: purpose.to_owned(), connection: Renewed::new() }
     }
 
     /// A fresh channel.

@@ -9,7 +9,8 @@ use crate::QueueError;
 #[derive(Clone)]
 pub struct Settings {
     pub(crate) uri: AMQPUri,
-    /// What the broker's own tools show, with ` publishing` or ` consuming` behind it: role and host for instance.
+    /// What the broker's own tools show, with the connection's purpose behind it (` publishing`, ` consuming malle.nightly`):
+    /// role and host for instance.
     pub name: String,
     /// Certificates in PEM that are trusted beside the system's; for `amqps://`.
     pub authorities: Option<String>,

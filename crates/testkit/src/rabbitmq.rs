@@ -117,15 +117,16 @@ impl RabbitMq {
         self.expect("PUT", &format!("/api/policies/{vhost}/test"), &policy).await
     }
 
-    /// Closes every connection of the virtual host whose client-given name matches, as an operator would; how many.
+    /// Closes every connection of the virtual host whose client-given name begins so, as an operator would; how many.
     ///
     /// The management interface learns of a connection with a delay of seconds: a caller tries until the count is right.
-    pub async fn close_connections(&self, vhost: &str, client_name: &str) -> io::Result<usize> {
+    pub async fn close_connections(&self, vhost: &str, clients: &str) -> io::Result<usize> {
         let list = self.get(&format!("/api/vhosts/{vhost}/connections")).await?.1;
         let list: Value = serde_json::from_slice(&list)?;
         let mut closed = 0;
         for connection in list.as_array().into_iter().flatten() {
-            if connection["client_properties"]["connection_name"] == client_name {
+            let client = connection["client_properties"]["connection_name"].as_str();
+            if client.is_some_and(|client| client.starts_with(clients)) {
                 let name =
                     connection["name"].as_str().unwrap_or_default().replace(' ', "%20").replace('>', "%3E");
                 self.expect("DELETE", &format!("/api/connections/{name}"), &Value::Null).await?;

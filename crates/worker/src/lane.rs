@@ -4,7 +4,7 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use model::{ErrorClass, JobKind};
-use queue::Source;
+use queue::{Broker, LinkState, QueueError, Source};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::timeout;
@@ -35,7 +35,7 @@ pub(crate) async fn lane(
                 });
             }
             Ok(None) => break Ok(()),
-            Err(error) if matches!(error.class(), ErrorClass::Transient { .. }) => {
+            Err(error) if is_passing(&error, &worker.services.broker) => {
                 tracing::warn!(%kind, error = %Error::from(error).chain(), "tickets were lost for a while");
             }
             Err(error) => break Err(Error::from(error)),
@@ -55,6 +55,14 @@ pub(crate) async fn lane(
         jobs.shutdown().await;
     }
     ended
+}
+
+/// Whether to go on asking. A queue that is ill for long is no reason to end the lanes whose queues are well.
+fn is_passing(error: &QueueError, broker: &Broker) -> bool {
+    match error {
+        QueueError::GaveUp { .. } => broker.links().consuming != LinkState::Closed,
+        error => matches!(error.class(), ErrorClass::Transient { .. }),
+    }
 }
 
 /// Waits for a free slot; `None` when draining, where nothing new comes.

@@ -6,6 +6,7 @@ mod disposition;
 mod error;
 mod job;
 mod lane;
+mod line;
 mod metrics;
 mod order;
 mod readiness;

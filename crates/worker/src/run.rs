@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::error::Result;
 use crate::lane::lane;
+use crate::line::Lines;
 use crate::metrics::Metrics;
 use crate::readiness::checks;
 use crate::settings::Settings;
@@ -49,6 +50,7 @@ pub(crate) struct Worker {
     pub(crate) settings: Settings,
     pub(crate) services: Services,
     pub(crate) stores: Stores,
+    pub(crate) lines: Lines,
     /// Reports about requests that are over.
     pub(crate) reports: TaskTracker,
     pub(crate) watched: Watched,
@@ -86,7 +88,7 @@ async fn work(
     settings.check()?;
     let stores = Stores::new(&settings, Arc::clone(&services.clock));
     let reports = TaskTracker::new();
-    let worker = Arc::new(Worker { settings, services, stores, reports, watched });
+    let worker = Arc::new(Worker { settings, services, stores, lines: Lines::default(), reports, watched });
     let draining = stop.child_token();
     let over = CancellationToken::new();
     let checks = checks(&worker.services, &over);

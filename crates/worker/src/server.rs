@@ -39,9 +39,12 @@ impl Job<'_> {
         let server = server.ok_or(Error::UnknownServer)?;
         let mut config = server.client.clone();
         config.cancel = CancellationToken::new();
-        config.throttle = Some(Arc::new(self.paced(server)));
+        let paced = self.paced(server);
+        let line = Arc::clone(&paced.line);
+        config.throttle = Some(Arc::new(paced));
         let guard = config.cancel.clone().drop_guard();
         let client = Client::connect(config).await?;
+        line.grants(client.session().limits.max_concurrent_requests);
         let wanted = match &self.mailbox.account {
             Some(id) => AccountRef::Id(AccountId::new(id.as_str()).map_err(|_| Error::UnknownAccount)?),
             None => AccountRef::Named(self.mailbox.address.as_str().to_owned()),
@@ -67,6 +70,7 @@ impl Job<'_> {
         };
         Paced {
             budget: Arc::clone(&services.budget),
+            line: self.worker.lines.of(&name),
             name,
             rules,
             series: services.metrics.servers.of(&server.name).clone(),

@@ -130,7 +130,42 @@ async fn budgets_in_redis_keep_the_rules() {
     let clients: Vec<_> = (0..8).map(|_| client(&server, "budgets")).collect();
     let clients: Vec<&dyn Budget> = clients.iter().map(|client| client as &dyn Budget).collect();
     suite(&clients).await;
+    a_newcomer_gets_its_part(&clients).await;
     print_speed(&clients).await;
+}
+
+/// Others give back and take again as fast as they can.
+async fn a_newcomer_gets_its_part(clients: &[&dyn Budget]) {
+    const REQUEST: Duration = Duration::from_millis(5);
+    let rules = rules(1);
+    let hogs = clients[1..4].iter().map(|hog| async {
+        loop {
+            let permit = hog.take("order", &rules).await;
+            sleep(REQUEST).await;
+            hog.report(permit, DONE).await;
+        }
+    });
+    let newcomer = async {
+        sleep(Duration::from_millis(300)).await;
+        let mut waits = Vec::new();
+        for _ in 0..10 {
+            let asked = Instant::now();
+            let permit = clients[0].take("order", &rules).await;
+            waits.push(asked.elapsed());
+            sleep(REQUEST).await;
+            clients[0].report(permit, DONE).await;
+            sleep(REQUEST * 5).await;
+        }
+        waits
+    };
+    let mut waits = tokio::select! {
+        waits = newcomer => waits,
+        _ = futures::future::join_all(hogs) => unreachable!("they never end"),
+    };
+    waits.sort();
+    let (median, most) = (waits[waits.len() / 2], waits[waits.len() - 1]);
+    eprintln!("a newcomer waited {median:?} (median), {most:?} (at most)");
+    assert!(most < Duration::from_millis(500), "{waits:?}");
 }
 
 async fn print_speed(clients: &[&dyn Budget]) {

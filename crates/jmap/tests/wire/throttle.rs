@@ -49,7 +49,9 @@ async fn connect(url: &str) -> (Client, Book) {
 
 #[tokio::test]
 async fn every_attempt_takes_a_turn_and_says_how_it_went() {
-    let limit = r#"{"type":"urn:ietf:params:jmap:error:limit","limit":"maxConcurrentRequests","status":400}"#;
+    let crowded =
+        r#"{"type":"urn:ietf:params:jmap:error:limit","limit":"maxConcurrentRequests","status":400}"#;
+    let limit = r#"{"type":"urn:ietf:params:jmap:error:limit","limit":"requests a minute","status":400}"#;
     let refused = |status, seconds: Option<u64>| Outcome::Refused {
         status,
         retry_after: seconds.map(Duration::from_secs),
@@ -58,6 +60,7 @@ async fn every_attempt_takes_a_turn_and_says_how_it_went() {
         (answer("429 Too Many Requests", "retry-after: 0\r\n", ""), refused(429, Some(0))),
         (answer("503 Service Unavailable", "retry-after: 7200\r\n", ""), refused(503, Some(7200))),
         (answer("400 Bad Request", "", limit), refused(429, None)),
+        (answer("400 Bad Request", "", crowded), Outcome::Crowded),
         (answer("500 Internal Server Error", "", ""), Outcome::Failed),
         (vec![Step::Close], Outcome::Failed),
         (answer("404 Not Found", "", ""), Outcome::Answered),

@@ -1,6 +1,9 @@
+use std::num::NonZeroU16;
+
 use model::{JobId, JobKind};
 use queue::{LinkState, QueueError, TicketSink};
 use testkit::rabbitmq::RabbitMq;
+use tokio_util::sync::CancellationToken;
 
 use crate::{Place, QUIET, is_quiet, lost, next, outgoing, transient, until};
 
@@ -52,13 +55,18 @@ pub(crate) async fn a_connection_closed_by_an_operator_loses_the_delivery_and_no
     place.publish(1..2).await;
     let mut consumer = place.consumer(1);
     let (delivery, _) = next(&mut consumer).await;
-    assert_eq!(place.broker.links().consuming, LinkState::Open);
+    let mut other = place.broker.tickets(JobKind::Manual, NonZeroU16::MIN, CancellationToken::new());
+    place.broker.publisher().publish(&[outgoing(9, JobKind::Manual)]).await.remove(0).unwrap();
+    let (elsewhere, _) = next(&mut other).await;
     until("a closed connection", async || {
-        (rabbit.close_connections(place.vhost, "test consuming").await.unwrap() == 1).then_some(())
+        (rabbit.close_connections(place.vhost, "test consuming malle.nightly").await.unwrap() == 1)
+            .then_some(())
     })
     .await;
     let error = lost(&mut consumer).await.expect_err("the connection is gone");
     assert!(matches!(error, QueueError::Unreachable(_)) && transient(&error), "{error:?}");
+    assert_eq!(place.broker.links().consuming, LinkState::Open, "of the other queue");
+    elsewhere.ack().await.expect("it came over a connection of its own");
     let late = delivery.ack().await.expect_err("the channel is gone");
     assert!(matches!(late, QueueError::DeliveryLost), "{late:?}");
     let (again, _) = next(&mut consumer).await;

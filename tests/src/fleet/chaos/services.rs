@@ -18,14 +18,6 @@ use crate::fleet::VHOST;
 
 type Events<T> = Vec<(Duration, T)>;
 
-/// Clients as the broker's own tools show them.
-const CLIENTS: [&str; 4] = [
-    "malle-worker consuming",
-    "malle-worker publishing",
-    "malle-producer consuming",
-    "malle-producer publishing",
-];
-
 pub(super) async fn broker(
     mut broker: RabbitMq,
     began: Instant,
@@ -46,12 +38,8 @@ pub(super) async fn broker(
             }
             // One that nobody has declared yet cannot be deleted.
             OfBroker::QueueDeleted(queue) => drop(broker.delete_queue(VHOST, queue).await),
-            OfBroker::ConnectionsClosed => {
-                for client in CLIENTS {
-                    // One that has gone meanwhile is closed.
-                    let _ = broker.close_connections(VHOST, client).await;
-                }
-            }
+            // One that has gone meanwhile is closed.
+            OfBroker::ConnectionsClosed => drop(broker.close_connections(VHOST, "malle-").await),
             OfBroker::MemoryAlarm(time) => {
                 block_in_place(|| broker.raise_memory_alarm())?;
                 sleep(time).await;
