@@ -18,7 +18,9 @@ use crate::kind::{Capability, DataType};
 use crate::refused::Refused;
 use crate::server::{Login, Server, Settings, SharedAccount, lock};
 use crate::version::Version;
-use crate::{blob_get, changes, effects, email_get, get, import, principals, query, quota, set, upload};
+use crate::{
+    blob_get, changes, effects, email_get, get, import, principals, query, quota, registry, set, upload,
+};
 
 /// The body of a request (RFC 8620 §3.3).
 #[derive(Debug, Deserialize)]
@@ -203,6 +205,10 @@ impl Context<'_> {
             ("Principal", _) => {
                 self.needs(Capability::Principals)?;
                 principals::serve(self, verb, arguments, out)
+            }
+            ("x:Account" | "x:Tenant", "get") => {
+                self.needs(Capability::Registry)?;
+                registry::get(self, object, arguments, out)
             }
             _ => self.typed(DataType::named(object).ok_or_else(unknown)?, verb, arguments, out),
         }

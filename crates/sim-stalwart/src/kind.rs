@@ -100,7 +100,7 @@ impl DataType {
 
 /// Something a server may offer in its session object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[expect(missing_docs, reason = "each is the last word of the URN that `urn` returns")]
+#[expect(missing_docs, reason = "each is what the URN that `urn` returns stands for")]
 pub enum Capability {
     Core,
     Mail,
@@ -114,10 +114,11 @@ pub enum Capability {
     Contacts,
     Calendars,
     FileNode,
+    Registry,
 }
 
 impl Capability {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::Core,
         Self::Mail,
         Self::Submission,
@@ -130,6 +131,7 @@ impl Capability {
         Self::Contacts,
         Self::Calendars,
         Self::FileNode,
+        Self::Registry,
     ];
 
     /// The URN that names it in `capabilities` and `using`.
@@ -148,6 +150,7 @@ impl Capability {
             Self::Contacts => "urn:ietf:params:jmap:contacts",
             Self::Calendars => "urn:ietf:params:jmap:calendars",
             Self::FileNode => "urn:ietf:params:jmap:filenode",
+            Self::Registry => "urn:stalwart:jmap",
         }
     }
 
@@ -161,11 +164,16 @@ impl Capability {
 pub struct Capabilities(BTreeSet<Capability>);
 
 impl Capabilities {
-    /// As the engine of Stalwart 0.15 in our tests: all but contacts, calendars, files and web sockets.
+    /// As the engine of Stalwart 0.15 in our tests: all but contacts, calendars, files, web sockets and management objects.
     #[must_use]
     pub fn v0_15() -> Self {
-        let newer =
-            [Capability::Contacts, Capability::Calendars, Capability::FileNode, Capability::WebSocket];
+        let newer = [
+            Capability::Contacts,
+            Capability::Calendars,
+            Capability::FileNode,
+            Capability::WebSocket,
+            Capability::Registry,
+        ];
         newer.into_iter().fold(Self::v0_16(), Self::without)
     }
 

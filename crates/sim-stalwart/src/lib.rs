@@ -40,6 +40,7 @@ mod query;
 mod quota;
 mod recipe;
 mod refused;
+mod registry;
 mod rng;
 mod routes;
 mod server;

@@ -19,26 +19,31 @@ pub(crate) fn serve(
     }
     let account = context.account(arguments)?;
     let account = crate::server::lock(&account).id.clone();
-    let visible = context.server.accounts();
+    let people = context.server.accounts().into_iter().map(|(id, name)| (id, name, "individual"));
+    let groups = context.server.directory().groups.clone().into_iter().map(|(name, id)| (id, name, "group"));
+    let visible: Vec<_> = people.chain(groups).collect();
     let answer = match verb {
         "query" => {
             let filter = arguments.get("filter").cloned().unwrap_or_default();
             let wanted = ["email", "name", "text"].into_iter().find_map(|key| filter[key].as_str());
-            let named = visible.iter().filter(|(_, name)| wanted.is_none_or(|wanted| wanted == name));
-            let ids: Vec<&String> = named.map(|(id, _)| id).collect();
+            let named = visible.iter().filter(|(_, name, _)| wanted.is_none_or(|wanted| wanted == name));
+            let all: Vec<&String> = named.map(|(id, ..)| id).collect();
+            let position = json::unsigned(arguments, "position")?.unwrap_or(0).min(all.len());
+            let limit = json::unsigned(arguments, "limit")?.unwrap_or(all.len());
+            let ids: Vec<_> = all[position..].iter().take(limit).collect();
             json!({
-                "accountId": account, "queryState": "n", "canCalculateChanges": false, "position": 0, "total": ids.len(),
-                "ids": ids,
+                "accountId": account, "queryState": "n", "canCalculateChanges": false, "position": position,
+                "total": all.len(), "ids": ids,
             })
         }
         "get" => {
             let wanted = context.ids(arguments)?;
             let chosen = |id: &String| wanted.as_ref().is_none_or(|wanted| wanted.contains(id));
-            let list: Vec<Value> = visible.iter().filter(|(id, _)| chosen(id)).map(principal).collect();
+            let list: Vec<Value> = visible.iter().filter(|(id, ..)| chosen(id)).map(principal).collect();
             let missing: Vec<&String> = wanted
                 .iter()
                 .flatten()
-                .filter(|id| !visible.iter().any(|(present, _)| present == *id))
+                .filter(|id| !visible.iter().any(|(present, ..)| present == *id))
                 .collect();
             json!({ "accountId": account, "state": "n", "list": list, "notFound": missing })
         }
@@ -48,6 +53,6 @@ pub(crate) fn serve(
     Ok(())
 }
 
-fn principal((id, name): &(String, String)) -> Value {
-    json!({ "id": id, "type": "individual", "name": name, "description": null, "email": name, "timeZone": null })
+fn principal((id, name, kind): &(String, String, &str)) -> Value {
+    json!({ "id": id, "type": kind, "name": name, "description": null, "email": name, "timeZone": null })
 }

@@ -81,6 +81,19 @@ pub(crate) struct Directory {
     pub(crate) users: HashMap<String, User>,
     /// User names by bearer token.
     pub(crate) tokens: HashMap<String, String>,
+    /// Ids by name.
+    pub(crate) tenants: BTreeMap<String, String>,
+    /// Ids by address.
+    pub(crate) groups: BTreeMap<String, String>,
+    /// By account id.
+    pub(crate) memberships: HashMap<String, Membership>,
+}
+
+/// The ids of what an account belongs to.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Membership {
+    pub(crate) tenant: Option<String>,
+    pub(crate) groups: Vec<String>,
 }
 
 /// A request's identity: the user, and the account that its session is about.
@@ -157,6 +170,12 @@ impl Server {
         account.stock = Arc::clone(&self.stock);
         let account = Arc::new(Mutex::new(account));
         let mut directory = self.directory_mut();
+        let new_id = || ids::short(self.next_account.fetch_add(1, Relaxed));
+        let membership = Membership {
+            tenant: spec.tenant.as_ref().map(|name| id_of(&mut directory.tenants, name, new_id)),
+            groups: spec.groups.iter().map(|name| id_of(&mut directory.groups, name, new_id)).collect(),
+        };
+        directory.memberships.insert(id.clone(), membership);
         directory.accounts.insert(id.clone(), Arc::clone(&account));
         directory.names.insert(spec.name.clone(), id);
         directory.add_user(&spec.name, &spec.password, Role::Owner);
@@ -230,6 +249,10 @@ impl Server {
             (0..steps(churn)).for_each(|_| account.mutate(rng, churn.kinds));
         }
     }
+}
+
+fn id_of(ids: &mut BTreeMap<String, String>, name: &str, new: impl Fn() -> String) -> String {
+    ids.entry(name.to_owned()).or_insert_with(new).clone()
 }
 
 impl Directory {

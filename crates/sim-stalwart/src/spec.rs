@@ -47,6 +47,8 @@ pub struct AccountSpec {
     pub(crate) forgets: bool,
     pub(crate) quota: Option<u64>,
     pub(crate) aliases: Vec<String>,
+    pub(crate) tenant: Option<String>,
+    pub(crate) groups: Vec<String>,
 }
 
 impl AccountSpec {
@@ -73,7 +75,23 @@ impl AccountSpec {
             forgets: false,
             quota: None,
             aliases: Vec::new(),
+            tenant: None,
+            groups: Vec::new(),
         }
+    }
+
+    /// The tenant it belongs to, which is made if there is none of this name.
+    #[must_use]
+    pub fn tenant(mut self, name: impl Into<String>) -> Self {
+        self.tenant = Some(name.into());
+        self
+    }
+
+    /// A group it is a member of, by the group's address; made if there is none.
+    #[must_use]
+    pub fn group(mut self, address: impl Into<String>) -> Self {
+        self.groups.push(address.into());
+        self
     }
 
     /// The usual folders, one address book and calendar, nothing in them.

@@ -33,7 +33,10 @@ pub(crate) async fn check(args: &RoleArgs, out: &Out) -> Result<Exit> {
         report.add(format_args!("server {}", server.name), session.await)?;
         if let Some(discover) = &server.discover {
             let page = async {
-                parts::listing(server, discover.by)?.page(None).await.context("list its mailboxes")?;
+                parts::listing(server, discover.by, &config.rules())?
+                    .page(None)
+                    .await
+                    .context("list its mailboxes")?;
                 Ok(())
             };
             report.add(format_args!("directory of {}", server.name), page.await)?;

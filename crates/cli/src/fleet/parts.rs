@@ -127,7 +127,7 @@ impl Config {
             let Some(discover) = &server.discover else { continue };
             directories.push(producer::Directory {
                 server: server.name.clone(),
-                listing: listing(server, discover.by)?,
+                listing: listing(server, discover.by, &self.rules())?,
                 rules: self.rules(),
                 disappeared: Disappeared::Gone {
                     missing_for: SignedDuration::from_hours(discover.missing_for_hours.into()),
@@ -274,8 +274,8 @@ fn agent(server: &Server) -> Result<Agent<'_>, Failure> {
     }
 }
 
-/// How the server names its mailboxes; asks it nothing yet.
-pub(crate) fn listing(server: &Server, by: Directory) -> Result<Arc<dyn Listing>> {
+/// How the server names its mailboxes, with what the rules need to know of them; asks it nothing yet.
+pub(crate) fn listing(server: &Server, by: Directory, rules: &producer::Rules) -> Result<Arc<dyn Listing>> {
     let url = server::server_url(Some(&server.url))?;
     let credentials = match agent(server)? {
         Agent::Token(token) => StalwartCredentials::Bearer(Secret::new(token.as_str())),
@@ -286,7 +286,10 @@ pub(crate) fn listing(server: &Server, by: Directory) -> Result<Arc<dyn Listing>
     let authorities = server::authorities(server.ca_file.as_deref())?;
     Ok(match by {
         Directory::Rest => Arc::new(StalwartRest::new(&url, credentials, &authorities)?),
-        Directory::Jmap => Arc::new(StalwartJmap::new(&url, credentials, &authorities)?),
+        Directory::Jmap => {
+            let listing = StalwartJmap::new(&url, credentials, &authorities)?;
+            Arc::new(if rules.name_memberships() { listing.with_memberships() } else { listing })
+        }
     })
 }
 

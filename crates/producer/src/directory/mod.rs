@@ -4,6 +4,7 @@ mod entry;
 mod import;
 mod lines;
 mod listing;
+mod membership;
 mod rules;
 mod stalwart_jmap;
 mod stalwart_rest;

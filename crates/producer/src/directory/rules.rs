@@ -33,6 +33,11 @@ impl Rules {
         Rules(rules)
     }
 
+    /// Whether any of them names a tenant or a group.
+    pub fn name_memberships(&self) -> bool {
+        self.0.iter().any(|rule| rule.tenant.is_some() || rule.group.is_some())
+    }
+
     pub(crate) fn plan_of(&self, entry: &Entry) -> Option<Plan> {
         let domain = entry.domain();
         let rule = self.0.iter().find(|rule| rule.matches(entry, domain.as_deref()));

@@ -1,23 +1,31 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use async_trait::async_trait;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json, value::RawValue};
 use url::Url;
 
 use super::access::{Access, StalwartCredentials};
 use super::entry::Entry;
 use super::listing::{Listing, ListingError, Page};
+use super::membership::{Membership, Named, by_id};
 
 const CORE: &str = "urn:ietf:params:jmap:core";
 const PRINCIPALS: &str = "urn:ietf:params:jmap:principals";
+/// Stalwart's management objects.
+const REGISTRY: &str = "urn:stalwart:jmap";
 /// More are not asked for at once, whatever the server allows.
 const PAGE: u64 = 500;
 
-/// Stalwart from 0.16 on: the standard's `Principal/query` and `Principal/get` (RFC 9670), whose ids are those of accounts. They tell
-/// neither tenants nor groups, so rules see the domain alone.
-pub struct StalwartJmap(Access);
+/// Stalwart from 0.16 on: the standard's `Principal/query` and `Principal/get` (RFC 9670), whose ids are those of accounts. Tenants and
+/// groups are told by Stalwart's own `x:Account/get` and `x:Tenant/get`, for which one needs the permissions `sysAccountGet` and `sysTenantGet`
+/// [stalw.art, reference of objects].
+pub struct StalwartJmap {
+    access: Access,
+    memberships: bool,
+}
 
 impl StalwartJmap {
     /// As [`StalwartRest::new`](crate::StalwartRest::new).
@@ -26,18 +34,25 @@ impl StalwartJmap {
         credentials: StalwartCredentials,
         authorities: &[u8],
     ) -> Result<StalwartJmap, ListingError> {
-        Access::new(url, credentials, authorities).map(StalwartJmap)
+        Ok(StalwartJmap { access: Access::new(url, credentials, authorities)?, memberships: false })
+    }
+
+    /// Asks for tenants and groups, too; without it rules see the domain alone.
+    #[must_use]
+    pub fn with_memberships(self) -> StalwartJmap {
+        StalwartJmap { memberships: true, ..self }
     }
 
     async fn session(&self) -> Result<Session, ListingError> {
-        let body = self.0.get(self.0.url("/jmap/session")?).await?;
+        let body = self.access.get(self.access.url("/jmap/session")?).await?;
         serde_json::from_slice(&body).map_err(|_| unusable("no JMAP session"))
     }
 
     /// Of the session's URL only the path counts: its host is the public one, and credentials stay here.
     fn api(&self, session: &Session) -> Result<Url, ListingError> {
-        let public = self.0.url(&session.api_url).map_err(|_| unusable("no apiUrl in the JMAP session"))?;
-        self.0.url(public.path())
+        let public =
+            self.access.url(&session.api_url).map_err(|_| unusable("no apiUrl in the JMAP session"))?;
+        self.access.url(public.path())
     }
 }
 
@@ -75,8 +90,8 @@ struct Queried {
 }
 
 #[derive(Deserialize)]
-struct Got {
-    list: Vec<Principal>,
+struct Got<T> {
+    list: Vec<T>,
 }
 
 #[derive(Deserialize)]
@@ -88,13 +103,66 @@ struct Principal {
     email: Option<String>,
 }
 
+impl StalwartJmap {
+    async fn call(&self, api: &Url, using: &[&str], calls: Value) -> Result<Answer, ListingError> {
+        let request = json!({ "using": using, "methodCalls": calls });
+        let body = self.access.post(api.clone(), request.to_string()).await?;
+        serde_json::from_slice(&body).map_err(|_| unusable("no JMAP answer"))
+    }
+
+    /// Objects of Stalwart's registry, by their ids; asks for none if there are none.
+    async fn registered<T: DeserializeOwned>(
+        &self,
+        (api, account): (&Url, &str),
+        object: &str,
+        ids: BTreeSet<String>,
+        properties: &[&str],
+    ) -> Result<Vec<T>, ListingError> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let method = format!("{object}/get");
+        let arguments = json!({ "accountId": account, "ids": ids, "properties": properties });
+        let answer = self.call(api, &[CORE, REGISTRY], json!([[method, arguments, "g"]])).await?;
+        let got: Got<T> = result(&answer, &method).map_err(|_| UNTOLD)?;
+        Ok(got.list)
+    }
+
+    /// Tells of each entry what it belongs to.
+    async fn add_memberships(&self, at: (&Url, &str), entries: &mut [Entry]) -> Result<(), ListingError> {
+        let accounts = entries.iter().filter_map(|entry| entry.account.clone()).collect();
+        let asked = ["memberTenantId", "memberGroupIds"];
+        let told: Vec<Membership> = self.registered(at, "x:Account", accounts, &asked).await?;
+        let tenants = told.iter().filter_map(|membership| membership.member_tenant_id.clone()).collect();
+        let groups = told.iter().flat_map(|membership| membership.member_group_ids.list()).collect();
+        let tenants: Vec<Named> = self.registered(at, "x:Tenant", tenants, &["name"]).await?;
+        let groups: Vec<Named> = self.registered(at, "x:Account", groups, &["name", "emailAddress"]).await?;
+        let (tenants, groups) = (by_id(tenants), by_id(groups));
+        let told: BTreeMap<_, _> =
+            told.into_iter().map(|membership| (membership.id.clone(), membership)).collect();
+        for entry in entries {
+            let membership = entry.account.as_ref().and_then(|id| told.get(id));
+            let Some(Membership { member_tenant_id, member_group_ids, .. }) = membership else { continue };
+            let tenant = member_tenant_id.as_ref().and_then(|id| tenants.get(id)?.first());
+            entry.tenant = tenant.cloned();
+            let groups = member_group_ids.list().into_iter().filter_map(|id| groups.get(&id));
+            entry.groups = groups.flatten().cloned().collect();
+        }
+        Ok(())
+    }
+}
+
+const UNTOLD: ListingError = unusable(
+    "it does not tell tenants and groups, which rules name: grant sysAccountGet and sysTenantGet, or write domain rules",
+);
+
 #[async_trait]
 impl Listing for StalwartJmap {
     /// The cursor is the position of the next principal.
     async fn page(&self, after: Option<&str>) -> Result<Page, ListingError> {
         let position: u64 = after.and_then(|cursor| cursor.parse().ok()).unwrap_or(0);
         let session = self.session().await?;
-        let account = session.account()?;
+        let (account, api) = (session.account()?, self.api(&session)?);
         let query = json!({
             "accountId": account, "position": position, "limit": session.page(), "calculateTotal": true,
         });
@@ -102,17 +170,18 @@ impl Listing for StalwartJmap {
             "accountId": account, "properties": ["id", "type", "name", "email"],
             "#ids": {"resultOf": "q", "name": "Principal/query", "path": "/ids"},
         });
-        let request = json!({
-            "using": [CORE, PRINCIPALS],
-            "methodCalls": [["Principal/query", query, "q"], ["Principal/get", get, "g"]],
-        });
-        let body = self.0.post(self.api(&session)?, request.to_string()).await?;
-        let answer: Answer = serde_json::from_slice(&body).map_err(|_| unusable("no JMAP answer"))?;
+        let calls = json!([["Principal/query", query, "q"], ["Principal/get", get, "g"]]);
+        let answer = self.call(&api, &[CORE, PRINCIPALS], calls).await?;
         let Queried { ids, total } = result(&answer, "Principal/query")?;
-        let Got { list } = result(&answer, "Principal/get")?;
+        let Got { list }: Got<Principal> = result(&answer, "Principal/get")?;
         let next = position + ids.len() as u64;
+        let mut entries: Vec<Entry> =
+            list.into_iter().filter(|principal| principal.kind == "individual").map(entry).collect();
+        if self.memberships {
+            self.add_memberships((&api, account), &mut entries).await?;
+        }
         Ok(Page {
-            entries: list.into_iter().filter(|principal| principal.kind == "individual").map(entry).collect(),
+            entries,
             next: (!ids.is_empty() && next < total).then(|| next.to_string()),
             // Groups are counted too.
             total: None,
@@ -127,7 +196,7 @@ fn result<'a, T: Deserialize<'a>>(answer: &'a Answer, method: &str) -> Result<T,
     serde_json::from_str(result.get()).map_err(|_| unusable("no list of principals"))
 }
 
-fn unusable(reason: &'static str) -> ListingError {
+const fn unusable(reason: &'static str) -> ListingError {
     ListingError::Unusable { reason }
 }
 
@@ -138,6 +207,6 @@ fn entry(principal: Principal) -> Entry {
 
 impl fmt::Debug for StalwartJmap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StalwartJmap").field("host", &self.0.host()).finish_non_exhaustive()
+        f.debug_struct("StalwartJmap").field("host", &self.access.host()).finish_non_exhaustive()
     }
 }

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use model::Plan;
 use producer::{
-    Directory, Disappeared, Imported, Listing, ListingError, Secret, StalwartCredentials, StalwartJmap,
-    StalwartRest, discover,
+    Directory, Disappeared, Imported, Listing, ListingError, Rules, Secret, StalwartCredentials,
+    StalwartJmap, StalwartRest, discover,
 };
-use sim_stalwart::{AccountSpec, Simulator};
+use sim_stalwart::{AccountSpec, Effect, Fault, Simulator, Target, Version};
 use testkit::stalwart::{ADMIN, ADMIN_PASSWORD, Stalwart};
 use url::Url;
 
@@ -20,13 +21,22 @@ fn credentials(password: &str) -> StalwartCredentials {
     StalwartCredentials::Basic { user: ADMIN.to_owned(), password: Secret::new(password) }
 }
 
+const BY_DOMAIN: &str = r#"[{"domain": "customers.example", "plan": "professional"}]"#;
+
 impl Room {
     async fn discover(&self, listing: impl Listing + 'static) -> Result<Imported, producer::DirectoryError> {
+        self.discover_by(BY_DOMAIN, listing).await
+    }
+
+    async fn discover_by(
+        &self,
+        rules: &str,
+        listing: impl Listing + 'static,
+    ) -> Result<Imported, producer::DirectoryError> {
         let directory = Directory {
             server: SERVER.to_owned(),
             listing: Arc::new(listing),
-            rules: serde_json::from_str(r#"[{"domain": "customers.example", "plan": "professional"}]"#)
-                .unwrap(),
+            rules: serde_json::from_str(rules).unwrap(),
             disappeared: Disappeared::Stay,
             every: Duration::from_secs(3600),
         };
@@ -85,4 +95,49 @@ async fn accounts_of_a_simulated_server_come_by_the_standard_directory() {
     let owner = StalwartCredentials::Basic { user: NAMES[0].to_owned(), password: Secret::new(PASSWORD) };
     let forbidden = StalwartJmap::new(&url, owner, b"").unwrap();
     assert!(matches!(forbidden.page(None).await, Err(ListingError::Unusable { .. })));
+}
+
+#[tokio::test]
+async fn tenants_and_groups_come_from_the_management_objects_of_0_16() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let account = |name: &str| AccountSpec::new(name, PASSWORD);
+    let builder = Simulator::builder().version(Version::V0_16).admin(ADMIN, ADMIN_PASSWORD);
+    let (staff, others) = ("staff@customers.example", "others@customers.example");
+    let mut builder = builder
+        .account(account(NAMES[0]).tenant("acme").group(staff))
+        .account(account(NAMES[1]).tenant("acme").group(others))
+        .account(account(NAMES[2]));
+    // More than a page, and groups among them.
+    for number in 0..600 {
+        let group = format!("group{}@other.example", number % 100);
+        builder = builder.account(account(&format!("user{number}@other.example")).group(group));
+    }
+    let (room, server) = (Room::new().await, builder.start().await.unwrap());
+    let url: Url = server.url().parse().unwrap();
+    let rules = r#"[
+        {"tenant": "acme", "group": "staff@customers.example", "plan": "professional"},
+        {"tenant": "acme", "plan": "personal"},
+        {"group": "group7", "plan": "professional"}
+    ]"#;
+    assert!(serde_json::from_str::<Rules>(rules).unwrap().name_memberships());
+    assert!(!serde_json::from_str::<Rules>(BY_DOMAIN).unwrap().name_memberships());
+    let listing = || StalwartJmap::new(&url, credentials(ADMIN_PASSWORD), b"").unwrap();
+    let found = room.discover_by(rules, listing().with_memberships()).await.unwrap();
+    // The administrator is one of them.
+    assert_eq!((found.listed, found.new, found.unplanned, found.bad.len()), (604, 604, 596, 0));
+    for (address, plan) in [
+        (NAMES[0], Some(Plan::Professional)),
+        (NAMES[1], Some(Plan::Personal)),
+        (NAMES[2], None),
+        ("user107@other.example", Some(Plan::Professional)),
+    ] {
+        let mailboxes = room.catalog.mailboxes_at(&address.into()).await.unwrap();
+        assert_eq!(mailboxes[0].plan, plan, "{address}");
+    }
+
+    // Who may not see them is told so, and no mailbox gets a plan by a rule that could not be applied.
+    server.faults().add(Fault::new(Target::method("x:Tenant/get"), Effect::MethodError("forbidden".into())));
+    let refused = listing().with_memberships().page(None).await.unwrap_err();
+    assert!(refused.to_string().contains("grant sysAccountGet and sysTenantGet"), "{refused}");
+    assert!(listing().page(None).await.is_ok(), "rules about domains need neither");
 }
