@@ -25,6 +25,8 @@ return {1, ARGV[3]}
 const FORGET: Duration = Duration::from_secs(24 * 3600);
 /// A bad answer is worth trying again, against so many others that were quicker.
 const TRIES: usize = 16;
+/// A good one is, too: what it was granted under is old by as many answers as came meanwhile, so that the first try hardly ever counts.
+const GOOD_TRIES: usize = 4;
 
 impl Redis {
     fn budget_keys(&self, server: &str) -> [String; 3] {
@@ -68,14 +70,18 @@ impl Redis {
     /// The rule is applied here; Redis only takes the result if nobody was quicker.
     async fn teach(&self, permit: &Permit, seen: &Observation) -> Result<(), CoordinationError> {
         let mut before = permit.seen;
-        for _ in 0..TRIES {
+        let tries = match seen.outcome {
+            Outcome::Abandoned => 1,
+            Outcome::Done => GOOD_TRIES,
+            Outcome::Crowded | Outcome::Busy { .. } | Outcome::Failed => TRIES,
+        };
+        for _ in 0..tries {
             let after = before.adapt(&permit.rules, seen, permit.taken, permit.now());
             let mut call = self.scripts.report.prepare_invoke();
             call.key(&self.budget_keys(&permit.server)[..2]);
             call.arg(&permit.token).arg(before.text()).arg(after.text()).arg(milliseconds(FORGET));
             let (replaced, rule): (bool, String) = self.invoke(&call).await?;
-            // What a good answer would have taught, the quicker one has.
-            if replaced || matches!(seen.outcome, Outcome::Done | Outcome::Abandoned) {
+            if replaced {
                 break;
             }
             before = Adaptive::parse(&rule).unwrap_or(before);

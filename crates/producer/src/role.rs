@@ -73,17 +73,15 @@ async fn begin(
         Pulse::new(stop.clone(), health.watchdog(name, STUCK + every), every, FIRST_WAIT, LONGEST_WAIT)
     };
 
-    let mut tasks = JoinSet::new();
+    let mut tasks = Tasks::default();
     let planning = pulse("planner", settings.plan.every);
-    tasks.spawn(async move {
-        planner.run(planning).await;
-        Ok(())
-    });
+    tasks.spawn(async move { planner.run(planning).await });
 
     if let Some(days) = settings.plan.verify_days {
         let how = (days, settings.plan.page);
         let verifier = Verifier::new(catalog.clone(), clock.clone(), how, outbox.clone());
-        spawn_verifier(&mut tasks, verifier, pulse("verifier", VERIFYING));
+        let verifying = pulse("verifier", VERIFYING);
+        tasks.spawn(async move { verifier.run(verifying).await });
     }
 
     let publisher = Publisher::new(
@@ -96,76 +94,56 @@ async fn begin(
     let (first, longest) = (settings.outbox.first_wait, settings.outbox.longest_wait);
     let watchdog = health.watchdog("publisher", STUCK);
     let publishing = Pulse::new(stop.clone(), watchdog, settings.outbox.every, first, longest);
-    tasks.spawn(async move {
-        publisher.run(publishing).await;
-        Ok(())
-    });
+    tasks.spawn(async move { publisher.run(publishing).await });
 
     let reaping = pulse("reaper", settings.reaper.every);
     let reaper =
         Reaper::new(catalog.clone(), broker.clone(), clock.clone(), settings.reaper.clone(), outbox.clone());
-    tasks.spawn(async move {
-        reaper.run(reaping).await;
-        Ok(())
-    });
+    tasks.spawn(async move { reaper.run(reaping).await });
 
     let watching = pulse("watch", settings.watch.every);
     let numbers = (fleet, outbox);
     let watch =
         Watch::new(catalog.clone(), broker.clone(), clock.clone(), calendar, settings.watch.clone(), numbers);
-    tasks.spawn(async move {
-        watch.run(watching).await;
-        Ok(())
-    });
+    tasks.spawn(async move { watch.run(watching).await });
 
     spawn_checks(&mut tasks, (&catalog, &broker), &health, settings.watch.ready, stop);
 
     let draining = stop.clone();
     let mut requests = broker.requests(settings.requests.slots, stop.clone());
-    tasks.spawn(
+    tasks.0.spawn(
         async move { serve_requests(&asking, &mut requests, &draining).await.map_err(Error::Requests) },
     );
 
     for directory in directories {
         let (catalog, clock) = (catalog.clone(), clock.clone());
-        spawn_directory(&mut tasks, directory, (catalog, clock), &pulse);
+        let discovering = pulse("directory", directory.every);
+        tasks.spawn(async move { directory.run(&catalog, &*clock, discovering).await });
     }
     if let Some(api) = api {
-        spawn_api(&mut tasks, api, stop.clone());
+        let stop = stop.clone();
+        tasks.spawn(async move { api.serve(stop).await });
     }
-    Ok(tasks)
+    Ok(tasks.0)
 }
 
-fn spawn_verifier(tasks: &mut JoinSet<Result<(), Error>>, verifier: Verifier, pulse: Pulse) {
-    tasks.spawn(async move {
-        verifier.run(pulse).await;
-        Ok(())
-    });
-}
+/// The parts of a producer.
+#[derive(Default)]
+struct Tasks(JoinSet<Result<(), Error>>);
 
-fn spawn_api(tasks: &mut JoinSet<Result<(), Error>>, api: Api, stop: CancellationToken) {
-    tasks.spawn(async move {
-        api.serve(stop).await;
-        Ok(())
-    });
-}
-
-fn spawn_directory(
-    tasks: &mut JoinSet<Result<(), Error>>,
-    directory: Directory,
-    (catalog, clock): (Catalog, Arc<dyn Clock>),
-    pulse: &impl Fn(&'static str, Duration) -> Pulse,
-) {
-    let discovering = pulse("directory", directory.every);
-    tasks.spawn(async move {
-        directory.run(&catalog, &*clock, discovering).await;
-        Ok(())
-    });
+impl Tasks {
+    /// One that goes on until it is told to stop, whatever happens.
+    fn spawn(&mut self, part: impl Future<Output = ()> + Send + 'static) {
+        self.0.spawn(async move {
+            part.await;
+            Ok(())
+        });
+    }
 }
 
 /// What `/health/ready` shows. Redis is not among it: a producer needs none, and a worker goes on without.
 fn spawn_checks(
-    tasks: &mut JoinSet<Result<(), Error>>,
+    tasks: &mut Tasks,
     (catalog, broker): (&Catalog, &Broker),
     health: &Health,
     every: Duration,
@@ -176,7 +154,6 @@ fn spawn_checks(
     tasks.spawn(async move {
         let ask = || async { asked.ping().await.map_err(|_| "cannot be asked") };
         probe(every, looking, stopped, ask).await;
-        Ok(())
     });
     let (asked, looking, stopped) = (broker.clone(), named("rabbitmq"), stop.clone());
     tasks.spawn(async move {
@@ -190,6 +167,5 @@ fn spawn_checks(
             }
         };
         probe(every, looking, stopped, ask).await;
-        Ok(())
     });
 }

@@ -9,7 +9,9 @@ pub struct Health(Arc<Mutex<State>>);
 #[derive(Debug, Default)]
 struct State {
     checks: BTreeMap<&'static str, Checked>,
-    loops: BTreeMap<&'static str, Ticked>,
+    /// By name and number: two loops may have one name.
+    loops: BTreeMap<(&'static str, u64), Ticked>,
+    next_loop: u64,
 }
 
 #[derive(Debug)]
@@ -36,7 +38,7 @@ pub struct Check {
 #[derive(Debug)]
 pub struct Watchdog {
     health: Health,
-    name: &'static str,
+    key: (&'static str, u64),
 }
 
 impl Health {
@@ -47,10 +49,13 @@ impl Health {
         Check { health: self.clone(), name }
     }
 
-    /// Adds a loop that has to tick within the limit, from now on.
+    /// Adds a loop that has to tick within the limit, from now on. Several of one name each have to.
     pub fn watchdog(&self, name: &'static str, limit: Duration) -> Watchdog {
-        self.state().loops.insert(name, Ticked { at: Instant::now(), limit });
-        Watchdog { health: self.clone(), name }
+        let mut state = self.state();
+        let key = (name, state.next_loop);
+        state.next_loop += 1;
+        state.loops.insert(key, Ticked { at: Instant::now(), limit });
+        Watchdog { health: self.clone(), key }
     }
 
     /// The checks that fail at this time, and why; ready if there are none.
@@ -68,8 +73,12 @@ impl Health {
     pub fn stuck(&self, now: Instant) -> BTreeMap<&'static str, Duration> {
         let state = self.state();
         let since = |ticked: &Ticked| now.saturating_duration_since(ticked.at);
-        let stuck = state.loops.iter().filter(|(_, ticked)| since(ticked) > ticked.limit);
-        stuck.map(|(name, ticked)| (*name, since(ticked))).collect()
+        let mut stuck = BTreeMap::new();
+        for ((name, _), ticked) in state.loops.iter().filter(|(_, ticked)| since(ticked) > ticked.limit) {
+            let longest = stuck.entry(*name).or_default();
+            *longest = since(ticked).max(*longest);
+        }
+        stuck
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -98,14 +107,14 @@ impl Check {
 impl Watchdog {
     /// The loop went round.
     pub fn tick(&self) {
-        if let Some(ticked) = self.health.state().loops.get_mut(self.name) {
+        if let Some(ticked) = self.health.state().loops.get_mut(&self.key) {
             ticked.at = Instant::now();
         }
     }
 
     /// The loop ends on purpose.
     pub fn finish(self) {
-        self.health.state().loops.remove(self.name);
+        self.health.state().loops.remove(&self.key);
     }
 }
 
@@ -141,5 +150,16 @@ mod tests {
         consumer.finish();
         assert!(health.stuck(later).is_empty());
         assert_eq!(health.stuck(later + LIMIT * 10).into_keys().collect::<Vec<_>>(), ["reaper"]);
+    }
+
+    #[test]
+    fn of_two_loops_with_one_name_each_has_to_tick() {
+        let health = Health::default();
+        let (first, second) = (health.watchdog("directory", LIMIT), health.watchdog("directory", LIMIT));
+        let later = Instant::now() + LIMIT * 2;
+        second.finish();
+        assert_eq!(health.stuck(later).into_keys().collect::<Vec<_>>(), ["directory"]);
+        first.finish();
+        assert!(health.stuck(later).is_empty());
     }
 }

@@ -58,6 +58,27 @@ async fn in_flight_never_passes_the_ceiling_and_reaches_it(clients: &[&dyn Budge
     assert_eq!(highest.into_inner(), CEILING as usize, "good answers open it up to the ceiling");
 }
 
+/// Each is granted under a state that is old by the time it ends.
+async fn good_answers_count_although_many_are_under_way(clients: &[&dyn Budget]) {
+    let rules = rules(16);
+    let work = (0..16).map(|task| {
+        let budget = clients[task % clients.len()];
+        async move {
+            let mut limit = 0;
+            // From a quarter to the ceiling: four times the slots there are, for each: 456 answers.
+            for _ in 0..60 {
+                let permit = budget.take("growth", &rules).await;
+                limit = permit.limit();
+                sleep(Duration::from_millis(5)).await;
+                budget.report(permit, DONE).await;
+            }
+            limit
+        }
+    });
+    let limits = futures::future::join_all(work).await;
+    assert_eq!(limits.into_iter().max(), Some(16));
+}
+
 async fn requests_a_minute_are_counted_over_all_clients(clients: &[&dyn Budget]) {
     let rules = BudgetRules { per_minute: 3_000, ..rules(64) };
     let (start, run) = (Instant::now(), Duration::from_millis(700));
@@ -113,6 +134,7 @@ async fn a_share_that_is_not_given_back_gets_free(a: &dyn Budget, b: &dyn Budget
 
 async fn suite(clients: &[&dyn Budget]) {
     in_flight_never_passes_the_ceiling_and_reaches_it(clients).await;
+    good_answers_count_although_many_are_under_way(clients).await;
     requests_a_minute_are_counted_over_all_clients(clients).await;
     a_busy_server_is_left_alone_by_everybody_and_lowered(clients[0], clients[1]).await;
     a_share_that_is_not_given_back_gets_free(clients[0], clients[1]).await;
