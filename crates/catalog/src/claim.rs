@@ -108,9 +108,12 @@ fn decide(seen: Seen, now: Timestamp) -> Decision {
     }
 }
 
+/// A job whose mailbox, server or plan is paused is looked at again after so long: a server's whole night may wait so.
+const PAUSE: SignedDuration = SignedDuration::from_mins(5);
+
 impl Catalog {
     /// Claims a job: attempt and the mailbox's epoch rise, its heart beats from now on. A job that cannot run now because its
-    /// mailbox is busy or paused is put back by `put_back` and gets another ticket then.
+    /// mailbox is busy is put back by `put_back`, one that is paused by five minutes; it gets another ticket then.
     pub async fn claim(
         &self,
         job: JobId,
@@ -145,7 +148,7 @@ impl Catalog {
             Decision::Claim => take(&transaction, job, mailbox, worker).await.map(ClaimAnswer::Claimed)?,
             Decision::Busy => new_ticket(&transaction, job, Some(later)).await.map(|()| ClaimAnswer::Busy)?,
             Decision::Paused => {
-                new_ticket(&transaction, job, Some(later)).await.map(|()| ClaimAnswer::Paused)?
+                new_ticket(&transaction, job, Some(now + PAUSE)).await.map(|()| ClaimAnswer::Paused)?
             }
             // The publisher's clock was ahead of ours: the ticket that is dropped now needs a successor.
             Decision::NotDue => new_ticket(&transaction, job, None).await.map(|()| ClaimAnswer::NotDue)?,
@@ -225,10 +228,11 @@ fn claimed(job: JobId, mailbox: Option<Mailbox>, row: &Row) -> Result<Claimed> {
     })
 }
 
-/// The ticket that brought us here is used up: a waiting job gets another one, at `later` or when it is due anyway.
+/// The ticket that brought us here is used up, also if its publisher has not marked it yet: a waiting job gets another one, at `later` or
+/// when it is due anyway.
 async fn new_ticket(on: &impl GenericClient, job: JobId, later: Option<Timestamp>) -> Result<()> {
     let sql = "UPDATE jobs SET run_at = coalesce($2::timestamptz, run_at), ticket = ticket + 1, published_at = NULL, taken_until = NULL \
-               WHERE id = $1 AND state = 'waiting' AND ($2::timestamptz IS NOT NULL OR published_at IS NOT NULL)";
+               WHERE id = $1 AND state = 'waiting'";
     changed(on, sql, &[&job.sql(), &later]).await.map(drop)
 }
 

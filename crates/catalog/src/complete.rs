@@ -1,4 +1,5 @@
-//! The end of a job that did what it was for, and the only place where a backup becomes visible to people.
+//! The end of a job that did what it was for, and the only place where a backup becomes visible to people. A backup that is not good
+//! may be made visible without its job's end: the job then makes another one, under another number.
 //!
 //! One transaction: the job must still run under the claim, the mailbox must still have the claim's epoch, then the backup's
 //! row, what the mailbox knows of its newest backup, and the job's end. A crash before the commit leaves the job running; the
@@ -31,6 +32,20 @@ impl Catalog {
     /// # Errors
     /// [`Error::Fenced`], then nothing was written; [`Error::NumberTaken`] if the number is another snapshot's.
     pub async fn complete(&self, claim: &Claim, backup: Option<&NewBackup>) -> Result<()> {
+        let end = "UPDATE jobs SET state = 'done', finished_at = now(), heartbeat_at = NULL WHERE id = $1";
+        self.write_down(claim, backup, end).await
+    }
+
+    /// Writes down a backup that is not what the job is for. The job runs on without a number: it draws another one. Doing so twice is
+    /// doing it once.
+    ///
+    /// # Errors
+    /// Those of [`Catalog::complete`].
+    pub async fn record(&self, claim: &Claim, backup: &NewBackup) -> Result<()> {
+        self.write_down(claim, Some(backup), "UPDATE jobs SET number = NULL WHERE id = $1").await
+    }
+
+    async fn write_down(&self, claim: &Claim, backup: Option<&NewBackup>, then: &str) -> Result<()> {
         self.within(async {
             let mut client = self.client().await?;
             let transaction = client.transaction().await?;
@@ -40,8 +55,7 @@ impl Catalog {
                         insert(&transaction, claim, mailbox, &job, backup).await?;
                         remember(&transaction, claim, mailbox, &backup.facts).await?;
                     }
-                    let sql = "UPDATE jobs SET state = 'done', finished_at = now(), heartbeat_at = NULL WHERE id = $1";
-                    changed(&transaction, sql, &[&claim.job.sql()]).await?;
+                    changed(&transaction, then, &[&claim.job.sql()]).await?;
                 }
                 Standing::Done => already_written(&transaction, claim, backup).await?,
                 Standing::Lost => return Err(Error::Fenced),

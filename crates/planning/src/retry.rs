@@ -45,7 +45,7 @@ impl RetryPolicy {
 impl Default for RetryPolicy {
     fn default() -> Self {
         RetryPolicy {
-            attempts: 6,
+            attempts: 12,
             first_wait: Duration::from_secs(60),
             longest_wait: Duration::from_secs(3600),
             longest_retry_after: Duration::from_secs(6 * 3600),
@@ -73,7 +73,9 @@ mod tests {
             |attempt| policy.after_failure(Attempt(attempt), None, u64::MAX).map(|wait| wait.as_secs());
         assert_eq!([1, 2, 3, 5].map(most), [59, 119, 239, 959].map(Some));
         assert_eq!(policy.after_failure(Attempt(1), None, 0), Some(MINUTE / 2));
-        assert_eq!((most(6), most(u64::MAX)), (None, None));
+        let all: u64 = (1..12).filter_map(most).sum();
+        assert!((5 * 3600..7 * 3600).contains(&all), "an outage of some hours costs no night: {all} s");
+        assert_eq!((most(12), most(u64::MAX)), (None, None));
         assert_eq!(policy.after_throttling(1_000_000, None, 0), policy.longest_wait / 2);
         let wish = |random| policy.after_throttling(1, Some(MINUTE * 20), random).as_secs();
         assert_eq!([0, 1 << 63, u64::MAX].map(wish), [1200, 1350, 1499]);

@@ -1,6 +1,7 @@
 use std::marker::PhantomData;
 use std::num::NonZeroU16;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::StreamExt;
@@ -16,6 +17,9 @@ use crate::link::{Link, in_time};
 use crate::publisher::Publisher;
 use crate::settling::{Unsettled, requeue};
 use crate::{Delivery, Message, QueueError, Settings, Settle, Source, TraceContext, topology};
+
+/// A broker that does not answer must not hold up a process that ends; closing the connection returns the same.
+const DRAIN: Duration = Duration::from_secs(3);
 
 /// Receives from one queue, at most `slots` deliveries at once; opens it again after each loss.
 #[derive(Debug)]
@@ -107,14 +111,16 @@ impl<M: Message> Consumer<M> {
         }
     }
 
-    /// Counts the loss, unless the time before it was long and good. Without an error it was the broker that ended the consumer.
+    /// Counts the loss, unless the time before it was long and good. Whatever the broker's reason is (a delivery held for longer than its
+    /// `consumer_timeout` is a failed precondition to it), opening anew tells whether it lasts. Without an error it was the broker
+    /// that ended the consumer.
     fn lost(&mut self, error: Option<lapin::Error>) -> QueueError {
         if let Some(open) = self.open.take() {
             let steady = open.since.elapsed() > self.settings.longest_wait;
             self.failures = if steady { 1 } else { self.failures + 1 };
         }
         let ended = || QueueError::ConsumerEnded { queue: self.queue.to_string() };
-        error.map_or_else(ended, QueueError::from)
+        error.map_or_else(ended, QueueError::Unreachable)
     }
 
     /// `None`: it was no message of ours and lies with the dead letters now.
@@ -148,7 +154,7 @@ impl<M: Message> Consumer<M> {
         let tag = open.stream.tag();
         let cancel = open.channel.basic_cancel(tag, BasicCancelOptions::default());
         // If it fails the channel is gone, and everything with it is back already.
-        if in_time(self.settings.connect_timeout, cancel).await.is_ok() {
+        if in_time(self.settings.connect_timeout.min(DRAIN), cancel).await.is_ok() {
             while let Some(Ok(ahead)) = open.stream.next().await {
                 let _ = requeue(&ahead.acker).await;
             }

@@ -146,6 +146,12 @@ impl RabbitMq {
         self.control(&["set_vm_memory_high_watermark", "0.6"])
     }
 
+    /// How long a consumer may hold a delivery on channels that are opened from now on; looked at each second.
+    pub fn set_consumer_timeout(&self, milliseconds: u32) -> io::Result<()> {
+        self.control(&["eval", "application:set_env(rabbit, channel_tick_interval, 1000)."])?;
+        self.control(&["eval", &format!("application:set_env(rabbit, consumer_timeout, {milliseconds}).")])
+    }
+
     /// Stops it where it is (SIGSTOP): connections stay open, nothing answers.
     pub fn freeze(&self) -> io::Result<()> {
         service::signal(&self.dir.path().join("pid"), "-STOP")

@@ -3,6 +3,7 @@
 //! It writes in this order: the number (Postgres), the snapshot under that number (the log's conditional commit), the row and
 //! the job's end (one transaction that checks the epoch). A crash after the first leaves a number that the next claim keeps;
 //! after the second a snapshot that the next claim finds by job and number and adopts; after the third nothing is left to do.
+//! A partial backup fills no slot: it gets its row, and the job is tried again a few times.
 
 use engine::Backup;
 use model::BackupNumber;
@@ -11,6 +12,7 @@ use tokio::time::Instant;
 use tracing::Instrument;
 
 use crate::adopt::{committed_earlier, origin, row};
+use crate::disposition::wants_another;
 use crate::error::{Error, Result};
 use crate::job::Job;
 use crate::server::Reached;
@@ -86,7 +88,14 @@ impl Job<'_> {
 
     async fn list(&self, number: BackupNumber, info: &SnapshotInfo) -> Result<Answer> {
         let store = &self.worker.stores.of(self.mailbox)?.settings;
-        self.complete(Some(&row(number, info, store))).await
+        let (backup, claimed) = (row(number, info, store), self.claimed);
+        let scheduled = claimed.slot_date.is_some();
+        if !scheduled || !wants_another(backup.facts.state, claimed.attempt, self.worker.settings.retry) {
+            return self.complete(Some(&backup)).await;
+        }
+        self.worker.persist(|| self.catalog().record(&claimed.claim, &backup)).await?;
+        self.worker.services.metrics.count_state(backup.facts.state);
+        Ok(Answer::Incomplete)
     }
 }
 

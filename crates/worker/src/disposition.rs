@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use catalog::{Later, Slice};
-use model::{Attempt, ErrorClass, Timestamp};
+use model::{Attempt, BackupState, ErrorClass, Timestamp};
 use planning::RetryPolicy;
 
 /// Why work under way has to stop.
@@ -43,6 +43,8 @@ impl Interrupt {
 pub(crate) enum Ended {
     /// It did what it was for, and the catalogue knows.
     Done,
+    /// The backup it made is partial, or of a mailbox that never held still; the catalogue knows of it.
+    Incomplete,
     /// It ended at a boundary, by itself or because it was asked to.
     Sliced {
         /// Something was committed.
@@ -86,6 +88,16 @@ pub(crate) enum Disposition {
     LetGo,
 }
 
+/// Attempts at what seldom gets better by itself, and costs as much each time: data that make no sense, a backup that is not good.
+const FEW: u64 = 3;
+
+/// Whether a scheduled job whose backup came out like this makes another one: its slot wants a good one. One that is shrunk is as good as
+/// the mailbox is, and for people to judge.
+pub(crate) fn wants_another(state: BackupState, attempt: Attempt, retry: RetryPolicy) -> bool {
+    let incomplete = matches!(state, BackupState::Partial | BackupState::Moving);
+    incomplete && attempt.0 < FEW.min(retry.attempts.into())
+}
+
 /// What is decided by.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rules {
@@ -98,6 +110,7 @@ impl Rules {
     pub(crate) fn dispose(&self, ended: Ended, attempt: Attempt, now: Timestamp, random: u64) -> Disposition {
         match ended {
             Ended::Done => Disposition::Completed,
+            Ended::Incomplete => self.again(attempt, None, now, random),
             Ended::Sliced { asked: Some(Interrupt::Cancelled), .. } => Disposition::Cancel,
             Ended::Sliced { progressed: true, asked } => {
                 let later = match asked {
@@ -152,10 +165,9 @@ impl Rules {
             }
             ErrorClass::Transient { retry_after } => self.again(attempt, retry_after, now, random),
             // Credentials are mended by people, a lying server or proxy recovers, another writer has won and is done.
-            ErrorClass::Auth | ErrorClass::Corrupt | ErrorClass::Fenced => {
-                self.again(attempt, None, now, random)
-            }
-            ErrorClass::Permanent => Disposition::Bury,
+            ErrorClass::Auth | ErrorClass::Fenced => self.again(attempt, None, now, random),
+            ErrorClass::Corrupt if attempt.0 < FEW => self.again(attempt, None, now, random),
+            ErrorClass::Corrupt | ErrorClass::Permanent => Disposition::Bury,
             // The process is ending: nobody asked this job in particular.
             ErrorClass::Cancelled => Disposition::Snooze(now.into()),
         }
@@ -194,7 +206,7 @@ mod tests {
     fn rules() -> Rules {
         let seconds = Duration::from_secs;
         let retry = RetryPolicy {
-            attempts: 3,
+            attempts: 4,
             first_wait: seconds(60),
             longest_wait: seconds(3600),
             longest_retry_after: seconds(7200),
@@ -224,15 +236,31 @@ mod tests {
 
     #[test]
     fn failures_are_tried_again_while_there_are_attempts() {
-        for class in [transient(None), ErrorClass::Auth, ErrorClass::Corrupt, ErrorClass::Fenced] {
+        for class in [transient(None), ErrorClass::Auth, ErrorClass::Fenced] {
             check(failed(class), 1, Disposition::Retry(in_seconds(30)));
-            check(failed(class), 2, Disposition::Retry(in_seconds(60)));
-            check(failed(class), 3, Disposition::Bury);
+            check(failed(class), 3, Disposition::Retry(in_seconds(120)));
+            check(failed(class), 4, Disposition::Bury);
         }
+        check(failed(ErrorClass::Corrupt), 2, Disposition::Retry(in_seconds(60)));
+        check(failed(ErrorClass::Corrupt), 3, Disposition::Bury);
         check(failed(transient(Some(600))), 1, Disposition::Retry(in_seconds(600)));
         check(failed(ErrorClass::Permanent), 1, Disposition::Bury);
-        check(failed(ErrorClass::Cancelled), 3, Disposition::Snooze(NOW.into()));
-        check(Ended::Exhausted, 4, Disposition::Bury);
+        check(failed(ErrorClass::Cancelled), 4, Disposition::Snooze(NOW.into()));
+        check(Ended::Exhausted, 5, Disposition::Bury);
+    }
+
+    #[test]
+    fn a_backup_that_is_not_good_is_made_again_a_few_times() {
+        let wants = |state, attempt| wants_another(state, Attempt(attempt), rules().retry);
+        for state in [BackupState::Partial, BackupState::Moving] {
+            assert_eq!([1, 2, 3].map(|attempt| wants(state, attempt)), [true, true, false]);
+            let once = RetryPolicy { attempts: 1, ..rules().retry };
+            assert!(!wants_another(state, Attempt(1), once), "then nobody would take the job again");
+        }
+        for state in [BackupState::Good, BackupState::Shrunk] {
+            assert!(!wants(state, 1));
+        }
+        check(Ended::Incomplete, 2, Disposition::Retry(in_seconds(60)));
     }
 
     #[test]
@@ -269,7 +297,7 @@ mod tests {
     fn slices_that_got_nowhere_use_attempts_up() {
         let ended = Ended::Sliced { progressed: false, asked: None };
         check(ended, 1, Disposition::Continue(in_seconds(30).into(), Slice::Stalled));
-        check(ended, 3, Disposition::Bury);
+        check(ended, 4, Disposition::Bury);
     }
 
     #[test]
@@ -280,7 +308,7 @@ mod tests {
         check(Ended::Interrupted(Interrupt::Draining), 3, Disposition::Snooze(NOW.into()));
         check(Ended::Interrupted(Interrupt::WindowOver(NEXT_NIGHT)), 3, Disposition::Snooze(NEXT_NIGHT));
         check(Ended::Interrupted(Interrupt::OutOfTime), 1, Disposition::Retry(in_seconds(30)));
-        check(Ended::Interrupted(Interrupt::OutOfTime), 3, Disposition::Bury);
+        check(Ended::Interrupted(Interrupt::OutOfTime), 4, Disposition::Bury);
     }
 
     #[test]

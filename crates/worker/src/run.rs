@@ -1,6 +1,7 @@
 //! The role: a lane for each kind of job, until it is told to drain.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use catalog::Catalog;
 use coordination::{Budget, Leases, ProgressBoard};
@@ -21,6 +22,9 @@ use crate::settings::Settings;
 use crate::slices::Backups;
 use crate::steps::Watched;
 use crate::stores::Stores;
+
+/// For what is still to be given back once all jobs are over.
+const LAST_REPORTS: Duration = Duration::from_secs(1);
 
 /// Everything outside that a worker uses. `coordination::Redis` is `leases`, `budget` and `board` in one.
 #[derive(Clone)]
@@ -107,6 +111,6 @@ async fn work(
     checks.join_all().await;
     worker.reports.close();
     // What does not get through is given back by time.
-    let _ = timeout(worker.settings.times.grace / 4, worker.reports.wait()).await;
+    let _ = timeout(LAST_REPORTS, worker.reports.wait()).await;
     result
 }

@@ -20,7 +20,9 @@ impl Job<'_> {
         match &result {
             Ok(Answer::Done) => verifications.of(Verification::Sound).inc(),
             Err(Error::Damaged { .. }) => verifications.of(Verification::Damaged).inc(),
-            Ok(Answer::Sliced { .. }) | Err(_) => verifications.of(Verification::Unfinished).inc(),
+            Ok(Answer::Incomplete | Answer::Sliced { .. }) | Err(_) => {
+                verifications.of(Verification::Unfinished).inc()
+            }
         }
         result
     }

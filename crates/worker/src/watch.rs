@@ -22,6 +22,8 @@ use crate::window::ScheduledSlot;
 pub(crate) enum Answer {
     /// It is done, and the catalogue knows.
     Done,
+    /// There is a backup, but not a good one, and the job may make another.
+    Incomplete,
     /// It ended at a boundary.
     Sliced {
         /// Something was committed.
@@ -100,6 +102,7 @@ impl Watch<'_> {
 fn ended(answer: Result<Answer>, asked: Option<Interrupt>) -> (Ended, Option<Error>) {
     match answer {
         Ok(Answer::Done) => (Ended::Done, None),
+        Ok(Answer::Incomplete) => (Ended::Incomplete, None),
         Ok(Answer::Sliced { progressed }) => (Ended::Sliced { progressed, asked }, None),
         Err(Error::Catalog(catalog::Error::Fenced)) => (Ended::Interrupted(Interrupt::Fenced), None),
         // It was told to stop before it came to a boundary.

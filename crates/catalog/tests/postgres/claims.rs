@@ -74,6 +74,11 @@ async fn what_cannot_run_now_is_put_back_with_a_new_ticket() {
         "a worker whose clock is behind the producer's"
     );
     assert_eq!(publish(130).await, [night], "its ticket is gone, so there is another");
+    assert_eq!(room.answer(night, 129).await, ClaimAnswer::NotDue);
+    let taken = room.catalog.take_unpublished(9, SOON.try_into().unwrap(), at(130)).await.unwrap();
+    assert_eq!(room.answer(night, 129).await, ClaimAnswer::NotDue, "before its publisher has marked it");
+    room.catalog.mark_published(&taken).await.unwrap();
+    assert_eq!(publish(130).await, [night], "it was used up all the same");
     room.catalog.pause(&Pause::Mailbox(ids[0]), at(0)).await.unwrap();
     assert_eq!(room.answer(night, 130).await, ClaimAnswer::Paused);
     assert_eq!(room.answer(night, 130).await, ClaimAnswer::NotDue, "put back");

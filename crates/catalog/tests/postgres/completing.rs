@@ -56,6 +56,17 @@ async fn a_backup_is_written_once_however_often_it_is_completed() {
     };
     assert_eq!((snapshots(None).await, snapshots(Some(at(13))).await), (vec![9, 8], vec![7]));
 
+    // One that is not good may leave its job running, which draws another number then.
+    let claimed = room.claimed(room.planned(nightly(mailbox.id, 5)).await, at(100)).await;
+    let first = NewBackup { facts: facts(10, BackupState::Moving), ..room.backup(&claimed.claim, 10).await };
+    for _ in 0..2 {
+        catalog.record(&claimed.claim, &first).await.expect("the answer to the first may have been lost");
+    }
+    let second = room.backup(&claimed.claim, 11).await;
+    assert!(second.number > first.number);
+    catalog.complete(&claimed.claim, Some(&second)).await.unwrap();
+    assert_eq!((snapshots(None).await, snapshots(Some(at(14))).await), (vec![11, 10], vec![9, 8]));
+
     // It moves to another store, where its log begins anew.
     let claimed = room.claimed(room.planned(nightly(mailbox.id, 4)).await, at(100)).await;
     let elsewhere = Facts { store: "other".into(), finished_at: at(99), ..facts(7, BackupState::Good) };

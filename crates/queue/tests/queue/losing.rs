@@ -31,6 +31,23 @@ pub(crate) async fn a_deleted_queue_is_an_error_once_and_then_there_again(rabbit
     delivery.ack().await.unwrap();
 }
 
+/// The broker calls it a failed precondition, which is what it calls queues with other arguments as well.
+pub(crate) async fn a_delivery_that_was_held_for_too_long_comes_again(rabbit: &RabbitMq) {
+    rabbit.set_consumer_timeout(1_000).unwrap();
+    let place = Place::new(rabbit, "held").await;
+    place.publish(1..2).await;
+    let mut consumer = place.consumer(1);
+    let (held, _) = next(&mut consumer).await;
+    let error = lost(&mut consumer).await.expect_err("the broker closed the channel");
+    assert!(transient(&error), "{error:?}");
+    let late = held.ack().await.expect_err("the channel is gone");
+    assert!(matches!(late, QueueError::DeliveryLost), "{late:?}");
+    let (again, _) = next(&mut consumer).await;
+    assert!(again.redelivered && again.message.job == JobId(1));
+    again.ack().await.unwrap();
+    rabbit.set_consumer_timeout(1_800_000).unwrap();
+}
+
 /// RabbitMQ 3.10 then tells the consumer nothing, and gives it nothing any more.
 pub(crate) async fn a_queue_deleted_and_made_again_at_once_is_found_by_an_idle_consumer(rabbit: &RabbitMq) {
     let place = Place::with(rabbit, "recreated", |settings| settings.renew_idle = QUIET / 2).await;

@@ -159,6 +159,7 @@ async fn on_a_broker_that_is_well() {
     losing::a_deleted_queue_is_an_error_once_and_then_there_again(&rabbit).await;
     losing::a_queue_deleted_and_made_again_at_once_is_found_by_an_idle_consumer(&rabbit).await;
     losing::a_connection_closed_by_an_operator_loses_the_delivery_and_nothing_else(&rabbit).await;
+    losing::a_delivery_that_was_held_for_too_long_comes_again(&rabbit).await;
     refusing::wrong_credentials_and_unknown_hosts_end_the_role(&rabbit).await;
     refusing::a_queue_with_other_arguments_is_reported(&rabbit).await;
     refusing::a_consumer_gives_up_after_its_attempts().await;

@@ -1,8 +1,8 @@
 use std::time::Duration;
 
 use coordination::ProgressBoard;
-use model::{Clock, JobKind, JobState, Timestamp};
-use sim_stalwart::{Effect, Fault, Simulator, Target};
+use model::{BackupState, Clock, JobKind, JobState, Timestamp};
+use sim_stalwart::{DataType, Effect, Fault, Simulator, Target};
 use telemetry::{Ending, Refusal};
 use tokio::time::Instant;
 use worker::MailServer;
@@ -18,6 +18,7 @@ async fn troubles() {
     a_poisoned_job_is_buried_after_its_attempts(&house).await;
     a_server_that_asks_for_less_costs_no_attempt(&house).await;
     a_server_that_is_busy_for_long_leaves_the_slots_to_others(&house).await;
+    a_partial_backup_fills_no_slot(&house).await;
     a_cancelled_job_stops(&house).await;
     draining_puts_back_without_an_attempt(&house).await;
     at_the_windows_end_work_waits_for_the_next(&house).await;
@@ -52,6 +53,35 @@ async fn a_poisoned_job_is_buried_after_its_attempts(house: &House) {
     let worker = room.worker("w2");
     let dead = room.until_state(job, JobState::Dead).await;
     assert!(dead.failure.unwrap().1.contains("workers died"));
+    worker.drain().await;
+}
+
+async fn a_partial_backup_fills_no_slot(house: &House) {
+    let room = Room::new(house, "partial").await;
+    let mailboxes = room.mailboxes([1, 2]).await;
+    let account = |number| house.sim.account(&address(number)).unwrap();
+    for number in [1, 2] {
+        account(number).set_failing(DataType::SieveScript, true);
+    }
+    let worker = room.worker("w1");
+    let jobs = room.nightly(&mailboxes).await;
+    until("a partial backup", async || room.backups(mailboxes[0]).await.pop()).await;
+    account(1).set_failing(DataType::SieveScript, false);
+    room.until_done(jobs[0]).await;
+    let backups = room.backups(mailboxes[0]).await;
+    let (newest, first) = (&backups[0], backups.last().unwrap());
+    assert_eq!((newest.facts.state, first.facts.state), (BackupState::Good, BackupState::Partial));
+    assert!(newest.number > first.number && backups.iter().all(|backup| backup.job == Some(jobs[0])));
+
+    // What stays partial is left at that.
+    let done = room.until_done(jobs[1]).await;
+    let backups = room.backups(mailboxes[1]).await;
+    assert!(backups.iter().all(|backup| backup.facts.state == BackupState::Partial));
+    assert_eq!((done.attempt.0, backups.len()), (3, 3));
+    // By hand it is one try: whoever asked sees what came of it.
+    let job = room.request(JobKind::Manual, mailboxes[1], None).await;
+    assert_eq!(room.until_done(job).await.attempt.0, 1);
+    account(2).set_failing(DataType::SieveScript, false);
     worker.drain().await;
 }
 
