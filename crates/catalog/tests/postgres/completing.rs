@@ -65,7 +65,7 @@ async fn a_backup_is_written_once_however_often_it_is_completed() {
     let second = room.backup(&claimed.claim, 11).await;
     assert!(second.number > first.number);
     catalog.complete(&claimed.claim, Some(&second)).await.unwrap();
-    assert_eq!((snapshots(None).await, snapshots(Some(at(14))).await), (vec![11, 10], vec![9, 8]));
+    assert_eq!(snapshots(None).await, [11, 10]);
 
     // It moves to another store, where its log begins anew.
     let claimed = room.claimed(room.planned(nightly(mailbox.id, 4)).await, at(100)).await;
