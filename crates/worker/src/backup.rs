@@ -39,7 +39,10 @@ impl Job<'_> {
         let metrics = &self.worker.services.metrics;
         metrics.count_read(server.client.counters().bytes_received);
         match slice? {
-            Slice::Sliced { progressed } => Ok(Answer::Sliced { progressed }),
+            Slice::Sliced { progressed } => {
+                self.reach(Step::SliceCommitted).await;
+                Ok(Answer::Sliced { progressed })
+            }
             Slice::Done(report) => {
                 self.reach(Step::SnapshotCommitted).await;
                 metrics.count_backup(&report);

@@ -38,6 +38,8 @@ steps! {
     RepositoryOpened,
     /// The backup has its number.
     NumberDrawn,
+    /// A slice is in the log; the job does not wait for its next one yet.
+    SliceCommitted,
     /// The snapshot is in the log; the catalogue does not know it.
     SnapshotCommitted,
     /// The restore's id is written down.

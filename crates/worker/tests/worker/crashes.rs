@@ -3,13 +3,14 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use model::{BackupState, JobId, JobKind, MailboxId, MailboxIdentity};
 use object_store::Result;
 use serde_json::json;
 use testkit::{Behaviour, Call, CallKind, Decorated};
-use worker::Step;
+use worker::{InSlices, Step};
 
 use crate::halts::Halts;
 use crate::house::{House, address, until};
@@ -18,6 +19,8 @@ use crate::stale::a_worker_that_slept_writes_no_row;
 
 const EMAILS: u32 = 8;
 const DESTROYED: usize = 3;
+/// So many more have slices, of at least 200.
+const MANY: usize = 450;
 
 /// Every moment, and the kinds of jobs that come by it. A moment that is not listed here fails the test.
 const MOMENTS: &[(Step, &[JobKind])] = &[
@@ -27,6 +30,7 @@ const MOMENTS: &[(Step, &[JobKind])] = &[
     (Step::ServerReached, &[JobKind::Nightly, JobKind::Restore]),
     (Step::RepositoryOpened, &[JobKind::Nightly, JobKind::Restore, JobKind::Verify]),
     (Step::NumberDrawn, &[JobKind::Nightly]),
+    (Step::SliceCommitted, &[JobKind::Nightly]),
     (Step::SnapshotCommitted, &[JobKind::Nightly]),
     (Step::RestoreBegun, &[JobKind::Restore]),
     (Step::GivenBack, &[JobKind::Restore]),
@@ -61,11 +65,15 @@ async fn at_every_moment(house: &House, cases: &[(Step, JobKind)]) {
     let mut shift = room.plan("dies");
     let slots = &mut shift.settings.slots;
     (slots.nightly, slots.restore, slots.verify) = (100, 100, 100);
+    shift.settings.times.slice = Duration::ZERO;
+    shift.backups = Arc::new(InSlices);
     shift.steps = Some(halts.clone());
     let dies = room.start(shift);
     halts.until_all().await;
     dies.crash().await;
-    let lives = room.worker("lives");
+    let mut shift = room.plan("lives");
+    shift.backups = Arc::new(InSlices);
+    let lives = room.start(shift);
     for (n, (job, (step, kind))) in jobs.iter().zip(cases).enumerate() {
         let done = room.until_done(*job).await;
         assert!(done.attempt.0 <= 2, "{step:?} {kind}: {done:?}");
@@ -74,7 +82,9 @@ async fn at_every_moment(house: &House, cases: &[(Step, JobKind)]) {
         assert_eq!((backups.len(), report.snapshots), (1, 1), "{step:?} {kind}");
         assert_eq!(backups[0].facts.state, BackupState::Good);
         let account = house.sim.account(&address(u32::try_from(n).unwrap())).unwrap();
-        assert_eq!(account.email_count(), EMAILS as usize, "{step:?} {kind}: each email once");
+        let many = if *step == Step::SliceCommitted { MANY } else { 0 };
+        assert_eq!(account.email_count(), EMAILS as usize + many, "{step:?} {kind}: each email once");
+        assert_eq!(backups[0].facts.emails, account.email_count() as u64, "{step:?} {kind}");
     }
     lives.drain().await;
     assert_eq!(room.number("SELECT count(*) FROM jobs WHERE state <> 'done'").await, 0);
@@ -84,6 +94,11 @@ async fn at_every_moment(house: &House, cases: &[(Step, JobKind)]) {
 async fn prepare(room: &Room<'_>, cases: &[(Step, JobKind)], mailboxes: &[MailboxId]) -> Vec<JobId> {
     let early = room.worker("early");
     let mut jobs = Vec::new();
+    let sliced = cases.iter().position(|(step, _)| *step == Step::SliceCommitted).unwrap();
+    let sliced = room.house.sim.account(&address(u32::try_from(sliced).unwrap())).unwrap();
+    for number in 0..MANY {
+        sliced.deliver(format!("Subject: {number}\r\n\r\nHello\r\n"), &[], &[]);
+    }
     for (n, ((_, kind), mailbox)) in cases.iter().zip(mailboxes).enumerate() {
         if *kind != JobKind::Nightly {
             let manual = room.request(JobKind::Manual, *mailbox, None).await;
