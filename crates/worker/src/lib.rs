@@ -31,7 +31,7 @@ pub use metrics::Metrics;
 pub use order::{RestoreMode, RestoreOrder, VerifyOrder};
 pub use run::{Services, run};
 pub use settings::{BackupStore, Limits, MailServer, Settings, Slots, Times};
-pub use slices::{Backups, InSlices, Slice, SliceTask, Unsliced};
+pub use slices::{Backups, InSlices, Slice, SliceTask};
 
 #[cfg(feature = "steps")]
 pub use run::run_watched;

@@ -7,10 +7,11 @@ use model::{BackupState, JobKind, JobState, MailboxId};
 use serde_json::json;
 use telemetry::{Ending, Verification};
 use testkit::leaks;
-use worker::{Backups, InSlices, Metrics, Slice, SliceTask, Unsliced};
+use worker::{Backups, InSlices, Metrics, Slice, SliceTask};
 
 use crate::house::{ADMIN, House, LOG, PASSWORD, address};
 use crate::room::{NIGHT, Room};
+use crate::unsliced::Unsliced;
 
 const EMAILS: u64 = 12;
 

@@ -12,3 +12,4 @@ mod house;
 mod room;
 mod stale;
 mod troubles;
+mod unsliced;

@@ -19,11 +19,10 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use tokio_util::sync::{CancellationToken, DropGuard};
-use worker::{
-    BackupStore, Backups, Limits, MailServer, Metrics, Services, Settings, Slots, Steps, Times, Unsliced,
-};
+use worker::{BackupStore, Backups, Limits, MailServer, Metrics, Services, Settings, Slots, Steps, Times};
 
 use crate::house::{ADMIN, House, LIMIT, PASSWORD, Shifted, address, until};
+use crate::unsliced::Unsliced;
 
 pub(crate) const SERVER: &str = "mail";
 pub(crate) const NIGHT: Date = Date::constant(2026, 11, 20);

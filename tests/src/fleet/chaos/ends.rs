@@ -88,9 +88,11 @@ impl Catalogue {
         }
         for job in &self.jobs {
             let backups: Vec<_> = self.backups.iter().filter(|backup| backup.job == job.id).collect();
+            // One that is not good fills no slot.
+            let good: Vec<_> = backups.iter().filter(|backup| backup.state == "good").collect();
             let is_well = job.state == "done"
-                && matches!(backups[..], [only] if only.state == "good" && Some(only.number) == job.number
-                    && only.mailbox == job.mailbox);
+                && backups.iter().all(|backup| backup.mailbox == job.mailbox)
+                && matches!(good[..], [only] if Some(only.number) == job.number);
             if !is_well {
                 wrongs.push(format!("{job:?} has the backups {backups:?}"));
             }
