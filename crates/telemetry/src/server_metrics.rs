@@ -31,6 +31,8 @@ pub struct ServerSeries {
     pub in_flight: IntGauge,
     /// How many it may have under way at present.
     pub limit: IntGauge,
+    /// Requests made with a share of its own, because Redis could not be asked.
+    pub unshared: IntCounter,
     refusals: Vec<IntCounter>,
 }
 
@@ -61,6 +63,7 @@ struct Families {
     failures: IntCounterVec,
     in_flight: IntGaugeVec,
     limit: IntGaugeVec,
+    unshared: IntCounterVec,
     refusals: IntCounterVec,
 }
 
@@ -75,6 +78,10 @@ impl Families {
         );
         let in_flight = Opts::new("malle_server_requests_in_flight", "Requests to a mail server under way");
         let limit = Opts::new("malle_server_request_limit", "Requests that may be under way at present");
+        let unshared = Opts::new(
+            "malle_server_unshared_requests_total",
+            "Requests under a worker's own budget, without Redis",
+        );
         let refusals =
             Opts::new("malle_server_refusals_total", "Requests that a server refused because of its load");
         let both = ["server", Refusal::NAME];
@@ -86,6 +93,7 @@ impl Families {
             failures: added(to, IntCounterVec::new(failures, &["server"]).expect(VALID)),
             in_flight: added(to, IntGaugeVec::new(in_flight, &["server"]).expect(VALID)),
             limit: added(to, IntGaugeVec::new(limit, &["server"]).expect(VALID)),
+            unshared: added(to, IntCounterVec::new(unshared, &["server"]).expect(VALID)),
             refusals: added(to, IntCounterVec::new(refusals, &both).expect(VALID)),
         }
     }
@@ -98,6 +106,7 @@ impl Families {
             failures: self.failures.with_label_values(&[server]),
             in_flight: self.in_flight.with_label_values(&[server]),
             limit: self.limit.with_label_values(&[server]),
+            unshared: self.unshared.with_label_values(&[server]),
             refusals: refusals.collect(),
         }
     }

@@ -48,6 +48,9 @@ impl fmt::Debug for Paced {
 impl Throttle for Paced {
     async fn acquire(&self) -> Box<dyn Turn> {
         let permit = self.share().await;
+        if permit.is_local() {
+            self.series.unshared.inc();
+        }
         self.series.limit.set(i64::try_from(permit.limit()).unwrap_or(i64::MAX));
         self.series.in_flight.inc();
         Box::new(Request { paced: self.clone(), permit: Some(permit) })

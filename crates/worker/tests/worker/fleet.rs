@@ -6,7 +6,7 @@ use sim_stalwart::{Effect, Fault, Target};
 use tokio::time::Instant;
 
 use crate::house::{House, until};
-use crate::room::{Room, Running};
+use crate::room::{Room, Running, SERVER};
 
 const MAILBOXES: u32 = 100;
 
@@ -35,7 +35,7 @@ async fn while_redis_comes_and_goes(house: &House) {
     }
     eprintln!("{MAILBOXES} mailboxes by two workers: {:.1} s", started.elapsed().as_secs_f32());
     one_good_backup_each(&room, &mailboxes, &jobs).await;
-    let (mut good, mut losses) = (0, 0);
+    let (mut good, mut losses, mut unshared) = (0, 0, 0);
     for worker in workers {
         let metrics = worker.drain().await;
         let of_this = metrics.backups.backups.of(BackupState::Good).get();
@@ -43,8 +43,10 @@ async fn while_redis_comes_and_goes(house: &House) {
         assert!(of_this > 0, "both worked");
         good += of_this;
         losses += metrics.jobs.lease_losses.get();
+        unshared += metrics.servers.of(SERVER).unshared.get();
         assert_eq!(metrics.jobs.running.of(JobKind::Nightly).get(), 0);
     }
+    assert!(unshared > 0, "while Redis was away there was no shared budget");
     // A lease that was lost in the very moment of the end leaves a backup that nobody counted.
     assert!(
         good <= u64::from(MAILBOXES) && good + losses >= u64::from(MAILBOXES),
