@@ -31,7 +31,7 @@ pub use complete::NewBackup;
 pub use due::{NewJob, Plannable};
 pub use error::{Error, Result};
 pub use jobs::{Cancel, Job, Redrive};
-pub use listing::Listed;
+pub use listing::{Listed, Ruled};
 pub use mailboxes::{Address, Mailbox, Unlisted};
 pub use outbox::Ticket;
 pub use overview::{Ages, JobCount, OutboxLag, Overdue};

@@ -14,7 +14,7 @@ pub struct Listed {
     pub account: Option<AccountId>,
     /// Its address.
     pub address: Address,
-    /// What its owner bought.
+    /// What its owner bought; said so, and not to be changed by a rule.
     pub plan: Option<Plan>,
     /// Where its backups shall go.
     pub zone: Option<String>,
@@ -22,13 +22,23 @@ pub struct Listed {
     pub time_zone: Option<String>,
 }
 
+/// A mailbox as somebody lists it who has rules for plans.
+#[derive(Debug, Clone)]
+pub struct Ruled {
+    /// As it is listed.
+    pub listed: Listed,
+    /// The plan that a rule gives it: for a mailbox that has none, or has one by a rule.
+    pub rule: Option<Plan>,
+}
+
 /// `listed`: what is asked for, each account or (without one) address once, the last one counts.
 const LISTED: &str = "
     WITH listed AS (
         SELECT DISTINCT ON (l.account, CASE WHEN l.account IS NULL THEN l.address END)
-            l.account, l.address, l.plan, l.zone, l.time_zone, $1::text AS server, $2::timestamptz AS now
-        FROM unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::text[]) WITH ORDINALITY
-            AS l(account, address, plan, zone, time_zone, position)
+            l.account, l.address, l.plan, l.plan_by_rule, l.zone, l.time_zone, $1::text AS server, $2::timestamptz AS now,
+            $2::timestamptz AS plan_since
+        FROM unnest($3::text[], $4::text[], $5::text[], $6::boolean[], $7::text[], $8::text[]) WITH ORDINALITY
+            AS l(account, address, plan, plan_by_rule, zone, time_zone, position)
         ORDER BY l.account, CASE WHEN l.account IS NULL THEN l.address END, l.position DESC
     )";
 
@@ -41,24 +51,38 @@ const ADOPT: &str = "
         AND l.account IS NOT NULL AND NOT EXISTS (
             SELECT FROM mailboxes a WHERE a.server = l.server AND a.account = l.account AND a.state = 'active')";
 
-/// Accounts: known ones are renamed and planned anew, others begin, in the incarnation after the last one.
-const ACCOUNTS: &str = "
-    , written AS (
-        INSERT INTO mailboxes AS m
-            (server, account, incarnation, address, plan, zone, time_zone, first_seen_at, listed_at, plan_since)
-        SELECT l.server, l.account, (SELECT coalesce(max(o.incarnation) + 1, 0) FROM mailboxes o
-                WHERE o.server = l.server AND o.account = l.account),
-            l.address, l.plan, l.zone, l.time_zone, l.now, l.now, l.now
-        FROM listed l WHERE l.account IS NOT NULL
-        ON CONFLICT (server, account) WHERE state = 'active' DO UPDATE SET
-            address = excluded.address, plan = coalesce(excluded.plan, m.plan),
-            zone = coalesce(excluded.zone, m.zone), time_zone = coalesce(excluded.time_zone, m.time_zone),
-            plan_since = CASE WHEN m.plan IS DISTINCT FROM coalesce(excluded.plan, m.plan)
-                THEN excluded.plan_since ELSE m.plan_since END,
-            listed_at = greatest(m.listed_at, excluded.listed_at)
-        RETURNING xmax = 0 AS new
+/// What the row `new` does to the plan of the mailbox `m`: a plan that somebody named gives way to no rule.
+fn plan_of(new: &str) -> String {
+    let taken =
+        format!("{new}.plan IS NOT NULL AND (NOT {new}.plan_by_rule OR m.plan IS NULL OR m.plan_by_rule)");
+    format!(
+        "plan = CASE WHEN {taken} THEN {new}.plan ELSE m.plan END,
+        plan_by_rule = CASE WHEN {taken} THEN {new}.plan_by_rule ELSE m.plan_by_rule END,
+        plan_since = CASE WHEN {taken} AND m.plan IS DISTINCT FROM {new}.plan
+            THEN {new}.plan_since ELSE m.plan_since END"
     )
-    SELECT count(*) FILTER (WHERE new) AS new FROM written";
+}
+
+/// Accounts: known ones are renamed and planned anew, others begin, in the incarnation after the last one.
+fn accounts_sql() -> String {
+    format!(
+        "{LISTED}, written AS (
+            INSERT INTO mailboxes AS m
+                (server, account, incarnation, address, plan, plan_by_rule, zone, time_zone, first_seen_at, listed_at, plan_since)
+            SELECT l.server, l.account, (SELECT coalesce(max(o.incarnation) + 1, 0) FROM mailboxes o
+                    WHERE o.server = l.server AND o.account = l.account),
+                l.address, l.plan, l.plan_by_rule, l.zone, l.time_zone, l.now, l.now, l.plan_since
+            FROM listed l WHERE l.account IS NOT NULL
+            ON CONFLICT (server, account) WHERE state = 'active' DO UPDATE SET
+                address = excluded.address, {plan},
+                zone = coalesce(excluded.zone, m.zone), time_zone = coalesce(excluded.time_zone, m.time_zone),
+                listed_at = greatest(m.listed_at, excluded.listed_at)
+            RETURNING xmax = 0 AS new
+        )
+        SELECT count(*) FILTER (WHERE new) AS new FROM written",
+        plan = plan_of("excluded")
+    )
+}
 
 /// What was known by an address alone, and was not adopted: the address belongs to an account that was there already.
 const MERGED: &str = "
@@ -67,17 +91,21 @@ const MERGED: &str = "
         AND l.account IS NOT NULL";
 
 /// Addresses that have a mailbox.
-const KNOWN_ADDRESSES: &str = "
-    UPDATE mailboxes m SET plan = coalesce(l.plan, m.plan), zone = coalesce(l.zone, m.zone),
-        time_zone = coalesce(l.time_zone, m.time_zone), listed_at = greatest(m.listed_at, l.now),
-        plan_since = CASE WHEN m.plan IS DISTINCT FROM coalesce(l.plan, m.plan) THEN l.now ELSE m.plan_since END
-    FROM listed l
-    WHERE m.server = l.server AND m.address = l.address AND m.state = 'active' AND l.account IS NULL";
+fn known_addresses_sql() -> String {
+    format!(
+        "{LISTED}
+        UPDATE mailboxes m SET {plan}, zone = coalesce(l.zone, m.zone),
+            time_zone = coalesce(l.time_zone, m.time_zone), listed_at = greatest(m.listed_at, l.now)
+        FROM listed l
+        WHERE m.server = l.server AND m.address = l.address AND m.state = 'active' AND l.account IS NULL",
+        plan = plan_of("l")
+    )
+}
 
 /// Addresses that have none.
 const NEW_ADDRESSES: &str = "
-    INSERT INTO mailboxes (server, address, plan, zone, time_zone, first_seen_at, listed_at, plan_since)
-    SELECT l.server, l.address, l.plan, l.zone, l.time_zone, l.now, l.now, l.now FROM listed l
+    INSERT INTO mailboxes (server, address, plan, plan_by_rule, zone, time_zone, first_seen_at, listed_at, plan_since)
+    SELECT l.server, l.address, l.plan, l.plan_by_rule, l.zone, l.time_zone, l.now, l.now, l.plan_since FROM listed l
     WHERE l.account IS NULL AND NOT EXISTS (SELECT FROM mailboxes m
         WHERE m.server = l.server AND m.address = l.address AND m.state = 'active')";
 
@@ -85,12 +113,25 @@ impl Catalog {
     /// Writes down what a listing of one server says, all or nothing; answers how many mailboxes are new. Give some thousands
     /// at once, not a million.
     pub async fn list_mailboxes(&self, server: &str, listed: &[Listed], now: Timestamp) -> Result<u64> {
-        let accounts: Vec<_> = listed.iter().map(|l| l.account.as_ref().map(AccountId::as_str)).collect();
-        let addresses: Vec<_> = listed.iter().map(|l| l.address.as_str()).collect();
-        let plans: Vec<_> = listed.iter().map(|l| l.plan.map(Plan::as_str)).collect();
-        let zones: Vec<_> = listed.iter().map(|l| l.zone.as_deref()).collect();
-        let time_zones: Vec<_> = listed.iter().map(|l| l.time_zone.as_deref()).collect();
-        let parameters: Parameters<'_> = &[&server, &now, &accounts, &addresses, &plans, &zones, &time_zones];
+        self.write(server, &listed.iter().map(|listed| (listed, None)).collect::<Vec<_>>(), now).await
+    }
+
+    /// The same with plans by rules. A rule that does not match any more takes nothing away.
+    pub async fn list_ruled(&self, server: &str, ruled: &[Ruled], now: Timestamp) -> Result<u64> {
+        let listed = ruled.iter().map(|ruled| (&ruled.listed, ruled.rule));
+        self.write(server, &listed.collect::<Vec<_>>(), now).await
+    }
+
+    async fn write(&self, server: &str, listed: &[(&Listed, Option<Plan>)], now: Timestamp) -> Result<u64> {
+        let accounts: Vec<_> =
+            listed.iter().map(|(l, _)| l.account.as_ref().map(AccountId::as_str)).collect();
+        let addresses: Vec<_> = listed.iter().map(|(l, _)| l.address.as_str()).collect();
+        let plans: Vec<_> = listed.iter().map(|(l, rule)| l.plan.or(*rule).map(Plan::as_str)).collect();
+        let by_rule: Vec<_> = listed.iter().map(|(l, rule)| l.plan.is_none() && rule.is_some()).collect();
+        let zones: Vec<_> = listed.iter().map(|(l, _)| l.zone.as_deref()).collect();
+        let time_zones: Vec<_> = listed.iter().map(|(l, _)| l.time_zone.as_deref()).collect();
+        let parameters: Parameters<'_> =
+            &[&server, &now, &accounts, &addresses, &plans, &by_rule, &zones, &time_zones];
         self.within(async {
             let mut client = self.client().await?;
             let transaction = client.transaction().await?;
@@ -99,13 +140,13 @@ impl Catalog {
                 "SELECT pg_advisory_xact_lock(hashtextextended('malle/list/' || current_schema() || $1, 0))";
             changed(&transaction, turn, &[&server]).await?;
             changed(&transaction, &format!("{LISTED}{ADOPT}"), parameters).await?;
-            let accounts = row(&transaction, &format!("{LISTED}{ACCOUNTS}"), parameters).await?;
+            let new = row(&transaction, &accounts_sql(), parameters).await?;
             changed(&transaction, &format!("{LISTED}{MERGED}"), parameters).await?;
-            changed(&transaction, &format!("{LISTED}{KNOWN_ADDRESSES}"), parameters).await?;
+            changed(&transaction, &known_addresses_sql(), parameters).await?;
             let addresses = changed(&transaction, &format!("{LISTED}{NEW_ADDRESSES}"), parameters).await?;
             transaction.commit().await?;
-            let accounts: i64 = get(&accounts.expect("a count has a row"), "new")?;
-            Ok(accounts.cast_unsigned() + addresses)
+            let new: i64 = get(&new.expect("a count has a row"), "new")?;
+            Ok(new.cast_unsigned() + addresses)
         })
         .await
     }

@@ -45,6 +45,8 @@ pub struct Mailbox {
     pub address: Address,
     /// What its owner bought; `None` if nobody planned it.
     pub plan: Option<Plan>,
+    /// A rule gave it the plan; another rule may change it.
+    pub plan_by_rule: bool,
     /// Where its backups go; `None`: the service's usual zone.
     pub zone: Option<String>,
     /// IANA name of the owner's time zone; `None`: the service's.
@@ -86,6 +88,7 @@ impl Mailbox {
             incarnation: small_count(row, "incarnation")?,
             address: Address(get(row, "address")?),
             plan: maybe_word(row, "plan")?,
+            plan_by_rule: get(row, "plan_by_rule")?,
             zone: get(row, "zone")?,
             time_zone: get(row, "time_zone")?,
             first_seen_at: get(row, "first_seen_at")?,
@@ -97,8 +100,8 @@ impl Mailbox {
     }
 }
 
-pub(crate) const COLUMNS: &str = "id, server, account, incarnation, address, plan, zone, time_zone, first_seen_at, \
-                                  gone_at, epoch, first_backup_at, newest_good_at";
+pub(crate) const COLUMNS: &str = "id, server, account, incarnation, address, plan, plan_by_rule, zone, time_zone, \
+                                  first_seen_at, gone_at, epoch, first_backup_at, newest_good_at";
 
 impl Catalog {
     /// The mailbox, gone or not.

@@ -63,6 +63,12 @@ impl Pulse {
         self.wait(self.after_failure.after_throttling(self.failures, None, random)).await
     }
 
+    /// After a round that would fail the same if it began again soon.
+    pub(crate) async fn refused(&mut self) -> bool {
+        self.failures = self.failures.saturating_add(1);
+        self.wait(self.every).await
+    }
+
     async fn wait(&self, time: Duration) -> bool {
         self.watchdog.tick();
         tokio::select! {

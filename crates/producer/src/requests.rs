@@ -16,7 +16,7 @@ const AGAIN: Duration = Duration::from_secs(2);
 
 /// Serves wishes from the queue of requests until the source drains. A refused one is logged and acknowledged: its sender asks the
 /// HTTP API about it; one that the catalogue cannot take at the moment is held and tried again, because a queue that counts returns
-/// would give it up. A crash between granting and acknowledging brings the wish again, which its key makes the same.
+/// would give it up; one that it can never take goes to the dead letters, and the next one is served. A crash between granting and acknowledging brings the wish again, which its key makes the same.
 ///
 /// A broker that is away for long ends nothing: planning, the reaper and the API need none, and whoever asks there is answered.
 ///
@@ -65,6 +65,10 @@ async fn answer(
             tracing::info!(job = %requested.job, new = requested.new, "a request is granted");
             delivery.ack().await
         }
+        Err(Refusal::Catalog(error)) if lasts(&error) => {
+            tracing::error!(error = chain(&error), "a request is of no use; it goes to the dead letters");
+            delivery.reject(&chain(&error)).await
+        }
         Err(Refusal::Catalog(_)) => delivery.retry().await,
         Err(refusal) => {
             tracing::info!(reason = %refusal, "a request is refused");
@@ -74,6 +78,11 @@ async fn answer(
     if let Err(error) = settled {
         tracing::warn!(error = chain(&error), "a request comes again");
     }
+}
+
+/// Asking again would be answered the same.
+fn lasts(error: &catalog::Error) -> bool {
+    matches!(error.class(), ErrorClass::Permanent | ErrorClass::Corrupt)
 }
 
 /// Until the catalogue takes or refuses it, or the role ends.
@@ -86,7 +95,7 @@ async fn ask(
     let asker = Asker { actor: ACTOR, key: &request.idempotency_key, traceparent };
     loop {
         match asking.backup(&asker, &request.mailbox).await {
-            Err(Refusal::Catalog(error)) if !stop.is_cancelled() => {
+            Err(Refusal::Catalog(error)) if !lasts(&error) && !stop.is_cancelled() => {
                 tracing::warn!(error = chain(&error), "a request could not be recorded; it is tried again");
             }
             answer => return answer,

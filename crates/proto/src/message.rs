@@ -40,7 +40,7 @@ pub enum MailboxName {
 pub enum NotAMessage {
     /// Not the protobuf message that was expected.
     Malformed,
-    /// A field that has to be there is empty, too long or none of its words; which.
+    /// A field that has to be there is empty, too long, none of its words, or holds a control character; which.
     Field(&'static str),
 }
 
@@ -94,7 +94,9 @@ fn not_zero(number: u64, field: &'static str) -> Result<u64, NotAMessage> {
 }
 
 fn text(text: String, longest: usize, field: &'static str) -> Result<String, NotAMessage> {
-    if text.is_empty() || text.len() > longest { Err(NotAMessage::Field(field)) } else { Ok(text) }
+    // Postgres holds no NUL, and nobody names anything with the others.
+    let usable = !text.is_empty() && text.len() <= longest && !text.chars().any(char::is_control);
+    if usable { Ok(text) } else { Err(NotAMessage::Field(field)) }
 }
 
 impl std::fmt::Debug for BackupRequest {
@@ -175,6 +177,11 @@ mod tests {
         assert_eq!(request(|r| r.mailbox = MailboxName::Id(MailboxId(0))), NotAMessage::Field("mailbox_id"));
         let long = |r: &mut BackupRequest| r.mailbox = MailboxName::Address("a".repeat(321));
         assert_eq!(request(long), NotAMessage::Field("address"));
+        assert_eq!(request(|r| r.idempotency_key = "k\0".to_owned()), NotAMessage::Field("idempotency_key"));
+        let nul = |r: &mut BackupRequest| r.mailbox = MailboxName::Address("a\0@example.org".to_owned());
+        assert_eq!(request(nul), NotAMessage::Field("address"));
+        let line = |r: &mut BackupRequest| r.mailbox = MailboxName::Address("a@example.org\n".to_owned());
+        assert_eq!(request(line), NotAMessage::Field("address"));
         assert_eq!(request(|r| r.kind = JobKind::Global), NotAMessage::Field("kind"));
         assert_eq!(BackupRequest::parse(b"\x0a\x02k1").expect_err("unusable"), NotAMessage::Field("mailbox"));
     }
@@ -197,6 +204,15 @@ mod tests {
                 prop_assert_ne!(ticket.job.0, 0);
             }
             let _ = BackupRequest::parse(&bytes);
+        }
+
+        #[test]
+        fn a_request_comes_back_unless_it_holds_a_control_character(key in ".{1,40}", address in "(?s).{1,60}") {
+            let control = key.chars().chain(address.chars()).any(char::is_control);
+            let request = BackupRequest {
+                idempotency_key: key, mailbox: MailboxName::Address(address), kind: JobKind::Manual,
+            };
+            prop_assert_eq!(BackupRequest::parse(&request.to_bytes()).ok(), (!control).then_some(request));
         }
     }
 }

@@ -1,4 +1,4 @@
-use catalog::{Address, Error, Listed};
+use catalog::{Address, Error, Listed, Ruled};
 use model::{AccountId, MailboxId, Plan};
 
 use crate::room::{Room, SERVER, at, listed};
@@ -97,6 +97,42 @@ async fn a_mailbox_known_by_its_address_alone_becomes_its_account() {
     assert!(matches!(learn(MailboxId(999), "5").await, Err(Error::UnknownMailbox(_))));
     room.catalog.mark_gone(d, at(6)).await.unwrap();
     assert!(matches!(learn(d, "5").await, Err(Error::MailboxGone(_))));
+}
+
+#[tokio::test]
+async fn a_rule_changes_a_plan_that_a_rule_gave_and_no_other() {
+    use Plan::{Personal, Professional};
+    let room = Room::new().await;
+    let seconds = std::cell::Cell::new(0);
+    let check = async |plan: Option<Plan>, rule: Option<Plan>, expected: (Option<Plan>, bool)| {
+        seconds.set(seconds.get() + 1);
+        for listed in [named("a", "a@x"), Listed { account: None, ..named("", "b@x") }] {
+            let ruled = Ruled { listed: Listed { plan, ..listed.clone() }, rule };
+            room.catalog.list_ruled(SERVER, &[ruled], at(seconds.get())).await.unwrap();
+            let found = room.catalog.mailboxes_at(&listed.address).await.unwrap();
+            let found = (found[0].plan, found[0].plan_by_rule);
+            assert_eq!(found, expected, "{plan:?} {rule:?} of {:?}", listed.account);
+        }
+    };
+    check(None, None, (None, false)).await;
+    check(None, Some(Personal), (Some(Personal), true)).await;
+    check(None, Some(Professional), (Some(Professional), true)).await;
+    check(None, None, (Some(Professional), true)).await;
+    let since = "SELECT count(*) FROM mailboxes WHERE plan_since = to_timestamp(1800000003)";
+    assert_eq!(room.number(since).await, 2, "since the rule changed");
+    check(Some(Professional), Some(Personal), (Some(Professional), false)).await;
+    assert_eq!(room.number(since).await, 2, "the same plan, now by name");
+    check(None, Some(Personal), (Some(Professional), false)).await;
+    check(Some(Personal), Some(Professional), (Some(Personal), false)).await;
+    check(None, Some(Professional), (Some(Personal), false)).await;
+
+    room.list(&[named("1", "b@x")], 99).await;
+    assert!(!room.account("1").await.plan_by_rule, "who is adopted keeps what was said");
+    let both = [Ruled { listed: named("c", "c@x"), rule: Some(Personal) }];
+    room.catalog.list_ruled(SERVER, &both, at(100)).await.unwrap();
+    room.list(&[named("c", "c@x")], 101).await;
+    let c = room.account("c").await;
+    assert_eq!((c.plan, c.plan_by_rule), (Some(Personal), true), "a listing without rules leaves it");
 }
 
 #[test]

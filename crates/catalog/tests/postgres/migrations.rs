@@ -5,7 +5,7 @@ use testkit::{Postgres, postgres::PASSWORD};
 use crate::room::{Room, settings, sql_at};
 
 /// How many there are.
-const MIGRATIONS: usize = 3;
+const MIGRATIONS: usize = 4;
 
 #[tokio::test]
 async fn two_at_once_migrate_once_and_schemas_are_apart() {
@@ -28,8 +28,8 @@ async fn two_at_once_migrate_once_and_schemas_are_apart() {
 #[tokio::test]
 async fn an_edited_migration_and_a_newer_database_are_refused() {
     let Room { catalog, postgres } = Room::new().await;
-    sql_at(&postgres.url(), "INSERT INTO migrations (number, checksum) VALUES (4, 'of the future')").await;
-    assert!(matches!(catalog.migrate().await, Err(Error::Newer { number: 4 })));
+    sql_at(&postgres.url(), "INSERT INTO migrations (number, checksum) VALUES (5, 'of the future')").await;
+    assert!(matches!(catalog.migrate().await, Err(Error::Newer { number: 5 })));
     catalog.require_migrated().await.expect("an old program runs on while the new one is rolled out");
 
     sql_at(&postgres.url(), "UPDATE migrations SET checksum = 'of another text' WHERE number = 1").await;

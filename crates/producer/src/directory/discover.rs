@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use catalog::Catalog;
-use model::{Clock, Timestamp};
+use model::{Clock, ErrorClass, Timestamp};
 
 use super::import::{BadLine, DirectoryError, Disappeared, Imported, checked, mark_gone};
 use super::lines::List;
@@ -89,12 +89,89 @@ impl Directory {
                 }
                 Err(error) => {
                     tracing::warn!(server, error = chain(&error), "a server could not be listed");
-                    pulse.failed().await
+                    match error.class() {
+                        ErrorClass::Transient { .. } => pulse.failed().await,
+                        // A server that refuses somebody again and again shuts him out.
+                        _ => pulse.refused().await,
+                    }
                 }
             };
             if !go_on {
                 return pulse.finish();
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use async_trait::async_trait;
+    use catalog::{Address, Listed};
+    use model::{SignedDuration, SystemClock};
+    use telemetry::Health;
+    use testkit::Postgres;
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::directory::{Entry, ListingError, Page};
+
+    const HOUR: Duration = Duration::from_secs(3600);
+    const AT_ONCE: Duration = Duration::from_millis(1);
+
+    /// Answers the same until it was asked often enough.
+    struct Asked {
+        times: AtomicU32,
+        answer: fn() -> Result<Page, ListingError>,
+        stop: CancellationToken,
+    }
+
+    #[async_trait]
+    impl Listing for Asked {
+        async fn page(&self, _: Option<&str>) -> Result<Page, ListingError> {
+            if self.times.fetch_add(1, Ordering::Relaxed) == 3 {
+                self.stop.cancel();
+            }
+            (self.answer)()
+        }
+    }
+
+    fn one_mailbox() -> Result<Page, ListingError> {
+        let entries = vec![Entry { address: "a@x.example".to_owned(), ..Entry::default() }];
+        Ok(Page { entries, next: None, total: None })
+    }
+
+    #[tokio::test]
+    async fn only_what_may_pass_is_tried_again_before_it_is_time() {
+        let postgres = Postgres::start().await.unwrap();
+        let catalog = Catalog::connect(&catalog::Settings::new(postgres.url(), "test")).await.unwrap();
+        catalog.migrate().await.unwrap();
+        let known = ["a@x.example", "b@x.example"].map(|address| Listed {
+            account: None,
+            address: Address::from(address),
+            plan: None,
+            zone: None,
+            time_zone: None,
+        });
+        catalog.list_mailboxes("s", &known, Timestamp::UNIX_EPOCH).await.unwrap();
+        let missing_for = SignedDuration::from_secs(1);
+        let disappeared = Disappeared::Gone { missing_for, at_most_percent: 0 };
+        // If the other wait were taken, this would last for an hour.
+        let check = async |every, after_failure, answer| {
+            let stop = CancellationToken::new();
+            let asked = Asked { times: AtomicU32::new(0), answer, stop: stop.clone() };
+            let (server, listing, rules) = ("s".to_owned(), Arc::new(asked), Rules::default());
+            let directory = Directory { server, listing, rules, disappeared, every };
+            let watchdog = Health::default().watchdog("directory", HOUR);
+            let pulse = Pulse::new(stop, watchdog, every, after_failure, after_failure);
+            let run = directory.run(&catalog, &SystemClock, pulse);
+            tokio::time::timeout(Duration::from_secs(60), run).await.expect("the wait was the short one");
+        };
+        check(HOUR, AT_ONCE, || Err(ListingError::Busy { status: 503 })).await;
+        check(AT_ONCE, HOUR, || Err(ListingError::Refused { status: 401 })).await;
+        check(AT_ONCE, HOUR, || Err(ListingError::Unusable { reason: "a test" })).await;
+        check(AT_ONCE, HOUR, one_mailbox).await;
+        assert_eq!(catalog.count_unlisted("s", SystemClock.now()).await.unwrap().active, 2, "too many gone");
     }
 }

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use catalog::Listed;
+use catalog::{Listed, Ruled};
 use model::{AccountId, Plan};
 use serde::Deserialize;
 
@@ -20,7 +20,7 @@ pub struct Entry {
     /// Its JMAP account id, if the list knows it; without it the address tells which mailbox is meant.
     #[serde(default)]
     pub account: Option<String>,
-    /// `personal` or `professional`; without it the rules decide.
+    /// `personal` or `professional`; without it the rules decide, unless somebody gave one before.
     #[serde(default)]
     pub plan: Option<String>,
     /// Where its backups shall go.
@@ -44,7 +44,7 @@ impl Entry {
     }
 
     /// As the catalogue takes it. The error names the field and never quotes it.
-    pub(crate) fn checked(&self, rules: &Rules) -> Result<Listed, String> {
+    pub(crate) fn checked(&self, rules: &Rules) -> Result<Ruled, String> {
         check_address(&self.address, self.account.is_some())?;
         if let Some(account) = &self.account {
             // RFC 8620 allows letters, digits, `-` and `_`; what servers use is not ours to judge.
@@ -59,17 +59,15 @@ impl Entry {
         if self.time_zone.as_ref().is_some_and(|name| planning::zone(name).is_err()) {
             return Err("time_zone is unknown: names are written like Europe/Paris".to_owned());
         }
-        let plan = match &self.plan {
-            Some(word) => Some(word.parse::<Plan>().map_err(|_| unknown_plan())?),
-            None => rules.plan_of(self),
-        };
-        Ok(Listed {
+        let plan = self.plan.as_ref().map(|word| word.parse::<Plan>().map_err(|_| unknown_plan()));
+        let listed = Listed {
             account: self.account.as_deref().map(AccountId::from),
             address: self.address.as_str().into(),
-            plan,
+            plan: plan.transpose()?,
             zone: self.zone.clone(),
             time_zone: self.time_zone.clone(),
-        })
+        };
+        Ok(Ruled { listed, rule: rules.plan_of(self) })
     }
 }
 

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use catalog::{Catalog, Listed};
+use catalog::{Catalog, Ruled};
 use model::{ErrorClass, SignedDuration, Timestamp};
 
 use super::lines::List;
@@ -131,18 +131,19 @@ impl Imported {
         &mut self,
         catalog: &Catalog,
         server: &str,
-        batch: &[Listed],
+        batch: &[Ruled],
         now: Timestamp,
     ) -> catalog::Result<()> {
-        self.new += catalog.list_mailboxes(server, batch, now).await?;
+        self.new += catalog.list_ruled(server, batch, now).await?;
         self.listed += batch.len() as u64;
-        self.unplanned += batch.iter().filter(|listed| listed.plan.is_none()).count() as u64;
+        self.unplanned +=
+            batch.iter().filter(|ruled| ruled.listed.plan.or(ruled.rule).is_none()).count() as u64;
         Ok(())
     }
 }
 
 /// What is usable, and all that is not, by line.
-pub(super) fn checked(list: List, rules: &Rules) -> (Vec<Listed>, Vec<BadLine>) {
+pub(super) fn checked(list: List, rules: &Rules) -> (Vec<Ruled>, Vec<BadLine>) {
     let (mut listed, mut bad, mut seen) = (Vec::new(), list.bad, BTreeMap::new());
     for (line, entry) in list.entries {
         let name = entry.account.clone().unwrap_or_else(|| entry.address.to_lowercase());

@@ -21,7 +21,11 @@ struct Served {
 
 fn settings() -> ApiSettings {
     let token = |name: &str, secret| ApiToken { name: name.to_owned(), secret: Secret::new(secret) };
-    let rules: Rules = serde_json::from_value(json!([{"tenant": "acme", "plan": "professional"}])).unwrap();
+    let rules: Rules = serde_json::from_value(json!([
+        {"tenant": "acme", "plan": "professional"},
+        {"domain": "ruled.example", "plan": "personal"},
+    ]))
+    .unwrap();
     ApiSettings {
         listen: ([127, 0, 0, 1], 0).into(),
         tokens: vec![token("one", TOKEN), token("two", OTHER)],
@@ -209,6 +213,15 @@ async fn mailboxes_and_pauses_are_written_whole_or_not_at_all() {
     ]);
     assert_eq!(refused["errors"], expected);
     assert!(served.room.catalog.mailbox_of("s", &"d".into()).await.unwrap().is_none());
+
+    let zone_alone = async |plan: Option<&str>| {
+        let one = json!({"address": "z@ruled.example", "account": "z", "zone": "elsewhere", "plan": plan});
+        let list = json!({"server": "s", "mailboxes": [one]});
+        assert_eq!(served.ask("PUT /v1/mailboxes", "-", list).await.0, 200);
+        served.room.catalog.mailbox_of("s", &"z".into()).await.unwrap().unwrap().plan
+    };
+    assert_eq!(zone_alone(Some("professional")).await, Some(Plan::Professional));
+    assert_eq!(zone_alone(None).await, Some(Plan::Professional), "no rule takes what somebody gave");
 
     let gone = format!("DELETE /v1/mailboxes/{}", found.id);
     assert_eq!(served.ask(&gone, "-", Value::Null).await.0, 204);

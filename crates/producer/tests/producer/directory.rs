@@ -151,3 +151,31 @@ async fn a_server_is_listed_by_pages_and_one_with_holes_drops_nobody() {
     assert_eq!((unusable.listed, unusable.gone, unusable.bad.len()), (1, 0, 1));
     assert_eq!(room.active().await, 2);
 }
+
+#[tokio::test]
+async fn rules_change_their_own_plans_and_none_that_somebody_gave() {
+    let room = Room::new().await;
+    let listed = async |plan: &str| {
+        let directory = Directory {
+            server: SERVER.to_owned(),
+            listing: Arc::new(Pages::new(vec![page(&["a", "b"], false, 2)])),
+            rules: serde_json::from_value(json!([{"domain": DOMAIN, "plan": plan}])).unwrap(),
+            disappeared: Disappeared::Stay,
+            every: Duration::from_secs(3600),
+        };
+        discover(&room.catalog, &directory, room.now()).await.unwrap();
+        let plan = async |account: &str| {
+            room.catalog.mailbox_of(SERVER, &account.into()).await.unwrap().unwrap().plan.unwrap()
+        };
+        (plan("a").await, plan("b").await)
+    };
+    room.import(csv(&["a@,professional,"]), Disappeared::Stay).await.unwrap();
+    assert_eq!(
+        listed("personal").await,
+        (Plan::Professional, Plan::Personal),
+        "a by its list, b by the rule"
+    );
+    assert_eq!(listed("professional").await, (Plan::Professional, Plan::Professional), "the rule changed");
+    room.import(csv(&["b@,professional,", "a@,,"]), Disappeared::Stay).await.unwrap();
+    assert_eq!(listed("personal").await, (Plan::Professional, Plan::Professional), "both by their lists");
+}

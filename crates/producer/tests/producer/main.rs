@@ -8,6 +8,7 @@ mod broker;
 mod directory;
 mod planning_rounds;
 mod ramp;
+mod requests;
 mod room;
 mod scale;
 mod stalwart;
