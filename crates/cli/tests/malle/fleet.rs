@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use catalog::{Catalog, ClaimAnswer, Failure, Settings};
+use model::{Clock, ErrorClass, JobId, JobState, SignedDuration, SystemClock};
 use serde_json::Value;
 use tests::fleet::{Fleet, Plan, chaos, drain, night};
 use url::Url;
@@ -69,9 +71,44 @@ async fn what_operators_ask_is_answered() {
     // Again: nothing to do.
     assert!(fleet.run(&["migrate"]).await.expect("migrates").starts_with("0 migrations"));
 
+    dead_jobs_are_listed_redriven_and_dropped(&fleet, JobId(job(&first).as_u64().expect("a number"))).await;
     is_told_line_by_line_what_is_wrong(&fleet).await;
     keys_of_the_store_itself_count(&fleet).await;
     services_behind_tls(&mut fleet, dir.path()).await;
+}
+
+async fn dead_jobs_are_listed_redriven_and_dropped(fleet: &Fleet, job: JobId) {
+    let catalog = Catalog::connect(&Settings::new(fleet.postgres.url(), "test")).await.expect("connects");
+    let dies = async || {
+        let claimed =
+            catalog.claim(job, "w", SystemClock.now(), SignedDuration::from_secs(9)).await.expect("claims");
+        let ClaimAnswer::Claimed(claimed) = claimed else { panic!("not claimed: {claimed:?}") };
+        let failure = Failure { class: ErrorClass::Permanent, text: "no\nroute" };
+        catalog.bury(&claimed.claim, &failure).await.expect("it is held");
+    };
+    assert_eq!(fleet.run(&["job", "dead"]).await.expect("none"), "");
+    dies().await;
+    let listed = fleet.run(&["job", "dead", "--json"]).await.expect("one");
+    let listed: Value = serde_json::from_str(&listed).expect("one line of JSON");
+    assert_eq!((&listed["job"], &listed["kind"]), (&job.0.into(), &"manual".into()), "{listed}");
+    assert_eq!((&listed["class"], &listed["error"]), (&"permanent".into(), &"no\nroute".into()));
+    assert!(listed["at"].is_string() && listed["mailbox"].is_u64(), "{listed}");
+    let line = fleet.run(&["job", "dead"]).await.expect("one");
+    assert!(line.lines().count() == 1 && line.contains("permanent: no route"), "{line}");
+
+    assert_eq!(fleet.run(&["job", "dead", "--kind", "nightly"]).await.expect("none"), "");
+    let other = fleet.run(&["job", "redrive", "--all", "--kind", "nightly"]).await;
+    assert_eq!(other.expect("none to redrive"), "0 redriven\n");
+    let number = job.0.to_string();
+    for again in [&["job", "redrive", "--all"], &["job", "redrive", number.as_str()]] {
+        assert_eq!(fleet.run(again).await.expect("it waits again"), "1 redriven\n");
+        let lives = fleet.run(&["job", "drop", &number]).await.expect_err("it waits").to_string();
+        assert!(lives.contains("there is no dead job"), "{lives}");
+        dies().await;
+    }
+    assert_eq!(fleet.run(&["job", "drop", &number]).await.expect("it was dead"), "1 dropped\n");
+    let over = catalog.job(job).await.expect("it answers").expect("it is kept a while");
+    assert_eq!(over.state, JobState::Cancelled);
 }
 
 async fn is_told_line_by_line_what_is_wrong(fleet: &Fleet) {
