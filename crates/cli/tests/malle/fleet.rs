@@ -1,11 +1,15 @@
 //! The fleet's roles and commands as processes, on services of their own.
 
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
 
 use catalog::{Catalog, ClaimAnswer, Failure, Settings};
 use model::{Clock, ErrorClass, JobId, JobState, SignedDuration, SystemClock};
 use serde_json::Value;
 use tests::fleet::{Fleet, Plan, chaos, drain, night};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::time::timeout;
 use url::Url;
 
 use crate::door::{Door, certify};
@@ -74,7 +78,38 @@ async fn what_operators_ask_is_answered() {
     dead_jobs_are_listed_redriven_and_dropped(&fleet, JobId(job(&first).as_u64().expect("a number"))).await;
     is_told_line_by_line_what_is_wrong(&fleet).await;
     keys_of_the_store_itself_count(&fleet).await;
+    watching_goes_on_without_postgres(&mut fleet).await;
     services_behind_tls(&mut fleet, dir.path()).await;
+}
+
+/// On a terminal, which `script` makes.
+async fn watching_goes_on_without_postgres(fleet: &mut Fleet) {
+    let command = format!("{} top", malle().display());
+    let mut watching = tokio::process::Command::new("script")
+        .args(["--quiet", "--flush", "--return", "--command", &command, "/dev/null"])
+        .envs(fleet.environment())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("script begins");
+    let mut screen = BufReader::new(watching.stdout.take().expect("piped")).lines();
+    let mut shows = async |what: &str| {
+        let found = async {
+            while let Some(line) = screen.next_line().await.expect("UTF-8") {
+                if line.contains(what) {
+                    return;
+                }
+            }
+            panic!("it ended before it showed {what:?}");
+        };
+        timeout(Duration::from_secs(60), found).await.unwrap_or_else(|_| panic!("it never showed {what:?}"));
+    };
+    shows("OVERDUE  personal 0").await;
+    fleet.postgres.stop().expect("stops");
+    shows("failed to ask Postgres").await;
+    fleet.postgres.start_again().await.expect("starts again");
+    shows("OVERDUE  personal 0").await;
 }
 
 async fn dead_jobs_are_listed_redriven_and_dropped(fleet: &Fleet, job: JobId) {
