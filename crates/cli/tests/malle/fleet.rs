@@ -7,7 +7,7 @@ use std::time::Duration;
 use catalog::{Catalog, ClaimAnswer, Failure, Settings};
 use model::{Clock, ErrorClass, JobId, JobState, SignedDuration, SystemClock};
 use serde_json::Value;
-use tests::fleet::{Fleet, Plan, chaos, drain, night};
+use tests::fleet::{Fleet, Plan, TOKEN, chaos, drain, night};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::time::timeout;
 use url::Url;
@@ -77,6 +77,7 @@ async fn what_operators_ask_is_answered() {
 
     dead_jobs_are_listed_redriven_and_dropped(&fleet, JobId(job(&first).as_u64().expect("a number"))).await;
     is_told_line_by_line_what_is_wrong(&fleet).await;
+    is_told_what_roles_would_refuse(&fleet).await;
     keys_of_the_store_itself_count(&fleet).await;
     watching_goes_on_without_postgres(&mut fleet).await;
     services_behind_tls(&mut fleet, dir.path()).await;
@@ -157,6 +158,29 @@ async fn is_told_line_by_line_what_is_wrong(fleet: &Fleet) {
     for (line, what) in failed.iter().zip(["silent_seconds", "production's own zone", "redis"]) {
         assert!(line.contains(what), "{failed:?}");
     }
+}
+
+/// What lets a role end at once is found before.
+async fn is_told_what_roles_would_refuse(fleet: &Fleet) {
+    let token = fleet.launcher.dir().join("token");
+    std::fs::write(&token, "too short").expect("written");
+    let slots =
+        ["MANUAL", "RESTORE", "NIGHTLY", "WEEKEND", "VERIFY"].map(|kind| format!("MALLE__WORKER__{kind}"));
+    let wrong = slots.iter().map(|name| (name.as_str(), "0".to_owned())).chain([
+        ("MALLE__TELEMETRY__LOG", "malle=loudly".to_owned()),
+        ("MALLE__TELEMETRY__LISTEN", "192.0.2.1:9464".to_owned()),
+    ]);
+    let (_, failed) = checked(fleet, &wrong.collect::<Vec<_>>()).await;
+    assert_eq!(failed.len(), 4, "{failed:?}");
+    for (line, what) in failed.iter().zip(["shorter than 32", "no slot", "malle=loudly", "192.0.2.1"]) {
+        assert!(line.contains(what), "{failed:?}");
+    }
+    std::fs::write(&token, TOKEN).expect("written");
+
+    let one_for_two = ("MALLE__TELEMETRY__LISTEN", format!("0.0.0.0:{}", fleet.api));
+    let (_, failed) = checked(fleet, &[("MALLE__TELEMETRY__OTLP", "no url".to_owned()), one_for_two]).await;
+    assert_eq!(failed.len(), 2, "{failed:?}");
+    assert!(failed[0].contains("traces") && failed[1].contains("both"), "{failed:?}");
 }
 
 /// What the environment says of buckets is for stores without keys of their own.
