@@ -4,7 +4,7 @@ use model::{Attempt, BackupNumber, Date, Epoch, JobId, JobKind, JobState, Mailbo
 use tokio_postgres::Row;
 
 use crate::catalog::Catalog;
-use crate::columns::{Number, get, small_count, word};
+use crate::columns::{Number, get, small_count, storable, word};
 use crate::error::Result;
 
 /// A job, for people and programs that watch it.
@@ -40,12 +40,14 @@ pub struct Job {
     pub failure: Option<(String, String)>,
     /// When it was planned or asked for.
     pub created_at: Timestamp,
+    /// When it was over.
+    pub finished_at: Option<Timestamp>,
     /// When the broker confirmed its ticket; `None`: it has none there.
     pub published_at: Option<Timestamp>,
 }
 
 const COLUMNS: &str = "id, kind, mailbox, slot_date, state, run_at, deadline, attempt, slices, epoch, worker, \
-                       cancel_requested, number, error_class, error, created_at, published_at";
+                       cancel_requested, number, error_class, error, created_at, finished_at, published_at";
 
 impl Job {
     fn of(row: &Row) -> Result<Job> {
@@ -65,6 +67,7 @@ impl Job {
             number: Number::maybe(row, "number")?,
             failure: get::<Option<String>>(row, "error_class")?.zip(get(row, "error")?),
             created_at: get(row, "created_at")?,
+            finished_at: get(row, "finished_at")?,
             published_at: get(row, "published_at")?,
         })
     }
@@ -133,6 +136,15 @@ impl Catalog {
             Err(error) if error.hurts("jobs_one_unfinished") => Ok(Redrive::Superseded),
             Err(error) => Err(error),
         }
+    }
+
+    /// Ends a dead job that nobody wants any more as cancelled, and writes into the audit log who did; whether it was dead.
+    pub async fn drop_dead(&self, id: JobId, actor: &str, now: Timestamp) -> Result<bool> {
+        let sql = "WITH dropped AS (UPDATE jobs SET state = 'cancelled', cancel_requested = true, finished_at = now() \
+                       WHERE id = $1 AND state = 'dead' RETURNING id, kind, mailbox, number) \
+                   INSERT INTO audit (at, actor, action, mailbox, number, details) \
+                   SELECT $3, $2, 'job.dropped', mailbox, number, jsonb_build_object('job', id, 'kind', kind) FROM dropped";
+        Ok(self.execute(sql, &[&id.sql(), &storable(actor), &now]).await? > 0)
     }
 
     /// Deletes jobs that ended well, or were cancelled, longer ago than `age`, at most `limit`; answers how many. Keep them

@@ -8,7 +8,7 @@ use model::DataType;
 pub(crate) use crate::export_args::ExportArgs;
 pub(crate) use crate::find_args::{CatArgs, DiffArgs, FindArgs};
 use crate::fleet_args::{
-    CatalogCommand, ConfigCommand, DlqCommand, EnqueueArgs, MailboxCommand, RoleArgs, TopArgs,
+    CatalogCommand, ConfigCommand, DlqCommand, EnqueueArgs, JobCommand, MailboxCommand, RoleArgs, TopArgs,
 };
 
 const ABOUT: &str = "Backs up mailboxes of a Stalwart mail server: incremental, encrypted, verified.
@@ -119,6 +119,9 @@ pub(crate) enum Command {
     /// Fleet: messages that nobody could use
     #[command(subcommand)]
     Dlq(DlqCommand),
+    /// Fleet: jobs whose last attempt failed
+    #[command(subcommand)]
+    Job(JobCommand),
     /// Fleet: watch queues, workers and running jobs
     Top(TopArgs),
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
+use model::JobKind;
 
 /// Where the fleet's configuration is.
 #[derive(Debug, Args)]
@@ -144,6 +145,56 @@ pub(crate) struct DlqPicks {
     /// Every one
     #[arg(long, conflicts_with = "ids")]
     pub(crate) all: bool,
+}
+
+/// Jobs whose last attempt failed.
+#[derive(Debug, Subcommand)]
+pub(crate) enum JobCommand {
+    /// List them, by kind and number, with why and when
+    Dead(DeadList),
+    /// Give them all their attempts back; they are due at once
+    Redrive(JobPicks),
+    /// End them as cancelled, for good: nobody wants them any more. The audit log says so
+    Drop(JobDrop),
+}
+
+/// Which dead jobs are shown.
+#[derive(Debug, Args)]
+pub(crate) struct DeadList {
+    #[command(flatten)]
+    pub(crate) config: ConfigFile,
+    /// Only of this kind
+    #[arg(long)]
+    pub(crate) kind: Option<JobKind>,
+    /// At most so many
+    #[arg(long, default_value_t = 100)]
+    pub(crate) limit: usize,
+}
+
+/// Some dead jobs, or all.
+#[derive(Debug, Args)]
+pub(crate) struct JobPicks {
+    #[command(flatten)]
+    pub(crate) config: ConfigFile,
+    /// Their numbers, from `malle job dead`
+    #[arg(value_name = "JOB", required_unless_present = "all")]
+    pub(crate) jobs: Vec<u64>,
+    /// Every dead one
+    #[arg(long, conflicts_with = "jobs")]
+    pub(crate) all: bool,
+    /// With --all: only of this kind
+    #[arg(long, requires = "all")]
+    pub(crate) kind: Option<JobKind>,
+}
+
+/// Some dead jobs.
+#[derive(Debug, Args)]
+pub(crate) struct JobDrop {
+    #[command(flatten)]
+    pub(crate) config: ConfigFile,
+    /// Their numbers, from `malle job dead`
+    #[arg(value_name = "JOB", required = true)]
+    pub(crate) jobs: Vec<u64>,
 }
 
 /// A look at the fleet.

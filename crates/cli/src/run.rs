@@ -90,6 +90,7 @@ fn command<'a>(cli: &'a Cli, out: &'a Out) -> Result<Work<'a>> {
         Command::Mailbox(MailboxCommand::Import(args)) => Box::pin(fleet::import(args, out)),
         Command::Enqueue(args) => Box::pin(fleet::enqueue(args, out)),
         Command::Dlq(command) => Box::pin(fleet::dlq(command, out)),
+        Command::Job(command) => Box::pin(fleet::job(command, out)),
         Command::Top(args) => Box::pin(fleet::top(args, out)),
     })
 }

@@ -9,7 +9,10 @@ pub enum Error {
     /// The windows or the time zone cannot be used.
     #[error("windows of the plan cannot be used")]
     Plan(#[from] planning::Error),
-    /// A token is too short to be a secret, or there is none.
+    /// An HTTP API that nobody could use.
+    #[error("HTTP API has no token: nobody could use it")]
+    NoToken,
+    /// A token is too short to be a secret.
     #[error("API token {name:?} is shorter than {least} characters")]
     WeakToken {
         /// Whose.
@@ -40,7 +43,9 @@ impl Error {
         match self {
             Error::Plan(error) => error.class(),
             Error::Requests(error) => error.class(),
-            Error::WeakToken { .. } | Error::Listen { .. } | Error::Panicked(_) => ErrorClass::Permanent,
+            Error::NoToken | Error::WeakToken { .. } | Error::Listen { .. } | Error::Panicked(_) => {
+                ErrorClass::Permanent
+            }
         }
     }
 }

@@ -61,6 +61,7 @@ async fn begin(
     parts: Parts,
     stop: &CancellationToken,
 ) -> Result<JoinSet<Result<(), Error>>, Error> {
+    settings.check()?;
     let Parts { catalog, broker, clock, outbox, fleet, health, directories } = parts;
     let calendar = Calendars::new(&settings.plan)?.usual().clone();
     let planner = Planner::new(catalog.clone(), clock.clone(), &settings.plan, outbox.clone())?;

@@ -5,7 +5,9 @@ use std::time::Duration;
 use catalog::RateLimit;
 use model::SignedDuration;
 
+use crate::calendars::Calendars;
 use crate::directory::Rules;
+use crate::error::Error;
 use crate::secret::Secret;
 
 /// Everything a producer is told; what it talks to is handed over in [`Parts`](crate::Parts).
@@ -37,7 +39,27 @@ impl Settings {
             watch: WatchSettings::default(),
         }
     }
+
+    /// What is wrong with them; a producer refuses to begin with it.
+    ///
+    /// # Errors
+    /// Windows or a time zone that cannot be used, an HTTP API without a token, a token that can be guessed.
+    pub fn check(&self) -> Result<(), Error> {
+        Calendars::new(&self.plan)?;
+        let Some(ApiSettings { tokens, .. }) = &self.api else { return Ok(()) };
+        let short = |token: &&ApiToken| token.secret.expose().len() < SHORTEST_TOKEN;
+        match tokens.iter().find(short) {
+            Some(ApiToken { name, .. }) => {
+                Err(Error::WeakToken { name: name.clone(), least: SHORTEST_TOKEN })
+            }
+            None if tokens.is_empty() => Err(Error::NoToken),
+            None => Ok(()),
+        }
+    }
 }
+
+/// Shorter ones can be guessed.
+const SHORTEST_TOKEN: usize = 32;
 
 /// When backups are due.
 #[derive(Debug, Clone)]
@@ -180,5 +202,28 @@ impl Default for WatchSettings {
     fn default() -> Self {
         let seconds = Duration::from_secs;
         WatchSettings { ready: seconds(2), every: seconds(15), every_mailbox: seconds(120) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(tokens: &[&str]) -> Result<(), Error> {
+        let token = |text: &&str| ApiToken { name: "panel".to_owned(), secret: Secret::new(*text) };
+        let tokens = tokens.iter().map(token).collect();
+        let listen = ([127, 0, 0, 1], 0).into();
+        let api = Some(ApiSettings { listen, tokens, rules: Rules::default() });
+        Settings { api, ..Settings::new("Europe/Paris") }.check()
+    }
+
+    #[test]
+    fn an_api_needs_tokens_that_cannot_be_guessed() {
+        let good = "0123456789abcdef0123456789abcdef";
+        assert!(check(&[good]).is_ok());
+        assert!(matches!(check(&[]), Err(Error::NoToken)));
+        assert!(matches!(check(&[good, &good[1..]]), Err(Error::WeakToken { name, .. }) if name == "panel"));
+        assert!(Settings::new("Europe/Paris").check().is_ok(), "no API, no tokens");
+        assert!(matches!(Settings::new("Europe/Nowhere").check(), Err(Error::Plan(_))));
     }
 }

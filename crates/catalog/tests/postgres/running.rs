@@ -34,6 +34,22 @@ async fn slices_and_snoozes_use_no_attempt_and_failures_do() {
 }
 
 #[tokio::test]
+async fn only_the_dead_are_dropped_and_the_audit_log_says_by_whom() {
+    let room = Room::new().await;
+    let claim = room.running().await.claim;
+    let (catalog, job) = (&room.catalog, claim.job);
+    assert!(!catalog.drop_dead(job, "support:42", at(300)).await.unwrap(), "it runs");
+    catalog.bury(&claim, &FAILURE).await.unwrap();
+    assert!(catalog.drop_dead(job, "support:42", at(300)).await.unwrap());
+    assert!(!catalog.drop_dead(job, "support:42", at(301)).await.unwrap(), "it is over");
+    let seen = catalog.job(job).await.unwrap().unwrap();
+    assert!(seen.state == JobState::Cancelled && seen.finished_at.is_some());
+    assert_eq!(catalog.redrive(job, at(302)).await.unwrap(), Redrive::NotDead);
+    let told = "SELECT count(*) FROM audit WHERE actor = 'support:42' AND action = 'job.dropped' AND mailbox IS NOT NULL";
+    assert_eq!(room.number(told).await, 1);
+}
+
+#[tokio::test]
 async fn the_dead_are_driven_again_and_the_cancelled_are_not() {
     let room = Room::new().await;
     let claimed = room.running().await;

@@ -1,11 +1,14 @@
 use std::fmt::Display;
+use std::io;
+use std::net::SocketAddr;
 
 use anyhow::{Context, Result, anyhow};
 use repository::{Store, StoreOptions};
 use serde_json::json;
+use tokio::net::TcpListener;
 
 use super::config::Config;
-use super::parts;
+use super::{parts, role};
 use crate::exit::Exit;
 use crate::failure;
 use crate::fleet_args::RoleArgs;
@@ -16,8 +19,10 @@ pub(crate) async fn check(args: &RoleArgs, out: &Out) -> Result<Exit> {
     let config = Config::load(args.config.config.as_deref())?;
     let mut report = Report { out, failed: 0 };
     report.add("windows, time zone", config.calendar().map(drop))?;
-    report.add("producer, tokens of the API", config.producer().map(drop))?;
-    report.add("stores' zones", zones(&config))?;
+    report.add("producer, tokens of the API", producer(&config))?;
+    report.add("worker, stores' zones", worker(&config, out))?;
+    report.add("logs, traces", watched(&config).await)?;
+    report.add("addresses of metrics and of the API", addresses(&config).await)?;
     let catalog = async { Ok(config.catalog("check").await?.require_migrated().await?) };
     report.add("postgres", catalog.await)?;
     let broker = async { Ok(config.broker("check")?.check().await?) };
@@ -52,6 +57,46 @@ pub(crate) async fn check(args: &RoleArgs, out: &Out) -> Result<Exit> {
         report.add(format_args!("store {}", store.name), opened.await)?;
     }
     Ok(if report.failed == 0 { Exit::Good } else { Exit::Usage })
+}
+
+fn producer(config: &Config) -> Result<()> {
+    Ok(config.producer()?.check()?)
+}
+
+fn worker(config: &Config, out: &Out) -> Result<()> {
+    zones(config)?;
+    Ok(config.worker(out)?.check()?)
+}
+
+/// Sets up what a role is watched by, and ends it: logs go nowhere, and no collector is asked.
+async fn watched(config: &Config) -> Result<()> {
+    let registry = role::registry("check");
+    let (_, telemetry) = telemetry::prepare(&role::watching("check", config), &registry, std::io::sink)?;
+    telemetry.shutdown().await;
+    Ok(())
+}
+
+/// Listens where a producer would. An address that is taken is left to whoever has it: a role that runs already.
+async fn addresses(config: &Config) -> Result<()> {
+    let (metrics, api) = (config.telemetry.listen, config.producer.listen);
+    let overlap = |api: &SocketAddr| {
+        let (one, other) = (api.ip(), metrics.ip());
+        api.port() != 0
+            && api.port() == metrics.port()
+            && (one == other || one.is_unspecified() || other.is_unspecified())
+    };
+    if api.as_ref().is_some_and(overlap) {
+        return Err(anyhow!("listen on {metrics}: both producer.listen and telemetry.listen want it"));
+    }
+    for address in [Some(metrics), api].into_iter().flatten() {
+        match TcpListener::bind(address).await {
+            Err(error) if error.kind() != io::ErrorKind::AddrInUse => {
+                return Err(error).with_context(|| format!("listen on {address}"));
+            }
+            _ => (),
+        }
+    }
+    Ok(())
 }
 
 /// Backups that burn down together with the mail are none.

@@ -372,7 +372,7 @@ impl Config {
             Environment::with_prefix("MALLE").prefix_separator("__").separator("__").try_parsing(true);
         Config::parse(&text, environment).map_err(|error| {
             let what = format!("read the configuration {}: {error}", path.display());
-            Failure::usage(what, "README.md, section Configuration, has every key")
+            Failure::usage(what, "deploy/malle.toml has every key and what it means")
         })
     }
 
@@ -471,5 +471,17 @@ mod tests {
         let text = include_str!("../../../../deploy/malle.toml");
         let config = parse(text, &[]).expect("deploy/malle.toml");
         assert_eq!((config.servers.len(), config.stores.len()), (1, 1));
+
+        // Keys that stand there as comments are true, too.
+        let key = |line: &str| line.split_once(" = ").is_some_and(|(key, _)| key.chars().all(is_of_a_key));
+        let lines = text.lines().map(|line| line.strip_prefix("# ").filter(|rest| key(rest)).unwrap_or(line));
+        let lines: Vec<&str> = lines.collect();
+        assert!(lines.iter().zip(text.lines()).filter(|(one, other)| *one != other).count() > 40);
+        let config = parse(&lines.join("\n"), &[]).expect("deploy/malle.toml with all its keys");
+        assert!(config.servers[0].token.is_some() && config.telemetry.otlp.is_some());
+    }
+
+    fn is_of_a_key(c: char) -> bool {
+        c.is_ascii_lowercase() || c == '_'
     }
 }

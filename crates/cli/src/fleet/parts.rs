@@ -318,7 +318,42 @@ fn with_password(text: &str, password: Option<&Source>, section: &str) -> Result
         return Err(bad("it holds a password"));
     }
     if let Some(password) = password {
-        url.set_password(Some(password.read()?.as_str())).map_err(|()| bad("it cannot have a password"))?;
+        // Every client decodes it; `set_password` encodes all that matters but the sign of encoding itself.
+        let encoded = Zeroizing::new(password.read()?.replace('%', "%25"));
+        url.set_password(Some(encoded.as_str())).map_err(|()| bad("it cannot have a password"))?;
     }
     Ok(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As the three clients do: each `%` and two digits is a byte.
+    fn decoded(text: &str) -> String {
+        let (mut bytes, mut rest) = (Vec::new(), text.bytes());
+        while let Some(byte) = rest.next() {
+            bytes.push(match byte {
+                b'%' => {
+                    let digits = [rest.next(), rest.next()].map(|digit| digit.expect("two digits"));
+                    u8::from_str_radix(str::from_utf8(&digits).expect("ASCII"), 16).expect("hexadecimal")
+                }
+                byte => byte,
+            });
+        }
+        String::from_utf8(bytes).expect("as it was")
+    }
+
+    #[test]
+    fn a_service_is_told_the_password_as_it_stands_in_its_file() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        for password in ["%41%2f", "100%", "%", "%%25", "a%zz", "p@ss:w/o?r#d[]", "+ ä'\"&=", "plain"] {
+            std::fs::write(file.path(), format!("{password}\n")).expect("it is written");
+            let source = Source::File(file.path().to_owned());
+            for url in ["postgres://malle@db/malle", "amqp://malle@mq/malle", "redis://redis/0"] {
+                let told = with_password(url, Some(&source), "section").expect("a URL");
+                assert_eq!(decoded(told.password().expect("it has one")), password, "{url}");
+            }
+        }
+    }
 }

@@ -51,6 +51,25 @@ pub(crate) async fn work(args: &RoleArgs, out: &Out) -> Result<Exit> {
     Ok(Exit::Good)
 }
 
+/// Where a role's metrics are.
+pub(super) fn registry(role: &str) -> Registry {
+    Registry::new(role, VERSION, option_env!("MALLE_REVISION").unwrap_or("unknown"))
+}
+
+/// How a role is watched.
+pub(super) fn watching(role: &str, config: &Config) -> telemetry::Settings {
+    let of = &config.telemetry;
+    let otlp = of.otlp.as_ref().map(|endpoint| Otlp { sampled: of.sampled, ..Otlp::new(endpoint) });
+    telemetry::Settings {
+        role: role.to_owned(),
+        version: VERSION.to_owned(),
+        instance: store_url::writer(),
+        filter: of.log.clone(),
+        format: LogFormat::of_stderr(),
+        otlp,
+    }
+}
+
 /// What every role stands on: logs, traces, metrics, health, and the wish to stop.
 struct Stage {
     registry: Registry,
@@ -64,20 +83,11 @@ struct Stage {
 
 impl Stage {
     async fn enter(role: &str, config: &Config) -> Result<Stage> {
-        let of = &config.telemetry;
-        let registry = Registry::new(role, VERSION, option_env!("MALLE_REVISION").unwrap_or("unknown"));
-        let otlp = of.otlp.as_ref().map(|endpoint| Otlp { sampled: of.sampled, ..Otlp::new(endpoint) });
-        let settings = telemetry::Settings {
-            role: role.to_owned(),
-            version: VERSION.to_owned(),
-            instance: store_url::writer(),
-            filter: of.log.clone(),
-            format: LogFormat::of_stderr(),
-            otlp,
-        };
-        let telemetry = telemetry::install(&settings, &registry)?;
+        let registry = registry(role);
+        let telemetry = telemetry::install(&watching(role, config), &registry)?;
         let (health, stop, over) = (Health::default(), CancellationToken::new(), CancellationToken::new());
-        let endpoint = Endpoint::bind(of.listen).await.context("listen for metrics and health")?;
+        let listen = config.telemetry.listen;
+        let endpoint = Endpoint::bind(listen).await.context("listen for metrics and health")?;
         let serving = endpoint.serve(registry.clone(), health.clone(), over.clone());
         let endpoint = tokio::spawn(async move {
             let _ = serving.await;

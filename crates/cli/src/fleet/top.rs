@@ -1,73 +1,138 @@
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::IsTerminal;
 use std::time::Duration;
 
-use anyhow::Result;
-use catalog::Catalog;
+use anyhow::{Context, Result};
+use catalog::{Catalog, Overdue};
 use coordination::{Progress, ProgressBoard, Redis};
-use model::{Clock, JobKind, JobState, SystemClock, Timestamp};
+use model::{Clock, JobKind, JobState, Plan, SignedDuration, SystemClock, Timestamp};
+use planning::Calendar;
 use queue::{Broker, Depth};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::config::Config;
 use crate::exit::Exit;
+use crate::failure;
 use crate::fleet_args::TopArgs;
 use crate::output::{Out, bytes};
 
 const EVERY: Duration = Duration::from_secs(2);
-/// Running jobs that are shown, those that run longest.
+/// Between two counts of what is overdue, which look at every mailbox.
+const COUNT_EVERY: SignedDuration = SignedDuration::from_secs(30);
+/// Running jobs that are shown, those that run longest; and as many workers.
 const SHOWN: usize = 25;
 const CLEAR: &str = "\x1b[2J\x1b[H";
 
-/// `malle top`: queues, jobs and what is running, anew every two seconds.
+/// `malle top`: queues, workers, what is overdue and what is running, anew every two seconds.
 pub(crate) async fn top(args: &TopArgs, out: &Out) -> Result<Exit> {
     let config = Config::load(args.config.config.as_deref())?;
-    let (catalog, broker, redis) = (config.catalog("top").await?, config.broker("top")?, config.redis()?);
+    let (windows, zone) = config.calendar()?;
+    let eyes = Eyes {
+        catalog: config.catalog("top").await?,
+        broker: config.broker("top")?,
+        redis: config.redis()?,
+        calendar: Calendar::new(windows, zone)?,
+    };
     let again = !args.once && !out.json() && std::io::stdout().is_terminal();
+    let clear = if again { CLEAR } else { "" };
     let mut before: Option<Look> = None;
     loop {
-        let look = Look::take(&catalog, &broker, &redis).await?;
-        match out.json() {
-            true => out.object(&look.json())?,
-            false => {
-                let clear = if again { CLEAR } else { "" };
-                out.line(format_args!("{clear}{}", look.text(before.as_ref())))?;
+        match eyes.look(before.as_ref()).await {
+            Ok(look) => {
+                match out.json() {
+                    true => out.object(&look.json())?,
+                    false => out.line(format_args!("{clear}{}", look.text(before.as_ref())))?,
+                }
+                before = Some(look);
             }
+            Err(error) if again => {
+                let (_, why) = failure::explain(&error);
+                out.line(format_args!("{clear}{}\n{why}; it is tried again", title(SystemClock.now())))?;
+            }
+            Err(error) => return Err(error),
         }
         if !again {
             return Ok(Exit::Good);
         }
-        before = Some(look);
         tokio::time::sleep(EVERY).await;
     }
 }
 
-/// The fleet at one moment. What cannot be asked is left out and said.
-struct Look {
-    at: Timestamp,
-    jobs: Vec<(JobKind, JobState, u64)>,
-    oldest: Vec<(JobKind, Timestamp)>,
-    depths: Result<Vec<Depth>, String>,
-    running: Result<Vec<Progress>, String>,
+fn title(at: Timestamp) -> String {
+    format!("malle top · {}\n", at.strftime("%Y-%m-%d %H:%M:%S UTC"))
 }
 
-impl Look {
-    async fn take(catalog: &Catalog, broker: &Broker, redis: &Redis) -> Result<Look> {
+/// Who is asked.
+struct Eyes {
+    catalog: Catalog,
+    broker: Broker,
+    redis: Redis,
+    calendar: Calendar,
+}
+
+impl Eyes {
+    async fn look(&self, before: Option<&Look>) -> Result<Look> {
         let at = SystemClock.now();
-        let jobs = catalog.jobs_by_state().await?;
-        let mut running = redis.all().await.map_err(|error| error.to_string());
+        let mut running = self.redis.all().await.map_err(|error| error.to_string());
         if let Ok(running) = &mut running {
             running.sort_by_key(|one| one.started);
         }
+        let asked = async {
+            let jobs = self.catalog.jobs_by_state().await?;
+            Ok::<_, catalog::Error>((
+                jobs,
+                self.catalog.oldest_due(at).await?,
+                self.overdue(at, before).await?,
+            ))
+        };
+        let (jobs, oldest, overdue) = asked.await.context("ask Postgres")?;
         Ok(Look {
             at,
             jobs: jobs.into_iter().map(|count| (count.kind, count.state, count.jobs)).collect(),
-            oldest: catalog.oldest_due(at).await?,
-            depths: broker.depths().await.map_err(|error| error.to_string()),
+            oldest,
+            overdue,
+            depths: self.broker.depths().await.map_err(|error| error.to_string()),
             running,
         })
     }
 
+    /// As of when, and how many mailboxes.
+    async fn overdue(
+        &self,
+        at: Timestamp,
+        before: Option<&Look>,
+    ) -> catalog::Result<(Timestamp, Vec<Overdue>)> {
+        if let Some(Look { overdue, .. }) = before
+            && at.duration_since(overdue.0) < COUNT_EVERY
+        {
+            return Ok(overdue.clone());
+        }
+        let since: Vec<_> =
+            Plan::ALL.iter().map(|plan| (*plan, self.calendar.covered_since(*plan, at))).collect();
+        Ok((at, self.catalog.overdue(&since).await?))
+    }
+}
+
+/// The fleet at one moment. What the broker and Redis cannot be asked is left out and said.
+struct Look {
+    at: Timestamp,
+    jobs: Vec<(JobKind, JobState, u64)>,
+    oldest: Vec<(JobKind, Timestamp)>,
+    overdue: (Timestamp, Vec<Overdue>),
+    depths: Result<Vec<Depth>, String>,
+    running: Result<Vec<Progress>, String>,
+}
+
+/// A worker that runs jobs; of others only their queues know.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Busy {
+    jobs: u64,
+    /// Bytes a second; `None`: nothing to compare with.
+    rate: Option<u64>,
+}
+
+impl Look {
     fn jobs(&self, kind: JobKind, state: JobState) -> u64 {
         self.jobs.iter().filter(|(k, s, _)| (*k, *s) == (kind, state)).map(|(.., jobs)| jobs).sum()
     }
@@ -78,41 +143,89 @@ impl Look {
         Some(self.at.duration_since(oldest.1).as_secs())
     }
 
-    fn queued(&self, kind: JobKind) -> Option<u64> {
+    fn depth(&self, kind: JobKind) -> Option<&Depth> {
         let queue = queue::queue_of(kind);
-        let depths = self.depths.as_ref().ok()?;
-        depths.iter().find(|depth| depth.queue == queue).map(|depth| u64::from(depth.ready))
+        self.depths.as_ref().ok()?.iter().find(|depth| depth.queue == queue)
+    }
+
+    fn overdue(&self, plan: Plan) -> Overdue {
+        let none = Overdue { plan, mailboxes: 0, paused: 0 };
+        self.overdue.1.iter().find(|late| late.plan == plan).copied().unwrap_or(none)
+    }
+
+    fn workers(&self, before: Option<&Look>) -> BTreeMap<&str, Busy> {
+        let mut workers = BTreeMap::<&str, Busy>::new();
+        for one in self.running.iter().flatten() {
+            let busy = workers.entry(&one.worker).or_default();
+            busy.jobs += 1;
+            if let Some(rate) = before.and_then(|before| self.rate(one, before)) {
+                *busy.rate.get_or_insert(0) += rate;
+            }
+        }
+        workers
     }
 
     fn text(&self, before: Option<&Look>) -> String {
-        let mut text = format!("malle top · {}\n\n", self.at.strftime("%Y-%m-%d %H:%M:%S UTC"));
+        let mut text = title(self.at) + "\n";
+        self.kinds_text(&mut text);
+        let late = Plan::ALL.iter().map(|plan| match self.overdue(*plan) {
+            Overdue { plan, mailboxes, paused: 0 } => format!("{plan} {mailboxes}"),
+            Overdue { plan, mailboxes, paused } => format!("{plan} {mailboxes} (and {paused} paused)"),
+        });
+        let _ = writeln!(text, "\nOVERDUE  {}", late.collect::<Vec<_>>().join(", "));
+        match &self.running {
+            Err(error) => drop(writeln!(text, "\nworkers and running jobs: {error}")),
+            Ok(running) => {
+                self.workers_text(before, &mut text);
+                self.running_text(running, before, &mut text);
+            }
+        }
+        text
+    }
+
+    fn kinds_text(&self, text: &mut String) {
         let _ = writeln!(
             text,
-            "{:<9} {:>9} {:>9} {:>9} {:>9} {:>10}",
-            "KIND", "WAITING", "QUEUED", "RUNNING", "DEAD", "OLDEST DUE"
+            "{:<9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>10}",
+            "KIND", "WAITING", "QUEUED", "CONSUMERS", "RUNNING", "DEAD", "OLDEST DUE"
         );
-        let number = |number: Option<u64>| number.map_or_else(|| "?".to_owned(), |number| number.to_string());
+        let number = |number: Option<u32>| number.map_or_else(|| "?".to_owned(), |number| number.to_string());
         for kind in JobKind::ALL.iter().copied() {
             let [waiting, running, dead] =
                 [JobState::Waiting, JobState::Running, JobState::Dead].map(|state| self.jobs(kind, state));
             let wait = self.wait(kind).map_or_else(|| "-".to_owned(), |wait| format!("{wait} s"));
-            if waiting + running + dead > 0 || self.queued(kind).is_none_or(|queued| queued > 0) {
-                let queued = number(self.queued(kind));
+            let depth = self.depth(kind);
+            if waiting + running + dead > 0 || depth.is_none_or(|depth| depth.ready + depth.consumers > 0) {
+                let queued = number(depth.map(|depth| depth.ready));
+                let consumers = number(depth.map(|depth| depth.consumers));
                 let _ = writeln!(
                     text,
-                    "{kind:<9} {waiting:>9} {queued:>9} {running:>9} {dead:>9} {wait:>10}",
-                    kind = kind.as_str()
+                    "{kind:<9} {waiting:>9} {queued:>9} {consumers:>9} {running:>9} {dead:>9} {wait:>10}"
                 );
             }
         }
-        if let Err(error) = &self.depths {
-            let _ = writeln!(text, "queues: {error}");
+        match &self.depths {
+            Err(error) => drop(writeln!(text, "queues: {error}")),
+            Ok(_)
+                if JobKind::ALL
+                    .iter()
+                    .all(|kind| self.depth(*kind).is_none_or(|depth| depth.consumers == 0)) =>
+            {
+                let _ = writeln!(text, "no worker takes anything: none runs, or none reaches the broker");
+            }
+            Ok(_) => (),
         }
-        match &self.running {
-            Err(error) => drop(writeln!(text, "\nrunning jobs: {error}")),
-            Ok(running) => self.running_text(running, before, &mut text),
+    }
+
+    fn workers_text(&self, before: Option<&Look>, text: &mut String) {
+        let workers = self.workers(before);
+        let _ = writeln!(text, "\n{:>9} {:>10} WORKER", "JOBS", "RATE/s");
+        for (worker, Busy { jobs, rate }) in workers.iter().take(SHOWN) {
+            let _ = writeln!(text, "{jobs:>9} {:>10} {worker}", rate.map_or_else(|| "-".to_owned(), bytes));
         }
-        text
+        if workers.len() > SHOWN {
+            let _ = writeln!(text, "and {} more", workers.len() - SHOWN);
+        }
     }
 
     fn running_text(&self, running: &[Progress], before: Option<&Look>, text: &mut String) {
@@ -150,7 +263,7 @@ impl Look {
         Some(one.bytes.saturating_sub(known.bytes) / seconds)
     }
 
-    fn json(&self) -> serde_json::Value {
+    fn json(&self) -> Value {
         let running = self.running.as_ref().map(|running| {
             let one = |one: &Progress| {
                 json!({
@@ -163,12 +276,93 @@ impl Look {
         });
         let jobs = JobKind::ALL.iter().map(|kind| {
             let of = |state| self.jobs(*kind, state);
+            let depth = self.depth(*kind);
             let counts = json!({
                 "waiting": of(JobState::Waiting), "running": of(JobState::Running), "dead": of(JobState::Dead),
-                "queued": self.queued(*kind), "oldest_due_seconds": self.wait(*kind),
+                "queued": depth.map(|depth| depth.ready), "consumers": depth.map(|depth| depth.consumers),
+                "oldest_due_seconds": self.wait(*kind),
             });
             (kind.as_str().to_owned(), counts)
         });
-        json!({ "at": self.at.to_string(), "jobs": jobs.collect::<serde_json::Map<_, _>>(), "running": running.ok() })
+        let overdue = Plan::ALL.iter().map(|plan| {
+            let Overdue { plan, mailboxes, paused } = self.overdue(*plan);
+            (plan.as_str().to_owned(), json!({ "mailboxes": mailboxes, "paused": paused }))
+        });
+        let workers = self.running.is_ok().then(|| {
+            let workers = self.workers(None).into_iter();
+            workers.map(|(name, busy)| (name.to_owned(), busy.jobs.into())).collect::<Map<_, _>>()
+        });
+        json!({
+            "at": self.at.to_string(), "jobs": jobs.collect::<Map<_, _>>(), "overdue": overdue.collect::<Map<_, _>>(),
+            "workers": workers, "running": running.ok(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use model::{JobId, MailboxId};
+
+    use super::*;
+
+    fn second(second: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + second).expect("of the calendar")
+    }
+
+    fn progress(job: u64, worker: &str, bytes: u64) -> Progress {
+        Progress {
+            job: JobId(job),
+            kind: JobKind::Nightly,
+            mailbox: MailboxId(job),
+            phase: "fetch".to_owned(),
+            emails_done: 5,
+            emails_expected: None,
+            bytes,
+            worker: worker.to_owned(),
+            started: second(0),
+        }
+    }
+
+    fn look(at: i64, running: Vec<Progress>, consumers: u32) -> Look {
+        let depth = Depth { queue: queue::queue_of(JobKind::Nightly), ready: 7, consumers };
+        Look {
+            at: second(at),
+            jobs: vec![(JobKind::Nightly, JobState::Dead, 1)],
+            oldest: vec![(JobKind::Nightly, second(0))],
+            overdue: (second(0), vec![Overdue { plan: Plan::Personal, mailboxes: 3, paused: 2 }]),
+            depths: Ok(vec![depth]),
+            running: Ok(running),
+        }
+    }
+
+    fn words(text: &str, line: &str) -> Vec<String> {
+        let found = text.lines().find(|found| found.contains(line));
+        let found = found.unwrap_or_else(|| panic!("no {line} in\n{text}"));
+        found.split_whitespace().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn queues_workers_and_what_is_overdue_are_shown() {
+        let before = look(2, vec![progress(1, "one", 1000), progress(2, "one", 0)], 2);
+        let running = vec![progress(1, "one", 5000), progress(2, "one", 2000), progress(3, "two", 9)];
+        let now = look(4, running, 2);
+        let text = now.text(Some(&before));
+        assert_eq!(words(&text, "nightly")[..7], ["nightly", "0", "7", "2", "0", "1", "4"]);
+        assert_eq!(
+            words(&text, "OVERDUE")[1..],
+            ["personal", "3", "(and", "2", "paused),", "professional", "0"]
+        );
+        let busy = |jobs, rate| Busy { jobs, rate };
+        let workers = BTreeMap::from([("one", busy(2, Some(3000))), ("two", busy(1, None))]);
+        assert_eq!(now.workers(Some(&before)), workers);
+        assert!(!text.contains("no worker"), "{text}");
+        assert!(look(4, Vec::new(), 0).text(None).contains("no worker takes anything"));
+    }
+
+    #[test]
+    fn programs_are_told_the_same() {
+        let told = look(4, vec![progress(1, "one", 1), progress(2, "one", 2)], 2).json();
+        assert_eq!((&told["jobs"]["nightly"]["consumers"], &told["workers"]["one"]), (&json!(2), &json!(2)));
+        assert_eq!(told["overdue"]["personal"], json!({ "mailboxes": 3, "paused": 2 }));
     }
 }

@@ -1,9 +1,15 @@
 //! The fleet's roles and commands as processes, on services of their own.
 
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
 
+use catalog::{Catalog, ClaimAnswer, Failure, Settings};
+use model::{Clock, ErrorClass, JobId, JobState, SignedDuration, SystemClock};
 use serde_json::Value;
-use tests::fleet::{Fleet, Plan, chaos, drain, night};
+use tests::fleet::{Fleet, Plan, TOKEN, chaos, drain, night};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::time::timeout;
 use url::Url;
 
 use crate::door::{Door, certify};
@@ -69,9 +75,76 @@ async fn what_operators_ask_is_answered() {
     // Again: nothing to do.
     assert!(fleet.run(&["migrate"]).await.expect("migrates").starts_with("0 migrations"));
 
+    dead_jobs_are_listed_redriven_and_dropped(&fleet, JobId(job(&first).as_u64().expect("a number"))).await;
     is_told_line_by_line_what_is_wrong(&fleet).await;
+    is_told_what_roles_would_refuse(&fleet).await;
     keys_of_the_store_itself_count(&fleet).await;
+    watching_goes_on_without_postgres(&mut fleet).await;
     services_behind_tls(&mut fleet, dir.path()).await;
+}
+
+/// On a terminal, which `script` makes.
+async fn watching_goes_on_without_postgres(fleet: &mut Fleet) {
+    let command = format!("{} top", malle().display());
+    let mut watching = tokio::process::Command::new("script")
+        .args(["--quiet", "--flush", "--return", "--command", &command, "/dev/null"])
+        .envs(fleet.environment())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("script begins");
+    let mut screen = BufReader::new(watching.stdout.take().expect("piped")).lines();
+    let mut shows = async |what: &str| {
+        let found = async {
+            while let Some(line) = screen.next_line().await.expect("UTF-8") {
+                if line.contains(what) {
+                    return;
+                }
+            }
+            panic!("it ended before it showed {what:?}");
+        };
+        timeout(Duration::from_secs(60), found).await.unwrap_or_else(|_| panic!("it never showed {what:?}"));
+    };
+    shows("OVERDUE  personal 0").await;
+    fleet.postgres.stop().expect("stops");
+    shows("failed to ask Postgres").await;
+    fleet.postgres.start_again().await.expect("starts again");
+    shows("OVERDUE  personal 0").await;
+}
+
+async fn dead_jobs_are_listed_redriven_and_dropped(fleet: &Fleet, job: JobId) {
+    let catalog = Catalog::connect(&Settings::new(fleet.postgres.url(), "test")).await.expect("connects");
+    let dies = async || {
+        let claimed =
+            catalog.claim(job, "w", SystemClock.now(), SignedDuration::from_secs(9)).await.expect("claims");
+        let ClaimAnswer::Claimed(claimed) = claimed else { panic!("not claimed: {claimed:?}") };
+        let failure = Failure { class: ErrorClass::Permanent, text: "no\nroute" };
+        catalog.bury(&claimed.claim, &failure).await.expect("it is held");
+    };
+    assert_eq!(fleet.run(&["job", "dead"]).await.expect("none"), "");
+    dies().await;
+    let listed = fleet.run(&["job", "dead", "--json"]).await.expect("one");
+    let listed: Value = serde_json::from_str(&listed).expect("one line of JSON");
+    assert_eq!((&listed["job"], &listed["kind"]), (&job.0.into(), &"manual".into()), "{listed}");
+    assert_eq!((&listed["class"], &listed["error"]), (&"permanent".into(), &"no\nroute".into()));
+    assert!(listed["at"].is_string() && listed["mailbox"].is_u64(), "{listed}");
+    let line = fleet.run(&["job", "dead"]).await.expect("one");
+    assert!(line.lines().count() == 1 && line.contains("permanent: no route"), "{line}");
+
+    assert_eq!(fleet.run(&["job", "dead", "--kind", "nightly"]).await.expect("none"), "");
+    let other = fleet.run(&["job", "redrive", "--all", "--kind", "nightly"]).await;
+    assert_eq!(other.expect("none to redrive"), "0 redriven\n");
+    let number = job.0.to_string();
+    for again in [&["job", "redrive", "--all"], &["job", "redrive", number.as_str()]] {
+        assert_eq!(fleet.run(again).await.expect("it waits again"), "1 redriven\n");
+        let lives = fleet.run(&["job", "drop", &number]).await.expect_err("it waits").to_string();
+        assert!(lives.contains("there is no dead job"), "{lives}");
+        dies().await;
+    }
+    assert_eq!(fleet.run(&["job", "drop", &number]).await.expect("it was dead"), "1 dropped\n");
+    let over = catalog.job(job).await.expect("it answers").expect("it is kept a while");
+    assert_eq!(over.state, JobState::Cancelled);
 }
 
 async fn is_told_line_by_line_what_is_wrong(fleet: &Fleet) {
@@ -85,6 +158,29 @@ async fn is_told_line_by_line_what_is_wrong(fleet: &Fleet) {
     for (line, what) in failed.iter().zip(["silent_seconds", "production's own zone", "redis"]) {
         assert!(line.contains(what), "{failed:?}");
     }
+}
+
+/// What lets a role end at once is found before.
+async fn is_told_what_roles_would_refuse(fleet: &Fleet) {
+    let token = fleet.launcher.dir().join("token");
+    std::fs::write(&token, "too short").expect("written");
+    let slots =
+        ["MANUAL", "RESTORE", "NIGHTLY", "WEEKEND", "VERIFY"].map(|kind| format!("MALLE__WORKER__{kind}"));
+    let wrong = slots.iter().map(|name| (name.as_str(), "0".to_owned())).chain([
+        ("MALLE__TELEMETRY__LOG", "malle=loudly".to_owned()),
+        ("MALLE__TELEMETRY__LISTEN", "192.0.2.1:9464".to_owned()),
+    ]);
+    let (_, failed) = checked(fleet, &wrong.collect::<Vec<_>>()).await;
+    assert_eq!(failed.len(), 4, "{failed:?}");
+    for (line, what) in failed.iter().zip(["shorter than 32", "no slot", "malle=loudly", "192.0.2.1"]) {
+        assert!(line.contains(what), "{failed:?}");
+    }
+    std::fs::write(&token, TOKEN).expect("written");
+
+    let one_for_two = ("MALLE__TELEMETRY__LISTEN", format!("0.0.0.0:{}", fleet.api));
+    let (_, failed) = checked(fleet, &[("MALLE__TELEMETRY__OTLP", "no url".to_owned()), one_for_two]).await;
+    assert_eq!(failed.len(), 2, "{failed:?}");
+    assert!(failed[0].contains("traces") && failed[1].contains("both"), "{failed:?}");
 }
 
 /// What the environment says of buckets is for stores without keys of their own.
