@@ -137,6 +137,9 @@ pub(crate) struct Server {
     pub(crate) requests_in_flight: u32,
     #[serde(default = "thousands")]
     pub(crate) requests_per_minute: u32,
+    /// The part of both that a worker has for itself while Redis cannot be asked.
+    #[serde(default = "eight_workers")]
+    pub(crate) workers_without_redis: NonZeroU32,
     /// The longest that one request may take.
     #[serde(default = "two_minutes")]
     pub(crate) request_seconds: u64,
@@ -331,6 +334,10 @@ fn malle() -> String {
 
 fn eight() -> usize {
     8
+}
+
+fn eight_workers() -> NonZeroU32 {
+    NonZeroU32::new(8).expect("eight is more than none")
 }
 
 fn sixteen() -> u32 {

@@ -145,6 +145,9 @@ impl Config {
         for server in &self.servers {
             let mut budget = BudgetRules::new(server.requests_in_flight, server.requests_per_minute);
             budget.hold = seconds(server.request_seconds);
+            let workers = server.workers_without_redis.get();
+            budget.local = (server.requests_in_flight / workers).max(1);
+            budget.local_per_minute = (server.requests_per_minute / workers).max(20);
             servers.push(worker::MailServer { name: server.name.clone(), client: client(server)?, budget });
         }
         let of = &self.worker;
