@@ -125,6 +125,17 @@ impl Catalog {
         rows.iter().map(|row| Ok((word(row, "plan")?, count(row, "mailboxes")?))).collect()
     }
 
+    /// How many of them are paused: each, its server or its plan.
+    pub async fn paused(&self) -> Result<Vec<(Plan, u64)>> {
+        let sql = format!(
+            "SELECT m.plan, count(*) AS mailboxes FROM mailboxes m \
+             WHERE m.state = 'active' AND m.plan IS NOT NULL AND {paused} GROUP BY m.plan ORDER BY m.plan",
+            paused = crate::pauses::PAUSED
+        );
+        let rows = self.query(&sql, &[]).await?;
+        rows.iter().map(|row| Ok((word(row, "plan")?, count(row, "mailboxes")?))).collect()
+    }
+
     /// How many mailboxes have a newest backup of each state. Looks into the backups of every mailbox: ask every few minutes.
     pub async fn newest_backups(&self) -> Result<Vec<(BackupState, u64)>> {
         let sql = "SELECT b.state, count(*) AS mailboxes FROM mailboxes m CROSS JOIN LATERAL (\

@@ -1,4 +1,4 @@
-use model::{BackupState, JobKind, JobState, Plan};
+use model::{BackupState, JobKind, Plan};
 
 /// An enumeration that may label a metric. Nothing else may: neither a number nor a text ever becomes a label, so that
 /// the count of series is known when the role is built.
@@ -63,7 +63,7 @@ macro_rules! words_of_the_model {
     };
 }
 
-words_of_the_model!(BackupState = "state", JobKind = "kind", JobState = "state", Plan = "plan");
+words_of_the_model!(BackupState = "state", JobKind = "kind", Plan = "plan");
 
 macro_rules! label {
     ($(#[$doc:meta])* $type:ident = $name:literal { $($(#[$value_doc:meta])* $value:ident = $word:literal,)+ }) => {
@@ -84,6 +84,18 @@ macro_rules! label {
             }
         }
     };
+}
+
+label! {
+    /// Where a job stands that is not over. What is done or cancelled is counted where it ends.
+    Open = "state" {
+        /// It may be run from its time on.
+        Waiting = "waiting",
+        /// A worker holds it.
+        Running = "running",
+        /// Its last attempt failed: a person looks at it.
+        Dead = "dead",
+    }
 }
 
 label! {

@@ -28,7 +28,7 @@ pub use fleet_metrics::FleetMetrics;
 pub use health::{Check, Health, Watchdog};
 pub use install::{Telemetry, install, prepare};
 pub use job_metrics::JobMetrics;
-pub use label::{Ending, Label, Labels, Percentile, Refusal, Verification};
+pub use label::{Ending, Label, Labels, Open, Percentile, Refusal, Verification};
 pub use mask::mask;
 pub use outbox_metrics::OutboxMetrics;
 pub use probe::probe;

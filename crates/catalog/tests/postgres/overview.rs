@@ -35,6 +35,7 @@ async fn the_numbers_for_alarms_are_those_of_the_rows() {
     assert_eq!(catalog.oldest_due(at(49)).await.unwrap(), []);
 
     catalog.pause(&Pause::Mailbox(ids[3]), at(0)).await.unwrap();
+    assert_eq!(catalog.paused().await.unwrap(), [(Plan::Professional, 1)]);
     let since = [(Plan::Professional, at(60)), (Plan::Personal, at(0))];
     let overdue = Overdue { plan: Plan::Professional, mailboxes: 2, paused: 1 };
     assert_eq!(

@@ -355,5 +355,5 @@ async fn what_a_fleet_shows_to_platform_people_is_true_and_tells_no_secret() {
     seen.fleet.check_silent().await.expect("nor at the end");
     std::fs::write(dir.path().join("careless.log"), format!("for {}", address(1))).expect("written");
     let error = seen.fleet.check_silent().await.expect_err("it would be seen").to_string();
-    assert!(error.contains("careless.log"), "{error}");
+    assert!(error.contains("careless"), "{error}");
 }

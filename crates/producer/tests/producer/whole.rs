@@ -1,13 +1,15 @@
 //! The whole role.
 
+use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{JobKind, Plan};
+use catalog::Pause;
+use model::{JobId, JobKind, Plan};
 use producer::{
     ApiSettings, ApiToken, Directory, Disappeared, Error, Parts, Rules, Secret, Settings, WatchSettings, run,
 };
-use queue::Broker;
+use queue::{Broker, Outgoing, Source, Ticket, TicketSink};
 use telemetry::{FleetMetrics, Health};
 use testkit::rabbitmq::RabbitMq;
 use tokio::task::JoinHandle;
@@ -100,6 +102,8 @@ pub(crate) async fn a_producer_plans_publishes_watches_and_ends(rabbit: &RabbitM
     room.set("2026-06-04T05:59");
     until("all are published", async || room.unpublished().await == 0).await;
     room.set("2026-06-04T06:00");
+    room.catalog.pause(&Pause::Plan(Plan::Personal), room.now()).await.unwrap();
+    a_ticket_dies(&broker).await;
     let lines = [
         "malle_jobs{kind=\"nightly\",state=\"waiting\"} 40",
         "malle_overdue_mailboxes{plan=\"professional\"} 40",
@@ -108,7 +112,11 @@ pub(crate) async fn a_producer_plans_publishes_watches_and_ends(rabbit: &RabbitM
         "malle_unplanned_mailboxes 3",
         "malle_queued_tickets{kind=\"nightly\"} 40",
         "malle_outbox_tickets 0",
-        "malle_dead_letters{kind=\"manual\"} 0",
+        "malle_dead_letters 1",
+        "malle_paused_mailboxes{plan=\"personal\"} 3",
+        "malle_paused_mailboxes{plan=\"professional\"} 0",
+        "malle_mailboxes_without_good_backup{plan=\"personal\"} 3",
+        "malle_newest_good_backup_age_seconds{percentile=\"100\",plan=\"personal\"} NaN",
     ];
     until("the numbers of the fleet", async || {
         let text = room.metrics_of_the_newest();
@@ -119,6 +127,15 @@ pub(crate) async fn a_producer_plans_publishes_watches_and_ends(rabbit: &RabbitM
     assert!(seen.iter().all(|(_, times)| *times == 1), "two producers, one ticket a job: {seen:?}");
     one.end().await;
     two.end().await;
+}
+
+/// Of a kind that nothing here publishes.
+async fn a_ticket_dies(broker: &Broker) {
+    let kind = JobKind::Drill;
+    let ticket = Outgoing { ticket: Ticket { job: JobId(1), kind }, trace: None };
+    broker.publisher().publish(&[ticket]).await.remove(0).unwrap();
+    let mut consumer = broker.tickets(kind, NonZeroU16::MIN, CancellationToken::new());
+    timeout(LIMIT, consumer.next()).await.unwrap().unwrap().unwrap().reject("nobody drills").await.unwrap();
 }
 
 /// An alarm blocks publishing, then the database is killed: both pass.

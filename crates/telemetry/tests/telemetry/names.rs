@@ -1,5 +1,7 @@
 //! Names of metrics: Prometheus' conventions, and the table in the README.
 
+use std::collections::BTreeSet;
+
 use crate::all;
 use crate::exposition::read;
 
@@ -15,6 +17,39 @@ fn the_readme_lists_every_metric_with_its_type_labels_and_meaning() {
     let listed: Vec<&str> =
         include_str!("../../README.md").lines().filter(|line| line.starts_with("| `malle_")).collect();
     assert!(listed == registered, "the table should be:\n{}", registered.join("\n"));
+}
+
+/// An alarm on a metric, or on a value of a label, that is not there would never ring.
+#[test]
+fn alarms_name_series_that_are_there() {
+    let registered = read(&all().registry.text());
+    let rules = include_str!("../../../../deploy/alerts.yaml");
+    let named: BTreeSet<_> = rules.split(is_no_word).filter(|word| word.starts_with("malle_")).collect();
+    assert!(named.len() > 6, "{named:?}");
+    for name in named {
+        assert!(registered.contains_key(name), "{name} is not registered");
+    }
+    let selectors: Vec<_> = rules.lines().filter_map(selector).collect();
+    assert!(selectors.len() > 3, "{selectors:?}");
+    // A registry is of one role.
+    for (name, label, values) in selectors.into_iter().filter(|(_, label, _)| *label != "role") {
+        for value in values.split('|') {
+            let mut samples = registered[name].samples.iter();
+            let there = samples.any(|(_, labels, _)| labels.get(label).is_some_and(|own| own == value));
+            assert!(there, "{name} has no {label} {value}");
+        }
+    }
+}
+
+fn is_no_word(c: char) -> bool {
+    !c.is_ascii_alphanumeric() && c != '_'
+}
+
+/// Metric, label and its values in an expression such as `max(metric{label=~"one|other"}) > 0`.
+fn selector(line: &str) -> Option<(&str, &str, &str)> {
+    let (before, rest) = line.trim().strip_prefix("expr: ")?.split_once('{')?;
+    let (label, value) = rest.split_once('=')?;
+    Some((before.rsplit(is_no_word).next()?, label, value.split('"').nth(1)?))
 }
 
 /// What `promtool check metrics` would say, and a little more.

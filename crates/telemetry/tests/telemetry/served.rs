@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use model::{BackupState, JobKind, JobState, Plan};
+use model::{BackupState, JobKind, Plan};
 use serde_json::{Value, json};
-use telemetry::{Ending, Endpoint, Error, Health, Percentile, Refusal};
+use telemetry::{Ending, Endpoint, Error, Health, Open, Percentile, Refusal};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
@@ -45,7 +45,7 @@ async fn metrics_are_read_as_they_were_counted() {
     all.outbox.lag.set(0.25);
     all.fleet.overdue.of(Plan::Personal).set(3);
     all.fleet.newest_good_age.of((Plan::Professional, Percentile::P99)).set(86_400.5);
-    all.fleet.jobs.of((JobKind::Global, JobState::Cancelled)).set(9);
+    all.fleet.jobs.of((JobKind::Global, Open::Dead)).set(9);
     all.servers.of("mail \"2\"\\\n").refused(Refusal::Unavailable).inc_by(4);
     all.servers.of("nowhere").in_flight.set(2);
 
@@ -67,7 +67,9 @@ async fn metrics_are_read_as_they_were_counted() {
     assert_eq!(value("malle_overdue_mailboxes", &[("plan", "personal")]), 3.0);
     let professional = [("plan", "professional"), ("percentile", "99")];
     assert_eq!(value("malle_newest_good_backup_age_seconds", &professional), 86_400.5);
-    assert_eq!(value("malle_jobs", &[("kind", "global"), ("state", "cancelled")]), 9.0);
+    let unknown = [("plan", "personal"), ("percentile", "99")];
+    assert!(value("malle_newest_good_backup_age_seconds", &unknown).is_nan(), "no backup is not a new one");
+    assert_eq!(value("malle_jobs", &[("kind", "global"), ("state", "dead")]), 9.0);
     assert_eq!(value("malle_server_refusals_total", &[("server", "mail \"2\"\\\n"), ("status", "503")]), 4.0);
     assert_eq!(value("malle_server_requests_in_flight", &[("server", "other")]), 2.0);
 
