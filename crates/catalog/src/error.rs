@@ -122,6 +122,11 @@ impl Error {
         }
     }
 
+    /// Postgres cannot hold a value that it was given: a NUL, a text too long for an index (SQLSTATE 22 and 54).
+    pub fn is_of_a_value(&self) -> bool {
+        matches!(self, Error::Refused { code, .. } if code.starts_with("22") || code.starts_with("54"))
+    }
+
     pub(crate) fn hurts(&self, constraint: &str) -> bool {
         matches!(self, Error::Refused { constraint: Some(hurt), .. } if hurt == constraint)
     }
@@ -190,6 +195,14 @@ mod tests {
             ("42P01", ErrorClass::Permanent),
         ] {
             assert_eq!(class_of(code), class, "{code}");
+        }
+    }
+
+    #[test]
+    fn a_value_that_cannot_be_held_is_told_from_a_broken_catalogue() {
+        for (code, of_a_value) in [("22021", true), ("22P05", true), ("54000", true), ("42P01", false)] {
+            let error = Error::Refused { code: code.into(), message: String::new(), constraint: None };
+            assert_eq!((error.is_of_a_value(), error.class()), (of_a_value, ErrorClass::Permanent), "{code}");
         }
     }
 }

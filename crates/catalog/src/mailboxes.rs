@@ -116,6 +116,21 @@ impl Catalog {
         self.query(&sql, &[&address.as_str()]).await?.iter().map(Mailbox::of).collect()
     }
 
+    /// Mailboxes of the server that are there, by account or, where none is given, by address; in any order.
+    pub async fn mailboxes_named(
+        &self,
+        server: &str,
+        names: &[(Option<AccountId>, Address)],
+    ) -> Result<Vec<Mailbox>> {
+        let accounts: Vec<_> = names.iter().filter_map(|(account, _)| account.as_ref()).collect();
+        let accounts: Vec<_> = accounts.into_iter().map(AccountId::as_str).collect();
+        let addresses = names.iter().filter(|(account, _)| account.is_none());
+        let addresses: Vec<_> = addresses.map(|(_, address)| address.as_str()).collect();
+        let there = format!("SELECT {COLUMNS} FROM mailboxes WHERE server = $1 AND state = 'active'");
+        let sql = format!("{there} AND account = ANY ($2) UNION {there} AND address = ANY ($3)");
+        self.query(&sql, &[&server, &accounts, &addresses]).await?.iter().map(Mailbox::of).collect()
+    }
+
     /// The mailbox that is this account now.
     pub async fn mailbox_of(&self, server: &str, account: &AccountId) -> Result<Option<Mailbox>> {
         let sql = format!(

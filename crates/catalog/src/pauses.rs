@@ -1,7 +1,9 @@
 use model::{MailboxId, Plan, Timestamp};
+use tokio_postgres::Row;
 
 use crate::catalog::Catalog;
-use crate::error::Result;
+use crate::columns::{get, word};
+use crate::error::{Error, Result};
 
 /// What may be paused: nothing due by schedule is planned or started there until it is resumed; what people ask for is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +24,17 @@ impl Pause {
             Pause::Plan(plan) => ("plan", plan.to_string()),
         }
     }
+
+    fn of(row: &Row) -> Result<Pause> {
+        let name: String = get(row, "name")?;
+        let unreadable =
+            |source: std::num::ParseIntError| Error::Unreadable { column: "name", source: source.into() };
+        Ok(match get(row, "scope")? {
+            "mailbox" => Pause::Mailbox(MailboxId(name.parse().map_err(unreadable)?)),
+            "plan" => Pause::Plan(word(row, "name")?),
+            _ => Pause::Server(name),
+        })
+    }
 }
 
 /// Whether the mailbox `m` is paused.
@@ -34,6 +47,12 @@ impl Catalog {
         let (scope, name) = what.key();
         let sql = "INSERT INTO pauses (scope, name, since) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
         self.execute(sql, &[&scope, &name, &now]).await.map(drop)
+    }
+
+    /// All that is paused, and since when.
+    pub async fn pauses(&self) -> Result<Vec<(Pause, Timestamp)>> {
+        let rows = self.query("SELECT scope, name, since FROM pauses ORDER BY scope, name", &[]).await?;
+        rows.iter().map(|row| Ok((Pause::of(row)?, get(row, "since")?))).collect()
     }
 
     /// Ends that pause; others that hold for the same mailbox go on.

@@ -1,4 +1,4 @@
-use model::{BackupNumber, Timestamp};
+use model::{BackupNumber, JobId, Timestamp};
 use serde_json::Value;
 use tokio_postgres::types::Json;
 
@@ -29,6 +29,13 @@ impl Catalog {
         let parameters: Parameters<'_> =
             &[&claim.job.sql(), &claim.epoch.sql(), &mailbox, &number.sql(), &fresh, &now];
         get(&self.maybe(&sql, parameters).await?.ok_or(Error::Fenced)?, "restore")
+    }
+
+    /// What that job gave back, as it was reported; `None`: it has not ended, or is no restore.
+    pub async fn restore_report(&self, job: JobId) -> Result<Option<Value>> {
+        let row = self.maybe("SELECT report FROM restores WHERE job = $1", &[&job.sql()]).await?;
+        let report = row.as_ref().map(|row| get::<Option<Json<Value>>>(row, "report")).transpose()?;
+        Ok(report.flatten().map(|Json(report)| report))
     }
 
     /// What was given back and what was not, for people; then complete the job.

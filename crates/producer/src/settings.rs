@@ -176,6 +176,10 @@ pub struct ApiSettings {
     pub tokens: Vec<ApiToken>,
     /// Which plan mailboxes have that are listed without one.
     pub rules: Rules,
+    /// Names of the mail servers; mailboxes of others are refused.
+    pub servers: Vec<String>,
+    /// Zones of the stores; mailboxes for others are refused.
+    pub zones: Vec<String>,
 }
 
 /// A bearer token.

@@ -132,7 +132,9 @@ async fn a_restore_resumes_under_its_first_id_and_everything_is_audited() {
     assert!(matches!(begin(&first, "late").await, Err(Error::Fenced)));
     assert_eq!(begin(&second, "two").await.unwrap(), "one");
     assert!(matches!(catalog.report_restore(&first, &json!({})).await, Err(Error::Fenced)));
+    assert_eq!(catalog.restore_report(job).await.unwrap(), None);
     catalog.report_restore(&second, &json!({"emails": 3})).await.unwrap();
+    assert_eq!(catalog.restore_report(job).await.unwrap(), Some(json!({"emails": 3})));
     assert_eq!(room.number("SELECT (report->>'emails')::bigint FROM restores").await, 3);
 
     let details = json!({"mode": "exact"});

@@ -77,6 +77,9 @@ async fn planning_reads_what_it_needs_in_pages() {
         room.catalog.pause(pause, at(2)).await.unwrap();
         assert_eq!(room.paused().await, expected, "{pause:?}");
     }
+    let paused = room.catalog.pauses().await.unwrap();
+    let expected = [&pauses[0], &pauses[1], &pauses[2]].map(|pause| (pause.clone(), at(1)));
+    assert_eq!(paused, expected, "by scope and name, since they began");
     for pause in &pauses {
         room.catalog.resume(pause).await.unwrap();
     }

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use catalog::{Address, Error, Listed, Ruled};
 use model::{AccountId, MailboxId, Plan};
 
@@ -78,6 +80,11 @@ async fn a_mailbox_known_by_its_address_alone_becomes_its_account() {
     assert_eq!(room.list(&[named("1", "a@x")], 2).await, 0, "adopted");
     let adopted = room.account("1").await;
     assert_eq!((adopted.id, adopted.plan), (a, Some(Plan::Professional)), "with its plan");
+
+    let names = [(None, "B@x".into()), (Some("1".into()), "z@x".into()), (Some("9".into()), "b@x".into())];
+    let known = room.catalog.mailboxes_named(SERVER, &names).await.unwrap();
+    let known: BTreeSet<_> = known.iter().map(|one| one.address.as_str()).collect();
+    assert_eq!(known, BTreeSet::from(["a@x", "b@x"]));
 
     room.list(&[named("1", "b@x")], 3).await;
     assert_eq!(room.active_at("b@x").await, [a], "renamed onto a name that was waiting for its account");

@@ -30,6 +30,7 @@ pub(crate) async fn import(args: &ImportArgs, out: &Out) -> Result<Exit> {
         ListFormat::JsonLines => read_json_lines(open(&args.file)?),
     };
     let list = list.with_context(|| format!("read the list {}", args.file.display()))?;
+    let list = list.within_zones(&config.zones());
     let gone = Disappeared::Gone { missing_for: MISSING_FOR, at_most_percent: args.drop_at_most };
     let disappeared = if args.whole { gone } else { Disappeared::Stay };
     let on_bad_lines = if args.skip_bad_lines { OnBadLines::WriteOthers } else { OnBadLines::Refuse };

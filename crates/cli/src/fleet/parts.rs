@@ -98,7 +98,9 @@ impl Config {
                 let secret = producer::Secret::new(token.secret.read()?.as_str());
                 tokens.push(producer::ApiToken { name: token.name.clone(), secret });
             }
-            settings.api = Some(producer::ApiSettings { listen, tokens, rules: self.rules() });
+            let servers = self.servers.iter().map(|server| server.name.clone()).collect();
+            let (rules, zones) = (self.rules(), self.zones());
+            settings.api = Some(producer::ApiSettings { listen, tokens, rules, servers, zones });
         }
         Ok(settings)
     }
@@ -118,6 +120,11 @@ impl Config {
     /// Which plan mailboxes have that are listed without one.
     pub(crate) fn rules(&self) -> producer::Rules {
         producer::Rules::new(self.producer.rules.clone())
+    }
+
+    /// Where backups may go.
+    pub(crate) fn zones(&self) -> Vec<String> {
+        self.stores.iter().map(|store| store.zone.clone()).collect()
     }
 
     /// Servers that are asked for their mailboxes.

@@ -58,7 +58,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
         // Numbers of the catalogue have 63 bits.
         match path {
             Ok(Path(id)) if i64::try_from(id).is_ok() => Ok(Id(id)),
-            _ => Err(Problem::new(StatusCode::BAD_REQUEST, "number", "the path ends with no number")),
+            _ => Err(Problem::new(StatusCode::BAD_REQUEST, "number", "the path has no number")),
         }
     }
 }

@@ -2,8 +2,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use catalog::{Cancel, Job};
-use model::JobId;
+use catalog::{Cancel, Job, Redrive};
+use model::{JobId, JobKind};
 use serde_json::{Value, json};
 
 use super::authorize::Actor;
@@ -15,7 +15,28 @@ const UNKNOWN: &str = "there is no such job; finished ones are kept for some wee
 
 pub(super) async fn show(State(shared): State<Shared>, Id(id): Id) -> Result<Json<Value>, Problem> {
     let job = shared.catalog.job(JobId(id)).await?.ok_or_else(|| Problem::unknown(UNKNOWN))?;
-    Ok(Json(shown(&job)))
+    let report = match job.kind {
+        JobKind::Restore => shared.catalog.restore_report(job.id).await?,
+        _ => None,
+    };
+    Ok(Json(shown(&job, report.as_ref())))
+}
+
+pub(super) async fn redrive(
+    State(shared): State<Shared>,
+    Extension(Actor(actor)): Extension<Actor>,
+    Id(id): Id,
+) -> Result<Response, Problem> {
+    let job = shared.catalog.job(JobId(id)).await?.ok_or_else(|| Problem::unknown(UNKNOWN))?;
+    shared.asking.write_down(&actor, "job.redriven", job.mailbox, job.number).await?;
+    let conflict = |word, detail| Err(Problem::new(StatusCode::CONFLICT, word, detail));
+    match shared.catalog.redrive(job.id, shared.clock.now()).await? {
+        Redrive::Waiting => {
+            Ok((StatusCode::ACCEPTED, Json(json!({"job": id, "state": "waiting"}))).into_response())
+        }
+        Redrive::NotDead => conflict("not-dead", "the job is not dead: it waits, runs or is over"),
+        Redrive::Superseded => conflict("superseded", "a newer job of the same kind does its work"),
+    }
 }
 
 pub(super) async fn cancel(
@@ -36,7 +57,7 @@ pub(super) async fn cancel(
 }
 
 /// Without the address, and without the name of the worker's machine.
-fn shown(job: &Job) -> Value {
+fn shown(job: &Job, restore: Option<&Value>) -> Value {
     let failure = job.failure.as_ref().map(|(class, text)| json!({"class": class, "text": text}));
     json!({
         "job": job.id.0,
@@ -50,6 +71,7 @@ fn shown(job: &Job) -> Value {
         "cancel_requested": job.cancel_requested,
         "number": job.number.map(|number| number.0),
         "failure": failure,
+        "restore": restore,
         "created_at": job.created_at.to_string(),
     })
 }

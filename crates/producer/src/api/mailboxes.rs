@@ -1,7 +1,9 @@
-use axum::extract::State;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::{Extension, Json};
-use model::MailboxId;
+use catalog::{Address, Mailbox};
+use model::{AccountId, MailboxId, Plan};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -13,6 +15,8 @@ use crate::directory::{BadLine, DirectoryError, Disappeared, Entry, Imported, Li
 
 /// Some thousands of mailboxes.
 const LONGEST: usize = 2 << 20;
+/// Mailboxes without a plan in one answer.
+const PAGE: u32 = 1000;
 
 /// Mailboxes of one server; those it does not name stay as they are.
 #[derive(Deserialize)]
@@ -27,17 +31,24 @@ pub(super) async fn put(
     Extension(Actor(actor)): Extension<Actor>,
     Body(Mailboxes { server, mailboxes }): Body<Mailboxes, LONGEST>,
 ) -> Result<Json<Value>, Problem> {
-    if server.is_empty() {
-        return Err(Problem::unusable("server is empty"));
+    if !shared.servers.contains(&server) {
+        let known = shared.servers.join(", ");
+        return Err(Problem::unusable(format!("server is unknown; the configuration has {known}")));
     }
+    let name = |entry: &Entry| (entry.account.as_deref().map(AccountId::from), entry.address.as_str().into());
+    let names: Vec<(_, Address)> = mailboxes.iter().map(name).collect();
     shared.asking.write_down(&actor, "mailboxes.listed", None, None).await?;
     let list = List { entries: (0..).zip(mailboxes).collect(), bad: Vec::new() };
+    let list = list.within_zones(&shared.zones);
     let (rules, now) = (&shared.rules, shared.clock.now());
     let done =
         import(&shared.catalog, &server, list, rules, OnBadLines::Refuse, Disappeared::Stay, now).await;
     match done {
         Ok(Imported { listed, new, unplanned, .. }) => {
-            Ok(Json(json!({"listed": listed, "new": new, "unplanned": unplanned})))
+            let known = shared.catalog.mailboxes_named(&server, &names).await?;
+            let known = known.iter().map(|one| json!({"mailbox": one.id.0, "address": one.address.as_str()}));
+            let mailboxes: Vec<_> = known.collect();
+            Ok(Json(json!({"listed": listed, "new": new, "unplanned": unplanned, "mailboxes": mailboxes})))
         }
         Err(DirectoryError::BadLines(bad)) => {
             let errors = bad.into_iter().map(|BadLine { line, reason }| (line, reason)).collect();
@@ -46,6 +57,58 @@ pub(super) async fn put(
         Err(DirectoryError::Catalog(error)) => Err(error.into()),
         Err(other) => Err(Problem::unusable(other.to_string())),
     }
+}
+
+/// In a body, because paths end in access logs.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Wanted {
+    address: String,
+}
+
+pub(super) async fn find(
+    State(shared): State<Shared>,
+    Body(Wanted { address }): Body<Wanted>,
+) -> Result<Json<Value>, Problem> {
+    let found = shared.catalog.mailboxes_at(&address.as_str().into()).await?;
+    Ok(Json(json!({"mailboxes": found.iter().map(shown).collect::<Vec<_>>()})))
+}
+
+/// Where the last page ended.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct After {
+    after: Option<u64>,
+}
+
+pub(super) async fn unplanned(
+    State(shared): State<Shared>,
+    after: Result<Query<After>, QueryRejection>,
+) -> Result<Json<Value>, Problem> {
+    let Query(After { after }) = after.map_err(|error| Problem::unusable(error.body_text()))?;
+    if after.is_some_and(|after| i64::try_from(after).is_err()) {
+        return Err(Problem::unusable("after is no number of a mailbox"));
+    }
+    let page = shared.catalog.unplanned_mailboxes(after.map(MailboxId), PAGE).await?;
+    let more = page.len() == PAGE as usize;
+    let next = page.last().filter(|_| more).map(|last| last.id.0);
+    Ok(Json(json!({"mailboxes": page.iter().map(shown).collect::<Vec<_>>(), "next": next})))
+}
+
+fn shown(mailbox: &Mailbox) -> Value {
+    json!({
+        "mailbox": mailbox.id.0,
+        "server": mailbox.server,
+        "account": mailbox.account.as_ref().map(AccountId::as_str),
+        "address": mailbox.address.as_str(),
+        "plan": mailbox.plan.map(Plan::as_str),
+        "plan_by_rule": mailbox.plan_by_rule,
+        "zone": mailbox.zone,
+        "time_zone": mailbox.time_zone,
+        "state": if mailbox.gone_at.is_none() { "active" } else { "gone" },
+        "gone_at": mailbox.gone_at.map(|at| at.to_string()),
+        "newest_good_at": mailbox.newest_good_at.map(|at| at.to_string()),
+    })
 }
 
 pub(super) async fn delete(

@@ -1,10 +1,11 @@
-use axum::Extension;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
+use axum::{Extension, Json};
 use catalog::Pause;
 use model::{MailboxId, Plan};
 use serde::Deserialize;
+use serde_json::{Value, json};
 
 use super::authorize::Actor;
 use super::body::Body;
@@ -41,12 +42,30 @@ fn mailbox_of(pause: &Pause) -> Option<MailboxId> {
     }
 }
 
+pub(super) async fn list(State(shared): State<Shared>) -> Result<Json<Value>, Problem> {
+    let pauses = shared.catalog.pauses().await?;
+    let shown = pauses.iter().map(|(pause, since)| match pause {
+        Pause::Mailbox(id) => json!({"mailbox": id.0, "since": since.to_string()}),
+        Pause::Server(server) => json!({"server": server, "since": since.to_string()}),
+        Pause::Plan(plan) => json!({"plan": plan.as_str(), "since": since.to_string()}),
+    });
+    Ok(Json(json!({"pauses": shown.collect::<Vec<_>>()})))
+}
+
 pub(super) async fn pause(
     State(shared): State<Shared>,
     Extension(Actor(actor)): Extension<Actor>,
     Body(scope): Body<Scope>,
 ) -> Result<StatusCode, Problem> {
     let pause = scope.pause()?;
+    let known = match &pause {
+        Pause::Mailbox(id) => shared.catalog.mailbox(*id).await?.is_some(),
+        Pause::Server(server) => shared.servers.contains(server),
+        Pause::Plan(_) => true,
+    };
+    if !known {
+        return Err(Problem::unknown("there is no such mailbox or server"));
+    }
     shared.asking.write_down(&actor, "pause.begun", mailbox_of(&pause), None).await?;
     shared.catalog.pause(&pause, shared.clock.now()).await?;
     Ok(StatusCode::NO_CONTENT)

@@ -3,6 +3,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use model::ErrorClass;
 use serde_json::json;
 
 use crate::asking::Refusal;
@@ -62,6 +63,17 @@ impl From<catalog::Error> for Problem {
     /// Logged here, because who asks is not told why.
     fn from(error: catalog::Error) -> Self {
         tracing::warn!(error = chain(&error), "a request failed");
+        match error.class() {
+            _ if error.is_of_a_value() => {
+                return Problem::unusable("a value is too long, or holds a character that cannot be kept");
+            }
+            ErrorClass::Permanent | ErrorClass::Corrupt => {
+                let detail =
+                    "something is wrong with the catalogue, and asking again will not mend it: see the log";
+                return Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "broken", detail);
+            }
+            _ => (),
+        }
         let detail = "the catalogue cannot be used at the moment; ask again with the same key";
         let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail);
         Problem { retry_after: Some(Duration::from_secs(5)), ..problem }

@@ -31,6 +31,9 @@ pub(super) struct Shared {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) tokens: Arc<Tokens>,
     pub(super) rules: Arc<Rules>,
+    /// As configured.
+    pub(super) servers: Arc<[String]>,
+    pub(super) zones: Arc<[String]>,
 }
 
 /// The HTTP API for the platform team's programs; [`openapi`] describes it.
@@ -55,11 +58,13 @@ impl Api {
     ) -> Result<Api, Error> {
         let tokens = Arc::new(Tokens::new(&settings.tokens)?);
         let rules = Arc::new(settings.rules.clone());
+        let (servers, zones) = (settings.servers.clone().into(), settings.zones.clone().into());
         let listen = |source| Error::Listen { address: settings.listen, source };
         let listener = TcpListener::bind(settings.listen).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
         tracing::info!(%address, "the API listens");
-        Ok(Api { listener, address, shared: Shared { catalog, asking, clock, tokens, rules } })
+        let shared = Shared { catalog, asking, clock, tokens, rules, servers, zones };
+        Ok(Api { listener, address, shared })
     }
 
     /// Where it listens.
@@ -90,8 +95,12 @@ fn routes() -> Vec<(&'static str, &'static str, MethodRouter<Shared>)> {
         ("post", "/v1/restores", post(wishes::restore)),
         ("get", "/v1/jobs/{job}", get(jobs::show)),
         ("delete", "/v1/jobs/{job}", delete(jobs::cancel)),
+        ("post", "/v1/jobs/{job}/redrive", post(jobs::redrive)),
         ("put", "/v1/mailboxes", put(mailboxes::put)),
+        ("post", "/v1/mailboxes/find", post(mailboxes::find)),
+        ("get", "/v1/mailboxes/unplanned", get(mailboxes::unplanned)),
         ("delete", "/v1/mailboxes/{mailbox}", delete(mailboxes::delete)),
+        ("get", "/v1/pauses", get(pauses::list)),
         ("post", "/v1/pauses", post(pauses::pause)),
         ("delete", "/v1/pauses", delete(pauses::resume)),
     ]

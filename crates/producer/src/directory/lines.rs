@@ -21,6 +21,18 @@ pub struct List {
     pub bad: Vec<BadLine>,
 }
 
+impl List {
+    /// Lines that name another zone than these are bad ones: no backup could go there.
+    pub fn within_zones(mut self, known: &[String]) -> List {
+        let usable = |entry: &Entry| entry.zone.as_ref().is_none_or(|zone| known.contains(zone));
+        let (entries, others): (Vec<_>, Vec<_>) =
+            self.entries.into_iter().partition(|(_, entry)| usable(entry));
+        let reason = format!("zone is unknown; stores lie in {}", known.join(", "));
+        self.bad.extend(others.into_iter().map(|(line, _)| BadLine::new(line, reason.as_str())));
+        List { entries, ..self }
+    }
+}
+
 /// As a line of CSV has it: empty means none, groups are separated by semicolons.
 #[derive(Deserialize)]
 struct Record {
@@ -143,6 +155,14 @@ mod tests {
             bad(&list),
             [(4, "another number of fields than the header has"), (6, "text is not UTF-8")]
         );
+    }
+
+    #[test]
+    fn lines_of_unknown_zones_are_bad() {
+        let text = b"address,zone\na@x.org,fr-par\nb@x.org,nl-ams\nc@x.org,\n";
+        let list = read_csv(&text[..]).unwrap().within_zones(&["fr-par".to_owned(), "de-fra".to_owned()]);
+        assert_eq!(list.entries.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [2, 4]);
+        assert_eq!(bad(&list), [(3, "zone is unknown; stores lie in fr-par, de-fra")]);
     }
 
     #[test]

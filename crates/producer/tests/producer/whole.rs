@@ -93,7 +93,9 @@ pub(crate) async fn a_producer_plans_publishes_watches_and_ends(rabbit: &RabbitM
     let with_api = |settings: &mut Settings| {
         let token = ApiToken { name: "test".to_owned(), secret: Secret::new("t".repeat(32)) };
         let listen = ([127, 0, 0, 1], 0).into();
-        settings.api = Some(ApiSettings { listen, tokens: vec![token], rules: Rules::default() });
+        let (tokens, rules) = (vec![token], Rules::default());
+        let (servers, zones) = (Vec::new(), Vec::new());
+        settings.api = Some(ApiSettings { listen, tokens, rules, servers, zones });
     };
     let (one, two) = (room.start(&broker, with_api), room.start(&broker, |_| ()));
     until("both are ready", async || one.is_well() && two.is_well()).await;
