@@ -46,15 +46,7 @@ impl Settings {
     /// Windows or a time zone that cannot be used, an HTTP API without a token, a token that can be guessed.
     pub fn check(&self) -> Result<(), Error> {
         Calendars::new(&self.plan)?;
-        let Some(ApiSettings { tokens, .. }) = &self.api else { return Ok(()) };
-        let short = |token: &&ApiToken| token.secret.expose().len() < SHORTEST_TOKEN;
-        match tokens.iter().find(short) {
-            Some(ApiToken { name, .. }) => {
-                Err(Error::WeakToken { name: name.clone(), least: SHORTEST_TOKEN })
-            }
-            None if tokens.is_empty() => Err(Error::NoToken),
-            None => Ok(()),
-        }
+        self.api.as_ref().map_or(Ok(()), ApiSettings::check)
     }
 }
 
@@ -182,6 +174,19 @@ pub struct ApiSettings {
     pub zones: Vec<String>,
 }
 
+impl ApiSettings {
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let short = |token: &&ApiToken| token.secret.expose().len() < SHORTEST_TOKEN;
+        match self.tokens.iter().find(short) {
+            Some(ApiToken { name, .. }) => {
+                Err(Error::WeakToken { name: name.clone(), least: SHORTEST_TOKEN })
+            }
+            None if self.tokens.is_empty() => Err(Error::NoToken),
+            None => Ok(()),
+        }
+    }
+}
+
 /// A bearer token.
 #[derive(Debug, Clone)]
 pub struct ApiToken {
@@ -217,7 +222,8 @@ mod tests {
         let token = |text: &&str| ApiToken { name: "panel".to_owned(), secret: Secret::new(*text) };
         let tokens = tokens.iter().map(token).collect();
         let listen = ([127, 0, 0, 1], 0).into();
-        let api = Some(ApiSettings { listen, tokens, rules: Rules::default() });
+        let (rules, servers, zones) = (Rules::default(), Vec::new(), Vec::new());
+        let api = Some(ApiSettings { listen, tokens, rules, servers, zones });
         Settings { api, ..Settings::new("Europe/Paris") }.check()
     }
 

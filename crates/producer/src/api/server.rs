@@ -56,7 +56,8 @@ impl Api {
         asking: Asking,
         clock: Arc<dyn Clock>,
     ) -> Result<Api, Error> {
-        let tokens = Arc::new(Tokens::new(&settings.tokens)?);
+        settings.check()?;
+        let tokens = Arc::new(Tokens::new(&settings.tokens));
         let rules = Arc::new(settings.rules.clone());
         let (servers, zones) = (settings.servers.clone().into(), settings.zones.clone().into());
         let listen = |source| Error::Listen { address: settings.listen, source };
