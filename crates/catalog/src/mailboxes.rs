@@ -186,6 +186,22 @@ impl Catalog {
         rows.iter().map(Mailbox::of).collect()
     }
 
+    /// Mailboxes that were gone before this time and have backups: nobody keeps those for them any more. By id, those after `after`.
+    pub async fn expired_mailboxes(
+        &self,
+        gone_before: Timestamp,
+        after: Option<MailboxId>,
+        limit: u32,
+    ) -> Result<Vec<Mailbox>> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM mailboxes WHERE state = 'gone' AND gone_at < $3 AND first_backup_at IS NOT NULL AND id > $1 \
+             ORDER BY id LIMIT $2"
+        );
+        let rows =
+            self.query(&sql, &[&after.map_or(-1, Number::sql), &i64::from(limit), &gone_before]).await?;
+        rows.iter().map(Mailbox::of).collect()
+    }
+
     /// How many mailboxes of the server are there, and how many of them [`Catalog::mark_unlisted_gone`] would mark.
     pub async fn count_unlisted(&self, server: &str, listed_before: Timestamp) -> Result<Unlisted> {
         let sql = "SELECT count(*) AS active, \

@@ -55,6 +55,15 @@ pub(crate) struct RebuildArgs {
 pub(crate) enum MailboxCommand {
     /// Write down which mailboxes a server has, and on which plans
     Import(ImportArgs),
+    /// List mailboxes that have been gone for longer than their backups are kept
+    Expired(ExpiredList),
+}
+
+/// Mailboxes nobody keeps backups for any more.
+#[derive(Debug, Args)]
+pub(crate) struct ExpiredList {
+    #[command(flatten)]
+    pub(crate) config: ConfigFile,
 }
 
 /// A list of mailboxes.

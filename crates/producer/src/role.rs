@@ -79,8 +79,7 @@ async fn begin(
     tasks.spawn(async move { planner.run(planning).await });
 
     if let Some(days) = settings.plan.verify_days {
-        let how = (days, settings.plan.page);
-        let verifier = Verifier::new(catalog.clone(), clock.clone(), how, outbox.clone());
+        let verifier = Verifier::new(catalog.clone(), clock.clone(), days, &settings.plan, outbox.clone());
         let verifying = pulse("verifier", VERIFYING);
         tasks.spawn(async move { verifier.run(verifying).await });
     }

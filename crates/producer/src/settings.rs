@@ -68,6 +68,8 @@ pub struct PlanSettings {
     pub first_backups_per_hour: u32,
     /// Each mailbox's newest backup is read again every so many days; `None`: only when somebody asks for it.
     pub verify_days: Option<NonZeroU16>,
+    /// How long backups of a mailbox that is gone are kept; `None`: for ever. Nothing is deleted here: they are not read again any more.
+    pub keep_gone: Option<SignedDuration>,
 }
 
 impl PlanSettings {
@@ -80,6 +82,7 @@ impl PlanSettings {
             page: 5000,
             first_backups_per_hour: 500,
             verify_days: NonZeroU16::new(30),
+            keep_gone: None,
         }
     }
 }

@@ -6,11 +6,12 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use catalog::{Catalog, NewJob};
-use model::{Clock, JobKind};
+use model::{Clock, JobKind, SignedDuration, Timestamp};
 use planning::verification;
 use telemetry::OutboxMetrics;
 use tokio_util::sync::CancellationToken;
 
+use crate::PlanSettings;
 use crate::backoff::Pulse;
 use crate::error::chain;
 
@@ -19,19 +20,22 @@ pub struct Verifier {
     catalog: Catalog,
     clock: Arc<dyn Clock>,
     every_days: NonZeroU16,
+    keep_gone: Option<SignedDuration>,
     page: u32,
     metrics: OutboxMetrics,
 }
 
 impl Verifier {
-    /// Asks nobody yet. `page` mailboxes are read and written at once.
+    /// Asks nobody yet. Backups are read again every so many days, those of mailboxes that are gone as long as the settings say.
     pub fn new(
         catalog: Catalog,
         clock: Arc<dyn Clock>,
-        (every_days, page): (NonZeroU16, u32),
+        every_days: NonZeroU16,
+        settings: &PlanSettings,
         metrics: OutboxMetrics,
     ) -> Verifier {
-        Verifier { catalog, clock, every_days, page: page.max(1), metrics }
+        let PlanSettings { keep_gone, page, .. } = *settings;
+        Verifier { catalog, clock, every_days, keep_gone, page: page.max(1), metrics }
     }
 
     /// Plans whatever has its turn and no job; answers how many.
@@ -41,9 +45,10 @@ impl Verifier {
 
     async fn round_until(&self, stop: &CancellationToken) -> catalog::Result<u64> {
         let now = self.clock.now();
+        let gone_since = self.keep_gone.and_then(|keep| now.checked_sub(keep).ok()).unwrap_or(Timestamp::MIN);
         let (mut planned, mut after) = (0, None);
         while !stop.is_cancelled() {
-            let page = self.catalog.verifiable(after, self.page).await?;
+            let page = self.catalog.verifiable(gone_since, after, self.page).await?;
             let Some((last, _)) = page.last() else { break };
             after = Some(*last);
             let jobs: Vec<NewJob> = page

@@ -207,6 +207,8 @@ pub(crate) struct Plan {
     pub(crate) longest_retry_seconds: u64,
     /// Each mailbox's newest backup is read again every so many days; 0: only when somebody asks for it.
     pub(crate) verify_days: u16,
+    /// Backups of mailboxes that are gone are kept for so long; 0: for ever.
+    pub(crate) keep_gone_days: u16,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -283,6 +285,7 @@ impl Default for Plan {
             retry_seconds: retry.first_wait.as_secs(),
             longest_retry_seconds: retry.longest_wait.as_secs(),
             verify_days: 30,
+            keep_gone_days: 0,
         }
     }
 }

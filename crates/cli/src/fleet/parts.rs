@@ -88,6 +88,7 @@ impl Config {
         settings.reaper.silent = self.silent()?;
         settings.reaper.lost_after = seconds(of.lost_after_seconds);
         settings.plan.verify_days = NonZeroU16::new(self.plan.verify_days);
+        settings.plan.keep_gone = self.keep_gone();
         settings.watch.every_mailbox = seconds(of.watch_every_seconds);
         settings.watch.every = settings.watch.every.min(settings.watch.every_mailbox);
         let (requests, interval) = (of.manual_per_hour, SignedDuration::from_hours(1));
@@ -125,6 +126,12 @@ impl Config {
     /// Where backups may go.
     pub(crate) fn zones(&self) -> Vec<String> {
         self.stores.iter().map(|store| store.zone.clone()).collect()
+    }
+
+    /// How long backups of a mailbox that is gone are kept; `None`: for ever.
+    pub(crate) fn keep_gone(&self) -> Option<SignedDuration> {
+        let days = self.plan.keep_gone_days;
+        (days > 0).then(|| SignedDuration::from_hours(24 * i64::from(days)))
     }
 
     /// Servers that are asked for their mailboxes.

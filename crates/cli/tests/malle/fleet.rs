@@ -72,6 +72,10 @@ async fn what_operators_ask_is_answered() {
     assert!(fleet.run(&["top"]).await.expect("top").contains("manual"));
     assert_eq!(fleet.run(&["dlq", "list"]).await.expect("no dead letters"), "");
     assert_eq!(fleet.run(&["dlq", "redrive", "--all"]).await.expect("none to redrive"), "0 redriven\n");
+    let kept = fleet.run(&["mailbox", "expired"]).await.expect_err("they are kept for ever").to_string();
+    assert!(kept.contains("plan.keep_gone_days"), "{kept}");
+    let a_day = fleet.launcher.clone().with(&[("MALLE__PLAN__KEEP_GONE_DAYS", "1")]);
+    assert_eq!(a_day.run(&["mailbox", "expired"]).await.expect("none is gone"), "");
     // Again: nothing to do.
     assert!(fleet.run(&["migrate"]).await.expect("migrates").starts_with("0 migrations"));
 

@@ -1,10 +1,11 @@
 use std::collections::BTreeSet;
+use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use catalog::{Cancel, Pause};
 use model::{Date, JobKind, JobState, MailboxId, Plan, Schedule, SignedDuration};
 use planning::{Calendar, Settings, zone};
-use producer::{Round, Verifier};
+use producer::{PlanSettings, Round, Verifier};
 use testkit::ManualClock;
 
 use crate::room::{Room, SERVER, at, listed};
@@ -142,10 +143,12 @@ async fn every_backup_is_read_again_once_a_month_and_nothing_else_is_held_up_by_
     let paused = mailboxes[1];
     room.catalog.pause(&Pause::Mailbox(paused), room.now()).await.unwrap();
     room.mailboxes(Plan::Personal, 5).await;
-    let days = std::num::NonZeroU16::new(30).unwrap();
-    let verifier =
-        || Verifier::new(room.catalog.clone(), room.clock.clone(), (days, 100), room.metrics.clone());
-    let (one, two) = (verifier(), verifier());
+    let plan = PlanSettings { page: 100, ..PlanSettings::new("UTC") };
+    let verifier = |days, plan: &PlanSettings| {
+        let days = NonZeroU16::new(days).unwrap();
+        Verifier::new(room.catalog.clone(), room.clock.clone(), days, plan, room.metrics.clone())
+    };
+    let (one, two) = (verifier(30, &plan), verifier(30, &plan));
     let (begin, mut planned) = (room.now(), 0);
     for round in 0..30 * 4 {
         if !(40..44).contains(&round) {
@@ -164,6 +167,22 @@ async fn every_backup_is_read_again_once_a_month_and_nothing_else_is_held_up_by_
     assert!(twice <= 299 * 3 / 30, "some had their turn shortly before: {twice}");
     let spread = format!("SELECT count(DISTINCT slot_date) FROM jobs WHERE run_at > '{begin}'");
     assert!(room.number(&spread).await >= 28, "on all days");
+
+    // Backups of a mailbox that is gone are kept for as long as the settings say.
+    let expired = async |days| {
+        let gone_before = room.now() - SignedDuration::from_hours(24 * days);
+        let found = room.catalog.expired_mailboxes(gone_before, None, 9).await.unwrap();
+        found.iter().map(|mailbox| mailbox.id).collect::<Vec<_>>()
+    };
+    assert_eq!((expired(10).await, expired(40).await), (vec![mailboxes[0]], Vec::new()));
+    room.sql("DELETE FROM jobs WHERE kind = 'verify'").await;
+    let plan = PlanSettings { keep_gone: Some(SignedDuration::from_hours(240)), ..plan };
+    let daily = verifier(1, &plan);
+    for _ in 0..8 {
+        planned += daily.round().await.unwrap();
+        room.pass(360);
+    }
+    assert_eq!(room.number(read_again).await, 298);
 
     // What waits for its verification is planned for the night all the same.
     let round = room.planner().round().await.unwrap();
