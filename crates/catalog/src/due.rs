@@ -86,18 +86,19 @@ impl Catalog {
         plannable.collect()
     }
 
-    /// Mailboxes that have backups, those that are gone since `gone_since` or later too, and the newest slot of a verification that was
-    /// planned; by id, those after `after`. What is paused is left out.
+    /// Mailboxes that have backups, those that are gone too (since `gone_since` or later, if it is given), and the newest slot of a
+    /// verification that was planned; by id, those after `after`. What is paused is left out.
     pub async fn verifiable(
         &self,
-        gone_since: Timestamp,
+        gone_since: Option<Timestamp>,
         after: Option<MailboxId>,
         limit: u32,
     ) -> Result<Vec<(MailboxId, Option<Date>)>> {
         let sql = format!(
             "SELECT m.id, (SELECT max(j.slot_date) FROM jobs j WHERE j.mailbox = m.id AND j.slot_date IS NOT NULL \
                  AND j.kind = 'verify') AS newest_slot \
-             FROM mailboxes m WHERE m.id > $1 AND m.first_backup_at IS NOT NULL AND (m.gone_at IS NULL OR m.gone_at >= $3)                  AND NOT {PAUSED} ORDER BY m.id LIMIT $2"
+             FROM mailboxes m WHERE m.id > $1 AND m.first_backup_at IS NOT NULL AND (m.gone_at IS NULL OR m.gone_at >= coalesce($3, m.gone_at)) \
+                 AND NOT {PAUSED} ORDER BY m.id LIMIT $2"
         );
         let rows =
             self.query(&sql, &[&after.map_or(-1, Number::sql), &i64::from(limit), &gone_since]).await?;

@@ -6,7 +6,7 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use catalog::{Catalog, NewJob};
-use model::{Clock, JobKind, SignedDuration, Timestamp};
+use model::{Clock, JobKind, SignedDuration};
 use planning::verification;
 use telemetry::OutboxMetrics;
 use tokio_util::sync::CancellationToken;
@@ -45,7 +45,7 @@ impl Verifier {
 
     async fn round_until(&self, stop: &CancellationToken) -> catalog::Result<u64> {
         let now = self.clock.now();
-        let gone_since = self.keep_gone.and_then(|keep| now.checked_sub(keep).ok()).unwrap_or(Timestamp::MIN);
+        let gone_since = self.keep_gone.and_then(|keep| now.checked_sub(keep).ok());
         let (mut planned, mut after) = (0, None);
         while !stop.is_cancelled() {
             let page = self.catalog.verifiable(gone_since, after, self.page).await?;

@@ -169,7 +169,7 @@ async fn every_backup_is_read_again_once_a_month_and_nothing_else_is_held_up_by_
     assert!(room.number(&spread).await >= 28, "on all days");
 
     // Backups of a mailbox that is gone are kept for as long as the settings say.
-    let expired = async |days| {
+    let expired = async |days: i64| {
         let gone_before = room.now() - SignedDuration::from_hours(24 * days);
         let found = room.catalog.expired_mailboxes(gone_before, None, 9).await.unwrap();
         found.iter().map(|mailbox| mailbox.id).collect::<Vec<_>>()
