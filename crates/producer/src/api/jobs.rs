@@ -3,7 +3,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use catalog::{Cancel, Job, Redrive};
-use model::{JobId, JobKind};
+use model::{JobId, JobKind, JobState};
 use serde_json::{Value, json};
 
 use super::authorize::Actor;
@@ -28,7 +28,9 @@ pub(super) async fn redrive(
     Id(id): Id,
 ) -> Result<Response, Problem> {
     let job = shared.catalog.job(JobId(id)).await?.ok_or_else(|| Problem::unknown(UNKNOWN))?;
-    shared.asking.write_down(&actor, "job.redriven", job.mailbox, job.number).await?;
+    if job.state == JobState::Dead {
+        shared.asking.write_down(&actor, "job.redriven", job.mailbox, job.number).await?;
+    }
     let conflict = |word, detail| Err(Problem::new(StatusCode::CONFLICT, word, detail));
     match shared.catalog.redrive(job.id, shared.clock.now()).await? {
         Redrive::Waiting => {

@@ -92,6 +92,7 @@ impl Place {
 
 struct Process {
     child: Child,
+    /// When it would have begun, had it never been stopped.
     since: Instant,
 }
 
@@ -104,6 +105,7 @@ async fn strike(process: &mut Process, fault: OfRole, kept: &mut Kept) -> Result
             signal(&process.child, "-STOP").await?;
             sleep(time).await;
             signal(&process.child, "-CONT").await?;
+            process.since += time;
             return Ok(false);
         }
     }
