@@ -8,6 +8,10 @@ use tokio::time::timeout;
 use crate::renewed::Renewed;
 use crate::{QueueError, Settings};
 
+/// lapin keeps room for 32 frames in each direction: with the broker's 128 KiB each connection takes 8 MiB. What is longer comes in
+/// several frames; only headers have to fit into one. RabbitMQ asks for 8 KiB at least.
+const LONGEST_FRAME: u32 = 16 * 1024;
+
 /// How a connection of ours stands, the better the greater.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LinkState {
@@ -54,6 +58,7 @@ impl Link {
         let Settings { uri, name, authorities, connect_timeout, heartbeat, .. } = &self.settings;
         let mut uri = uri.clone();
         uri.query.heartbeat = Some(u16::try_from(heartbeat.as_secs()).unwrap_or(u16::MAX).max(1));
+        uri.query.frame_max = Some(LONGEST_FRAME);
         uri.query.connection_timeout = Some(u64::try_from(connect_timeout.as_millis()).unwrap_or(u64::MAX));
         let name = format!("{name} {}", self.purpose);
         let properties = ConnectionProperties::default().with_connection_name(name.into());
