@@ -2,7 +2,6 @@
 //!
 //! Secrets are never in it: it says in which file or variable each one is.
 
-use std::env;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
@@ -10,9 +9,9 @@ use std::path::{Path, PathBuf};
 use ::config::{Environment, File, FileFormat};
 use anyhow::Result;
 use serde::Deserialize;
-use serde::de::IgnoredAny;
-use zeroize::Zeroizing;
 
+use super::mail_server::Server;
+use super::source::Source;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::secrets::read_file;
@@ -85,92 +84,6 @@ pub(crate) struct Redis {
     /// Before every key, so that several fleets may share one Redis.
     #[serde(default = "malle")]
     pub(crate) prefix: String,
-}
-
-/// Where a secret is.
-#[derive(Debug, Deserialize)]
-#[serde(try_from = "Written")]
-pub(crate) enum Source {
-    File(PathBuf),
-    Env(String),
-}
-
-/// As it is written. Whatever else stands there may be the secret itself, and must not get into an error.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Written {
-    File { file: PathBuf },
-    Env { env: String },
-    Other(IgnoredAny),
-}
-
-impl TryFrom<Written> for Source {
-    type Error = &'static str;
-
-    fn try_from(written: Written) -> Result<Source, &'static str> {
-        match written {
-            Written::File { file } => Ok(Source::File(file)),
-            Written::Env { env } => Ok(Source::Env(env)),
-            Written::Other(_) => {
-                Err("a secret is written as { file = \"…\" } or { env = \"…\" }, never itself")
-            }
-        }
-    }
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Server {
-    pub(crate) name: String,
-    pub(crate) url: String,
-    /// Who may read every account.
-    #[serde(default)]
-    pub(crate) user: Option<String>,
-    #[serde(default)]
-    pub(crate) password: Option<Source>,
-    #[serde(default)]
-    pub(crate) token: Option<Source>,
-    #[serde(default)]
-    pub(crate) ca_file: Option<PathBuf>,
-    /// Of all workers together.
-    #[serde(default = "sixteen")]
-    pub(crate) requests_in_flight: u32,
-    #[serde(default = "thousands")]
-    pub(crate) requests_per_minute: u32,
-    /// The part of both that a worker has for itself while Redis cannot be asked.
-    #[serde(default = "eight_workers")]
-    pub(crate) workers_without_redis: NonZeroU32,
-    /// The longest that one request may take.
-    #[serde(default = "two_minutes")]
-    pub(crate) request_seconds: u64,
-    /// It is asked for its mailboxes; without it they come from lists and from the HTTP API.
-    #[serde(default)]
-    pub(crate) discover: Option<Discover>,
-}
-
-/// How a server is asked for its mailboxes.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Discover {
-    pub(crate) by: Directory,
-    #[serde(default = "an_hour")]
-    pub(crate) every_seconds: u64,
-    /// What it has not named for so long is gone: no new backups.
-    #[serde(default = "a_week")]
-    pub(crate) missing_for_hours: u32,
-    /// A listing that would drop a larger share of the server's mailboxes is taken for one with holes.
-    #[serde(default = "five")]
-    pub(crate) drop_at_most_percent: u8,
-}
-
-/// Which of its interfaces.
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Directory {
-    /// `GET /api/principal`: Stalwart up to 0.15.
-    Rest,
-    /// `Principal/query`: Stalwart from 0.16 on.
-    Jmap,
 }
 
 #[derive(Debug, Deserialize)]
@@ -339,36 +252,8 @@ fn eight() -> usize {
     8
 }
 
-fn eight_workers() -> NonZeroU32 {
-    NonZeroU32::new(8).expect("eight is more than none")
-}
-
-fn sixteen() -> u32 {
-    16
-}
-
 fn minute() -> u64 {
     60
-}
-
-fn two_minutes() -> u64 {
-    120
-}
-
-fn thousands() -> u32 {
-    6_000
-}
-
-fn an_hour() -> u64 {
-    3600
-}
-
-fn a_week() -> u32 {
-    24 * 7
-}
-
-fn five() -> u8 {
-    5
 }
 
 impl Config {
@@ -389,24 +274,6 @@ impl Config {
     fn parse(text: &str, environment: Environment) -> Result<Config, ::config::ConfigError> {
         let file = File::from_str(text, FileFormat::Toml);
         ::config::Config::builder().add_source(file).add_source(environment).build()?.try_deserialize()
-    }
-}
-
-impl Source {
-    /// The secret.
-    pub(crate) fn read(&self) -> Result<Zeroizing<String>, Failure> {
-        match self {
-            Source::File(path) => {
-                let text = read_file(path, Exit::Usage)?;
-                Ok(Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned()))
-            }
-            Source::Env(name) => env::var(name).map(Zeroizing::new).map_err(|_| {
-                Failure::usage(
-                    format!("read a secret: the variable {name} is not set"),
-                    "set it, or name a file",
-                )
-            }),
-        }
     }
 }
 

@@ -7,10 +7,12 @@ mod enqueue;
 mod expired;
 mod import;
 mod job;
+mod mail_server;
 mod migrate;
 mod parts;
 mod rebuild;
 mod role;
+mod source;
 mod top;
 
 pub(crate) use check::check;

@@ -17,7 +17,9 @@ use repository::{KeyRing, ObjectStore};
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::config::{Config, Directory, Outside, Server, Source, Store};
+use super::config::{Config, Outside, Store};
+use super::mail_server::{Directory, Server};
+use super::source::Source;
 use crate::args::KeyFile;
 use crate::failure::Failure;
 use crate::output::Out;
