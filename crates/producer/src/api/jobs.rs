@@ -13,8 +13,12 @@ use super::server::Shared;
 
 const UNKNOWN: &str = "there is no such job; finished ones are kept for some weeks";
 
+async fn known(shared: &Shared, id: u64) -> Result<Job, Problem> {
+    shared.catalog.job(JobId(id)).await?.ok_or_else(|| Problem::unknown(UNKNOWN))
+}
+
 pub(super) async fn show(State(shared): State<Shared>, Id(id): Id) -> Result<Json<Value>, Problem> {
-    let job = shared.catalog.job(JobId(id)).await?.ok_or_else(|| Problem::unknown(UNKNOWN))?;
+    let job = known(&shared, id).await?;
     let report = match job.kind {
         JobKind::Restore => shared.catalog.restore_report(job.id).await?,
         _ => None,
@@ -27,7 +31,7 @@ pub(super) async fn redrive(
     Extension(Actor(actor)): Extension<Actor>,
     Id(id): Id,
 ) -> Result<Response, Problem> {
-    let job = shared.catalog.job(JobId(id)).await?.ok_or_else(|| Problem::unknown(UNKNOWN))?;
+    let job = known(&shared, id).await?;
     if job.state == JobState::Dead {
         shared.asking.write_down(&actor, "job.redriven", job.mailbox, job.number).await?;
     }
@@ -46,7 +50,7 @@ pub(super) async fn cancel(
     Extension(Actor(actor)): Extension<Actor>,
     Id(id): Id,
 ) -> Result<Response, Problem> {
-    let job = shared.catalog.job(JobId(id)).await?.ok_or_else(|| Problem::unknown(UNKNOWN))?;
+    let job = known(&shared, id).await?;
     shared.asking.write_down(&actor, "job.cancelled", job.mailbox, job.number).await?;
     match shared.catalog.cancel(job.id).await? {
         Cancel::Cancelled => Ok(Json(json!({"job": id, "state": "cancelled"})).into_response()),
