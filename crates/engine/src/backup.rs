@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use jmap::{Account, Batch, Client, Ids, Objects, State};
 use model::{DataType, FolderId};
-use repository::{ObjectRecord, Repository, Summary, TypeState, TypeStatus};
+use repository::{Look, ObjectRecord, Repository, SnapshotWriter, Summary, TypeState, TypeStatus};
 
 use crate::emails::Synced;
 use crate::error::{Error, Result};
@@ -69,9 +70,12 @@ async fn run_slice(
     slice: Option<&Slice>,
 ) -> Result<Ended> {
     let started = how.clock.now();
-    let mut trusts = true;
+    let (mut trusts, mut doubts) = (true, Doubts::default());
     let (report, wants_checkpoint) = loop {
         let writer = repository.begin_snapshot(how.clock).await?;
+        if is_listing_due(&writer, how) && doubts.of_listing(repository, how).await? {
+            continue;
+        }
         let mut run = Run::new(client, account, writer, how, trusts, Alarm::of(slice)).await?;
         let mut types = Types::default();
         match run.bring_up_to_date(&mut types).await {
@@ -85,6 +89,7 @@ async fn run_slice(
                 how.progress.phase("committing");
                 return run.pause(started).await.map(Ended::Paused);
             }
+            Err(Error::Repository(error)) if doubts.of_what_failed(&error, repository, how).await? => {}
             Err(error) => {
                 let may_pass = matches!(error.class(), model::ErrorClass::Transient { .. });
                 if slice.is_some() && may_pass && run.counts.fetched > 0 {
@@ -99,6 +104,44 @@ async fn run_slice(
         repository.checkpoint_if_due(how.clock).await?;
     }
     Ok(Ended::Done(report))
+}
+
+/// Whether this backup lists everything, whatever the server's states say.
+pub(crate) fn is_listing_due(writer: &SnapshotWriter, how: &Backup<'_>) -> bool {
+    let base = writer.base().map(|base| base.info());
+    base.is_some_and(|info| how.full_listing || info.summary.since_listing + 1 >= LIST_EVERY)
+}
+
+/// What the base refers to is claimed by rows, not proven: each question is asked of the store once.
+#[derive(Default)]
+struct Doubts {
+    listed: bool,
+    read: bool,
+}
+
+impl Doubts {
+    /// Compares the base with a listing of the store. True if something is missing that was not known to be: begin again.
+    async fn of_listing(&mut self, repository: &Repository, how: &Backup<'_>) -> Result<bool> {
+        if std::mem::replace(&mut self.listed, true) {
+            return Ok(false);
+        }
+        Ok(repository.examine(Look::Listing, how.clock).await?)
+    }
+
+    /// Notes what could not be read and looks for more of the kind. True if that was not known: begin again without it.
+    async fn of_what_failed(
+        &mut self,
+        error: &repository::Error,
+        repository: &Repository,
+        how: &Backup<'_>,
+    ) -> Result<bool> {
+        let is_damage = error.class() == model::ErrorClass::Corrupt;
+        if !is_damage || std::mem::replace(&mut self.read, true) {
+            return Ok(false);
+        }
+        let is_new = repository.note_damage(error.damaged(), how.clock).await?;
+        Ok(repository.examine(Look::Rows, how.clock).await? || is_new)
+    }
 }
 
 /// What the server said of a type before anything else was asked.
@@ -343,8 +386,23 @@ impl Run<'_> {
         if known.is_none() {
             let mut all = Known::new();
             if let Some(base) = &self.base {
-                for object in base.objects().await? {
-                    all.entry(object.data_type).or_default().insert(object.id.clone(), object);
+                let mut objects = base.each_object().await?;
+                while let Some(found) = objects.next().await? {
+                    // One that has lost its JSON differs from whatever the server has.
+                    let lost = |data_type, id: &str| ObjectRecord {
+                        data_type,
+                        id: id.to_owned(),
+                        json: Bytes::new(),
+                        blob: None,
+                    };
+                    let is_lost = self.lost_objects.contains(&(found.data_type, found.id.clone()));
+                    let object = match found.object {
+                        Ok(object) if !is_lost => object,
+                        Ok(_) => lost(found.data_type, &found.id),
+                        Err(_) if is_lost => lost(found.data_type, &found.id),
+                        Err(error) => return Err(error.into()),
+                    };
+                    all.entry(found.data_type).or_default().insert(found.id, object);
                 }
             }
             *known = Some(all);
@@ -384,7 +442,8 @@ impl Run<'_> {
         Ok(paused)
     }
 
-    async fn commit(self, types: Types, started: model::Timestamp) -> Result<(Report, bool)> {
+    async fn commit(mut self, types: Types, started: model::Timestamp) -> Result<(Report, bool)> {
+        self.give_up_lost().await?;
         let base = self.base.as_ref().map(|base| base.info()).filter(|info| info.number.0 > 0);
         let base = base.map(|info| &info.summary);
         let had = base.map_or(0, |base| base.emails);

@@ -224,8 +224,9 @@ impl Run<'_> {
                 Metadata::Unreadable(reason) => self.fail(DataType::Email, id.into(), reason).await?,
                 Metadata::Found(email) => {
                     let failed = self.failures.contains_key(&(DataType::Email, id.as_str().to_owned()));
-                    let is_same =
-                        |r: &&EmailRecord| !failed && r.server_blob == server_blob(&self.hasher, &email);
+                    let is_same = |r: &&EmailRecord| {
+                        !failed && !self.lost.contains(&id) && r.server_blob == server_blob(&self.hasher, &email)
+                    };
                     match record.filter(is_same) {
                         None => wanted.push(wanted_email(email, record)),
                         Some(record) => {
@@ -315,6 +316,7 @@ impl Run<'_> {
             ids,
             planner,
             failed: failed_before.keys().cloned().collect(),
+            lost: self.lost.clone(),
             alarm: self.alarm.clone(),
         };
         let planning = AbortOnDropHandle::new(tokio::spawn(join.run()));

@@ -31,6 +31,8 @@ pub(crate) struct Join {
     pub(crate) planner: Planner,
     /// Emails that failed before, to be fetched again.
     pub(crate) failed: BTreeSet<String>,
+    /// Emails whose bytes the store has lost, likewise.
+    pub(crate) lost: BTreeSet<EmailId>,
     pub(crate) alarm: Alarm,
 }
 
@@ -92,7 +94,8 @@ impl Join {
             (Metadata::Unreadable(reason), _) => Step::Unreadable(EmailId::from(id.as_str()), reason),
             (Metadata::Found(email), Some(record))
                 if record.server_blob == server_blob(&self.hasher, &email)
-                    && !self.failed.contains(record.id.as_str()) =>
+                    && !self.failed.contains(record.id.as_str())
+                    && !self.lost.contains(&record.id) =>
             {
                 match relabelled(&record, &email) {
                     None => return Ok(Needs::Nothing),

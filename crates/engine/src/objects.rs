@@ -311,6 +311,7 @@ impl Run<'_> {
             let Some(json) = json else {
                 if old.is_some() {
                     known.remove(&id);
+                    self.lost_objects.remove(&(data_type, id.clone()));
                     self.writer.remove_object(data_type, &id).await?;
                 }
                 self.forgive(data_type, &id).await?;
@@ -329,7 +330,7 @@ impl Run<'_> {
                 }
                 _ => {
                     self.forgive(data_type, &id).await?;
-                    self.writer.put_object(object.clone()).await?;
+                    self.put_object(object.clone()).await?;
                 }
             }
             known.insert(id, object);

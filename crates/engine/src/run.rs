@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures::StreamExt;
 use jmap::{Account, Client, Download, Id, JmapBlobId, State};
 use model::{DataType, EmailId, EmailRecord, FolderId};
-use repository::{BlobHasher, FailureRecord, Snapshot, SnapshotInfo, SnapshotWriter};
+use repository::{BlobHasher, FailureRecord, ObjectRecord, Snapshot, SnapshotInfo, SnapshotWriter};
 
 use crate::emails::server_blob;
 use crate::error::{Error, Result};
@@ -51,6 +51,10 @@ pub(crate) struct Run<'a> {
     pub(crate) vanished: BTreeSet<EmailId>,
     /// Emails the server named and then said not to have; its changes must say that they were destroyed.
     pub(crate) doubted: BTreeSet<EmailId>,
+    /// Emails whose bytes the store has lost and that have not been fetched again.
+    pub(crate) lost: BTreeSet<EmailId>,
+    /// Objects whose JSON or content the store has lost and that have not been stored again.
+    pub(crate) lost_objects: BTreeSet<(DataType, String)>,
     pub(crate) counts: Counts,
     /// Bytes that the slices before fetched.
     pub(crate) fetched_before: u64,
@@ -100,10 +104,15 @@ impl<'a> Run<'a> {
                 Some(slices) => Cursor::read(slices)?,
                 None => Counts::of(base.info()),
             };
-            if base.info().summary.failures > 0 || slices.is_some() {
+            if base.info().summary.failures > 0 || slices.is_some() || writer.damage().is_some() {
                 let known = base.failures().await?;
                 failures.extend(known.into_iter().map(|f| ((f.data_type, f.id.clone()), f)));
             }
+        }
+        let (mut lost, mut lost_objects) = (BTreeSet::new(), BTreeSet::new());
+        if let Some(damage) = writer.damage() {
+            (counts.emails, counts.bytes) = damage.counted;
+            (lost, lost_objects) = (damage.emails.clone(), damage.objects.clone());
         }
         Ok(Run {
             client,
@@ -111,7 +120,8 @@ impl<'a> Run<'a> {
             how,
             hasher: writer.hasher(),
             // What slices brought is of no state that the server ever named.
-            trusts: trusts && slices.is_none(),
+            // Neither is what is left of a damaged base.
+            trusts: trusts && slices.is_none() && writer.damage().is_none(),
             writer,
             base,
             failures,
@@ -123,6 +133,8 @@ impl<'a> Run<'a> {
             listed_under_way: false,
             vanished: BTreeSet::new(),
             doubted: BTreeSet::new(),
+            lost,
+            lost_objects,
             fetched_before: counts.fetched_bytes,
             counts,
             alarm,
@@ -246,7 +258,7 @@ impl<'a> Run<'a> {
                 }
                 Subject::Object(mut object) => {
                     object.blob = Some(blob);
-                    self.writer.put_object(object).await?;
+                    self.put_object(object).await?;
                 }
             }
         }
@@ -255,6 +267,7 @@ impl<'a> Run<'a> {
 
     async fn put_fetched(&mut self, record: EmailRecord, replaces: Option<u64>) -> Result<()> {
         self.vanished.remove(&record.id);
+        self.lost.remove(&record.id);
         match self.length_of(&record.id).or(replaces) {
             Some(length) => self.counts.bytes = self.counts.bytes - length + record.size,
             None => {
@@ -291,7 +304,27 @@ impl<'a> Run<'a> {
             false => self.counts.new = self.counts.new.saturating_sub(1),
         }
         self.forgive(DataType::Email, id.as_str()).await?;
+        self.lost.remove(id);
         self.writer.remove_email(id).await?;
+        Ok(())
+    }
+
+    /// Stores an object whose content, if it has any, is held.
+    pub(crate) async fn put_object(&mut self, object: ObjectRecord) -> Result<()> {
+        self.lost_objects.remove(&(object.data_type, object.id.clone()));
+        Ok(self.writer.put_object(object).await?)
+    }
+
+    /// Names what the store has lost and the server did not give again: the next backup asks for it once more.
+    pub(crate) async fn give_up_lost(&mut self) -> Result<()> {
+        const REASON: &str = "its bytes are lost from the store, and the mail server did not give them again";
+        let emails = std::mem::take(&mut self.lost).into_iter().map(|id| (DataType::Email, id.into()));
+        let objects = std::mem::take(&mut self.lost_objects);
+        for (data_type, id) in emails.chain(objects) {
+            if !self.failures.contains_key(&(data_type, id.clone())) {
+                self.fail(data_type, id, REASON.to_owned()).await?;
+            }
+        }
         Ok(())
     }
 
@@ -381,9 +414,7 @@ impl<'a> Run<'a> {
         let known = info.type_state(data_type)?;
         // An empty type's first state is one some servers count no changes from; and listing nothing costs nothing.
         let usable = known.status == repository::TypeStatus::Complete && known.count > 0;
-        let due = !self.trusts
-            || self.how.full_listing
-            || info.summary.since_listing + 1 >= crate::backup::LIST_EVERY;
+        let due = !self.trusts || crate::backup::is_listing_due(&self.writer, self.how);
         (usable && !due).then(|| State::new(&known.state).ok()).flatten()
     }
 }

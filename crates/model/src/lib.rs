@@ -7,6 +7,7 @@ mod email;
 mod error_class;
 mod ids;
 mod job;
+mod log_position;
 mod plan;
 mod words;
 
@@ -22,5 +23,6 @@ pub use ids::{
 pub use jiff::civil::Date;
 pub use jiff::{SignedDuration, Timestamp};
 pub use job::{JobKind, JobState};
+pub use log_position::LogPosition;
 pub use plan::{Plan, Schedule, Slot};
 pub use words::UnknownWord;

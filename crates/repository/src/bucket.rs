@@ -18,6 +18,8 @@ use crate::sizes::Sizes;
 use crate::store::{Created, MailboxObjects, Objects};
 
 const DESCRIPTOR: &str = "malle-store";
+/// The same bytes once more.
+const DESCRIPTOR_COPY: &str = "malle-store-copy";
 const MAGIC: &[u8; 8] = b"MALLESTR";
 const MAILBOXES: &str = "mailboxes";
 /// Creates at once when a new store is tried.
@@ -36,10 +38,23 @@ pub struct StoreOptions {
     pub sizes: Sizes,
 }
 
+/// Tells stores apart: the hash of a store's descriptor. A mirror of a store has the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StoreId([u8; 16]);
+
+impl std::fmt::Display for StoreId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
 /// An object store that was made for repositories.
 #[derive(Debug, Clone)]
 pub struct Store {
     objects: Objects,
+    id: StoreId,
+    /// The format of its descriptor.
+    format: u32,
     zone: String,
     writer: String,
     sizes: Sizes,
@@ -53,31 +68,62 @@ impl Store {
         clock: &dyn Clock,
     ) -> Result<Store> {
         let objects = Objects::new(inner, options.single_writer);
-        let descriptor = match read_descriptor(&objects).await? {
+        let found = match read_descriptor(&objects).await? {
             Some(found) => found,
             None => init(&objects, &options, clock).await?,
         };
-        Store::with(objects, descriptor, options)
+        Store::with(objects, found, options)
+    }
+
+    /// Whether there is a store at this place.
+    pub async fn exists(inner: Arc<dyn ObjectStore>) -> Result<bool> {
+        Ok(read_descriptor(&Objects::new(inner, false)).await?.is_some())
     }
 
     /// Opens a store that must exist already.
     pub async fn open(inner: Arc<dyn ObjectStore>, options: StoreOptions) -> Result<Store> {
         let objects = Objects::new(inner, options.single_writer);
-        let descriptor = read_descriptor(&objects).await?.ok_or_else(|| Error::UnfitStore {
-            what: "there is no malle store at this place; check the URL (the first `malle backup` makes one)"
+        let found = read_descriptor(&objects).await?.ok_or_else(|| Error::UnfitStore {
+            what: "there is no malle store at this place; check the URL, or make a store there with `malle init`"
                 .to_owned(),
         })?;
-        Store::with(objects, descriptor, options)
+        Store::with(objects, found, options)
     }
 
-    fn with(objects: Objects, descriptor: StoreDescriptor, options: StoreOptions) -> Result<Store> {
+    fn with(
+        objects: Objects,
+        (id, descriptor): (StoreId, StoreDescriptor),
+        options: StoreOptions,
+    ) -> Result<Store> {
         if let Some(wanted) = options.zone.filter(|zone| *zone != descriptor.zone) {
             return Err(Error::WrongZone { found: descriptor.zone, wanted });
         }
         if descriptor.single_writer && !options.single_writer {
             return Err(unfit_create("it was declared to have a single writer"));
         }
-        Ok(Store { objects, zone: descriptor.zone, writer: options.writer, sizes: options.sizes })
+        Ok(Store {
+            objects,
+            id,
+            format: descriptor.format,
+            zone: descriptor.zone,
+            writer: options.writer,
+            sizes: options.sizes,
+        })
+    }
+
+    /// Tells it apart from other stores.
+    pub fn id(&self) -> StoreId {
+        self.id
+    }
+
+    /// Makes the descriptor and its copy alike, if one of them is missing or damaged.
+    pub async fn heal_copies(&self) -> Result<()> {
+        let read = async |path| Ok::<_, Error>(self.objects.get(&Path::from(path)).await?.filter(is_sound));
+        match (read(DESCRIPTOR).await?, read(DESCRIPTOR_COPY).await?) {
+            (Some(bytes), None) => self.objects.put(&Path::from(DESCRIPTOR_COPY), bytes.into()).await,
+            (None, Some(bytes)) => self.objects.put(&Path::from(DESCRIPTOR), bytes.into()).await,
+            _ => Ok(()),
+        }
     }
 
     /// Where the store lies; empty if it was never told.
@@ -92,6 +138,9 @@ impl Store {
         identity: &MailboxIdentity,
         account_name: &str,
     ) -> Result<Repository> {
+        if self.format < FORMAT.into() {
+            self.heal_copies().await?;
+        }
         Repository::open_or_create(self, ring, identity, account_name).await
     }
 
@@ -119,17 +168,38 @@ impl Store {
     }
 }
 
-async fn read_descriptor(objects: &Objects) -> Result<Option<StoreDescriptor>> {
-    let Some(bytes) = objects.get(&Path::from(DESCRIPTOR)).await? else {
-        return Ok(None);
-    };
-    let descriptor = parse_descriptor(&bytes)
-        .ok_or_else(|| Error::corrupt(DESCRIPTOR, "it is not a store's descriptor, or it is damaged"))?;
-    if descriptor.format > u32::from(FORMAT) {
-        let (found, known) = (descriptor.format, FORMAT.into());
-        return Err(Error::NewerFormat { object: DESCRIPTOR.to_owned(), found, known });
+/// `None`: there is no store here. A place that holds mailboxes and no descriptor is not taken for a new one.
+async fn read_descriptor(objects: &Objects) -> Result<Option<(StoreId, StoreDescriptor)>> {
+    let mut is_damaged = false;
+    for path in [DESCRIPTOR, DESCRIPTOR_COPY] {
+        let Some(bytes) = objects.get(&Path::from(path)).await? else { continue };
+        let Some(descriptor) = parse_descriptor(&bytes) else {
+            is_damaged = true;
+            continue;
+        };
+        if descriptor.format > u32::from(FORMAT) {
+            let (found, known) = (descriptor.format, FORMAT.into());
+            return Err(Error::NewerFormat { object: path.to_owned(), found, known });
+        }
+        return Ok(Some((store_id(&bytes), descriptor)));
     }
-    Ok(Some(descriptor))
+    if is_damaged {
+        return Err(Error::corrupt(DESCRIPTOR, "it is not a store's descriptor, or it is damaged"));
+    }
+    match objects.directories(&Path::from(MAILBOXES)).await?.is_empty() {
+        true => Ok(None),
+        false => Err(Error::DescriptorGone),
+    }
+}
+
+fn store_id(descriptor: &[u8]) -> StoreId {
+    let mut id = [0; 16];
+    id.copy_from_slice(&blake3::hash(descriptor).as_bytes()[..16]);
+    StoreId(id)
+}
+
+fn is_sound(bytes: &Bytes) -> bool {
+    parse_descriptor(bytes).is_some()
 }
 
 /// Magic, the message, BLAKE3 of both: the descriptor is read before any key is at hand, so nothing seals it.
@@ -140,25 +210,30 @@ pub(crate) fn parse_descriptor(bytes: &[u8]) -> Option<StoreDescriptor> {
     (descriptor.format > 0).then_some(descriptor)
 }
 
-async fn init(objects: &Objects, options: &StoreOptions, clock: &dyn Clock) -> Result<StoreDescriptor> {
+async fn init(
+    objects: &Objects,
+    options: &StoreOptions,
+    clock: &dyn Clock,
+) -> Result<(StoreId, StoreDescriptor)> {
     probe(objects, options.single_writer).await?;
     let descriptor = StoreDescriptor {
         format: FORMAT.into(),
         zone: options.zone.clone().unwrap_or_default(),
         created_ms: clock.now().as_millisecond(),
         single_writer: options.single_writer,
+        id: random::<16>().to_vec().into(),
     };
     let mut bytes = [MAGIC.as_slice(), &descriptor.encode_to_vec()].concat();
     let sum = blake3::hash(&bytes);
     bytes.extend_from_slice(sum.as_bytes());
     let bytes = Bytes::from(bytes);
-    match objects.create(&Path::from(DESCRIPTOR), &bytes).await? {
-        Created::Ours => Ok(descriptor),
-        Created::Theirs(_) => {
-            let theirs = read_descriptor(objects).await?;
-            theirs.ok_or_else(|| unfit("what was just created there is gone again"))
-        }
-    }
+    objects.create(&Path::from(DESCRIPTOR), &bytes).await?;
+    let made = objects.get(&Path::from(DESCRIPTOR)).await?;
+    let made = made.ok_or_else(|| unfit("what was just created there is gone again"))?;
+    // Another may have made the store at the same time: its descriptor is the one.
+    objects.create(&Path::from(DESCRIPTOR_COPY), &made).await?;
+    let found = read_descriptor(objects).await?;
+    found.ok_or_else(|| unfit("what was just created there is gone again"))
 }
 
 /// Tries on a scratch object everything the repository relies on.

@@ -1,8 +1,9 @@
 //! `check` proves that references are consistent, `scrub` that the bytes are still there and right.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures::{StreamExt, stream};
 use model::{BlobId, EmailRecord, SnapshotNumber};
 use proto::repository::log_entry::Kind as EntryKind;
@@ -12,10 +13,11 @@ use crate::error::{Error, Result};
 use crate::info::SnapshotInfo;
 use crate::layout::{Object, ObjectName};
 use crate::log::fold::{LogState, segment_name};
+use crate::log::journal::Folded;
 use crate::pack_reader::read_pack;
 use crate::repository::Repository;
 use crate::rows::{BlobPlace, Location, Table, object_from};
-use crate::seal::{BlobHasher, Cipher, Kind};
+use crate::seal::{BlobHasher, Cipher, FORMAT, Kind};
 use crate::segment::reader::SegmentReader;
 use crate::segment::verify::verify;
 use crate::snapshot::Snapshot;
@@ -53,6 +55,10 @@ pub struct CheckReport {
     pub bytes_read: u64,
     /// Objects on the store that nothing refers to: left by a run that was cut off, removed by a later prune.
     pub unreferenced: u64,
+    /// Their bytes.
+    pub unreferenced_bytes: u64,
+    /// Packs and segments that are missing or damaged: `Repository::note_damage` notes them for the next backup.
+    pub damaged: BTreeSet<Object>,
     /// Empty: all is well.
     pub problems: Vec<Problem>,
 }
@@ -81,55 +87,77 @@ impl Repository {
     pub async fn check(&self, only: Option<SnapshotNumber>, depth: Depth) -> Result<CheckReport> {
         let mut report = CheckReport::default();
         let mut needs = Needs::default();
-        let state = self.state().await?;
+        let tip = self.tip().await?;
+        let Folded { state, unreadable } = self.journal().fold(&tip).await?;
         if let Some(only) = only.filter(|only| !state.snapshots.contains_key(&only.0)) {
             let has = format!("{} snapshots", state.snapshots.len());
             return Err(Error::NoSnapshot { number: only.0, has });
         }
-        self.check_log(state.number, depth, &mut report).await?;
+        self.check_log(tip.position.number, unreadable, depth, &mut report).await?;
+        if tip.format == FORMAT {
+            self.check_copies(&mut report).await?;
+        }
         self.check_segments(&state, only, depth, &mut needs, &mut report).await?;
+        let mut walked = HashMap::new();
         for (number, snapshot) in &state.snapshots {
             let number = SnapshotNumber(*number);
             if only.is_some_and(|only| only != number) {
                 continue;
             }
             let snapshot = self.open_snapshot(SnapshotInfo::from_disk(number.0, snapshot));
-            if let Err(error) = check_snapshot(&snapshot, &mut needs, &mut report).await {
+            if let Err(error) = check_snapshot(&snapshot, &mut walked, &mut needs, &mut report).await {
                 report.problem_of(Some(number), error)?;
             }
         }
         report.blobs = needs.packs.values().map(|(_, blobs)| blobs.len() as u64).sum();
         self.check_packs(&needs, depth, &mut report).await?;
         if only.is_none() {
-            report.unreferenced = self.count_unreferenced(&needs).await?;
+            (report.unreferenced, report.unreferenced_bytes) = self.count_unreferenced(&needs).await?;
         }
         Ok(report)
     }
 
     /// Every number up to the newest has an entry; with `Depth::Data` each opens, and checkpoints say what those before add up to.
-    async fn check_log(&self, newest: u64, depth: Depth, report: &mut CheckReport) -> Result<()> {
-        let listed = self.objects().list("log").await?;
-        let present: BTreeSet<u64> = listed
-            .into_iter()
-            .filter_map(|(object, _)| match object {
-                Object::Log(number) => Some(number),
-                _ => None,
-            })
-            .collect();
-        // Entries that came during the check follow without a gap.
+    async fn check_log(
+        &self,
+        newest: u64,
+        mut unreadable: BTreeSet<u64>,
+        depth: Depth,
+        report: &mut CheckReport,
+    ) -> Result<()> {
+        let present = self.journal().numbers().await?;
+        // Entries that came during the check follow without a gap. Entry 1 may lie in its copy alone.
         let last = present.last().copied().unwrap_or_default().max(newest);
-        let gaps = (1..=last).filter(|number| !present.contains(number));
+        let gaps = (2..=last).filter(|number| !present.contains(number));
         for number in gaps.take(MAX_PROBLEMS) {
+            unreadable.remove(&number);
             report.problem(None, format!("log entry {number} is missing"));
         }
-        // It is written behind its entry, so it never runs ahead of a log that has lost nothing.
-        if let Some(hint) = self.journal().hint().await?.filter(|hint| *hint > last) {
-            report.problem(None, format!("the hint names log entry {hint} and the last one is {last}"));
-        }
         match depth {
-            Depth::Structure => Ok(()),
+            Depth::Structure => {
+                for number in unreadable {
+                    report.problem(None, format!("log entry {number} was altered or damaged"));
+                }
+                Ok(())
+            }
             Depth::Data => self.check_entries(present.range(..=newest).copied().collect(), report).await,
         }
+    }
+
+    /// What lies twice lies there twice.
+    async fn check_copies(&self, report: &mut CheckReport) -> Result<()> {
+        let mut originals = self.objects().list("keys").await?;
+        originals.push((Object::Log(1), 0));
+        for (original, _) in originals {
+            let Some(copy) = original.copy() else { continue };
+            let (first, second) = (self.objects().get(&original).await?, self.objects().get(&copy).await?);
+            if first.is_none() || first != second {
+                let names = format!("{} and {}", original.relative(), copy.relative());
+                let what = format!("{names} are not the same bytes; `malle repair` makes them so again");
+                report.problem(None, what);
+            }
+        }
+        Ok(())
     }
 
     async fn check_entries(&self, numbers: Vec<u64>, report: &mut CheckReport) -> Result<()> {
@@ -195,10 +223,8 @@ impl Repository {
         for (pack, (reach, blobs)) in &needs.packs {
             let object = Object::Pack(*pack);
             match sizes.get(&object) {
-                None => report.problem(None, format!("{} is missing", object.relative())),
-                Some(size) if size < reach => {
-                    report.problem(None, format!("{} is cut off", object.relative()))
-                }
+                None => report.damage(object, "is missing"),
+                Some(size) if size < reach => report.damage(object, "is cut off"),
                 Some(_) if depth == Depth::Structure => {}
                 Some(size) => {
                     if let Err(error) = self.scrub_pack(*pack, blobs).await {
@@ -235,18 +261,23 @@ impl Repository {
         }
     }
 
-    async fn count_unreferenced(&self, needs: &Needs) -> Result<u64> {
-        let mut count = 0;
+    /// How many objects nothing refers to, and their bytes.
+    async fn count_unreferenced(&self, needs: &Needs) -> Result<(u64, u64)> {
+        let (mut count, mut bytes) = (0, 0);
         for below in ["packs", "segments"] {
-            for (object, _) in self.objects().list(below).await? {
-                count += u64::from(match object {
-                    Object::Pack(name) => !needs.named.contains(&name),
-                    Object::Segment(name) => !needs.segments.contains(&name),
-                    _ => false,
-                });
+            for (object, size) in self.objects().list(below).await? {
+                let is_named = match object {
+                    Object::Pack(name) => needs.named.contains(&name),
+                    Object::Segment(name) => needs.segments.contains(&name),
+                    _ => true,
+                };
+                if !is_named {
+                    count += 1;
+                    bytes += size;
+                }
             }
         }
-        Ok(count)
+        Ok((count, bytes))
     }
 }
 
@@ -263,10 +294,31 @@ fn fold_on(mut state: LogState, entry: &LogEntry, report: &mut CheckReport) -> O
     Some(state)
 }
 
-async fn check_snapshot(snapshot: &Snapshot, needs: &mut Needs, report: &mut CheckReport) -> Result<()> {
-    let info = snapshot.info();
+/// What the tables of a list of segments count: emails and their bytes, failures.
+type Counted = ((u64, u64), u64);
+
+/// Snapshots of the same segments have the same tables, which are walked through once.
+async fn check_snapshot(
+    snapshot: &Snapshot,
+    walked: &mut HashMap<Vec<Bytes>, Counted>,
+    needs: &mut Needs,
+    report: &mut CheckReport,
+) -> Result<()> {
     report.snapshots += 1;
-    let (mut wanted, counted) = emails_of(snapshot).await?;
+    let segments: Vec<Bytes> = snapshot.info().segments.iter().map(|s| s.name.clone()).collect();
+    let counted = match walked.get(&segments) {
+        Some(counted) => *counted,
+        None => {
+            let counted = check_tables(snapshot, needs, report).await?;
+            walked.insert(segments, counted);
+            counted
+        }
+    };
+    compare_counts(snapshot.info(), counted, report);
+    Ok(())
+}
+
+fn compare_counts(info: &SnapshotInfo, (counted, failures): Counted, report: &mut CheckReport) {
     report.emails += counted.0;
     if counted != (info.summary.emails, info.summary.email_bytes) {
         let said = &info.summary;
@@ -276,6 +328,15 @@ async fn check_snapshot(snapshot: &Snapshot, needs: &mut Needs, report: &mut Che
         );
         report.problem(Some(info.number), what);
     }
+    if failures != info.summary.failures {
+        let what = format!("its log entry counts {} failures, its table {failures}", info.summary.failures);
+        report.problem(Some(info.number), what);
+    }
+}
+
+async fn check_tables(snapshot: &Snapshot, needs: &mut Needs, report: &mut CheckReport) -> Result<Counted> {
+    let info = snapshot.info();
+    let (mut wanted, counted) = emails_of(snapshot).await?;
     let mut objects = snapshot.table(Table::Objects).await?;
     while let Some(found) = objects.next_present().await? {
         let object = object_from(found.row);
@@ -284,10 +345,6 @@ async fn check_snapshot(snapshot: &Snapshot, needs: &mut Needs, report: &mut Che
         wanted.extend(blobs.map(|id| (id, None)));
     }
     let failures = snapshot.failures().await?.len() as u64;
-    if failures != info.summary.failures {
-        let what = format!("its log entry counts {} failures, its table {failures}", info.summary.failures);
-        report.problem(Some(info.number), what);
-    }
     let chunked = resolve(snapshot, &mut wanted, needs, report).await?;
     drop(wanted);
     let chunks = chunked.iter().flat_map(|(chunks, _)| chunks);
@@ -302,7 +359,7 @@ async fn check_snapshot(snapshot: &Snapshot, needs: &mut Needs, report: &mut Che
             report.problem(Some(info.number), what);
         }
     }
-    Ok(())
+    Ok((counted, failures))
 }
 
 /// The blobs of all emails, and how many emails of how many bytes there are.
@@ -374,7 +431,7 @@ async fn resolve(
 impl Needs {
     fn add(&mut self, id: &BlobId, at: &Location) {
         let (reach, blobs) = self.packs.entry(at.pack).or_default();
-        *reach = (*reach).max(at.offset + u64::from(at.sealed_length));
+        *reach = (*reach).max(at.reach());
         blobs.insert(place_hash(id, at));
     }
 }
@@ -386,8 +443,14 @@ impl CheckReport {
         }
     }
 
+    fn damage(&mut self, object: Object, what: &str) {
+        self.problem(None, format!("{} {what}", object.relative()));
+        self.damaged.insert(object);
+    }
+
     /// Damage is a finding; anything else (no network, no rights) ends the check.
     fn problem_of(&mut self, snapshot: Option<SnapshotNumber>, error: Error) -> Result<()> {
+        self.damaged.extend(error.damaged());
         match error.class() {
             model::ErrorClass::Corrupt => self.problem(snapshot, error.to_string()),
             // It may be one flipped byte in a header.

@@ -1,4 +1,6 @@
-use model::ErrorClass;
+use model::{ErrorClass, LogPosition};
+
+use crate::layout::Object;
 
 /// What can go wrong with a repository. `Display` completes "failed to …"; the cause is in `source()`.
 #[derive(Debug, thiserror::Error)]
@@ -82,6 +84,31 @@ pub enum Error {
         /// The object's name.
         object: String,
     },
+    /// The log on the store is not a continuation of what is known of it.
+    #[error("{}", history(remembered.as_ref(), found, *fault))]
+    History {
+        /// What was remembered outside the store, if anything.
+        remembered: Option<LogPosition>,
+        /// The newest entry on the store, or the one that does not fit; number 0: the log is empty.
+        found: LogPosition,
+        /// What is wrong with it.
+        fault: HistoryFault,
+    },
+    /// There are objects of a mailbox, and its log is empty.
+    #[error(
+        "open the mailbox: its log is gone from the store although packs or segments are there; put {log} back from a \
+         mirror of the store (a new log is not begun over old backups)"
+    )]
+    LogGone {
+        /// Where it should be.
+        log: String,
+    },
+    /// There are mailboxes, and the store's descriptor is gone.
+    #[error(
+        "open the store: it holds mailboxes and has lost its descriptor; put `malle-store` back from a mirror of the store \
+         (a new one is not made over old backups, because it says in which zone they lie)"
+    )]
+    DescriptorGone,
     /// Another writer committed first.
     #[error("commit: {winner} committed entry {number} first")]
     Lost {
@@ -148,6 +175,37 @@ pub enum Error {
     Stopped,
 }
 
+/// In which way a log is not a continuation of what is known of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HistoryFault {
+    /// The remembered entry and all behind it are gone.
+    RolledBack,
+    /// Another entry stands at the remembered number.
+    Forked,
+    /// An entry was written behind another one than the one that stands before it.
+    Merged,
+}
+
+fn history(remembered: Option<&LogPosition>, found: &LogPosition, fault: HistoryFault) -> String {
+    let name = |position: &LogPosition| {
+        let digest = hex::encode(&position.digest[..8]);
+        format!("log entry {} ({digest})", position.number)
+    };
+    let expected = remembered.map_or_else(|| "nothing".to_owned(), name);
+    let what = match (fault, found.number) {
+        (HistoryFault::RolledBack, 0) => "its log is empty".to_owned(),
+        (HistoryFault::RolledBack, _) => format!("its log ends with {}", name(found)),
+        (HistoryFault::Forked, _) => format!("{} stands there instead", name(found)),
+        (HistoryFault::Merged, _) => {
+            format!("{} was written behind another entry than the one before it", name(found))
+        }
+    };
+    format!(
+        "go on with this mailbox's history: {expected} was remembered, and in the store {what}; the store was rolled back, \
+         exchanged, or put together of two. If this store is the right one, say so with --accept-history"
+    )
+}
+
 /// Shorthand of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -163,16 +221,29 @@ impl Error {
             | Error::NewerFormat { .. }
             | Error::NewerKind { .. }
             | Error::KeyGone { .. }
+            | Error::LogGone { .. }
+            | Error::DescriptorGone
             | Error::TooLarge { .. }
             | Error::Misplaced { .. }
             | Error::NoMailbox
             | Error::NoSnapshot { .. } => ErrorClass::Permanent,
             Error::Interrupted => ErrorClass::Transient { retry_after: None },
             Error::WrongKey { .. } => ErrorClass::Auth,
-            Error::Corrupt { .. } | Error::Missing { .. } | Error::Unverified { .. } => ErrorClass::Corrupt,
+            Error::Corrupt { .. }
+            | Error::Missing { .. }
+            | Error::Unverified { .. }
+            | Error::History { .. } => ErrorClass::Corrupt,
             Error::Lost { .. } | Error::Erased { .. } => ErrorClass::Fenced,
             Error::Stopped => ErrorClass::Cancelled,
         }
+    }
+
+    /// The pack or segment that this error says is missing or damaged.
+    pub fn damaged(&self) -> Option<Object> {
+        let (Error::Corrupt { object, .. } | Error::Missing { object }) = self else { return None };
+        // Some name it below the store's root, some below the mailbox's directory.
+        let start = object.rfind("packs/").or_else(|| object.rfind("segments/"))?;
+        Object::parse(&object[start..])
     }
 
     pub(crate) fn corrupt(object: impl Into<String>, what: impl Into<String>) -> Error {

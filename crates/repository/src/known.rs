@@ -16,7 +16,7 @@ const LOOKUPS: usize = 2_000;
 type Fingerprint = [u8; 12];
 
 /// A set in many short sorted lists: it grows a little at a time and is never copied as a whole.
-struct Fingerprints(Vec<Vec<Fingerprint>>);
+pub(crate) struct Fingerprints(Vec<Vec<Fingerprint>>);
 
 /// The blobs of this run and of the base snapshot.
 #[derive(Default)]
@@ -27,6 +27,11 @@ pub(crate) struct KnownBlobs {
 }
 
 impl KnownBlobs {
+    /// Of the base just these are held.
+    pub(crate) fn with(held: Fingerprints) -> KnownBlobs {
+        KnownBlobs { fingerprints: held, found_in_base: 0, base_loaded: true }
+    }
+
     /// Of these ids the ones that neither this run nor the base has; they count as known from now on.
     pub(crate) async fn claim(
         &mut self,
@@ -80,6 +85,14 @@ impl Fingerprints {
 
     fn contains(&self, of: &Fingerprint) -> bool {
         self.0[Fingerprints::list_of(of)].binary_search(of).is_ok()
+    }
+
+    pub(crate) fn has(&self, id: &BlobId) -> bool {
+        self.contains(&fingerprint(id))
+    }
+
+    pub(crate) fn add(&mut self, id: &BlobId) {
+        self.insert(fingerprint(id));
     }
 
     fn insert(&mut self, of: Fingerprint) {

@@ -23,15 +23,20 @@ impl ObjectName {
     }
 }
 
+/// Where the second copies of small objects lie.
+const COPIES: &str = "copies/";
+
 /// Every kind of object in a mailbox's directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Object {
     /// `keys/<master key id>`: the data key, wrapped.
     Key([u8; 8]),
+    /// `copies/keys/<master key id>`: the same bytes once more.
+    KeyCopy([u8; 8]),
     /// `log/<number>`: a log entry.
     Log(u64),
-    /// `hint`: the newest entry's number as text; may be old or missing.
-    Hint,
+    /// `copies/log/<1>`: the bytes of entry 1 once more.
+    FirstEntryCopy,
     /// `packs/<name>`: blobs.
     Pack(ObjectName),
     /// `segments/<name>`: rows.
@@ -43,8 +48,9 @@ impl Object {
     pub fn relative(&self) -> String {
         match self {
             Object::Key(master) => format!("keys/{}", hex(master)),
+            Object::KeyCopy(master) => format!("{COPIES}{}", Object::Key(*master).relative()),
             Object::Log(number) => format!("log/{number:020}"),
-            Object::Hint => "hint".to_owned(),
+            Object::FirstEntryCopy => format!("{COPIES}{}", Object::Log(1).relative()),
             Object::Pack(name) => format!("packs/{}", hex(&name.0)),
             Object::Segment(name) => format!("segments/{}", hex(&name.0)),
         }
@@ -52,8 +58,8 @@ impl Object {
 
     /// The object a relative path names; `None` for a stranger.
     pub fn parse(relative: &str) -> Option<Object> {
-        if relative == "hint" {
-            return Some(Object::Hint);
+        if let Some(original) = relative.strip_prefix(COPIES) {
+            return Object::parse(original)?.copy();
         }
         let (kind, name) = relative.split_once('/')?;
         let object = match kind {
@@ -64,6 +70,17 @@ impl Object {
             _ => return None,
         };
         (object.relative() == relative).then_some(object)
+    }
+}
+
+impl Object {
+    /// The object that holds the same bytes, if there is to be one.
+    pub(crate) fn copy(&self) -> Option<Object> {
+        match self {
+            Object::Key(master) => Some(Object::KeyCopy(*master)),
+            Object::Log(1) => Some(Object::FirstEntryCopy),
+            _ => None,
+        }
     }
 }
 
@@ -127,12 +144,26 @@ mod tests {
     #[test]
     fn names_come_back_and_strangers_do_not() {
         let name = ObjectName([0xab; 16]);
-        for object in
-            [Object::Key([1; 8]), Object::Log(7), Object::Hint, Object::Pack(name), Object::Segment(name)]
-        {
+        for object in [
+            Object::Key([1; 8]),
+            Object::KeyCopy([1; 8]),
+            Object::Log(7),
+            Object::FirstEntryCopy,
+            Object::Pack(name),
+            Object::Segment(name),
+        ] {
             assert_eq!(Object::parse(&object.relative()), Some(object));
         }
-        for stranger in ["log/7", "packs/AB", "packs/", "other/00", "", "log/-0000000000000000001"] {
+        for stranger in [
+            "log/7",
+            "packs/AB",
+            "packs/",
+            "other/00",
+            "",
+            "hint",
+            "log/-0000000000000000001",
+            "copies/log/00000000000000000002",
+        ] {
             assert_eq!(Object::parse(stranger), None, "{stranger}");
         }
     }

@@ -1,7 +1,9 @@
 #![doc = include_str!("../README.md")]
 
+mod begin;
 mod bucket;
 mod check;
+mod damage;
 mod error;
 mod frame;
 #[cfg(feature = "fuzzing")]
@@ -25,15 +27,17 @@ mod snapshot;
 mod store;
 mod writer;
 
-pub use bucket::{Store, StoreOptions};
+pub use bucket::{Store, StoreId, StoreOptions};
 pub use check::{CheckReport, Depth, Problem};
-pub use error::{Error, Result};
+pub use damage::{Damage, Look};
+pub use error::{Error, HistoryFault, Result};
 pub use history::{Differing, EmailHistory, EmailVersion, History, Keys, Places};
 pub use info::{Origin, SnapshotInfo, Summary, TypeState, TypeStatus};
 pub use layout::{MailboxDir, Object, ObjectName};
 pub use object_store::ObjectStore;
 pub use proto::EmailRow;
-pub use repository::Repository;
+pub use keys::OlderWraps;
+pub use repository::{Listing, Repository};
 pub use ring_file::KeyRing;
 pub use rows::{BlobPlace, FailureRecord, Location, ObjectRecord, Table};
 pub use seal::{BlobHasher, FORMAT, Secret};

@@ -1,24 +1,22 @@
 //! One mailbox's repository: opening, creating, its snapshots.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
 
-use model::{BackupNumber, Clock, MailboxIdentity, SnapshotNumber};
+use model::{BackupNumber, Clock, LogPosition, MailboxIdentity, SnapshotNumber};
 use proto::repository::log_entry::Kind;
-use proto::repository::{Head, Init, LogEntry, Progress};
+use proto::repository::{Init, Reset};
 
 use crate::bucket::Store;
 use crate::error::{Error, Result};
-use crate::info::{SnapshotInfo, millis};
-use crate::keys;
-use crate::layout::{MailboxDir, Object};
-use crate::log::fold::{LogState, newest_segments};
-use crate::log::journal::{Appended, Journal};
+use crate::info::SnapshotInfo;
+use crate::keys::{self, OlderWraps};
+use crate::layout::{MailboxDir, Object, ObjectName};
+use crate::log::journal::{Appended, Folded, Found, Journal};
 use crate::ring_file::KeyRing;
 use crate::seal::Secret;
 use crate::sizes::Sizes;
 use crate::snapshot::Snapshot;
 use crate::store::MailboxObjects;
-use crate::writer::{Slices, SnapshotWriter};
 
 /// One mailbox's backups.
 #[derive(Debug, Clone)]
@@ -26,17 +24,29 @@ pub struct Repository {
     objects: MailboxObjects,
     journal: Journal,
     key: Secret,
+    ring: KeyRing,
     zone: String,
     sizes: Sizes,
     /// Entry 1, should it be missing still; known only to who may create the mailbox.
-    init: Option<Init>,
+    pub(crate) init: Option<Init>,
+}
+
+/// The snapshots of a mailbox, and what cannot be read of its log.
+#[derive(Debug, Clone)]
+pub struct Listing {
+    /// All that are not forgotten and whose entries can be read, oldest first.
+    pub snapshots: Vec<SnapshotInfo>,
+    /// Those of them that refer to packs or segments which are known to be missing or damaged.
+    pub damaged: BTreeSet<SnapshotNumber>,
+    /// Numbers of log entries that are missing or damaged; each may have been a snapshot.
+    pub unreadable: BTreeSet<u64>,
 }
 
 impl Repository {
     pub(crate) async fn open(store: &Store, ring: &KeyRing, dir: MailboxDir) -> Result<Option<Repository>> {
         let objects = store.mailbox_objects(dir);
         let key = keys::load(&objects, ring).await?;
-        Ok(key.map(|key| Repository::with(store, objects, key)))
+        Ok(key.map(|key| Repository::with(store, ring, objects, key)))
     }
 
     pub(crate) async fn open_or_create(
@@ -48,9 +58,12 @@ impl Repository {
         let objects = store.mailbox_objects(ring.directory(identity));
         let key = match keys::load(&objects, ring).await? {
             Some(key) => key,
-            None => keys::create(&objects, ring).await?,
+            None => {
+                assert_empty(&objects).await?;
+                keys::create(&objects, ring).await?
+            }
         };
-        let mut repository = Repository::with(store, objects, key);
+        let mut repository = Repository::with(store, ring, objects, key);
         repository.init = Some(Init {
             server: identity.server.clone(),
             account_id: identity.account.as_str().to_owned(),
@@ -60,24 +73,43 @@ impl Repository {
         Ok(repository)
     }
 
-    fn with(store: &Store, objects: MailboxObjects, key: Secret) -> Repository {
+    fn with(store: &Store, ring: &KeyRing, objects: MailboxObjects, key: Secret) -> Repository {
         let journal = Journal::new(objects.clone(), key.clone(), store.writer().to_owned());
-        Repository { objects, journal, key, zone: store.zone().to_owned(), sizes: store.sizes(), init: None }
-    }
-
-    /// Entry 1 settles which data key is the mailbox's: it opens with that key only.
-    async fn begin_log(&self, init: Init, clock: &dyn Clock) -> Result<LogEntry> {
-        let begun = self.journal.append((0, &Head::default()), Kind::Init(init), clock.now()).await?;
-        Ok(match begun {
-            (entry, Appended::Done) => entry,
-            // It opened with our key: another writer began the same log a moment earlier.
-            (_, Appended::Taken(theirs)) => *theirs,
-        })
+        let (zone, sizes) = (store.zone().to_owned(), store.sizes());
+        Repository { objects, journal, key, ring: ring.clone(), zone, sizes, init: None }
     }
 
     /// Where it lies in the store.
     pub fn dir(&self) -> MailboxDir {
         self.objects.dir()
+    }
+
+    /// Demands that the log is a continuation of one that had this entry; `None`: nothing is known. Everything that reads
+    /// the log fails with `Error::History` if it is not.
+    pub fn remember(&self, position: Option<LogPosition>) {
+        self.journal.remember(position);
+    }
+
+    /// How far the log had come when this repository, or a clone of it, looked last.
+    pub fn position(&self) -> Option<LogPosition> {
+        self.journal.remembered()
+    }
+
+    /// Accepts the history that the store shows, whatever was remembered: appends an entry that names both.
+    pub async fn accept_history(&self, clock: &dyn Clock) -> Result<LogPosition> {
+        let remembered = self.journal.remembered();
+        let tip = self.journal.last_listed().await?.ok_or(Error::NoMailbox)?;
+        let head = self.head(&tip).await?;
+        let kind = Kind::Reset(Reset {
+            remembered: remembered.map_or(0, |position| position.number),
+            remembered_digest: remembered.map_or(Vec::new(), |position| position.digest.to_vec()).into(),
+            found: tip.position.number,
+            found_digest: tip.position.digest.to_vec().into(),
+        });
+        match self.journal.append(Some((tip.position, &head)), kind, clock.now()).await? {
+            (ours, Appended::Done) => Ok(ours.position),
+            (_, Appended::Taken(found)) => Err(found.lost()),
+        }
     }
 
     /// Whose backups these are, and the account's name when they began.
@@ -93,165 +125,115 @@ impl Repository {
         }
     }
 
-    /// All snapshots that are not forgotten, oldest first.
+    /// All snapshots that are not forgotten, oldest first, and what is damaged.
+    pub async fn listing(&self) -> Result<Listing> {
+        let Folded { state, unreadable } = self.fold().await?;
+        let snapshots = state.snapshots.iter().map(|(number, s)| SnapshotInfo::from_disk(*number, s));
+        let mut listing = Listing { snapshots: snapshots.collect(), damaged: BTreeSet::new(), unreadable };
+        if !state.damaged.is_empty() {
+            listing.damaged = self.touched_by(&listing.snapshots, &state.damaged).await?;
+        }
+        Ok(listing)
+    }
+
+    /// All snapshots that are not forgotten and whose entries can be read, oldest first.
     pub async fn snapshots(&self) -> Result<Vec<SnapshotInfo>> {
-        let state = self.state().await?;
+        let state = self.fold().await?.state;
         Ok(state.snapshots.iter().map(|(number, s)| SnapshotInfo::from_disk(*number, s)).collect())
     }
 
     /// The highest fleet-wide number that the log ever carried, those of forgotten snapshots too; 0: none.
     pub async fn highest_backup_number(&self) -> Result<BackupNumber> {
-        let newest = self.journal.newest().await?.ok_or(Error::NoMailbox)?;
-        Ok(BackupNumber(newest.head.map_or(0, |head| head.highest_backup_number)))
+        let tip = self.tip().await?;
+        Ok(BackupNumber(self.head(&tip).await?.highest_backup_number))
     }
 
     /// What the newest snapshot says, from the newest log entry and at most two more; `None`: there is none.
     pub async fn newest_snapshot(&self) -> Result<Option<SnapshotInfo>> {
-        self.base_of(&self.newest().await?).await
+        let tip = self.tip().await?;
+        Ok(self.base(&tip).await?.info)
     }
 
     /// Opens one snapshot, the newest if no number is given.
     pub async fn snapshot(&self, number: Option<SnapshotNumber>) -> Result<Snapshot> {
-        let mut snapshots = self.snapshots().await?;
-        let position = match number {
-            Some(number) => snapshots.iter().position(|s| s.number == number),
-            None => snapshots.len().checked_sub(1),
+        let Folded { state, unreadable } = self.fold().await?;
+        let newest = state.snapshots.keys().next_back().copied();
+        let wanted = match number {
+            Some(number) => number.0,
+            None => newest.unwrap_or_default(),
         };
-        match position {
-            Some(position) => Ok(self.open_snapshot(snapshots.swap_remove(position))),
+        // An entry that cannot be read may have been it.
+        let lost = match number {
+            Some(number) => unreadable.get(&number.0),
+            None => unreadable.range(wanted..).next_back(),
+        };
+        if let Some(lost) = lost {
+            let what = "it is missing or damaged and may have been the snapshot that is asked for; `malle list` shows \
+                        those that can be read, name one of them";
+            return Err(Error::corrupt(Object::Log(*lost).relative(), what));
+        }
+        match state.snapshots.get(&wanted) {
+            Some(snapshot) => Ok(self.open_snapshot(SnapshotInfo::from_disk(wanted, snapshot))),
             None => {
-                Err(Error::NoSnapshot { number: number.map_or(0, |n| n.0), has: list_numbers(&snapshots) })
+                let numbers: Vec<u64> = state.snapshots.keys().copied().collect();
+                Err(Error::NoSnapshot { number: wanted, has: list_numbers(&numbers) })
             }
-        }
-    }
-
-    /// Begins a snapshot that grows from the newest one and the slices behind it; the first one begins the log.
-    pub async fn begin_snapshot(&self, clock: &dyn Clock) -> Result<SnapshotWriter> {
-        let newest = match (self.newest().await, &self.init) {
-            (Err(Error::NoMailbox), Some(init)) => self.begin_log(init.clone(), clock).await?,
-            (newest, _) => newest?,
-        };
-        let (mut base, slices) = (self.base_of(&newest).await?, self.slices_of(&newest).await?);
-        if !slices.is_empty() {
-            let base = base.get_or_insert_with(SnapshotInfo::empty);
-            base.segments.extend(slices.iter().flat_map(|slice| slice.segments.clone()));
-        }
-        let so_far = slices.first().zip(slices.last()).map(|(first, last)| Slices {
-            started: millis(first.started_ms),
-            cursor: last.cursor.clone(),
-            stored_bytes: last.stored_bytes,
-        });
-        let base = base.map(|info| Arc::new(self.open_snapshot(info)));
-        Ok(SnapshotWriter::new(self, &newest, base, so_far))
-    }
-
-    /// The live slices, oldest first.
-    async fn slices_of(&self, newest: &LogEntry) -> Result<Vec<Progress>> {
-        let head = newest.head.clone().unwrap_or_default();
-        let (mut slices, mut number) = (Vec::new(), head.progress);
-        while number > 0 {
-            let entry = self.entry(number, newest).await?;
-            match entry.kind {
-                Some(Kind::Progress(slice)) if slice.base == head.snapshot && slice.previous < number => {
-                    number = slice.previous;
-                    slices.push(slice);
-                }
-                _ => {
-                    let what = "a later entry names it as a slice of the next snapshot, and it is none";
-                    return Err(Error::corrupt(Object::Log(number).relative(), what));
-                }
-            }
-        }
-        slices.reverse();
-        Ok(slices)
-    }
-
-    /// The newest snapshot, from the newest entry and at most two that its head names.
-    async fn base_of(&self, newest: &LogEntry) -> Result<Option<SnapshotInfo>> {
-        let head = newest.head.clone().unwrap_or_default();
-        let number = head.snapshot;
-        if number == 0 {
-            return Ok(None);
-        }
-        if let Some(Kind::Checkpoint(checkpoint)) = &newest.kind {
-            let kept = checkpoint.snapshots.iter().find(|s| s.number == number);
-            if let Some(snapshot) = kept.and_then(|s| s.snapshot.as_ref()) {
-                return Ok(Some(SnapshotInfo::from_disk(number, snapshot)));
-            }
-        }
-        let made = self.entry(number, newest).await?;
-        let rewritten = match head.rewritten {
-            0 => None,
-            rewritten => Some(self.entry(rewritten, newest).await?),
-        };
-        match (&made.kind, newest_segments(&made, rewritten.as_ref())) {
-            (Some(Kind::Snapshot(snapshot)), Some(segments)) => {
-                let mut info = SnapshotInfo::from_disk(number, snapshot);
-                info.segments = segments.to_vec();
-                Ok(Some(info))
-            }
-            _ => Err(Error::corrupt(
-                Object::Log(newest.number).relative(),
-                format!(
-                    "it names entry {number} as the newest snapshot and {} as what replaced its segments, and they are not",
-                    head.rewritten
-                ),
-            )),
-        }
-    }
-
-    async fn entry(&self, number: u64, newest: &LogEntry) -> Result<LogEntry> {
-        match number == newest.number {
-            true => Ok(newest.clone()),
-            false => self.journal.read(number).await,
         }
     }
 
     /// Writes a checkpoint if the last one is long ago, so that readers start near the end. Losing a race here is fine.
+    ///
+    /// None is written over entries that cannot be read: what they said would be lost for good.
     pub async fn checkpoint_if_due(&self, clock: &dyn Clock) -> Result<()> {
-        let newest = self.newest().await?;
-        let head = newest.head.clone().unwrap_or_default();
-        if newest.number < head.checkpoint + self.sizes.checkpoint {
+        let tip = self.tip().await?;
+        let Some(head) = tip.head().filter(|head| tip.position.number >= head.checkpoint + self.sizes.checkpoint)
+        else {
             return Ok(());
-        }
-        let state = self.journal.state(&newest).await?;
-        let kind = Kind::Checkpoint(state.checkpoint());
-        let (entry, appended) = self.journal.append((newest.number, &head), kind, clock.now()).await?;
-        if matches!(appended, Appended::Done) {
-            self.journal.write_hint(entry.number).await;
+        };
+        let folded = self.journal.fold(&tip).await?;
+        if folded.unreadable.is_empty() {
+            let kind = Kind::Checkpoint(folded.state.checkpoint());
+            self.journal.append(Some((tip.position, head)), kind, clock.now()).await?;
         }
         Ok(())
     }
 
-    /// Wraps the data key under the ring's current master key and removes the copies under its older ones; their ids.
-    pub async fn rewrap(&self, ring: &KeyRing) -> Result<Vec<String>> {
-        let is_new = keys::wrap_anew(&self.objects, ring, &self.key).await?;
-        match self.newest().await {
-            // The erasure may have listed the copies before this one was made.
+    /// Wraps the data key under the ring's current master key and removes wraps under its older ones; their ids.
+    pub async fn rewrap(&self, ring: &KeyRing, older: OlderWraps) -> Result<Vec<String>> {
+        let is_new = keys::wrap_again(&self.objects, ring, &self.key).await?;
+        match self.tip().await {
+            // The erasure may have listed the wraps before this one was made.
             Err(error @ Error::Erased { .. }) if is_new => {
                 keys::take_back(&self.objects, ring).await?;
                 Err(error)
             }
             Err(error) => Err(error),
-            Ok(_) => keys::remove_older(&self.objects, ring, &self.key).await,
+            Ok(_) => keys::remove_older(&self.objects, ring, &self.key, older).await,
         }
     }
 
-    pub(crate) async fn state(&self) -> Result<LogState> {
-        let newest = self.newest().await?;
-        self.journal.state(&newest).await
+    /// Makes the second copies of the key and of entry 1 good again, if one of the two is missing or damaged.
+    pub async fn heal_copies(&self) -> Result<()> {
+        keys::heal_copies(&self.objects, &self.ring, &self.key).await?;
+        self.journal.copy_first().await
     }
 
-    async fn newest(&self) -> Result<LogEntry> {
-        let newest = self.journal.newest().await?.ok_or(Error::NoMailbox)?;
-        if newest.head.as_ref().is_some_and(|head| head.erased) {
-            return Err(Error::Erased { number: newest.number });
+    pub(crate) async fn fold(&self) -> Result<Folded> {
+        let tip = self.tip().await?;
+        self.journal.fold(&tip).await
+    }
+
+    /// What stands at the end of the log, of a mailbox that was not erased.
+    pub(crate) async fn tip(&self) -> Result<Found> {
+        let tip = self.journal.tip().await?.ok_or(Error::NoMailbox)?;
+        match tip.head().is_some_and(|head| head.erased) {
+            true => Err(Error::Erased { number: tip.position.number }),
+            false => Ok(tip),
         }
-        Ok(newest)
     }
 
     pub(crate) fn open_snapshot(&self, info: SnapshotInfo) -> Snapshot {
-        Snapshot::new(info, self.objects.clone(), self.key.clone())
+        Snapshot::new(info, self.objects.clone(), self.key.clone(), BTreeSet::<ObjectName>::new())
     }
 
     pub(crate) fn objects(&self) -> &MailboxObjects {
@@ -275,18 +257,28 @@ impl Repository {
     }
 }
 
-fn list_numbers(snapshots: &[SnapshotInfo]) -> String {
-    match snapshots {
-        [] => "none yet".to_owned(),
-        [only] => format!("only snapshot {}", only.number),
-        [first, .., last] => {
-            format!("{} snapshots from {} to {}", snapshots.len(), first.number, last.number)
+/// A log is not begun over objects that an earlier one must have named.
+pub(crate) async fn assert_empty(objects: &MailboxObjects) -> Result<()> {
+    for below in ["packs", "segments"] {
+        if !objects.list(below).await?.is_empty() {
+            return Err(Error::LogGone { log: objects.dir().prefix("log").to_string() });
         }
+    }
+    Ok(())
+}
+
+fn list_numbers(numbers: &[u64]) -> String {
+    match numbers {
+        [] => "none yet".to_owned(),
+        [only] => format!("only snapshot {only}"),
+        [first, .., last] => format!("{} snapshots from {first} to {last}", numbers.len()),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use futures::TryStreamExt;
     use model::SystemClock;
     use object_store::ObjectStore;
@@ -309,13 +301,13 @@ mod tests {
         let who = MailboxIdentity { server: "s".into(), account: "a".into(), incarnation: 0 };
         let repository = store.create_mailbox(&ring, &who, "a").await.expect("is made");
         drop(repository.begin_snapshot(&SystemClock).await.expect("begins"));
-        let newest = repository.newest().await.expect("reads");
-        let before = (newest.number, &newest.head.clone().expect("has a head"));
+        let tip = repository.tip().await.expect("reads");
+        let head = tip.head().expect("has a head").clone();
         let erased = Kind::Erased(Erased::default());
-        repository.journal.append(before, erased, SystemClock.now()).await.expect("commits");
+        repository.journal.append(Some((tip.position, &head)), erased, SystemClock.now()).await.expect("commits");
 
-        let error = repository.rewrap(&ring.rotated()).await.expect_err("is refused");
+        let error = repository.rewrap(&ring.rotated(), OlderWraps::Remove).await.expect_err("is refused");
         assert!(matches!(error, Error::Erased { number: 2 }), "{error}");
-        assert_eq!(keys_in(&inner).await, 1, "only the copy that the erasure will delete");
+        assert_eq!(keys_in(&inner).await, 2, "only the wrap that the erasure will delete, and its copy");
     }
 }

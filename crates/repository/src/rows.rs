@@ -44,6 +44,13 @@ pub struct Location {
     pub length: u32,
 }
 
+impl Location {
+    /// The pack is at least this long.
+    pub(crate) fn reach(&self) -> u64 {
+        self.offset + u64::from(self.sealed_length)
+    }
+}
+
 /// What the table of blobs says of one blob.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BlobPlace {

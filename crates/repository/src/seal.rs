@@ -8,8 +8,8 @@ use zeroize::Zeroizing;
 use crate::error::{Error, Result};
 use crate::layout::MailboxDir;
 
-/// The newest format this code reads and the one it writes.
-pub const FORMAT: u16 = 1;
+/// The newest format this code reads, and the one it writes.
+pub const FORMAT: u16 = 2;
 /// Length of the clear header every sealed object starts with.
 pub(crate) const HEADER: usize = 32;
 /// What sealing adds to each frame.
@@ -101,6 +101,8 @@ pub(crate) struct Cipher {
     mailbox: MailboxDir,
     name: String,
     key: LessSafeKey,
+    /// The header names a format that this code does not know.
+    newer: Option<u16>,
 }
 
 impl Cipher {
@@ -115,7 +117,10 @@ impl Cipher {
         Cipher::with_header(secret, header, mailbox, name)
     }
 
-    /// For an object that begins with `header`: checks magic, kind, format and which key it needs.
+    /// For an object that begins with `header`: checks magic, kind and which key it needs.
+    ///
+    /// Every later format keeps the header and the sealing. So an object whose header names one is opened before that is
+    /// believed: if it opens, it was written by a newer Malle; if not, its header is damaged.
     pub(crate) fn read(
         secret: &Secret,
         header: &[u8],
@@ -124,10 +129,11 @@ impl Cipher {
         name: String,
     ) -> Result<Cipher> {
         let header = check_header(header, kind, &name)?;
+        let newer = Some(format_of(&header)).filter(|format| *format > FORMAT);
         if header[8..16] != secret.id() {
             return Err(Error::corrupt(name, "it is sealed with the key of another mailbox"));
         }
-        Ok(Cipher::with_header(secret, header, mailbox, name))
+        Ok(Cipher { newer, ..Cipher::with_header(secret, header, mailbox, name) })
     }
 
     fn with_header(secret: &Secret, header: [u8; HEADER], mailbox: MailboxDir, name: String) -> Cipher {
@@ -136,7 +142,7 @@ impl Cipher {
         material[32..].copy_from_slice(&header);
         let key = Zeroizing::new(derive_key(OBJECT_CONTEXT, material.as_slice()));
         let key = UnboundKey::new(&AES_256_GCM, key.as_slice()).expect("the key has the cipher's length");
-        Cipher { header, mailbox, name, key: LessSafeKey::new(key) }
+        Cipher { header, mailbox, name, key: LessSafeKey::new(key), newer: None }
     }
 
     pub(crate) fn header(&self) -> &[u8; HEADER] {
@@ -162,7 +168,12 @@ impl Cipher {
             .map_err(|_| Error::corrupt(&self.name, format!("frame {frame} was altered or damaged")))?
             .len();
         bytes.truncate(opened);
-        Ok(())
+        match self.newer {
+            Some(found) => {
+                Err(Error::NewerFormat { object: self.name.clone(), found: found.into(), known: FORMAT.into() })
+            }
+            None => Ok(()),
+        }
     }
 
     /// Binds a frame to its object, place and mailbox.
@@ -176,7 +187,12 @@ impl Cipher {
     }
 }
 
-/// The id of the key an object is sealed with, from its clear header.
+/// The format that a clear header names; 0 if there is none.
+pub(crate) fn format_of(bytes: &[u8]) -> u16 {
+    bytes.get(6..8).map_or(0, |format| u16::from_be_bytes([format[0], format[1]]))
+}
+
+/// The clear header with which an object of this kind begins.
 pub(crate) fn check_header(bytes: &[u8], kind: Kind, name: &str) -> Result<[u8; HEADER]> {
     let header: [u8; HEADER] = bytes
         .get(..HEADER)
@@ -185,18 +201,10 @@ pub(crate) fn check_header(bytes: &[u8], kind: Kind, name: &str) -> Result<[u8; 
     if &header[..5] != MAGIC || header[5] != kind as u8 {
         return Err(Error::corrupt(name, "it does not begin like an object of this kind"));
     }
-    let format = u16::from_be_bytes([header[6], header[7]]);
-    if format == 0 {
-        return Err(Error::corrupt(name, "it says that it has format 0"));
+    match format_of(&header) {
+        0 => Err(Error::corrupt(name, "it says that it has format 0")),
+        _ => Ok(header),
     }
-    if format > FORMAT {
-        return Err(Error::NewerFormat {
-            object: name.to_owned(),
-            found: format.into(),
-            known: FORMAT.into(),
-        });
-    }
-    Ok(header)
 }
 
 fn nonce(frame: u64) -> Nonce {
@@ -245,13 +253,25 @@ mod tests {
         }
     }
 
+    fn opened(secret: &Secret, sealed: &[u8]) -> Result<Vec<u8>> {
+        let cipher = Cipher::read(secret, sealed, Kind::Log, DIR, "log/1".to_owned())?;
+        open_sealed(&cipher, sealed)
+    }
+
     #[test]
-    fn a_newer_format_is_named_as_such() {
+    fn a_newer_format_is_named_as_such_if_the_object_opens() {
         let secret = Secret::random();
-        let mut sealed = seal_plain(&cipher(&secret, "log/1"), b"hello");
-        sealed[7] = 2;
-        let error = Cipher::read(&secret, &sealed, Kind::Log, DIR, "log/1".to_owned()).err();
-        assert!(matches!(error, Some(Error::NewerFormat { found: 2, .. })));
+        let older = cipher(&secret, "log/1");
+        let mut header = *older.header();
+        header[7] = 3;
+        let newer = Cipher::with_header(&secret, header, DIR, "log/1".to_owned());
+        let error = opened(&secret, &seal_plain(&newer, b"hello")).expect_err("is newer");
+        assert!(matches!(error, Error::NewerFormat { found: 3, .. }), "{error}");
+
+        let mut damaged = seal_plain(&older, b"hello");
+        damaged[7] = 3;
+        let error = opened(&secret, &damaged).expect_err("is damaged");
+        assert!(matches!(error, Error::Corrupt { .. }), "{error}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Reading one snapshot: its tables in order, single rows, and blobs.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::{Bytes, BytesMut};
@@ -39,6 +39,8 @@ pub struct Snapshot {
     segments: OnceCell<Vec<Arc<SegmentReader>>>,
     filters: OnceCell<Vec<Filter>>,
     frames: Mutex<VecDeque<KeptFrame>>,
+    /// Packs that count as not there.
+    lost: BTreeSet<ObjectName>,
 }
 
 struct KeptFrame {
@@ -49,7 +51,12 @@ struct KeptFrame {
 }
 
 impl Snapshot {
-    pub(crate) fn new(info: SnapshotInfo, objects: MailboxObjects, key: Secret) -> Snapshot {
+    pub(crate) fn new(
+        info: SnapshotInfo,
+        objects: MailboxObjects,
+        key: Secret,
+        lost: BTreeSet<ObjectName>,
+    ) -> Snapshot {
         let hasher = BlobHasher::new(&key);
         Snapshot {
             info,
@@ -59,7 +66,21 @@ impl Snapshot {
             segments: OnceCell::new(),
             filters: OnceCell::new(),
             frames: Mutex::default(),
+            lost,
         }
+    }
+
+    pub(crate) fn has_lost_packs(&self) -> bool {
+        !self.lost.is_empty()
+    }
+
+    pub(crate) fn has_lost(&self, pack: ObjectName) -> bool {
+        self.lost.contains(&pack)
+    }
+
+    /// Whether a blob lies in a pack that counts as not there. Of chunks nothing is known from this row.
+    pub(crate) fn is_lost(&self, place: &BlobPlace) -> bool {
+        matches!(place, BlobPlace::Whole(at) if self.has_lost(at.pack))
     }
 
     /// What the log says of it.
@@ -175,6 +196,7 @@ impl Snapshot {
         Ok(rows
             .into_iter()
             .filter_map(|(key, found)| Some((BlobId(key.as_ref().try_into().ok()?), found.place?)))
+            .filter(|(_, place)| !self.is_lost(place))
             .collect())
     }
 

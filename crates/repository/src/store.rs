@@ -217,6 +217,18 @@ impl MailboxObjects {
         self.objects.delete(&self.dir.path(object)).await
     }
 
+    /// Makes an object and its copy alike, if one of them is missing or not `good`. Nothing is done if neither is good.
+    pub(crate) async fn heal_copies(&self, object: &Object, good: impl Fn(&[u8]) -> bool) -> Result<()> {
+        let Some(copy) = object.copy() else { return Ok(()) };
+        let sound = |bytes: Option<Bytes>| bytes.filter(|bytes| good(bytes));
+        let (first, second) = (sound(self.get(object).await?), sound(self.get(&copy).await?));
+        match (first, second) {
+            (Some(bytes), None) => self.put(&copy, bytes).await,
+            (None, Some(bytes)) => self.put(object, bytes).await,
+            _ => Ok(()),
+        }
+    }
+
     /// The objects below `log`, `packs`, `segments` or `keys`, with their lengths; strangers are left out.
     pub(crate) async fn list(&self, below: &str) -> Result<Vec<(Object, u64)>> {
         let root = self.dir.prefix("");

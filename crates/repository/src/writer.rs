@@ -10,12 +10,13 @@ use std::iter::Peekable;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use model::{BlobId, Clock, DataType, EmailId, EmailRecord, SnapshotNumber, Timestamp};
+use model::{BlobId, Clock, DataType, EmailId, EmailRecord, LogPosition, SnapshotNumber, Timestamp};
 use prost::Message;
 use proto::repository::log_entry::Kind as EntryKind;
 use proto::repository::row::Content;
-use proto::repository::{self as disk, Head, LogEntry, Row, SegmentRef};
+use proto::repository::{self as disk, Head, Row, SegmentRef};
 
+use crate::damage::Damage;
 use crate::error::{Error, Result};
 use crate::info::{Origin, SnapshotInfo, Summary};
 use crate::known::KnownBlobs;
@@ -29,6 +30,7 @@ use crate::seal::{BlobHasher, Secret};
 use crate::segment::builder::SegmentBuilder;
 use crate::segment::compaction::first_to_merge;
 use crate::segment::merge::{Merge, MergedRow};
+use crate::segment::reader::SegmentReader;
 use crate::sizes::Sizes;
 use crate::snapshot::{Snapshot, open_all};
 use crate::store::MailboxObjects;
@@ -54,8 +56,9 @@ pub struct SnapshotWriter {
     location: String,
     base: Option<Arc<Snapshot>>,
     slices: Option<Slices>,
+    damage: Option<Damage>,
     /// Newest entry when the writer began.
-    newest: (u64, Head),
+    newest: (LogPosition, Head),
     known: KnownBlobs,
     packer: Packer,
     rows: Rows,
@@ -89,16 +92,21 @@ pub struct Committed {
     pub stored_bytes: u64,
     /// The last checkpoint is long ago: call `Repository::checkpoint_if_due`.
     pub checkpoint_due: bool,
+    /// Its log entry.
+    pub at: LogPosition,
 }
 
 impl SnapshotWriter {
     pub(crate) fn new(
         repository: &Repository,
-        newest: &LogEntry,
+        newest: (LogPosition, Head),
         base: Option<Arc<Snapshot>>,
         slices: Option<Slices>,
+        mut damage: Option<Damage>,
     ) -> SnapshotWriter {
         SnapshotWriter {
+            known: damage.as_mut().map(|damage| KnownBlobs::with(damage.take_held())).unwrap_or_default(),
+            damage,
             packer: Packer::new(repository.objects().clone(), repository.key().clone(), repository.sizes()),
             objects: repository.objects().clone(),
             journal: repository.journal().clone(),
@@ -106,8 +114,7 @@ impl SnapshotWriter {
             location: repository.zone().to_owned(),
             base,
             slices,
-            newest: (newest.number, newest.head.clone().unwrap_or_default()),
-            known: KnownBlobs::default(),
+            newest,
             rows: BTreeMap::new(),
             rows_weight: 0,
             rows_memory: 0,
@@ -127,6 +134,14 @@ impl SnapshotWriter {
     /// What was done of this snapshot before.
     pub fn slices(&self) -> Option<&Slices> {
         self.slices.as_ref()
+    }
+
+    /// What the base has lost; `None`: nothing that is known of.
+    ///
+    /// Whoever makes a snapshot from such a base lists everything again and fetches what it has lost. What cannot be had any
+    /// more is put as a failure: a snapshot without failures is whole.
+    pub fn damage(&self) -> Option<&Damage> {
+        self.damage.as_ref()
     }
 
     /// Bytes of blobs that this writer was given and that were stored already.
@@ -245,9 +260,9 @@ impl SnapshotWriter {
             summary,
             segments,
         };
-        let number = self.append(EntryKind::Snapshot(info.to_disk()), &info.segments, clock).await?;
-        let checkpoint_due = number >= self.newest.1.checkpoint + self.sizes.checkpoint;
-        Ok(Committed { number: SnapshotNumber(number), stored_bytes, checkpoint_due })
+        let at = self.append(EntryKind::Snapshot(info.to_disk()), &info.segments, clock).await?;
+        let checkpoint_due = at.number >= self.newest.1.checkpoint + self.sizes.checkpoint;
+        Ok(Committed { number: SnapshotNumber(at.number), stored_bytes, checkpoint_due, at })
     }
 
     /// Commits what was written so far as a slice: whoever begins the next snapshot goes on from there, with `cursor`. The
@@ -268,8 +283,8 @@ impl SnapshotWriter {
         }
         let stored_bytes = self.stored_bytes(&segments);
         let progress = disk::Progress {
-            base: self.number_of_base().map_or(0, |base| base.0),
-            previous: self.newest.1.progress,
+            base: self.newest.1.snapshot,
+            previous: if self.slices.is_some() { self.newest.1.progress } else { 0 },
             segments: segments.clone(),
             cursor,
             job: origin.job.clone(),
@@ -288,34 +303,35 @@ impl SnapshotWriter {
     }
 
     fn number_of_base(&self) -> Option<SnapshotNumber> {
-        self.base.as_ref().map(|base| base.info().number).filter(|number| number.0 > 0)
+        // An older one than the head's is a base of which only what can be read counts.
+        let number = self.base.as_ref().map(|base| base.info().number);
+        number.filter(|number| number.0 > 0 && number.0 == self.newest.1.snapshot)
     }
 
-    async fn append(&self, kind: EntryKind, segments: &[SegmentRef], clock: &dyn Clock) -> Result<u64> {
+    async fn append(
+        &self,
+        kind: EntryKind,
+        segments: &[SegmentRef],
+        clock: &dyn Clock,
+    ) -> Result<LogPosition> {
         let uses = self.uses(segments);
-        let (mut number, mut head) = self.newest.clone();
+        let (mut position, mut head) = self.newest.clone();
         for _ in 0..MAX_REBASES {
-            let before = (number, &head);
-            let (entry, appended) = self.journal.append(before, kind.clone(), clock.now()).await?;
-            let found = match appended {
-                Appended::Done => {
-                    self.journal.write_hint(entry.number).await;
-                    return Ok(entry.number);
-                }
-                Appended::Taken(found) => found,
+            let before = Some((position, &head));
+            let found = match self.journal.append(before, kind.clone(), clock.now()).await? {
+                (ours, Appended::Done) => return Ok(ours.position),
+                (_, Appended::Taken(found)) => found,
             };
-            match rebase(&found, &uses) {
+            match found.entry.as_ref().map_or(Rebase::Lost, |entry| rebase(entry, &uses)) {
                 Rebase::Next => {
-                    number = found.number;
-                    head = found.head.unwrap_or_default();
+                    position = found.position;
+                    head = found.head().cloned().unwrap_or_default();
                 }
-                Rebase::Lost => {
-                    return Err(Error::Lost { winner: found.writer, number: found.number });
-                }
-                Rebase::Erased => return Err(Error::Erased { number: found.number }),
+                Rebase::Lost => return Err(found.lost()),
+                Rebase::Erased => return Err(Error::Erased { number: found.position.number }),
             }
         }
-        Err(Error::Lost { winner: "a stream of other entries".to_owned(), number })
+        Err(Error::Lost { winner: "a stream of other entries".to_owned(), number: position.number })
     }
 
     /// What a prune must not have condemned meanwhile: the segments and the packs of this run. The packs of the base and the
@@ -383,24 +399,52 @@ impl SnapshotWriter {
     async fn write_segments(&mut self, live_rows: u64) -> Result<Vec<SegmentRef>> {
         let mut segments = self.base.as_ref().map(|base| base.info().segments.clone()).unwrap_or_default();
         segments.append(&mut self.spilled);
-        if self.rows.is_empty() {
+        if self.rows.is_empty() && self.first_with_lost_packs().await? >= segments.len() {
             return Ok(segments);
         }
         // Rows compress to about a third.
         let fresh = self.rows_weight as u64 / 3;
         let rows = std::mem::take(&mut self.rows);
         let first = first_to_merge(&segments, fresh, live_rows, self.sizes).unwrap_or(segments.len());
-        let old = segments.split_off(first);
+        let old = segments.split_off(first.min(self.first_with_lost_packs().await?));
         let drops_gone = segments.is_empty();
         let opened = open_all(&self.objects, &self.key, &old).await?;
         let mut fresh_rows = rows.into_iter().peekable();
         let mut builder = SegmentBuilder::new(&self.objects, &self.key, self.sizes);
         for table in Table::ALL {
             let old = Merge::new(&opened, table).await?;
+            let old = OldRows { rows: old, base: self.base.as_deref() };
             merge_table(&mut builder, table, old, &mut fresh_rows, drops_gone).await?;
         }
         segments.extend(builder.finish().await?);
         Ok(segments)
+    }
+
+    /// Index of the oldest segment of the base whose rows point to a pack that is lost: from there on all are merged, so
+    /// that the new snapshot names no such pack.
+    async fn first_with_lost_packs(&self) -> Result<usize> {
+        let Some(base) = self.base.as_ref().filter(|base| base.has_lost_packs()) else { return Ok(usize::MAX) };
+        let segments = base.segments().await?;
+        let names_lost = |segment: &Arc<SegmentReader>| segment.packs().iter().any(|pack| base.has_lost(*pack));
+        Ok(segments.iter().position(names_lost).unwrap_or(usize::MAX))
+    }
+}
+
+/// Rows of older segments, those of blobs whose pack is lost taken out.
+struct OldRows<'a> {
+    rows: Merge,
+    base: Option<&'a Snapshot>,
+}
+
+impl OldRows<'_> {
+    async fn next(&mut self) -> Result<Option<MergedRow>> {
+        while let Some(row) = self.rows.next().await? {
+            let is_lost = self.base.is_some_and(|base| row.place.as_ref().is_some_and(|place| base.is_lost(place)));
+            if !is_lost {
+                return Ok(Some(row));
+            }
+        }
+        Ok(None)
     }
 }
 
@@ -411,7 +455,7 @@ type FreshRows = Peekable<std::collections::btree_map::IntoIter<(Table, Bytes), 
 async fn merge_table(
     builder: &mut SegmentBuilder<'_>,
     table: Table,
-    mut old: Merge,
+    mut old: OldRows<'_>,
     fresh: &mut FreshRows,
     drops_gone: bool,
 ) -> Result<()> {

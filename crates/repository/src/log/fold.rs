@@ -26,6 +26,10 @@ pub struct LogState {
     pub condemns: BTreeMap<u64, (i64, Condemn)>,
     /// The live progress chain, oldest first.
     pub progress: Vec<(u64, Progress)>,
+    /// Packs and segments that are known to be missing or damaged.
+    pub damaged: BTreeSet<Object>,
+    /// Digests of entries up to this number need not fit: an operator accepted the history as it is.
+    pub reset: u64,
 }
 
 impl LogState {
@@ -54,8 +58,11 @@ impl LogState {
                 self.snapshots.clear();
                 self.condemns.clear();
                 self.progress.clear();
+                self.damaged.clear();
             }
-            Some(Kind::Init(_)) | None => {}
+            Some(Kind::Damaged(damaged)) => self.damaged = objects(&damaged.objects),
+            Some(Kind::Reset(reset)) => self.reset = self.reset.max(reset.found),
+            Some(Kind::Init(_) | Kind::Upgrade(_)) | None => {}
         }
     }
 
@@ -89,6 +96,8 @@ impl LogState {
             .collect();
         self.progress =
             checkpoint.progress.iter().filter_map(|p| Some((p.number, p.progress.clone()?))).collect();
+        self.damaged = objects(&checkpoint.damaged);
+        self.reset = checkpoint.reset;
     }
 
     /// The checkpoint that stands for this state.
@@ -113,6 +122,8 @@ impl LogState {
                 .iter()
                 .map(|(number, p)| NumberedProgress { number: *number, progress: Some(p.clone()) })
                 .collect(),
+            damaged: self.damaged.iter().map(Object::relative).collect(),
+            reset: self.reset,
         }
     }
 
@@ -123,6 +134,11 @@ impl LogState {
         let progress = self.progress.iter().flat_map(|(_, p)| &p.segments);
         snapshots.chain(progress).filter_map(segment_name).collect()
     }
+}
+
+/// The objects of these names; a name that no object can have is left out.
+pub(crate) fn objects(names: &[String]) -> BTreeSet<Object> {
+    names.iter().filter_map(|name| Object::parse(name)).collect()
 }
 
 /// The object a reference names; `None` when it is malformed.
@@ -158,7 +174,8 @@ pub fn next_head(before: &Head, number: u64, kind: &Kind) -> Head {
             }
         }
         Kind::Checkpoint(_) => head.checkpoint = number,
-        Kind::Init(_) | Kind::Forget(_) => {}
+        Kind::Damaged(damaged) => head.damaged = if damaged.objects.is_empty() { 0 } else { number },
+        Kind::Init(_) | Kind::Forget(_) | Kind::Reset(_) | Kind::Upgrade(_) => {}
     }
     head
 }
@@ -184,7 +201,12 @@ pub fn may_follow(number: u64, before: &Head, kind: &Kind) -> bool {
             before.progress == 0 || condemn.replacements.iter().all(|r| r.snapshot != before.snapshot)
         }
         Kind::Swept(swept) => before.condemns.contains(&swept.condemn),
-        Kind::Init(_) | Kind::Erased(_) | Kind::Checkpoint(_) => true,
+        Kind::Init(_)
+        | Kind::Erased(_)
+        | Kind::Checkpoint(_)
+        | Kind::Damaged(_)
+        | Kind::Reset(_)
+        | Kind::Upgrade(_) => true,
     }
 }
 
@@ -225,13 +247,22 @@ pub enum Rebase {
 /// and checkpoint always start again.
 pub fn rebase(found: &LogEntry, uses: &BTreeSet<Object>) -> Rebase {
     match found.kind.as_ref() {
-        Some(Kind::Checkpoint(_) | Kind::Swept(_)) => Rebase::Next,
+        Some(Kind::Checkpoint(_) | Kind::Swept(_) | Kind::Upgrade(_)) => Rebase::Next,
         Some(Kind::Forget(forget)) if !forget.progress => Rebase::Next,
         Some(Kind::Condemn(condemn)) if condemn.replacements.is_empty() && !dooms(found, uses) => {
             Rebase::Next
         }
         Some(Kind::Erased(_)) => Rebase::Erased,
-        Some(Kind::Init(_) | Kind::Snapshot(_) | Kind::Progress(_) | Kind::Forget(_) | Kind::Condemn(_))
+        // What is damaged may be part of the base, and a history that was reset may have another newest snapshot.
+        Some(
+            Kind::Init(_)
+            | Kind::Snapshot(_)
+            | Kind::Progress(_)
+            | Kind::Forget(_)
+            | Kind::Condemn(_)
+            | Kind::Damaged(_)
+            | Kind::Reset(_),
+        )
         | None => Rebase::Lost,
     }
 }

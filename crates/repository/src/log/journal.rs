@@ -1,28 +1,31 @@
 //! The log on the store.
 //!
-//! **Layout.** `log/<20 digits>`, numbered from 1 without a gap, each entry sealed and created if absent; `hint` holds the
-//! newest number as text and is only a place to start looking.
+//! **Layout.** `log/<20 digits>`, numbered from 1 without a gap, each entry sealed and created if absent. Since format 2 each
+//! entry carries the digest of the one before. Entry 1 lies twice.
 //! **Order.** Packs, then segments, then the entry: an entry is the only step that anybody sees.
-//! **Crash.** Before the entry: unreferenced objects, nothing else. After the entry, before the hint: the next reader
-//! walks forward from the old hint. A hint that is wrong or missing costs a listing.
+//! **Crash.** Before the entry: unreferenced objects, nothing else. After entry 1, before its copy: the next writer copies it.
 //! **Retry.** A create whose answer was lost is settled by reading back (`Objects::create`).
+//! **Damage.** An entry that does not open keeps its number: readers go around it, writers go on behind it.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use futures::TryStreamExt;
-use futures::stream::{FuturesOrdered, StreamExt, iter};
-use model::Timestamp;
+use futures::StreamExt;
+use futures::stream;
+use model::{LogPosition, Timestamp};
 use prost::Message;
 use proto::repository::log_entry::Kind as EntryKind;
 use proto::repository::{Head, LogEntry};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, HistoryFault, Result};
 use crate::frame::{open_object, seal_object};
 use crate::layout::Object;
 use crate::log::fold::{LogState, may_follow, next_head};
-use crate::seal::{Cipher, Kind, Secret};
+use crate::seal::{Cipher, Kind, Secret, format_of};
 use crate::store::{Created, MailboxObjects};
 
-/// How far behind the hint may be before a listing is cheaper than walking.
+/// Entries read one after the other before a listing is cheaper.
 const WALK: u64 = 16;
 /// Entries read at the same time.
 const READ_AHEAD: usize = 8;
@@ -32,8 +35,40 @@ const READ_AHEAD: usize = 8;
 pub(crate) enum Appended {
     /// Ours stands in the log.
     Done,
-    /// This entry stands at that number.
-    Taken(Box<LogEntry>),
+    /// This stands at that number.
+    Taken(Box<Found>),
+}
+
+/// What stands at one number of the log.
+#[derive(Debug, Clone)]
+pub(crate) struct Found {
+    /// The number, and the digest of what lies there.
+    pub(crate) position: LogPosition,
+    /// The format that its header names.
+    pub(crate) format: u16,
+    /// `None`: it does not open.
+    pub(crate) entry: Option<LogEntry>,
+}
+
+impl Found {
+    /// What the entry says of the state, if it opens.
+    pub(crate) fn head(&self) -> Option<&Head> {
+        self.entry.as_ref()?.head.as_ref()
+    }
+
+    /// Whether this entry was written behind another one than `before`. Only what opens can tell.
+    fn contradicts(&self, before: &Found) -> bool {
+        let Some(entry) = self.entry.as_ref().filter(|_| before.entry.is_some()) else { return false };
+        !entry.previous.is_empty() && entry.previous.as_ref() != before.position.digest
+    }
+}
+
+/// The state that a log adds up to, as far as it can be read.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Folded {
+    pub(crate) state: LogState,
+    /// Numbers of entries that are missing or do not open, those left out that carried nothing but the state itself.
+    pub(crate) unreadable: BTreeSet<u64>,
 }
 
 /// Reads and appends the numbered entries of one mailbox.
@@ -42,128 +77,261 @@ pub(crate) struct Journal {
     objects: MailboxObjects,
     key: Secret,
     writer: String,
+    /// Shared by clones: how far the log had come when one of them looked last.
+    remembered: Arc<Mutex<Option<LogPosition>>>,
 }
 
 impl Journal {
     pub(crate) fn new(objects: MailboxObjects, key: Secret, writer: String) -> Journal {
-        Journal { objects, key, writer }
+        Journal { objects, key, writer, remembered: Arc::default() }
     }
 
-    /// The newest entry; `None` for a log that has not begun.
-    pub(crate) async fn newest(&self) -> Result<Option<LogEntry>> {
-        let hint = self.hint().await?;
-        let Some(mut entry) = self.read_or_none(hint.unwrap_or(1)).await? else {
-            return match hint {
-                Some(_) => self.newest_listed().await,
-                None => Ok(None),
-            };
+    /// From now on the log must hold this entry, and is searched from there.
+    pub(crate) fn remember(&self, position: Option<LogPosition>) {
+        *self.remembered.lock().unwrap_or_else(PoisonError::into_inner) = position;
+    }
+
+    pub(crate) fn remembered(&self) -> Option<LogPosition> {
+        *self.remembered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The end of the log; `None` if it has not begun. Fails if the log is not a continuation of what is remembered.
+    pub(crate) async fn tip(&self) -> Result<Option<Found>> {
+        let start = match self.remembered() {
+            Some(remembered) => Some(self.find_remembered(remembered).await?),
+            None => self.last_listed().await?,
         };
-        let start = entry.number;
-        while let Some(next) = self.read_or_none(entry.number + 1).await? {
-            entry = next;
-            if entry.number - start > WALK {
-                return self.newest_listed().await;
+        let Some(start) = start else { return Ok(None) };
+        let tip = self.walk(start).await?;
+        self.remember(Some(tip.position));
+        Ok(Some(tip))
+    }
+
+    async fn find_remembered(&self, remembered: LogPosition) -> Result<Found> {
+        if let Some(found) = self.found(remembered.number).await? {
+            let is_it = found.position == remembered || found.entry.is_none();
+            return match is_it {
+                true => Ok(found),
+                false => Err(history(Some(remembered), &found, HistoryFault::Forked)),
+            };
+        }
+        let last = self.last_listed().await?;
+        match last {
+            // The remembered entry alone is missing: damage, not another history.
+            Some(last) if last.position.number > remembered.number => Ok(last),
+            Some(last) => Err(history(Some(remembered), &last, HistoryFault::RolledBack)),
+            None => {
+                let found = LogPosition { number: 0, digest: [0; 32] };
+                Err(Error::History { remembered: Some(remembered), found, fault: HistoryFault::RolledBack })
             }
         }
-        Ok(Some(entry))
     }
 
-    /// What the hint says, if it says a number.
-    pub(crate) async fn hint(&self) -> Result<Option<u64>> {
-        let Some(bytes) = self.objects.get(&Object::Hint).await? else {
-            return Ok(None);
-        };
-        Ok(std::str::from_utf8(&bytes).ok().and_then(|text| text.parse().ok()).filter(|n| *n > 0))
+    /// From an entry that is there to the last one.
+    async fn walk(&self, start: Found) -> Result<Found> {
+        let first = start.position.number;
+        let (mut last, mut accepted, mut broken) = (start, 0, None);
+        while let Some(next) = self.found(last.position.number + 1).await? {
+            if next.contradicts(&last) {
+                broken = Some(next.clone());
+            }
+            if let Some(Some(EntryKind::Reset(reset))) = next.entry.as_ref().map(|entry| &entry.kind) {
+                accepted = accepted.max(reset.found);
+            }
+            last = next;
+            if last.position.number - first == WALK
+                && let Some(listed) = self.last_listed().await?
+                && listed.position.number > last.position.number
+            {
+                last = listed;
+            }
+        }
+        match broken.filter(|broken| broken.position.number > accepted) {
+            Some(broken) => Err(history(self.remembered(), &broken, HistoryFault::Merged)),
+            None => Ok(last),
+        }
     }
 
-    async fn newest_listed(&self) -> Result<Option<LogEntry>> {
-        let numbers = self.objects.list("log").await?.into_iter().filter_map(|(object, _)| match object {
+    /// The entry with the greatest number in a listing. A listing that shows none is not believed over entry 1.
+    pub(crate) async fn last_listed(&self) -> Result<Option<Found>> {
+        let mut last = self.numbers().await?.last().copied().unwrap_or(1);
+        loop {
+            match self.found(last).await? {
+                Some(found) => return Ok(Some(found)),
+                None if last == 1 => return Ok(None),
+                // It was listed and is gone.
+                None => last -= 1,
+            }
+        }
+    }
+
+    /// The numbers that a listing shows.
+    pub(crate) async fn numbers(&self) -> Result<BTreeSet<u64>> {
+        let listed = self.objects.list("log").await?;
+        let number = |(object, _): (Object, u64)| match object {
             Object::Log(number) => Some(number),
             _ => None,
-        });
-        let Some(mut number) = numbers.max() else {
-            return Ok(None);
         };
-        let mut entry = self.read(number).await?;
-        while let Some(next) = self.read_or_none(number + 1).await? {
-            number += 1;
-            entry = next;
-        }
-        Ok(Some(entry))
+        Ok(listed.into_iter().filter_map(number).collect())
+    }
+
+    /// What stands at a number; `None`: nothing.
+    pub(crate) async fn found(&self, number: u64) -> Result<Option<Found>> {
+        let object = Object::Log(number);
+        let original = self.objects.get(&object).await?;
+        let found = original.map(|bytes| self.look_at(number, &bytes)).transpose()?;
+        let Some(copy) = object.copy().filter(|_| found.as_ref().is_none_or(|found| found.entry.is_none()))
+        else {
+            return Ok(found);
+        };
+        let copied = self.objects.get(&copy).await?;
+        let copied = copied.map(|bytes| self.look_at(number, &bytes)).transpose()?;
+        Ok(copied.filter(|copied| copied.entry.is_some()).or(found))
+    }
+
+    fn look_at(&self, number: u64, bytes: &[u8]) -> Result<Found> {
+        let entry = match open_entry(&self.key, &self.objects, number, bytes) {
+            Ok(entry) => Some(entry),
+            Err(Error::Corrupt { .. }) => None,
+            Err(error) => return Err(error),
+        };
+        let position = LogPosition { number, digest: *blake3::hash(bytes).as_bytes() };
+        Ok(Found { position, format: format_of(bytes), entry })
     }
 
     /// The entry of this number.
     pub(crate) async fn read(&self, number: u64) -> Result<LogEntry> {
-        let entry = self.read_or_none(number).await?;
-        entry.ok_or_else(|| Error::Missing { object: Object::Log(number).relative() })
-    }
-
-    async fn read_or_none(&self, number: u64) -> Result<Option<LogEntry>> {
-        let object = Object::Log(number);
-        self.objects.get(&object).await?.map(|bytes| self.open(number, &bytes)).transpose()
-    }
-
-    fn open(&self, number: u64, bytes: &[u8]) -> Result<LogEntry> {
-        open_entry(&self.key, &self.objects, number, bytes)
-    }
-
-    /// Everything up to `newest`: the checkpoint before it, then the entries in between.
-    pub(crate) async fn state(&self, newest: &LogEntry) -> Result<LogState> {
-        let start = newest.head.as_ref().map_or(0, |head| head.checkpoint).max(1);
-        let mut entries = FuturesOrdered::new();
-        let mut numbers = iter(start..newest.number);
-        let mut state = LogState::default();
-        loop {
-            while entries.len() < READ_AHEAD {
-                let Some(number) = numbers.next().await else { break };
-                entries.push_back(self.read(number));
+        let object = Object::Log(number).relative();
+        match self.found(number).await? {
+            Some(found) => {
+                found.entry.ok_or_else(|| Error::corrupt(object, "it was altered or damaged"))
             }
-            match entries.try_next().await? {
-                Some(entry) => state.apply(&entry),
-                None => break,
+            None => Err(Error::Missing { object }),
+        }
+    }
+
+    /// The nearest entry before `number` that opens.
+    pub(crate) async fn readable_before(&self, number: u64) -> Result<Option<LogEntry>> {
+        for number in (1..number).rev() {
+            if let Some(entry) = self.found(number).await?.and_then(|found| found.entry) {
+                return Ok(Some(entry));
             }
         }
-        state.apply(newest);
-        Ok(state)
+        Ok(None)
     }
 
-    /// Creates the entry behind `before` (0 and an empty head for the first one).
+    /// Everything up to `tip`: the checkpoint before it, then the entries in between. Goes around what cannot be read.
+    pub(crate) async fn fold(&self, tip: &Found) -> Result<Folded> {
+        let checkpoint = match tip.head() {
+            Some(head) => head.checkpoint,
+            None => {
+                let before = self.readable_before(tip.position.number).await?;
+                before.and_then(|entry| entry.head).map_or(0, |head| head.checkpoint)
+            }
+        };
+        // A checkpoint that does not open says nothing that the entries before it do not say.
+        let opens = match checkpoint {
+            0 => false,
+            at if at == tip.position.number => tip.entry.is_some(),
+            at => self.found(at).await?.is_some_and(|found| found.entry.is_some()),
+        };
+        self.fold_from(if opens { checkpoint } else { 1 }, tip).await
+    }
+
+    async fn fold_from(&self, start: u64, tip: &Found) -> Result<Folded> {
+        let earlier = stream::iter(start..tip.position.number)
+            .map(|number| async move { (number, self.found(number).await) })
+            .buffered(READ_AHEAD);
+        let last = stream::iter([(tip.position.number, Ok(Some(tip.clone())))]);
+        let mut entries = earlier.chain(last);
+        let (mut folded, mut before, mut broken) = (Folded::default(), None::<Found>, None);
+        while let Some((number, found)) = entries.next().await {
+            let found = found?;
+            if let (Some(found), Some(before)) = (&found, &before)
+                && found.contradicts(before)
+            {
+                broken = Some(found.clone());
+            }
+            match found.as_ref().and_then(|found| found.entry.as_ref()) {
+                Some(entry) => folded.add(entry),
+                None => drop(folded.unreadable.insert(number)),
+            }
+            before = found;
+        }
+        match broken.filter(|broken| broken.position.number > folded.state.reset) {
+            Some(broken) => Err(history(self.remembered(), &broken, HistoryFault::Merged)),
+            None => Ok(folded),
+        }
+    }
+
+    /// Creates the entry behind `before`; `None`: the first one.
     pub(crate) async fn append(
         &self,
-        before: (u64, &Head),
+        before: Option<(LogPosition, &Head)>,
         kind: EntryKind,
         now: Timestamp,
-    ) -> Result<(LogEntry, Appended)> {
-        let number = before.0 + 1;
-        if before.1.erased {
-            return Err(Error::Erased { number: before.0 });
+    ) -> Result<(Found, Appended)> {
+        let nothing = Head::default();
+        let (number, head) = before.map_or((0, &nothing), |(position, head)| (position.number, head));
+        if head.erased {
+            return Err(Error::Erased { number });
         }
-        if !may_follow(before.0, before.1, &kind) {
-            return Err(Error::Misplaced { number });
+        if !may_follow(number, head, &kind) {
+            return Err(Error::Misplaced { number: number + 1 });
         }
+        let number = number + 1;
         let entry = LogEntry {
             number,
             written_ms: now.as_millisecond(),
             writer: self.writer.clone(),
-            head: Some(next_head(before.1, number, &kind)),
+            head: Some(next_head(head, number, &kind)),
+            previous: before.map_or_else(Bytes::new, |(p, _)| Bytes::copy_from_slice(&p.digest)),
             kind: Some(kind),
         };
         let object = Object::Log(number);
         let cipher = Cipher::fresh(&self.key, Kind::Log, self.objects.dir(), object.relative());
         let bytes = Bytes::from(seal_object(&cipher, &entry.encode_to_vec())?);
-        self.open(number, &bytes)?;
+        let ours = self.look_at(number, &bytes)?;
+        if ours.entry.as_ref() != Some(&entry) {
+            let what = "it does not open to what was sealed".to_owned();
+            return Err(Error::Unverified { object: object.relative(), what });
+        }
         let appended = match self.objects.create(&object, &bytes).await? {
-            Created::Ours => Appended::Done,
-            Created::Theirs(found) => Appended::Taken(Box::new(self.open(number, &found)?)),
+            Created::Ours => {
+                self.remember(Some(ours.position));
+                Appended::Done
+            }
+            Created::Theirs(found) => Appended::Taken(Box::new(self.look_at(number, &found)?)),
         };
-        Ok((entry, appended))
+        Ok((ours, appended))
     }
 
-    /// Notes the newest number for the next reader. A failure costs the next reader a few requests and nothing else.
-    pub(crate) async fn write_hint(&self, number: u64) {
-        let hint = Bytes::from(number.to_string());
-        let _ = self.objects.put(&Object::Hint, hint).await;
+    /// Makes the second copy of entry 1, if it is not there or not as it should be.
+    pub(crate) async fn copy_first(&self) -> Result<()> {
+        self.objects.heal_copies(&Object::Log(1), |bytes| self.look_at(1, bytes).is_ok_and(|f| f.entry.is_some())).await
     }
+}
+
+impl Found {
+    /// The error of a writer whose entry was to stand here.
+    pub(crate) fn lost(&self) -> Error {
+        let winner = self.entry.as_ref().map_or("an entry that cannot be read", |entry| &entry.writer);
+        Error::Lost { winner: winner.to_owned(), number: self.position.number }
+    }
+}
+
+impl Folded {
+    fn add(&mut self, entry: &LogEntry) {
+        // An entry that was a checkpoint carried nothing but what the entries before it add up to.
+        if let Some(head) = &entry.head {
+            self.unreadable.remove(&head.checkpoint);
+        }
+        self.state.apply(entry);
+    }
+}
+
+fn history(remembered: Option<LogPosition>, found: &Found, fault: HistoryFault) -> Error {
+    Error::History { remembered, found: found.position, fault }
 }
 
 /// Opens the entry of a number from its sealed bytes.

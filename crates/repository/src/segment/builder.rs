@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::frame;
 use crate::layout::{Object, ObjectName};
 use crate::packer::narrow;
-use crate::rows::{BlobPlace, NewContent, NewRow, Table};
+use crate::rows::{BlobPlace, Location, NewContent, NewRow, Table};
 use crate::seal::{Cipher, FOOTER, Kind, Secret};
 use crate::segment::filter::{Filter, key_hash};
 use crate::sizes::Sizes;
@@ -36,7 +36,8 @@ struct Building {
     parts: Vec<Bytes>,
     bytes: usize,
     footer: SegmentFooter,
-    packs: Vec<ObjectName>,
+    /// With how far into each of them rows point.
+    packs: Vec<(ObjectName, u64)>,
     hashes: Vec<u64>,
     rows: Vec<TableRows>,
     block: Block,
@@ -127,7 +128,7 @@ impl Building {
     fn encode_blob(&mut self, key: &Bytes, place: BlobPlace) -> Bytes {
         let blob = match place {
             BlobPlace::Whole(at) => Blob {
-                pack: self.pack_index(at.pack),
+                pack: self.pack_index(&at),
                 frame: at.frame,
                 offset: at.offset,
                 sealed_length: at.sealed_length,
@@ -145,13 +146,16 @@ impl Building {
         Row { key: key.clone(), content: Some(Content::Blob(blob)) }.encode_to_vec().into()
     }
 
-    fn pack_index(&mut self, pack: ObjectName) -> u32 {
+    fn pack_index(&mut self, at: &Location) -> u32 {
         // Rows of one pack mostly come together, and a segment names few packs.
-        let known = self.packs.iter().rposition(|p| *p == pack);
-        narrow(known.unwrap_or_else(|| {
-            self.packs.push(pack);
+        let known = self.packs.iter().rposition(|(pack, _)| *pack == at.pack);
+        let index = known.unwrap_or_else(|| {
+            self.packs.push((at.pack, 0));
             self.packs.len() - 1
-        }))
+        });
+        let reach = &mut self.packs[index].1;
+        *reach = (*reach).max(at.reach());
+        narrow(index)
     }
 
     fn close_block(&mut self) -> Result<()> {
@@ -181,7 +185,8 @@ impl Building {
         self.close_block()?;
         let filter = Filter::build(&self.hashes);
         self.add_block(FILTER_TABLE, &[], filter.as_bytes(), 0)?;
-        self.footer.packs = self.packs.iter().map(|name| Bytes::copy_from_slice(&name.0)).collect();
+        self.footer.packs = self.packs.iter().map(|(name, _)| Bytes::copy_from_slice(&name.0)).collect();
+        self.footer.pack_reach = self.packs.iter().map(|(_, reach)| *reach).collect();
         let mut footer = self.footer.encode_to_vec();
         self.cipher.seal(FOOTER, &mut footer);
         let length = narrow(footer.len()).to_be_bytes();

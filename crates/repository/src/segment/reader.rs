@@ -35,6 +35,8 @@ pub(crate) struct SegmentReader {
     /// With the offset of each block.
     blocks: Vec<(u64, SegmentBlock)>,
     packs: Vec<ObjectName>,
+    /// How far into each of them rows point; 0: format 1 does not tell.
+    reach: Vec<u64>,
     whole: Option<Bytes>,
     kept: Mutex<VecDeque<(usize, Bytes)>>,
 }
@@ -85,6 +87,8 @@ impl SegmentReader {
         let first = tail.len() - 4 - usize::try_from(length).unwrap_or(usize::MAX);
         let footer = open_footer(&cipher, &tail[first..tail.len() - 4])?;
         let packs = pack_names(&footer, &object)?;
+        let mut reach = footer.pack_reach.clone();
+        reach.resize(packs.len(), 0);
         let blocks = place_blocks(footer.blocks, start, &object)?;
         Ok(SegmentReader {
             objects: objects.clone(),
@@ -92,6 +96,7 @@ impl SegmentReader {
             cipher,
             blocks,
             packs,
+            reach,
             whole,
             kept: Mutex::default(),
         })
@@ -100,6 +105,11 @@ impl SegmentReader {
     /// The packs that blob rows of this segment point to.
     pub(crate) fn packs(&self) -> &[ObjectName] {
         &self.packs
+    }
+
+    /// The same, with the length that each of them has at least.
+    pub(crate) fn packs_and_reach(&self) -> impl Iterator<Item = (ObjectName, u64)> {
+        self.packs.iter().copied().zip(self.reach.iter().copied())
     }
 
     /// The table of each block, in their order; the filter's among them.

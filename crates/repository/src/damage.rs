@@ -1,0 +1,269 @@
+//! What is missing or damaged: noted in the log by whoever meets it, and left out of what the next snapshot grows from.
+//!
+//! **Order.** A *Damaged* entry names objects; it changes nothing else. The next snapshot behind it refers to none of them.
+//! **Crash.** Before the entry: nothing is noted, and the next look finds it again. After it: complete.
+//! **Retry.** Noting what is noted already writes nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::{StreamExt, stream};
+use model::{BlobId, Clock, DataType, EmailId, EmailRecord, SnapshotNumber};
+use proto::repository::log_entry::Kind;
+use proto::repository::{Damaged, Head, SegmentRef};
+
+use crate::error::{Error, Result};
+use crate::info::SnapshotInfo;
+use crate::known::Fingerprints;
+use crate::layout::{Object, ObjectName};
+use crate::log::fold::{objects, segment_name};
+use crate::log::journal::Appended;
+use crate::repository::Repository;
+use crate::rows::{BlobPlace, Table, object_from};
+use crate::segment::reader::SegmentReader;
+use crate::segment::verify::verify;
+use crate::snapshot::{Snapshot, malformed};
+
+/// Tries to append behind entries of others.
+const ATTEMPTS: usize = 16;
+/// Segments looked at at the same time.
+const READS_IN_FLIGHT: usize = 8;
+
+/// What a base has lost.
+#[derive(Default)]
+pub struct Damage {
+    /// Emails whose bytes are not held.
+    pub emails: BTreeSet<EmailId>,
+    /// Objects whose JSON or content is not held.
+    pub objects: BTreeSet<(DataType, String)>,
+    /// Emails that the base has rows of, those without bytes too, and their raw bytes.
+    pub counted: (u64, u64),
+    held: Fingerprints,
+}
+
+impl Damage {
+    /// Compares the rows of emails and objects with those of blobs. Takes twelve bytes of memory a blob.
+    pub(crate) async fn of(base: &Snapshot) -> Result<Damage> {
+        let mut damage = Damage { held: held(base).await?, ..Damage::default() };
+        let mut emails = base.table(Table::Emails).await?;
+        while let Some(found) = emails.next_present().await? {
+            let email = EmailRecord::try_from(found.row).map_err(|_| malformed("an email"))?;
+            damage.counted.0 += 1;
+            damage.counted.1 += email.size;
+            if !damage.held.has(&email.blob) {
+                damage.emails.insert(email.id);
+            }
+        }
+        let mut rows = base.table(Table::Objects).await?;
+        while let Some(found) = rows.next_present().await? {
+            let object = object_from(found.row).ok_or_else(|| malformed("an object"))?;
+            let mut blobs = object.record.blob.iter().chain(&object.json_blob);
+            if !blobs.all(|blob| damage.held.has(blob)) {
+                damage.objects.insert((object.record.data_type, object.record.id));
+            }
+        }
+        Ok(damage)
+    }
+
+    pub(crate) fn take_held(&mut self) -> Fingerprints {
+        std::mem::take(&mut self.held)
+    }
+}
+
+/// The blobs of a snapshot whose bytes are held, as far as its rows tell.
+async fn held(base: &Snapshot) -> Result<Fingerprints> {
+    let mut held = Fingerprints::default();
+    // Chunks stand anywhere in the table, so what consists of them is decided when all of them are known.
+    for chunked in [false, true] {
+        let mut blobs = base.table(Table::Blobs).await?;
+        while let Some(found) = blobs.next_present().await? {
+            let Ok(id) = found.row.key.as_ref().try_into().map(BlobId) else { continue };
+            match &found.place {
+                Some(place @ BlobPlace::Whole(_)) if !chunked && !base.is_lost(place) => held.add(&id),
+                Some(BlobPlace::Chunks { chunks, .. }) if chunked && chunks.iter().all(|c| held.has(c)) => {
+                    held.add(&id);
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(held)
+}
+
+/// How closely the base of the next snapshot is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// Segments and packs are there and as long as they have to be.
+    Listing,
+    /// All of that, and every row of every segment is read.
+    Rows,
+}
+
+impl Repository {
+    /// Compares what the next snapshot would grow from with a listing of the store, and notes what is missing or damaged.
+    /// True if that was not noted before.
+    pub async fn examine(&self, look: Look, clock: &dyn Clock) -> Result<bool> {
+        let tip = self.tip().await?;
+        let base = self.base(&tip).await?;
+        let segments = base.segments();
+        match look {
+            Look::Listing => self.note_missing(&segments, clock).await,
+            Look::Rows => {
+                let damaged = self.unreadable(&segments).await?;
+                let is_new = self.note_damage(damaged, clock).await?;
+                Ok(self.note_missing(&segments, clock).await? || is_new)
+            }
+        }
+    }
+
+    /// Notes in the log that these packs and segments are missing or damaged; others are left out. True if one of them was
+    /// not noted before.
+    pub async fn note_damage(
+        &self,
+        found: impl IntoIterator<Item = Object>,
+        clock: &dyn Clock,
+    ) -> Result<bool> {
+        let found = found.into_iter().filter(|object| matches!(object, Object::Pack(_) | Object::Segment(_)));
+        let found: BTreeSet<Object> = found.collect();
+        self.change_damage(|known| known.extend(&found), clock).await
+    }
+
+    /// Notes that these objects were found whole again. True if one of them was noted as damaged.
+    pub async fn note_sound(&self, found: &BTreeSet<Object>, clock: &dyn Clock) -> Result<bool> {
+        self.change_damage(|known| known.retain(|object| !found.contains(object)), clock).await
+    }
+
+    async fn change_damage(
+        &self,
+        change: impl Fn(&mut BTreeSet<Object>),
+        clock: &dyn Clock,
+    ) -> Result<bool> {
+        for _ in 0..ATTEMPTS {
+            let tip = self.tip().await?;
+            let head = self.head(&tip).await?;
+            let known = self.damaged_by(&head).await?;
+            let mut all = known.clone();
+            change(&mut all);
+            if all == known {
+                return Ok(false);
+            }
+            let kind = Kind::Damaged(Damaged { objects: all.iter().map(Object::relative).collect() });
+            let (_, appended) = self.journal().append(Some((tip.position, &head)), kind, clock.now()).await?;
+            if matches!(appended, Appended::Done) {
+                return Ok(true);
+            }
+        }
+        let number = self.position().map_or(0, |position| position.number);
+        Err(Error::Lost { winner: "a stream of other entries".to_owned(), number })
+    }
+
+    /// The newest *Damaged* entry cannot be read itself: what it named has to be found again.
+    pub(crate) async fn has_lost_note(&self, head: &Head) -> Result<bool> {
+        match head.damaged {
+            0 => Ok(false),
+            number => Ok(unless_damaged(self.journal().read(number).await)?.is_none()),
+        }
+    }
+
+    /// What the newest *Damaged* entry names.
+    pub(crate) async fn damaged_by(&self, head: &Head) -> Result<BTreeSet<Object>> {
+        if head.damaged == 0 {
+            return Ok(BTreeSet::new());
+        }
+        match unless_damaged(self.journal().read(head.damaged).await)?.map(|entry| entry.kind) {
+            None => Ok(BTreeSet::new()),
+            Some(Some(Kind::Damaged(damaged))) => Ok(objects(&damaged.objects)),
+            Some(_) => Err(Error::corrupt(
+                Object::Log(head.damaged).relative(),
+                "a later entry names it as a list of damaged objects, and it is not one",
+            )),
+        }
+    }
+
+    /// Notes which of these segments, and of the packs that they name, a listing does not show as long as they have to be.
+    /// True if that was not noted before.
+    pub(crate) async fn note_missing(&self, segments: &[SegmentRef], clock: &dyn Clock) -> Result<bool> {
+        let mut listed: BTreeMap<Object, u64> = self.objects().list("segments").await?.into_iter().collect();
+        listed.extend(self.objects().list("packs").await?);
+        let is_there = |object: &Object, length: u64| listed.get(object).is_some_and(|found| *found >= length);
+        let mut missing = BTreeSet::new();
+        for (segment, packs) in self.packs_of(segments).await? {
+            let object = Object::Segment(segment.0);
+            let packs = packs.filter(|_| is_there(&object, segment.1));
+            if packs.is_none() {
+                missing.insert(object);
+            }
+            let packs = packs.into_iter().flatten().map(|(pack, reach)| (Object::Pack(pack), reach));
+            missing.extend(packs.filter(|(pack, reach)| !is_there(pack, *reach)).map(|(pack, _)| pack));
+        }
+        self.note_damage(missing, clock).await
+    }
+
+    /// The packs that each segment's footer names, and how long they are at least; `None`: it cannot be opened.
+    async fn packs_of(
+        &self,
+        segments: &[SegmentRef],
+    ) -> Result<Vec<((ObjectName, u64), Option<Vec<(ObjectName, u64)>>)>> {
+        let named = segments.iter().filter_map(|segment| Some((segment_name(segment)?, segment.clone())));
+        let named: Vec<(ObjectName, SegmentRef)> = named.collect();
+        let mut opened = stream::iter(named)
+            .map(|(name, segment)| async move {
+                let opened = SegmentReader::open(self.objects(), self.key(), &segment).await;
+                ((name, segment.bytes), opened)
+            })
+            .buffered(READS_IN_FLIGHT);
+        let mut all = Vec::new();
+        while let Some((segment, opened)) = opened.next().await {
+            all.push((segment, unless_damaged(opened)?.map(|opened| opened.packs_and_reach().collect())));
+        }
+        Ok(all)
+    }
+
+    /// Those of these segments that cannot be read to their end.
+    async fn unreadable(&self, segments: &[SegmentRef]) -> Result<BTreeSet<Object>> {
+        let mut damaged = BTreeSet::new();
+        for segment in segments {
+            let read = async {
+                let opened = SegmentReader::open(self.objects(), self.key(), segment).await?;
+                verify(&std::sync::Arc::new(opened), segment).await
+            };
+            if unless_damaged(read.await)?.is_none()
+                && let Some(name) = segment_name(segment)
+            {
+                damaged.insert(Object::Segment(name));
+            }
+        }
+        Ok(damaged)
+    }
+
+    /// Those of these snapshots that refer to one of these objects.
+    pub(crate) async fn touched_by(
+        &self,
+        snapshots: &[SnapshotInfo],
+        damaged: &BTreeSet<Object>,
+    ) -> Result<BTreeSet<SnapshotNumber>> {
+        let mut different = BTreeMap::new();
+        for segment in snapshots.iter().flat_map(|snapshot| &snapshot.segments) {
+            different.insert(segment.name.clone(), segment.clone());
+        }
+        let different: Vec<SegmentRef> = different.into_values().collect();
+        let touched = self.packs_of(&different).await?.into_iter().filter(|((name, _), packs)| {
+            let has_damaged =
+                |packs: &Vec<(ObjectName, u64)>| packs.iter().any(|(p, _)| damaged.contains(&Object::Pack(*p)));
+            damaged.contains(&Object::Segment(*name)) || packs.as_ref().is_none_or(has_damaged)
+        });
+        let touched: BTreeSet<ObjectName> = touched.map(|((name, _), _)| name).collect();
+        let is_touched = |snapshot: &&SnapshotInfo| {
+            snapshot.segments.iter().filter_map(segment_name).any(|name| touched.contains(&name))
+        };
+        Ok(snapshots.iter().filter(is_touched).map(|snapshot| snapshot.number).collect())
+    }
+}
+
+/// Damage as `None`; any other error ends the look.
+fn unless_damaged<T>(result: Result<T>) -> Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(Error::Corrupt { .. } | Error::Missing { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
