@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
-use repository::{Error, KeyRing, Repository, Store, StoreOptions};
+use repository::{Error, KeyRing, OlderWraps, Repository, Store, StoreOptions};
 use testkit::{Decorated, Failing, Fault, Moment, Span};
 
 use crate::support::{SMALL, Site, backup, clock, mails, paths, read, who};
@@ -17,7 +17,7 @@ async fn open_with(site: &Site, ring: &KeyRing) -> Result<Repository, Error> {
 
 async fn copies(site: &Site) -> usize {
     let all = paths(site.inner.as_ref()).await;
-    all.iter().filter(|(path, _)| path.as_ref().contains("/keys/")).count()
+    all.iter().filter(|(path, _)| path.as_ref().contains("/keys/") && !path.as_ref().contains("/copies/")).count()
 }
 
 #[tokio::test]
@@ -26,13 +26,13 @@ async fn after_wrapping_anew_the_new_ring_opens_and_the_old_one_is_refused() {
     backup(&site.open().await, &mails(0, 5), &clock()).await.expect("commits");
     let rotated = site.ring.rotated();
     let repository = open_with(&site, &rotated).await.expect("the old key still opens");
-    assert_eq!(repository.rewrap(&rotated).await.expect("wraps"), site.ring.ids());
+    assert_eq!(repository.rewrap(&rotated, OlderWraps::Remove).await.expect("wraps"), site.ring.ids());
     assert_eq!(copies(&site).await, 1);
     let repository = open_with(&site, &rotated).await.expect("opens");
     assert_eq!(read(&repository, None).await.expect("reads"), mails(0, 5));
     let error = open_with(&site, &site.ring).await.expect_err("is refused");
     assert!(matches!(error, Error::WrongKey { .. }), "{error}");
-    assert_eq!(repository.rewrap(&rotated).await.expect("again"), Vec::<String>::new());
+    assert_eq!(repository.rewrap(&rotated, OlderWraps::Remove).await.expect("again"), Vec::<String>::new());
 }
 
 #[tokio::test]
@@ -48,7 +48,7 @@ async fn a_crash_at_any_step_of_wrapping_anew_leaves_a_copy_that_opens() {
             let wrap = async {
                 let store = Store::open(through, StoreOptions::default()).await?;
                 let repository = store.mailbox(&rotated, rotated.directory(&who())).await?;
-                repository.rewrap(&rotated).await
+                repository.rewrap(&rotated, OlderWraps::Remove).await
             };
             tokio::select! {
                 end = wrap => { end.expect(&what); }
@@ -56,7 +56,7 @@ async fn a_crash_at_any_step_of_wrapping_anew_leaves_a_copy_that_opens() {
             }
             let repository = open_with(&site, &rotated).await.expect(&what);
             assert_eq!(read(&repository, None).await.expect(&what), mails(0, 5), "{what}");
-            repository.rewrap(&rotated).await.expect(&what);
+            repository.rewrap(&rotated, OlderWraps::Remove).await.expect(&what);
             assert_eq!(copies(&site).await, 1, "{what}");
         }
     }
@@ -72,7 +72,7 @@ async fn one_damaged_copy_does_no_harm_while_another_opens() {
     site.inner.put(&Path::from(copy), damaged.into()).await.expect("puts");
     let repository = open_with(&site, &rotated).await.expect("the other copy opens");
     assert_eq!(read(&repository, None).await.expect("reads"), mails(0, 5));
-    repository.rewrap(&rotated).await.expect("wraps over the damaged one");
+    repository.rewrap(&rotated, OlderWraps::Remove).await.expect("wraps over the damaged one");
     assert_eq!(copies(&site).await, 1);
     open_with(&site, &rotated).await.expect("opens");
 }
@@ -99,7 +99,7 @@ async fn entry_1_settles_which_of_two_keys_is_the_mailboxs() {
         assert!(lost.is_err(), "its key is not the mailbox's");
         let both = open_with(&site, &rotated.ring).await.expect("opens");
         assert_eq!(read(&both, None).await.expect("reads"), mails(0, 5), "{old_first}");
-        both.rewrap(&rotated.ring).await.expect("puts it right");
+        both.rewrap(&rotated.ring, OlderWraps::Remove).await.expect("puts it right");
         assert_eq!(copies(&site).await, 1);
         let again = rotated.open().await;
         backup(&again, &mails(0, 6), &clock()).await.expect("commits");

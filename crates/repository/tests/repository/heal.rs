@@ -1,0 +1,179 @@
+//! What is lost is noted, left out of what the next snapshot grows from, and stored again.
+
+use bytes::Bytes;
+use model::{EmailId, SnapshotNumber};
+use object_store::ObjectStoreExt;
+use object_store::path::Path;
+use repository::{Depth, Error, Look, Object, Repository};
+
+use crate::support::{Mailbox, SMALL, Site, backup, clock, mails, paths, read, record, summary};
+
+/// Takes a snapshot as the engine does: what the base has lost is stored again, everything else only if it is new.
+async fn heal(repository: &Repository, mailbox: &Mailbox) -> Result<SnapshotNumber, Error> {
+    let mut writer = repository.begin_snapshot(&clock()).await?;
+    let hasher = writer.hasher();
+    let damage = writer.damage().expect("something is lost");
+    let lost = damage.emails.clone();
+    let held: Vec<EmailId> = mailbox.keys().map(|id| EmailId::from(id.as_str())).collect();
+    let base = writer.base().cloned().expect("there is a base");
+    let there = base.find_emails(&held).await?;
+    let mut before = base.emails().await?;
+    while let Some(email) = before.next().await? {
+        if !mailbox.contains_key(email.id.as_str()) {
+            writer.remove_email(&email.id).await?;
+        }
+    }
+    for (id, bytes) in mailbox {
+        let email = record(id, bytes, &hasher);
+        let is_held = there.iter().any(|known| known.id == email.id && known.blob == email.blob);
+        if !is_held || lost.contains(&email.id) {
+            writer.add_blobs(vec![(email.blob, bytes.clone())]).await?;
+            writer.put_email(email).await?;
+        }
+    }
+    Ok(writer.commit(summary(mailbox), &clock()).await?.number)
+}
+
+async fn site() -> (Site, Mailbox) {
+    let site = Site::new(SMALL);
+    let repository = site.open().await;
+    for night in 0..4 {
+        backup(&repository, &mails(night * 3, 30), &clock()).await.expect("commits");
+    }
+    (site, mails(9, 30))
+}
+
+async fn damage(site: &Site, path: &Path, how: usize) {
+    let good = site.inner.get(path).await.expect("gets").bytes().await.expect("reads");
+    let bad = match how {
+        0 => return site.inner.delete(path).await.expect("deletes"),
+        1 => good.slice(..good.len() / 2),
+        2 => Bytes::new(),
+        _ => {
+            let mut bad = good.to_vec();
+            let middle = bad.len() / 2;
+            bad[middle] ^= 1;
+            bad.into()
+        }
+    };
+    site.inner.put(path, bad.into()).await.expect("puts");
+}
+
+/// Each pack and each segment × missing, cut, empty, one bit flipped.
+#[tokio::test]
+async fn whatever_is_lost_the_next_snapshot_is_whole_and_the_others_say_so() {
+    let (model, _) = site().await;
+    let objects = paths(model.inner.as_ref()).await;
+    let kinds = objects.iter().filter(|(path, _)| {
+        let path = path.as_ref();
+        path.contains("/packs/") || path.contains("/segments/")
+    });
+    for at in 0..kinds.count() {
+        for how in 0..4 {
+            // Names are random, so the same place in the order stands for an object of the same kind.
+            let (site, mailbox) = site().await;
+            let all = paths(site.inner.as_ref()).await;
+            let mut of_kind = all.iter().map(|(path, _)| path).filter(|path| {
+                path.as_ref().contains("/packs/") || path.as_ref().contains("/segments/")
+            });
+            let Some(path) = of_kind.nth(at).cloned() else { continue };
+            damage(&site, &path, how).await;
+            let what = format!("{path}, {how}");
+            let repository = site.open().await;
+            let report = repository.check(None, Depth::Data).await.expect(&what);
+            let object = Object::parse(path.as_ref().split_once('/').and_then(|(_, r)| r.split_once('/')).expect("a path").1);
+            assert!(!report.problems.is_empty(), "{what}");
+            assert!(report.damaged.contains(&object.expect("an object")), "{what}: {report:?}");
+            assert!(repository.note_damage(report.damaged.clone(), &clock()).await.expect(&what), "{what}");
+            assert!(!repository.note_damage(report.damaged, &clock()).await.expect(&what), "{what}: twice");
+
+            let writer = repository.begin_snapshot(&clock()).await.expect(&what);
+            let newest = writer.base().expect("has a base").info().number;
+            drop(writer);
+            let before = repository.listing().await.expect(&what);
+            if !before.damaged.contains(&newest) {
+                // The newest one did not need it.
+                assert_eq!(read(&repository, Some(newest)).await.expect(&what), mailbox, "{what}");
+            }
+            let healed = heal(&repository, &mailbox).await.expect(&what);
+            assert_eq!(read(&repository, Some(healed)).await.expect(&what), mailbox, "{what}");
+            let after = repository.listing().await.expect(&what);
+            assert!(!after.damaged.contains(&healed), "{what}");
+            for info in &after.snapshots {
+                let is_whole = read(&repository, Some(info.number)).await.is_ok();
+                assert!(is_whole || after.damaged.contains(&info.number), "{what}: {} lies", info.number);
+            }
+            let writer = repository.begin_snapshot(&clock()).await.expect(&what);
+            assert!(writer.damage().is_none(), "{what}: the next one has nothing to heal");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_listing_shows_what_is_missing_or_cut_off_and_nothing_else() {
+    let (site, _) = site().await;
+    let repository = site.open().await;
+    assert!(!repository.examine(Look::Listing, &clock()).await.expect("looks"));
+    assert!(!repository.examine(Look::Rows, &clock()).await.expect("looks"));
+    let all = paths(site.inner.as_ref()).await;
+    let pack = all.iter().rev().find(|(path, _)| path.as_ref().contains("/packs/")).expect("a pack").0.clone();
+    let good = site.inner.get(&pack).await.expect("gets").bytes().await.expect("reads");
+    damage(&site, &pack, 0).await;
+    let is_named = repository.examine(Look::Listing, &clock()).await.expect("looks");
+    let listing = repository.listing().await.expect("lists");
+    // A pack that only an older snapshot refers to is none of the next one's concern.
+    assert_eq!(is_named, !listing.damaged.is_empty());
+    site.inner.put(&pack, good.into()).await.expect("puts");
+    let object = Object::parse(pack.as_ref().splitn(3, '/').nth(2).expect("a path")).expect("an object");
+    assert_eq!(repository.note_sound(&[object].into(), &clock()).await.expect("notes"), is_named);
+    assert!(repository.listing().await.expect("lists").damaged.is_empty());
+}
+
+#[tokio::test]
+async fn one_of_two_copies_is_enough_and_is_made_two_again() {
+    let (site, mailbox) = site().await;
+    let doubled = ["/keys/", "/log/00000000000000000001", "malle-store"];
+    let mut tried = 0;
+    for (path, _) in paths(site.inner.as_ref()).await {
+        if !doubled.iter().any(|part| path.as_ref().contains(part)) {
+            continue;
+        }
+        for how in 0..4 {
+            let good = site.inner.get(&path).await.expect("gets").bytes().await.expect("reads");
+            damage(&site, &path, how).await;
+            let what = format!("{path}, {how}");
+            let store = repository::Store::open(site.inner.clone(), crate::support::options("w", SMALL)).await.expect(&what);
+            let repository = site.open().await;
+            assert_eq!(read(&repository, None).await.expect(&what), mailbox, "{what}");
+            store.heal_copies().await.expect(&what);
+            repository.heal_copies().await.expect(&what);
+            let back = site.inner.get(&path).await.expect(&what).bytes().await.expect("reads");
+            assert_eq!(back, good, "{what}");
+            tried += 1;
+        }
+    }
+    assert_eq!(tried, 6 * 4);
+}
+
+#[tokio::test]
+async fn absence_of_what_should_be_there_is_not_a_beginning() {
+    for part in ["/log/", "/keys/", "malle-store"] {
+        let (site, _) = site().await;
+        for (path, _) in paths(site.inner.as_ref()).await {
+            if path.as_ref().contains(part) {
+                site.inner.delete(&path).await.expect("deletes");
+            }
+        }
+        let opened = site.open_through(site.inner.clone(), "w").await;
+        let error = match opened {
+            Ok(repository) => repository.begin_snapshot(&clock()).await.err().expect("is refused"),
+            Err(error) => error,
+        };
+        let is_named = match part {
+            "/log/" => matches!(error, Error::LogGone { .. }),
+            "/keys/" => matches!(error, Error::KeyGone { .. }),
+            _ => matches!(error, Error::DescriptorGone),
+        };
+        assert!(is_named, "{part}: {error}");
+    }
+}
