@@ -17,7 +17,7 @@ use crate::info::{SnapshotInfo, millis};
 use crate::layout::{Object, ObjectName};
 use crate::log::fold::{newest_segments, segment_name};
 use crate::log::journal::{Appended, Found};
-use crate::repository::{Repository, assert_empty};
+use crate::repository::{Repository, is_empty, log_gone};
 use crate::seal::FORMAT;
 use crate::snapshot::Snapshot;
 use crate::writer::{Slices, SnapshotWriter};
@@ -106,7 +106,7 @@ impl Repository {
                 (tip, _) => tip?,
             };
             if tip.position.number == 1 {
-                self.journal().copy_first().await?;
+                self.heal_copies().await?;
             }
             let Some(head) = tip.head().filter(|_| tip.format < FORMAT) else { return Ok(tip) };
             self.heal_copies().await?;
@@ -118,9 +118,12 @@ impl Repository {
 
     /// Entry 1 settles which data key is the mailbox's: it opens with that key only.
     async fn begin_log(&self, init: Init, clock: &dyn Clock) -> Result<()> {
-        assert_empty(self.objects()).await?;
+        if !is_empty(self.objects()).await? {
+            // Another writer may have begun the log since it was looked for.
+            return self.journal().tip().await?.map(drop).ok_or_else(|| log_gone(self.objects()));
+        }
         match self.journal().append(None, Kind::Init(init), clock.now()).await? {
-            (_, Appended::Done) => self.journal().copy_first().await,
+            (_, Appended::Done) => self.heal_copies().await,
             // It opened with our key: another writer began the same log a moment earlier.
             (_, Appended::Taken(found)) if found.entry.is_some() => Ok(()),
             (_, Appended::Taken(_)) => {

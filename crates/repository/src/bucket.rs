@@ -9,6 +9,7 @@ use object_store::path::Path;
 use prost::Message;
 use proto::repository::StoreDescriptor;
 
+use crate::check::Problem;
 use crate::error::{Error, Result};
 use crate::layout::MailboxDir;
 use crate::repository::Repository;
@@ -116,6 +117,24 @@ impl Store {
         self.id
     }
 
+    /// Whether the descriptor lies there twice; a store of format 1 has it once.
+    pub async fn check_copies(&self) -> Result<Vec<Problem>> {
+        let (first, second) = (
+            self.objects.get(&Path::from(DESCRIPTOR)).await?,
+            self.objects.get(&Path::from(DESCRIPTOR_COPY)).await?,
+        );
+        let is_old = second.is_none() && self.format < FORMAT.into();
+        Ok(match first == second || is_old {
+            true => Vec::new(),
+            false => vec![Problem {
+                snapshot: None,
+                what: format!(
+                    "{DESCRIPTOR} and {DESCRIPTOR_COPY} are not the same bytes; `malle repair` makes them so again"
+                ),
+            }],
+        })
+    }
+
     /// Makes the descriptor and its copy alike, if one of them is missing or damaged.
     pub async fn heal_copies(&self) -> Result<()> {
         let read = async |path| Ok::<_, Error>(self.objects.get(&Path::from(path)).await?.filter(is_sound));
@@ -188,7 +207,11 @@ async fn read_descriptor(objects: &Objects) -> Result<Option<(StoreId, StoreDesc
     }
     match objects.directories(&Path::from(MAILBOXES)).await?.is_empty() {
         true => Ok(None),
-        false => Err(Error::DescriptorGone),
+        // Another may have made the store, and a mailbox in it, since it was looked for.
+        false => match objects.get(&Path::from(DESCRIPTOR)).await? {
+            Some(_) => Box::pin(read_descriptor(objects)).await,
+            None => Err(Error::DescriptorGone),
+        },
     }
 }
 

@@ -146,9 +146,11 @@ impl Repository {
 
     /// What lies twice lies there twice.
     async fn check_copies(&self, report: &mut CheckReport) -> Result<()> {
-        let mut originals = self.objects().list("keys").await?;
-        originals.push((Object::Log(1), 0));
-        for (original, _) in originals {
+        let mut listed = self.objects().list("keys").await?;
+        listed.extend(self.objects().list("copies").await?);
+        let mut originals: BTreeSet<Object> = listed.iter().map(|(object, _)| object.original()).collect();
+        originals.insert(Object::Log(1));
+        for original in originals {
             let Some(copy) = original.copy() else { continue };
             let (first, second) = (self.objects().get(&original).await?, self.objects().get(&copy).await?);
             if first.is_none() || first != second {

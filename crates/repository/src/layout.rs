@@ -82,6 +82,15 @@ impl Object {
             _ => None,
         }
     }
+
+    /// The object that this one is the copy of, or itself.
+    pub(crate) fn original(&self) -> Object {
+        match self {
+            Object::KeyCopy(master) => Object::Key(*master),
+            Object::FirstEntryCopy => Object::Log(1),
+            other => *other,
+        }
+    }
 }
 
 impl MailboxDir {

@@ -58,10 +58,9 @@ impl Repository {
         let objects = store.mailbox_objects(ring.directory(identity));
         let key = match keys::load(&objects, ring).await? {
             Some(key) => key,
-            None => {
-                assert_empty(&objects).await?;
-                keys::create(&objects, ring).await?
-            }
+            None if is_empty(&objects).await? => keys::create(&objects, ring).await?,
+            // Another writer may have begun the mailbox since it was looked for.
+            None => keys::load(&objects, ring).await?.ok_or_else(|| log_gone(&objects))?,
         };
         let mut repository = Repository::with(store, ring, objects, key);
         repository.init = Some(Init {
@@ -257,14 +256,13 @@ impl Repository {
     }
 }
 
-/// A log is not begun over objects that an earlier one must have named.
-pub(crate) async fn assert_empty(objects: &MailboxObjects) -> Result<()> {
-    for below in ["packs", "segments"] {
-        if !objects.list(below).await?.is_empty() {
-            return Err(Error::LogGone { log: objects.dir().prefix("log").to_string() });
-        }
-    }
-    Ok(())
+/// Whether there is nothing that a log must have named: over such objects no log is begun.
+pub(crate) async fn is_empty(objects: &MailboxObjects) -> Result<bool> {
+    Ok(objects.list("packs").await?.is_empty() && objects.list("segments").await?.is_empty())
+}
+
+pub(crate) fn log_gone(objects: &MailboxObjects) -> Error {
+    Error::LogGone { log: objects.dir().prefix("log").to_string() }
 }
 
 fn list_numbers(numbers: &[u64]) -> String {

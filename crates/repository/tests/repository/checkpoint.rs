@@ -34,10 +34,11 @@ async fn over_a_hundred_entries_the_state_by_checkpoint_is_the_full_fold() {
 #[tokio::test]
 async fn a_reader_starts_at_the_checkpoint() {
     let site = Site::new(SIZES);
-    nights(&site, 100).await;
+    let remembered = nights(&site, 100).await.position();
     let recording = std::sync::Arc::new(Recording::default());
     let store = Decorated::new(site.inner.clone(), recording.clone());
     let repository = site.open_through(store, "r").await.expect("opens");
+    repository.remember(remembered);
     recording.take();
     assert_eq!(repository.snapshots().await.expect("lists").len(), 100);
     let calls = recording.take();

@@ -82,7 +82,7 @@ async fn one_damaged_copy_does_no_harm_while_another_opens() {
 async fn entry_1_settles_which_of_two_keys_is_the_mailboxs() {
     for old_first in [true, false] {
         let site = Site::new(SMALL);
-        let rotated = Site { inner: site.inner.clone(), ring: site.ring.rotated(), sizes: SMALL };
+        let rotated = Site { inner: site.inner.clone(), ring: site.ring.rotated(), ..Site::new(SMALL) };
         // Both looked for a key before either created one: what the slower finds when it looks is taken away and put back.
         let slow = if old_first { &rotated } else { &site };
         let fast = if old_first { &site } else { &rotated };

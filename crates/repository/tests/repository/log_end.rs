@@ -6,13 +6,13 @@ use bytes::Bytes;
 use model::LogPosition;
 use object_store::memory::InMemory;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
+use object_store::ObjectStoreExt;
 use repository::{Error, HistoryFault, Repository};
 
 use crate::support::{SMALL, Site, backup, clock, mails, paths, read};
 
 /// Nights, and where the log stood after each of them.
-async fn nights(site: &Site, from: u64, to: u64) -> Vec<LogPosition> {
+async fn nights(site: &Site, from: usize, to: usize) -> Vec<LogPosition> {
     let repository = site.open().await;
     let mut positions = Vec::new();
     for night in from..to {
@@ -28,7 +28,7 @@ async fn copied(site: &Site) -> Site {
         let bytes = site.inner.get(&path).await.expect("gets").bytes().await.expect("reads");
         inner.put(&path, bytes.into()).await.expect("puts");
     }
-    Site { inner, ring: site.ring.clone(), sizes: site.sizes }
+    Site { inner, ring: site.ring.clone(), sizes: site.sizes, remembered: None }
 }
 
 fn entry(repository: &Repository, number: u64) -> Path {
@@ -70,7 +70,7 @@ async fn a_store_that_was_rolled_back_forked_or_merged_is_noticed_until_it_is_ac
     let bytes = site.inner.get(&first).await.expect("gets").bytes().await.expect("reads");
     merged.inner.put(&first, bytes.into()).await.expect("puts");
 
-    let empty = Site { inner: Arc::new(InMemory::new()), ring: site.ring.clone(), sizes: SMALL };
+    let empty = Site { ring: site.ring.clone(), ..Site::new(SMALL) };
     let cases = [
         (&old, Some(late[3]), HistoryFault::RolledBack),
         (&fork, Some(late[3]), HistoryFault::Forked),
@@ -133,7 +133,7 @@ async fn an_entry_that_is_lost_or_damaged_takes_no_other_snapshot_along() {
             let is_seen = number > 1 && !(number == 8 && damage.is_none());
             assert_eq!(listing.unreadable.contains(&number), is_seen, "{what}");
             for info in &listing.snapshots {
-                let night = info.number.0 - 2;
+                let night = usize::try_from(info.number.0 - 2).expect("a small number");
                 assert_eq!(read(&repository, Some(info.number)).await.expect(&what), mails(night, 3), "{what}");
             }
             backup(&repository, &mails(50, 4), &clock()).await.expect(&what);

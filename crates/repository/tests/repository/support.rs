@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use model::{
-    AccountId, Clock, DataType, EmailId, EmailRecord, Envelope, FolderId, MailboxIdentity, SnapshotNumber,
-    Timestamp,
+    AccountId, Clock, DataType, EmailId, EmailRecord, Envelope, FolderId, LogPosition, MailboxIdentity,
+    SnapshotNumber, Timestamp,
 };
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
@@ -47,11 +47,13 @@ pub(crate) struct Site {
     pub(crate) inner: Arc<InMemory>,
     pub(crate) ring: KeyRing,
     pub(crate) sizes: Sizes,
+    /// How far the log had come, if a test keeps that.
+    pub(crate) remembered: Option<LogPosition>,
 }
 
 impl Site {
     pub(crate) fn new(sizes: Sizes) -> Site {
-        Site { inner: Arc::new(InMemory::new()), ring: KeyRing::generate(), sizes }
+        Site { inner: Arc::new(InMemory::new()), ring: KeyRing::generate(), sizes, remembered: None }
     }
 
     pub(crate) async fn open(&self) -> Repository {
