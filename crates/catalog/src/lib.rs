@@ -10,6 +10,7 @@ mod due;
 mod error;
 mod jobs;
 mod listing;
+mod log_positions;
 mod mailboxes;
 mod migrate;
 mod outbox;

@@ -38,6 +38,7 @@ impl Job<'_> {
         let slice = self.slice(&server, &repository, number).instrument(span).await;
         let metrics = &self.worker.services.metrics;
         metrics.count_read(server.client.counters().bytes_received);
+        self.remember(&repository, &stores.of(self.mailbox)?.settings.name).await?;
         match slice? {
             Slice::Sliced { progressed } => {
                 self.reach(Step::SliceCommitted).await;
@@ -59,7 +60,7 @@ impl Job<'_> {
         };
         let stores = &self.worker.stores;
         let store = &stores.of(self.mailbox)?.settings.name;
-        match stores.to_read(store, &identity).await {
+        match stores.to_read(self.catalog(), self.mailbox.id, store, &identity).await {
             // That try did not get so far as to make it.
             Err(Error::RepositoryMissing) => Ok(None),
             repository => {
@@ -87,6 +88,13 @@ impl Job<'_> {
             stop: self.stop,
         };
         Ok(services.backups.slice(&task).await?)
+    }
+
+    /// Keeps how far the log had come outside the store, so that one that goes back is noticed. Comes before the job's end: a
+    /// row never shows a snapshot that the memory has not seen.
+    pub(crate) async fn remember(&self, repository: &Repository, store: &str) -> Result<()> {
+        let Some(position) = repository.position() else { return Ok(()) };
+        self.worker.persist(|| self.catalog().remember_log(self.mailbox.id, store, &position)).await
     }
 
     async fn list(&self, number: BackupNumber, info: &SnapshotInfo) -> Result<Answer> {

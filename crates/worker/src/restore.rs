@@ -29,7 +29,8 @@ impl Job<'_> {
         let source = self.source(&order, &backup).await?.identity().ok_or(Error::NoBackup)?;
         let server = self.reach_server().await?;
         self.reach(Step::ServerReached).await;
-        let repository = self.worker.stores.to_read(&backup.facts.store, &source).await?;
+        let (stores, store) = (&self.worker.stores, &backup.facts.store);
+        let repository = stores.to_read(catalog, backup.mailbox, store, &source).await?;
         let snapshot = Arc::new(repository.snapshot(Some(backup.facts.snapshot)).await?);
         self.reach(Step::RepositoryOpened).await;
         let id = self.begin(&order).await?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use catalog::{Catalog, Mailbox};
-use model::{Clock, MailboxIdentity};
+use model::{Clock, MailboxId, MailboxIdentity};
 use repository::{KeyRing, Repository, Store, StoreOptions};
 use tokio::sync::OnceCell;
 
@@ -56,15 +56,25 @@ impl Stores {
             Some(_) => catalog.backups_of(mailbox.id, None, 1).await?.pop(),
             None => None,
         };
-        if newest.is_some_and(|newest| newest.facts.store == place.settings.name) {
-            return existing(store, &self.ring, identity).await;
-        }
-        Ok(store.create_mailbox(&self.ring, identity, account_name).await?)
+        let repository = match newest.is_some_and(|newest| newest.facts.store == place.settings.name) {
+            true => existing(store, &self.ring, identity).await?,
+            false => store.create_mailbox(&self.ring, identity, account_name).await?,
+        };
+        repository.remember(catalog.log_position(mailbox.id, &place.settings.name).await?);
+        Ok(repository)
     }
 
     /// The repository in the store of this name, which must be there.
-    pub(crate) async fn to_read(&self, store: &str, identity: &MailboxIdentity) -> Result<Repository> {
-        existing(self.open(self.named(store)?).await?, &self.ring, identity).await
+    pub(crate) async fn to_read(
+        &self,
+        catalog: &Catalog,
+        mailbox: MailboxId,
+        store: &str,
+        identity: &MailboxIdentity,
+    ) -> Result<Repository> {
+        let repository = existing(self.open(self.named(store)?).await?, &self.ring, identity).await?;
+        repository.remember(catalog.log_position(mailbox, store).await?);
+        Ok(repository)
     }
 
     async fn open<'a>(&self, place: &'a Place) -> Result<&'a Store> {

@@ -31,7 +31,8 @@ impl Job<'_> {
         let order = VerifyOrder::read(self.claimed.parameters.as_ref())?;
         let backup = self.backup(&order).await?;
         let identity = self.mailbox.identity().ok_or(Error::NoBackup)?;
-        let repository = self.worker.stores.to_read(&backup.facts.store, &identity).await?;
+        let (stores, store) = (&self.worker.stores, &backup.facts.store);
+        let repository = stores.to_read(self.catalog(), self.mailbox.id, store, &identity).await?;
         self.reach(Step::RepositoryOpened).await;
         self.shown.phase("verifying");
         let checking: BoxFuture<'_, _> = Box::pin(repository.check(Some(backup.facts.snapshot), Depth::Data));
@@ -40,6 +41,11 @@ impl Job<'_> {
             return Ok(Answer::Sliced { progressed: false });
         };
         let report = report?;
+        if !report.damaged.is_empty() {
+            // The next backup fetches again what is lost.
+            repository.note_damage(report.damaged, &*self.worker.services.clock).await?;
+        }
+        self.remember(&repository, store).await?;
         for problem in &report.problems {
             tracing::error!(number = backup.number.0, problem = %telemetry::mask(&problem.what), "backup is damaged");
         }

@@ -7,6 +7,7 @@ mod claims;
 mod completing;
 mod due;
 mod latency;
+mod log_positions;
 mod mailboxes;
 mod migrations;
 mod oracle;

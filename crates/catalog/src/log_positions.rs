@@ -1,0 +1,50 @@
+//! How far each mailbox's log had come: what is remembered of it outside the store.
+
+use model::{LogPosition, MailboxId};
+
+use crate::catalog::Catalog;
+use crate::columns::{count, get};
+use crate::error::{Error, Result};
+
+impl Catalog {
+    /// The newest entry that a worker has seen of the mailbox's log in this store; `None`: none yet.
+    pub async fn log_position(&self, mailbox: MailboxId, store: &str) -> Result<Option<LogPosition>> {
+        let sql = "SELECT number, digest FROM log_positions WHERE mailbox = $1 AND store = $2";
+        let Some(row) = self.maybe(sql, &[&mailbox.0.cast_signed(), &store]).await? else { return Ok(None) };
+        let column = "digest";
+        let digest = get::<&[u8]>(&row, column)?.try_into();
+        let digest = digest.map_err(|_| Error::Unreadable { column, source: "it is not 32 bytes".into() })?;
+        Ok(Some(LogPosition { number: count(&row, "number")?, digest }))
+    }
+
+    /// Remembers an entry, unless a later one is remembered already: a worker that slept never takes the memory back.
+    pub async fn remember_log(
+        &self,
+        mailbox: MailboxId,
+        store: &str,
+        position: &LogPosition,
+    ) -> Result<()> {
+        self.put_log_position(mailbox, store, position, "WHERE p.number < excluded.number").await
+    }
+
+    /// Remembers an entry although a later one may be remembered: an operator accepted the history that the store shows.
+    pub async fn accept_log(&self, mailbox: MailboxId, store: &str, position: &LogPosition) -> Result<()> {
+        self.put_log_position(mailbox, store, position, "").await
+    }
+
+    async fn put_log_position(
+        &self,
+        mailbox: MailboxId,
+        store: &str,
+        position: &LogPosition,
+        only: &str,
+    ) -> Result<()> {
+        let sql = format!(
+            "INSERT INTO log_positions AS p (mailbox, store, number, digest) VALUES ($1, $2, $3, $4) \
+             ON CONFLICT (mailbox, store) DO UPDATE \
+             SET number = excluded.number, digest = excluded.digest, noted_at = now() {only}"
+        );
+        let (mailbox, number) = (mailbox.0.cast_signed(), position.number.cast_signed());
+        self.execute(&sql, &[&mailbox, &store, &number, &position.digest.as_slice()]).await.map(drop)
+    }
+}
