@@ -18,12 +18,7 @@ impl Catalog {
     }
 
     /// Remembers an entry, unless a later one is remembered already: a worker that slept never takes the memory back.
-    pub async fn remember_log(
-        &self,
-        mailbox: MailboxId,
-        store: &str,
-        position: &LogPosition,
-    ) -> Result<()> {
+    pub async fn remember_log(&self, mailbox: MailboxId, store: &str, position: &LogPosition) -> Result<()> {
         self.put_log_position(mailbox, store, position, "WHERE p.number < excluded.number").await
     }
 

@@ -225,7 +225,9 @@ impl Run<'_> {
                 Metadata::Found(email) => {
                     let failed = self.failures.contains_key(&(DataType::Email, id.as_str().to_owned()));
                     let is_same = |r: &&EmailRecord| {
-                        !failed && !self.lost.contains(&id) && r.server_blob == server_blob(&self.hasher, &email)
+                        !failed
+                            && !self.lost.contains(&id)
+                            && r.server_blob == server_blob(&self.hasher, &email)
                     };
                     match record.filter(is_same) {
                         None => wanted.push(wanted_email(email, record)),

@@ -185,7 +185,8 @@ impl Repository {
     /// None is written over entries that cannot be read: what they said would be lost for good.
     pub async fn checkpoint_if_due(&self, clock: &dyn Clock) -> Result<()> {
         let tip = self.tip().await?;
-        let Some(head) = tip.head().filter(|head| tip.position.number >= head.checkpoint + self.sizes.checkpoint)
+        let Some(head) =
+            tip.head().filter(|head| tip.position.number >= head.checkpoint + self.sizes.checkpoint)
         else {
             return Ok(());
         };
@@ -302,7 +303,11 @@ mod tests {
         let tip = repository.tip().await.expect("reads");
         let head = tip.head().expect("has a head").clone();
         let erased = Kind::Erased(Erased::default());
-        repository.journal.append(Some((tip.position, &head)), erased, SystemClock.now()).await.expect("commits");
+        repository
+            .journal
+            .append(Some((tip.position, &head)), erased, SystemClock.now())
+            .await
+            .expect("commits");
 
         let error = repository.rewrap(&ring.rotated(), OlderWraps::Remove).await.expect_err("is refused");
         assert!(matches!(error, Error::Erased { number: 2 }), "{error}");

@@ -169,9 +169,11 @@ impl Cipher {
             .len();
         bytes.truncate(opened);
         match self.newer {
-            Some(found) => {
-                Err(Error::NewerFormat { object: self.name.clone(), found: found.into(), known: FORMAT.into() })
-            }
+            Some(found) => Err(Error::NewerFormat {
+                object: self.name.clone(),
+                found: found.into(),
+                known: FORMAT.into(),
+            }),
             None => Ok(()),
         }
     }

@@ -423,9 +423,12 @@ impl SnapshotWriter {
     /// Index of the oldest segment of the base whose rows point to a pack that is lost: from there on all are merged, so
     /// that the new snapshot names no such pack.
     async fn first_with_lost_packs(&self) -> Result<usize> {
-        let Some(base) = self.base.as_ref().filter(|base| base.has_lost_packs()) else { return Ok(usize::MAX) };
+        let Some(base) = self.base.as_ref().filter(|base| base.has_lost_packs()) else {
+            return Ok(usize::MAX);
+        };
         let segments = base.segments().await?;
-        let names_lost = |segment: &Arc<SegmentReader>| segment.packs().iter().any(|pack| base.has_lost(*pack));
+        let names_lost =
+            |segment: &Arc<SegmentReader>| segment.packs().iter().any(|pack| base.has_lost(*pack));
         Ok(segments.iter().position(names_lost).unwrap_or(usize::MAX))
     }
 }
@@ -439,7 +442,8 @@ struct OldRows<'a> {
 impl OldRows<'_> {
     async fn next(&mut self) -> Result<Option<MergedRow>> {
         while let Some(row) = self.rows.next().await? {
-            let is_lost = self.base.is_some_and(|base| row.place.as_ref().is_some_and(|place| base.is_lost(place)));
+            let is_lost =
+                self.base.is_some_and(|base| row.place.as_ref().is_some_and(|place| base.is_lost(place)));
             if !is_lost {
                 return Ok(Some(row));
             }

@@ -6,6 +6,7 @@ mod churn;
 mod crash;
 mod diff;
 mod find;
+mod heal;
 mod hostile;
 mod incremental;
 mod race;

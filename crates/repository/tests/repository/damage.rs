@@ -117,9 +117,10 @@ async fn an_object_in_another_ones_place_does_not_open() {
     let site = site().await;
     let all = paths(site.inner.as_ref()).await;
     for part in ["/log/", "/packs/", "/segments/"] {
-        let mut of_kind = all.iter().map(|(path, _)| path).filter(|path| {
-            path.as_ref().contains(part) && !path.as_ref().contains("/copies/")
-        });
+        let mut of_kind = all
+            .iter()
+            .map(|(path, _)| path)
+            .filter(|path| path.as_ref().contains(part) && !path.as_ref().contains("/copies/"));
         let (Some(a), Some(b)) = (of_kind.next(), of_kind.next()) else {
             panic!("{part}: too few");
         };

@@ -74,15 +74,18 @@ async fn whatever_is_lost_the_next_snapshot_is_whole_and_the_others_say_so() {
             // Names are random, so the same place in the order stands for an object of the same kind.
             let (site, mailbox) = site().await;
             let all = paths(site.inner.as_ref()).await;
-            let mut of_kind = all.iter().map(|(path, _)| path).filter(|path| {
-                path.as_ref().contains("/packs/") || path.as_ref().contains("/segments/")
-            });
+            let mut of_kind = all
+                .iter()
+                .map(|(path, _)| path)
+                .filter(|path| path.as_ref().contains("/packs/") || path.as_ref().contains("/segments/"));
             let Some(path) = of_kind.nth(at).cloned() else { continue };
             damage(&site, &path, how).await;
             let what = format!("{path}, {how}");
             let repository = site.open().await;
             let report = repository.check(None, Depth::Data).await.expect(&what);
-            let object = Object::parse(path.as_ref().split_once('/').and_then(|(_, r)| r.split_once('/')).expect("a path").1);
+            let object = Object::parse(
+                path.as_ref().split_once('/').and_then(|(_, r)| r.split_once('/')).expect("a path").1,
+            );
             if report.problems.is_empty() {
                 // A segment that later ones were merged into: no snapshot needs it.
                 continue;
@@ -122,7 +125,8 @@ async fn a_listing_shows_what_is_missing_or_cut_off_and_nothing_else() {
     assert!(!repository.examine(Look::Listing, &clock()).await.expect("looks"));
     assert!(!repository.examine(Look::Rows, &clock()).await.expect("looks"));
     let all = paths(site.inner.as_ref()).await;
-    let pack = all.iter().rev().find(|(path, _)| path.as_ref().contains("/packs/")).expect("a pack").0.clone();
+    let pack =
+        all.iter().rev().find(|(path, _)| path.as_ref().contains("/packs/")).expect("a pack").0.clone();
     let good = site.inner.get(&pack).await.expect("gets").bytes().await.expect("reads");
     damage(&site, &pack, 0).await;
     let is_named = repository.examine(Look::Listing, &clock()).await.expect("looks");
@@ -148,7 +152,9 @@ async fn one_of_two_copies_is_enough_and_is_made_two_again() {
             let good = site.inner.get(&path).await.expect("gets").bytes().await.expect("reads");
             damage(&site, &path, how).await;
             let what = format!("{path}, {how}");
-            let store = repository::Store::open(site.inner.clone(), crate::support::options("w", SMALL)).await.expect(&what);
+            let store = repository::Store::open(site.inner.clone(), crate::support::options("w", SMALL))
+                .await
+                .expect(&what);
             let repository = site.open().await;
             assert_eq!(read(&repository, None).await.expect(&what), mailbox, "{what}");
             store.heal_copies().await.expect(&what);

@@ -17,7 +17,9 @@ async fn open_with(site: &Site, ring: &KeyRing) -> Result<Repository, Error> {
 
 async fn copies(site: &Site) -> usize {
     let all = paths(site.inner.as_ref()).await;
-    all.iter().filter(|(path, _)| path.as_ref().contains("/keys/") && !path.as_ref().contains("/copies/")).count()
+    all.iter()
+        .filter(|(path, _)| path.as_ref().contains("/keys/") && !path.as_ref().contains("/copies/"))
+        .count()
 }
 
 #[tokio::test]

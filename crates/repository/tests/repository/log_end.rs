@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use model::LogPosition;
+use object_store::ObjectStoreExt;
 use object_store::memory::InMemory;
 use object_store::path::Path;
-use object_store::ObjectStoreExt;
 use repository::{Error, HistoryFault, Repository};
 
 use crate::support::{SMALL, Site, backup, clock, mails, paths, read};
@@ -134,7 +134,11 @@ async fn an_entry_that_is_lost_or_damaged_takes_no_other_snapshot_along() {
             assert_eq!(listing.unreadable.contains(&number), is_seen, "{what}");
             for info in &listing.snapshots {
                 let night = usize::try_from(info.number.0 - 2).expect("a small number");
-                assert_eq!(read(&repository, Some(info.number)).await.expect(&what), mails(night, 3), "{what}");
+                assert_eq!(
+                    read(&repository, Some(info.number)).await.expect(&what),
+                    mails(night, 3),
+                    "{what}"
+                );
             }
             backup(&repository, &mails(50, 4), &clock()).await.expect(&what);
             assert_eq!(read(&repository, None).await.expect(&what), mails(50, 4), "{what}");
