@@ -1,4 +1,4 @@
-"""Reads a repository of format 1 with nothing but the knowledge in crates/repository/README.md.
+"""Reads a repository of format 1 or 2 with nothing but the knowledge in crates/repository/README.md.
 
     spec_reader.py STORE_DIRECTORY KEY_RING_FILE
 
@@ -13,13 +13,14 @@ import sys
 
 import zstandard
 from blake3 import blake3
+from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 FOOTER = 2**64 - 1
 
 # ---- messages: field number -> (name, kind); a list kind is a repeated field ------------------------------------------
 
-DESCRIPTOR = {1: ("format", "uint"), 2: ("zone", "str"), 3: ("created_ms", "int"), 4: ("single_writer", "uint")}
+DESCRIPTOR = {1: ("format", "uint"), 2: ("zone", "str"), 3: ("created_ms", "int"), 4: ("single_writer", "uint"), 5: ("id", "bytes")}
 WRAPPED_KEY = {1: ("data_key", "bytes")}
 TABLE_ROWS = {1: ("table", "uint"), 2: ("rows", "uint")}
 SEGMENT_REF = {1: ("name", "bytes"), 2: ("bytes", "uint"), 3: ("rows", [TABLE_ROWS])}
@@ -31,16 +32,20 @@ REPLACEMENT = {1: ("snapshot", "uint"), 2: ("segments", [SEGMENT_REF])}
 CONDEMN = {1: ("objects", ["str"]), 2: ("replacements", [REPLACEMENT])}
 SWEPT = {1: ("condemn", "uint"), 2: ("kept", ["str"])}
 ERASED = {1: ("reason", "str")}
-CHECKPOINT = {1: ("snapshots", [{1: ("number", "uint"), 2: ("snapshot", SNAPSHOT)}])}
+CHECKPOINT = {1: ("snapshots", [{1: ("number", "uint"), 2: ("snapshot", SNAPSHOT)}]), 4: ("damaged", ["str"]), 5: ("reset", "uint")}
+DAMAGED = {1: ("objects", ["str"])}
+RESET = {1: ("remembered", "uint"), 2: ("remembered_digest", "bytes"), 3: ("found", "uint"), 4: ("found_digest", "bytes")}
+UPGRADE = {1: ("from", "uint")}
 HEAD = {1: ("snapshot", "uint"), 2: ("checkpoint", "uint"), 6: ("erased", "uint")}
 LOG_ENTRY = {
-    1: ("number", "uint"), 2: ("written_ms", "int"), 3: ("writer", "str"), 4: ("head", HEAD),
+    1: ("number", "uint"), 2: ("written_ms", "int"), 3: ("writer", "str"), 4: ("head", HEAD), 5: ("previous", "bytes"),
     10: ("init", INIT), 11: ("snapshot", SNAPSHOT), 12: ("progress", PROGRESS), 13: ("forget", FORGET),
     14: ("condemn", CONDEMN), 15: ("swept", SWEPT), 16: ("erased", ERASED), 17: ("checkpoint", CHECKPOINT),
+    18: ("damaged", DAMAGED), 19: ("reset", RESET), 20: ("upgrade", UPGRADE),
 }
 SEGMENT_FOOTER = {
     1: ("blocks", [{1: ("table", "uint"), 2: ("first_key", "bytes"), 3: ("sealed_length", "uint"), 4: ("raw_length", "uint"), 5: ("rows", "uint")}]),
-    2: ("packs", ["bytes"]),
+    2: ("packs", ["bytes"]), 3: ("pack_reach", ["uint"]),
 }
 PACK_FOOTER = {1: ("frames", [{1: ("sealed_length", "uint"), 2: ("blob_lengths", ["uint"])}])}
 EMAIL = {
@@ -146,11 +151,12 @@ def directory(naming, server, account, incarnation):
 class Sealed:
     """One object whose frames can be opened."""
 
-    def __init__(self, mailbox, kind, name, key):
-        self.bytes = (mailbox.path / name).read_bytes()
+    def __init__(self, mailbox, kind, name, key, content=None):
+        self.bytes = (mailbox.path / name).read_bytes() if content is None else content
         self.name, self.mailbox = name, mailbox
         self.header = self.bytes[:32]
-        assert self.header[:6] == b"MALLE" + kind and self.header[6:8] == b"\0\1" and self.header[8:16] == key_id(key), name
+        self.format = self.header[6:8]
+        assert self.header[:6] == b"MALLE" + kind and self.format in (b"\0\1", b"\0\2") and self.header[8:16] == key_id(key), name
         self.cipher = AESGCM(derive("malle repository format 1: key of one object", key + self.header))
 
     def open(self, frame, sealed):
@@ -173,45 +179,64 @@ class Sealed:
 class Mailbox:
     def __init__(self, path, masters):
         self.path = path
-        copies = [m for m in masters if (path / "keys" / key_id(m).hex()).exists()]
-        keys = [self.unwrap(master) for master in copies]
-        first = (path / "log" / f"{1:020}").read_bytes()
+        keys = [key for key in (self.unwrap(master) for master in masters) if key]
+        first = next(bytes for _, bytes in self.twice(f"log/{1:020}"))
         self.key = next(key for key in keys if key_id(key) == first[8:16])
         self.hash_key = derive("malle repository format 1: hash key of blobs", self.key)
-        self.packs, self.segments = {}, {}
+        self.packs, self.segments, self.damaged = {}, {}, set()
+
+    def twice(self, name):
+        """An object and its copy, those of them that are there."""
+        for place in (name, f"copies/{name}"):
+            if (self.path / place).exists():
+                yield place, (self.path / place).read_bytes()
 
     def unwrap(self, master):
-        sealed = Sealed(self, b"K", f"keys/{key_id(master).hex()}", master)
-        return message(WRAPPED_KEY, sealed.open(0, sealed.bytes[32:]))["data_key"]
+        name = f"keys/{key_id(master).hex()}"
+        for _, content in self.twice(name):
+            try:
+                sealed = Sealed(self, b"K", name, master, content)
+                return message(WRAPPED_KEY, sealed.open(0, sealed.bytes[32:]))["data_key"]
+            except (AssertionError, InvalidTag):
+                continue
+        return None
 
     # ---- log
 
     def entry(self, number):
-        name = f"log/{number:020}"
-        if not (self.path / name).exists():
-            return None
-        sealed = Sealed(self, b"L", name, self.key)
-        plain = zstandard.ZstdDecompressor().decompressobj().decompress(sealed.open(0, sealed.bytes[32:]))
-        entry = message(LOG_ENTRY, plain)
-        assert entry["number"] == number
-        return entry
+        """The entry and the digest of its object; (None, digest) if it does not open; None if nothing is there."""
+        name, found = f"log/{number:020}", None
+        for place, content in self.twice(name):
+            if place != name and number != 1:
+                continue
+            digest = blake3(content).digest()
+            try:
+                sealed = Sealed(self, b"L", name, self.key, content)
+                plain = zstandard.ZstdDecompressor().decompressobj().decompress(sealed.open(0, sealed.bytes[32:]))
+            except (AssertionError, InvalidTag):
+                found = found or (None, digest)
+                continue
+            entry = message(LOG_ENTRY, plain)
+            assert entry["number"] == number
+            return entry, digest
+        return found
 
     def newest(self):
-        hint = self.path / "hint"
-        text = hint.read_text() if hint.exists() else ""
-        number = int(text) if text.isdecimal() and int(text) > 0 else 1
-        if self.entry(number) is None:
-            number = max(int(path.name) for path in (self.path / "log").iterdir())
+        number = max([int(path.name) for path in (self.path / "log").iterdir()], default=1)
         while self.entry(number + 1) is not None:
             number += 1
         return number
 
     def snapshots(self):
         newest = self.newest()
-        start = max(self.entry(newest)["head"]["checkpoint"], 1)
+        entries = {number: self.entry(number) for number in range(1, newest + 1)}
+        self.check_chain(entries)
+        readable = {number: found[0] for number, found in entries.items() if found and found[0]}
+        start = max(readable[max(readable)]["head"]["checkpoint"], 1)
         snapshots = {}
-        for number in range(start, newest + 1):
-            entry = self.entry(number)
+        for number, entry in readable.items():
+            if number < (start if start in readable else 1):
+                continue
             if entry["snapshot"]:
                 snapshots[number] = entry["snapshot"]
             elif entry["forget"]:
@@ -222,11 +247,33 @@ class Mailbox:
                         snapshots[replacement["snapshot"]]["segments"] = replacement["segments"]
             elif entry["erased"]:
                 snapshots = {}
+            elif entry["damaged"]:
+                self.damaged = set(entry["damaged"]["objects"])
             elif entry["checkpoint"]:
                 snapshots = {s["number"]: s["snapshot"] for s in entry["checkpoint"]["snapshots"]}
+                self.damaged = set(entry["checkpoint"]["damaged"])
             else:
-                assert entry["init"] or entry["progress"] or entry["swept"]
+                assert entry["init"] or entry["progress"] or entry["swept"] or entry["reset"] or entry["upgrade"]
         return snapshots
+
+    @staticmethod
+    def check_chain(entries):
+        """What was written behind another entry than the one before it was accepted by a reset."""
+        accepted = max([found[0]["reset"]["found"] for found in entries.values() if found and found[0] and found[0]["reset"]], default=0)
+        for number, found in entries.items():
+            before = entries.get(number - 1)
+            if found and found[0] and found[0]["previous"] and before and before[0] and number > accepted:
+                assert found[0]["previous"] == before[1], number
+
+    def is_damaged(self, snapshot):
+        for reference in snapshot["segments"]:
+            name = f"segments/{reference['name'].hex()}"
+            if name in self.damaged:
+                return True
+            _, plain = Sealed(self, b"S", name, self.key).footer()
+            if any(f"packs/{pack.hex()}" in self.damaged for pack in message(SEGMENT_FOOTER, plain)["packs"]):
+                return True
+        return False
 
     # ---- tables
 
@@ -337,21 +384,31 @@ def listing(mailbox, number, snapshot):
     return {"number": number, "base": snapshot["base"], "emails": emails, "objects": objects, "failures": failures}
 
 
+def read_descriptor(root):
+    for name in ("malle-store", "malle-store-copy"):
+        if (root / name).exists():
+            descriptor = (root / name).read_bytes()
+            if descriptor[:8] == b"MALLESTR" and blake3(descriptor[:-32]).digest() == descriptor[-32:]:
+                return message(DESCRIPTOR, descriptor[8:-32])
+    raise ValueError("no descriptor")
+
+
 def read_store(root, ring_text):
     naming, masters = read_ring(ring_text)
-    descriptor = (root / "malle-store").read_bytes()
-    assert descriptor[:8] == b"MALLESTR" and blake3(descriptor[:-32]).digest() == descriptor[-32:]
-    store = message(DESCRIPTOR, descriptor[8:-32])
-    assert store["format"] == 1
+    store = read_descriptor(root)
+    assert store["format"] in (1, 2)
     mailboxes = []
     for path in sorted((root / "mailboxes").iterdir()):
         mailbox = Mailbox(path, masters)
-        who = mailbox.entry(1)["init"]
+        who = mailbox.entry(1)[0]["init"]
         assert directory(naming, who["server"], who["account_id"], who["incarnation"]).hex() == path.name
+        all_snapshots = sorted(mailbox.snapshots().items())
         for pack in (path / "packs").iterdir():
-            mailbox.check_pack(pack.name)
-        snapshots = [listing(mailbox, number, snapshot) for number, snapshot in sorted(mailbox.snapshots().items())]
-        mailboxes.append({**who, "snapshots": snapshots})
+            if f"packs/{pack.name}" not in mailbox.damaged:
+                mailbox.check_pack(pack.name)
+        damaged = [number for number, snapshot in all_snapshots if mailbox.is_damaged(snapshot)]
+        snapshots = [listing(mailbox, number, snapshot) for number, snapshot in all_snapshots if number not in damaged]
+        mailboxes.append({**who, "snapshots": snapshots, **({"damaged": damaged} if damaged else {})})
     return {"zone": store["zone"], "mailboxes": mailboxes}
 
 

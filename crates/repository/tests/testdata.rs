@@ -9,7 +9,7 @@ use object_store::local::LocalFileSystem;
 use repository::{Depth, FailureRecord, KeyRing, ObjectRecord, Repository, Snapshot, Store, StoreOptions};
 use serde_json::{Value, json};
 
-const ALL: [&str; 3] = ["small", "nights", "pruned"];
+const ALL: [&str; 3] = ["format-1/small", "format-1/nights", "format-1/pruned"];
 /// [`seal_of`] each: whoever has to change one of these has edited what must never be edited.
 const SEALS: [&str; 3] = [
     "b3b724cf4bb7c96994bd6f58a2b0e2d495ace5e918ab14b3fb64ef8383cfd2d7",
@@ -18,7 +18,7 @@ const SEALS: [&str; 3] = [
 ];
 
 fn dir(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/format-1").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata").join(name)
 }
 
 fn expected(name: &str) -> Value {
