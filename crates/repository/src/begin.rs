@@ -120,7 +120,7 @@ impl Repository {
     async fn begin_log(&self, init: Init, clock: &dyn Clock) -> Result<()> {
         assert_empty(self.objects()).await?;
         match self.journal().append(None, Kind::Init(init), clock.now()).await? {
-            (_, Appended::Done) => self.journal().copy_first().await,
+            (_, Appended::Done) => self.journal().copy_first().await.map(drop),
             // It opened with our key: another writer began the same log a moment earlier.
             (_, Appended::Taken(found)) if found.entry.is_some() => Ok(()),
             (_, Appended::Taken(_)) => {

@@ -212,10 +212,12 @@ impl Repository {
         }
     }
 
-    /// Makes the second copies of the key and of entry 1 good again, if one of the two is missing or damaged.
-    pub async fn heal_copies(&self) -> Result<()> {
-        keys::heal_copies(&self.objects, &self.ring, &self.key).await?;
-        self.journal.copy_first().await
+    /// Makes the second copies of the key and of entry 1 good again, if one of the two is missing or damaged. Returns what was
+    /// written.
+    pub async fn heal_copies(&self) -> Result<Vec<Object>> {
+        let mut healed = keys::heal_copies(&self.objects, &self.ring, &self.key).await?;
+        healed.extend(self.journal.copy_first().await?);
+        Ok(healed)
     }
 
     pub(crate) async fn fold(&self) -> Result<Folded> {

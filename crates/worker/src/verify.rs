@@ -40,6 +40,8 @@ impl Job<'_> {
             return Ok(Answer::Sliced { progressed: false });
         };
         let report = report?;
+        // Best effort: what is noted as lost is fetched again by the mailbox's next backup.
+        let _ = repository.note_damage(report.damaged.iter().copied(), &*self.worker.services.clock).await;
         for problem in &report.problems {
             tracing::error!(number = backup.number.0, problem = %telemetry::mask(&problem.what), "backup is damaged");
         }
