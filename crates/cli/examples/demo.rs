@@ -174,7 +174,6 @@ impl Demo {
         self.dir.path().join("store")
     }
 
-
     async fn run(&self, args: &[&str]) -> Done {
         say(&format!("$ malle {}", args.join(" ")))?;
         let status = self.command(args).status().await?;

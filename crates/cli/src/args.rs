@@ -7,10 +7,10 @@ use model::DataType;
 
 pub(crate) use crate::export_args::ExportArgs;
 pub(crate) use crate::find_args::{CatArgs, DiffArgs, FindArgs};
-pub(crate) use crate::upkeep_args::{HistoryArgs, InitArgs, KeyCommand, RepairArgs, RewrapArgs};
 use crate::fleet_args::{
     CatalogCommand, ConfigCommand, DlqCommand, EnqueueArgs, JobCommand, MailboxCommand, RoleArgs, TopArgs,
 };
+pub(crate) use crate::upkeep_args::{HistoryArgs, InitArgs, KeyCommand, RepairArgs, RewrapArgs};
 
 const ABOUT: &str = "Backs up mailboxes of a Stalwart mail server: incremental, encrypted, verified.
 

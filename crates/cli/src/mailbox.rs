@@ -112,11 +112,7 @@ struct Opener<'a> {
 
 impl Opener<'_> {
     /// Opens one directory, of whose log this much is known.
-    async fn open(
-        &self,
-        dir: MailboxDir,
-        known: Option<LogPosition>,
-    ) -> repository::Result<Option<Mailbox>> {
+    async fn open(&self, dir: MailboxDir, known: Option<LogPosition>) -> repository::Result<Option<Mailbox>> {
         match self.open_begun(dir, known).await {
             Err(Error::NoMailbox) => Ok(None),
             opened => opened.map(Some),

@@ -137,7 +137,8 @@ fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Failure> {
 
 fn damaged(path: &Path) -> Failure {
     let what = format!("read {}: it does not hold what malle wrote there", path.display());
-    let hint = "remove this file; only a store that was rolled back since the last command is then not noticed";
+    let hint =
+        "remove this file; only a store that was rolled back since the last command is then not noticed";
     Failure::usage(what, hint)
 }
 
@@ -217,6 +218,10 @@ mod tests {
         }
         let mode = |path: &Path| fs::metadata(path).expect("is there").permissions().mode() & 0o777;
         assert_eq!((mode(&path), mode(path.parent().expect("has one"))), (0o600, 0o700));
-        assert_eq!(fs::read_dir(path.parent().expect("has one")).expect("lists").count(), 1, "nothing else stays");
+        assert_eq!(
+            fs::read_dir(path.parent().expect("has one")).expect("lists").count(),
+            1,
+            "nothing else stays"
+        );
     }
 }

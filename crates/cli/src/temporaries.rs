@@ -55,9 +55,14 @@ mod tests {
 
     #[test]
     fn only_what_ends_in_a_sign_and_a_number_is_one() {
-        for (name, expected) in
-            [("6f00#1", true), ("a#b#22", true), ("6f00", false), ("6f00#", false), ("#x1", false), ("1", false)]
-        {
+        for (name, expected) in [
+            ("6f00#1", true),
+            ("a#b#22", true),
+            ("6f00", false),
+            ("6f00#", false),
+            ("#x1", false),
+            ("1", false),
+        ] {
             assert_eq!(is_temporary(name), expected, "{name}");
         }
     }

@@ -139,11 +139,7 @@ impl Repository {
         self.damaged_by(&head).await
     }
 
-    async fn change_damage(
-        &self,
-        change: impl Fn(&mut BTreeSet<Object>),
-        clock: &dyn Clock,
-    ) -> Result<bool> {
+    async fn change_damage(&self, change: impl Fn(&mut BTreeSet<Object>), clock: &dyn Clock) -> Result<bool> {
         for _ in 0..ATTEMPTS {
             let tip = self.tip().await?;
             let head = self.head(&tip).await?;
@@ -191,7 +187,8 @@ impl Repository {
     pub(crate) async fn note_missing(&self, segments: &[SegmentRef], clock: &dyn Clock) -> Result<bool> {
         let mut listed: BTreeMap<Object, u64> = self.objects().list("segments").await?.into_iter().collect();
         listed.extend(self.objects().list("packs").await?);
-        let is_there = |object: &Object, length: u64| listed.get(object).is_some_and(|found| *found >= length);
+        let is_there =
+            |object: &Object, length: u64| listed.get(object).is_some_and(|found| *found >= length);
         let mut missing = BTreeSet::new();
         for (segment, packs) in self.packs_of(segments).await? {
             let object = Object::Segment(segment.0);
@@ -254,8 +251,9 @@ impl Repository {
         }
         let different: Vec<SegmentRef> = different.into_values().collect();
         let touched = self.packs_of(&different).await?.into_iter().filter(|((name, _), packs)| {
-            let has_damaged =
-                |packs: &Vec<(ObjectName, u64)>| packs.iter().any(|(p, _)| damaged.contains(&Object::Pack(*p)));
+            let has_damaged = |packs: &Vec<(ObjectName, u64)>| {
+                packs.iter().any(|(p, _)| damaged.contains(&Object::Pack(*p)))
+            };
             damaged.contains(&Object::Segment(*name)) || packs.as_ref().is_none_or(has_damaged)
         });
         let touched: BTreeSet<ObjectName> = touched.map(|((name, _), _)| name).collect();

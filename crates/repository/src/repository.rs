@@ -186,7 +186,8 @@ impl Repository {
     /// None is written over entries that cannot be read: what they said would be lost for good.
     pub async fn checkpoint_if_due(&self, clock: &dyn Clock) -> Result<()> {
         let tip = self.tip().await?;
-        let Some(head) = tip.head().filter(|head| tip.position.number >= head.checkpoint + self.sizes.checkpoint)
+        let Some(head) =
+            tip.head().filter(|head| tip.position.number >= head.checkpoint + self.sizes.checkpoint)
         else {
             return Ok(());
         };
@@ -227,7 +228,10 @@ impl Repository {
 
     /// What stands at the end of the log, of a mailbox that was not erased.
     pub(crate) async fn tip(&self) -> Result<Found> {
-        let tip = self.journal.tip().await?.ok_or(Error::NoMailbox)?;
+        let Some(tip) = self.journal.tip().await? else {
+            assert_empty(&self.objects).await?;
+            return Err(Error::NoMailbox);
+        };
         match tip.head().is_some_and(|head| head.erased) {
             true => Err(Error::Erased { number: tip.position.number }),
             false => Ok(tip),
@@ -259,7 +263,7 @@ impl Repository {
     }
 }
 
-/// A log is not begun over objects that an earlier one must have named.
+/// A mailbox without a log that has objects has lost the log: it is neither a new one nor none.
 pub(crate) async fn assert_empty(objects: &MailboxObjects) -> Result<()> {
     for below in ["packs", "segments"] {
         if !objects.list(below).await?.is_empty() {
@@ -306,7 +310,11 @@ mod tests {
         let tip = repository.tip().await.expect("reads");
         let head = tip.head().expect("has a head").clone();
         let erased = Kind::Erased(Erased::default());
-        repository.journal.append(Some((tip.position, &head)), erased, SystemClock.now()).await.expect("commits");
+        repository
+            .journal
+            .append(Some((tip.position, &head)), erased, SystemClock.now())
+            .await
+            .expect("commits");
 
         let error = repository.rewrap(&ring.rotated(), OlderWraps::Remove).await.expect_err("is refused");
         assert!(matches!(error, Error::Erased { number: 2 }), "{error}");

@@ -108,7 +108,9 @@ impl Checked {
         }
         if self.temporaries > 0 {
             let (left, size) = (count(self.temporaries, "temporary file"), bytes(self.temporary_bytes));
-            out.line(format_args!("  {left} ({size}) of writers that were cut off or are at work; harmless"))?;
+            out.line(format_args!(
+                "  {left} ({size}) of writers that were cut off or are at work; harmless"
+            ))?;
         }
         if !self.ok {
             out.line("  `malle repair` makes whole what can be, and says what is lost")?;

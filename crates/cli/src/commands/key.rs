@@ -33,7 +33,11 @@ fn new(output: Option<&Path>, force: bool, out: &Out) -> Result<()> {
     if let Some(path) = output {
         write_new(path, &ring).map_err(|error| {
             let what = format!("write the key ring to {}: {error}", path.display());
-            Failure::new(Exit::Key, what, "name a new file in a directory you may write to; a ring is never replaced")
+            Failure::new(
+                Exit::Key,
+                what,
+                "name a new file in a directory you may write to; a ring is never replaced",
+            )
         })?;
         return print(&ring, out);
     }

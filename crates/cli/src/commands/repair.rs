@@ -56,7 +56,8 @@ pub(crate) async fn run(prepared: Prepared<'_>, out: &Out) -> Result<Exit> {
     let history = (&args.history).into();
     if is_one(args) {
         let mailbox = mailbox::find_with(&store, &ring, &args.which, history).await?;
-        return repair(&mailbox, (&store, &ring), server, out).await;
+        let fetching = server.map(|server| (server, args.which.server_name.as_deref()));
+        return repair(&mailbox, (&store, &ring), fetching, out).await;
     }
     let mut worst = Exit::Good;
     for opened in mailbox::open_all_with(&store, &ring, history).await? {
@@ -94,10 +95,13 @@ struct Repaired<'a> {
     lost: Vec<u64>,
 }
 
+/// The mail server, and its lasting name if that was said.
+type Fetching<'a> = (Server, Option<&'a str>);
+
 async fn repair(
     mailbox: &Mailbox,
     store: (&Store, &KeyRing),
-    server: Option<Server>,
+    fetching: Option<Fetching<'_>>,
     out: &Out,
 ) -> Result<Exit> {
     let repository = &mailbox.repository;
@@ -120,8 +124,8 @@ async fn repair(
         lost: Vec::new(),
     };
     repaired.look_again().await?;
-    if let Some(server) = server.filter(|_| repaired.is_open) {
-        repaired.backup = Some(fetch(mailbox, store, server, out).await?);
+    if let Some(fetching) = fetching.filter(|_| repaired.is_open) {
+        repaired.backup = Some(fetch(mailbox, store, fetching, out).await?);
         repaired.look_again().await?;
     }
     repaired.print(out)?;
@@ -132,18 +136,18 @@ async fn repair(
 async fn fetch(
     mailbox: &Mailbox,
     (store, ring): (&Store, &KeyRing),
-    server: Server,
+    (server, name): Fetching<'_>,
     out: &Out,
 ) -> Result<Report> {
     let host = host(&server.url);
     let (client, account, _cancelled_when_dropped) =
         server.open(None, Some(mailbox.identity.account.as_str()), out).await?;
-    if !Owner::new((store, ring), &account, host, None).is_of(mailbox).await? {
+    if !Owner::new((store, ring), &account, host, name).is_of(mailbox).await? {
         let what = format!(
             "fetch what {} has lost: this mail server's account of that id is another one",
             mailbox.describe()
         );
-        return Err(Failure::usage(what, "name the mail server that the mailbox was backed up from").into());
+        return Err(Failure::usage(what, "name the mail server that the mailbox was backed up from; if its name changed, give --server-name").into());
     }
     let progress = progress::shown(out);
     let how = Backup {

@@ -203,9 +203,7 @@ impl Journal {
     pub(crate) async fn read(&self, number: u64) -> Result<LogEntry> {
         let object = Object::Log(number).relative();
         match self.found(number).await? {
-            Some(found) => {
-                found.entry.ok_or_else(|| Error::corrupt(object, "it was altered or damaged"))
-            }
+            Some(found) => found.entry.ok_or_else(|| Error::corrupt(object, "it was altered or damaged")),
             None => Err(Error::Missing { object }),
         }
     }
@@ -308,7 +306,9 @@ impl Journal {
 
     /// Makes the second copy of entry 1, if it is not there or not as it should be. Returns what was written.
     pub(crate) async fn copy_first(&self) -> Result<Option<Object>> {
-        self.objects.heal_copies(&Object::Log(1), |bytes| self.look_at(1, bytes).is_ok_and(|f| f.entry.is_some())).await
+        self.objects
+            .heal_copies(&Object::Log(1), |bytes| self.look_at(1, bytes).is_ok_and(|f| f.entry.is_some()))
+            .await
     }
 }
 
