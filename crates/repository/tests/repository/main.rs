@@ -8,6 +8,7 @@ mod crash;
 mod damage;
 mod heal;
 mod log_end;
+mod mended;
 mod history;
 mod keys;
 mod race;
