@@ -48,7 +48,8 @@ async fn main() -> Done {
         sim: Simulator::builder().seed(1).account(account).start().await?,
     };
     say(&format!("A simulated mail server at {} with {EMAILS} emails for {ALICE}.\n", demo.sim.url()))?;
-    demo.make_key().await?;
+    demo.run(&["key", "new", "--output", "ring.key"]).await?;
+    demo.run(&["init", "--zone", "demo"]).await?;
     let mut costs = vec![demo.back_up("full".into()).await?];
     costs.push(demo.back_up("nothing changed".into()).await?);
     let alice = demo.sim.account(ALICE).ok_or("alice is gone")?;
@@ -162,6 +163,7 @@ impl Demo {
             .current_dir(self.dir.path())
             .env_clear()
             .env("MALLE_KEY_FILE", "ring.key")
+            .env("MALLE_STATE_DIR", self.dir.path().join("state"))
             .env("MALLE_STORE", format!("file://{}", self.store().display()))
             .env("MALLE_SERVER", self.sim.url())
             .env("MALLE_PASSWORD", PASSWORD);
@@ -170,13 +172,6 @@ impl Demo {
 
     fn store(&self) -> PathBuf {
         self.dir.path().join("store")
-    }
-
-    async fn make_key(&self) -> Done {
-        say("$ malle key new > ring.key\n")?;
-        let ring = fs::File::create(self.dir.path().join("ring.key"))?;
-        let status = self.command(&["key", "new"]).stdout(ring).status().await?;
-        succeeded(status)
     }
 
     async fn run(&self, args: &[&str]) -> Done {
@@ -208,7 +203,7 @@ impl Demo {
 
     async fn back_up(&self, what: String) -> Done<Cost> {
         let (counters, size, start) = (self.sim.counters(), size(&self.store()), Instant::now());
-        self.run(&["backup", "--account", ALICE, "--zone", "demo"]).await?;
+        self.run(&["backup", "--account", ALICE]).await?;
         let spent = self.sim.counters().since(&counters);
         Ok(Cost {
             what,

@@ -10,6 +10,7 @@ pub(crate) use crate::find_args::{CatArgs, DiffArgs, FindArgs};
 use crate::fleet_args::{
     CatalogCommand, ConfigCommand, DlqCommand, EnqueueArgs, JobCommand, MailboxCommand, RoleArgs, TopArgs,
 };
+pub(crate) use crate::upkeep_args::{HistoryArgs, InitArgs, KeyCommand, RepairArgs, RewrapArgs};
 
 const ABOUT: &str = "Backs up mailboxes of a Stalwart mail server: incremental, encrypted, verified.
 
@@ -20,8 +21,9 @@ without it no backup can be read, ever.";
 
 /// The end of `malle --help`; the exit codes follow.
 pub(crate) const MANUAL: &str = "Example:
-  malle key new > ring.key
+  malle key new --output ring.key
   export MALLE_KEY_FILE=ring.key MALLE_STORE=file:///srv/backups
+  malle init --zone here
   export MALLE_USER=alice@example.org MALLE_PASSWORD_FILE=/run/secrets/alice
   malle backup --server https://mail.example.org --account alice@example.org
   malle list   --account alice@example.org
@@ -35,6 +37,8 @@ Environment:
   MALLE_CA_FILE         PEM certificates of authorities to trust at the mail server, as --ca-file
   MALLE_ZONE            the zone the store must lie in, as --zone
   MALLE_CONFIG          the fleet's configuration, as --config
+  MALLE_STATE_DIR       where this machine remembers how far it saw each mailbox's log, to notice a store that was
+                        rolled back; by default malle in XDG_STATE_HOME, else ~/.local/state/malle
   MALLE_USER            who signs in at the mail server; by default the account itself
   MALLE_PASSWORD        their password; or MALLE_PASSWORD_FILE, a file that holds it
   MALLE_TOKEN           a bearer token (API key, OAuth) instead; or MALLE_TOKEN_FILE
@@ -44,7 +48,7 @@ Environment:
   SSL_CERT_FILE         CA certificates instead of the system's, for mail server and bucket
 
 Stores:
-  file:///srv/backups          a directory, made by the first backup
+  file:///srv/backups          a directory, made by `malle init`
   s3://bucket/prefix           S3 and what speaks it (AWS_ENDPOINT_URL); the bucket must exist
   gs://bucket/prefix           Google Cloud Storage
   az://container/prefix        Azure Blob Storage
@@ -76,6 +80,8 @@ pub(crate) struct Talk {
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Make a store: a directory or a bucket becomes a place for backups
+    Init(InitArgs),
     /// Back up one mailbox: the first time all of it, then what changed
     Backup(BackupArgs),
     /// Give a snapshot back to an account
@@ -96,6 +102,8 @@ pub(crate) enum Command {
     Verify(VerifyArgs),
     /// Prove it for every mailbox in the store
     Check(CheckArgs),
+    /// Make whole again what is damaged, and fetch what is lost from the mail server
+    Repair(RepairArgs),
     /// Make, change and inspect key rings
     #[command(subcommand)]
     Key(KeyCommand),
@@ -134,7 +142,7 @@ pub(crate) struct StoreArgs {
     pub(crate) store: Option<String>,
     #[command(flatten)]
     pub(crate) key: KeyFile,
-    /// The zone the store must lie in; a new store is given it
+    /// The zone the store must lie in
     #[arg(long, env = "MALLE_ZONE")]
     pub(crate) zone: Option<String>,
     /// You promise that never two backups write to this store at once; lets stores without conditional create do
@@ -201,7 +209,8 @@ pub(crate) struct BackupArgs {
     /// The account, by its JMAP id
     #[arg(long, value_name = "ID", conflicts_with = "account")]
     pub(crate) account_id: Option<String>,
-    /// The mail server's lasting name; never change it once backups were made. By default the host (and port) of --server
+    /// The mail server's lasting name; never change it once backups were made. By default the host (and port) of --server, or
+    /// what this machine was told to call that host
     #[arg(long, value_name = "NAME")]
     pub(crate) server_name: Option<String>,
     #[command(flatten)]
@@ -212,6 +221,11 @@ pub(crate) struct BackupArgs {
     /// Begin with this key ring in a store whose mailboxes another ring opens
     #[arg(long)]
     pub(crate) new_ring: bool,
+    /// Begin a history of an account although the store has one of the same id and name under another server's name
+    #[arg(long)]
+    pub(crate) new_history: bool,
+    #[command(flatten)]
+    pub(crate) history: HistoryArgs,
 }
 
 /// `malle restore`
@@ -263,6 +277,8 @@ pub(crate) struct RestoreArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) refused: Option<PathBuf>,
     #[command(flatten)]
+    pub(crate) history: HistoryArgs,
+    #[command(flatten)]
     pub(crate) store: StoreArgs,
 }
 
@@ -311,7 +327,8 @@ pub(crate) enum RestoreMode {
 /// `malle list`
 #[derive(Debug, Args)]
 #[command(after_help = "\
-With --account: one line (with --json one object) a snapshot, oldest first. Without: one a mailbox.
+With --account: one line (with --json one object) a snapshot, oldest first. Without: one a mailbox. A snapshot that needs
+something which is known to be lost is `damaged`. Exit code 9 says that a part of the log cannot be read.
 In JSON, sizes are bytes, `duration` is seconds, `time` is when the snapshot was finished.")]
 pub(crate) struct ListArgs {
     #[command(flatten)]
@@ -345,6 +362,8 @@ pub(crate) struct VerifyArgs {
     #[arg(long)]
     pub(crate) read_data: bool,
     #[command(flatten)]
+    pub(crate) history: HistoryArgs,
+    #[command(flatten)]
     pub(crate) store: StoreArgs,
 }
 
@@ -356,33 +375,7 @@ pub(crate) struct CheckArgs {
     #[arg(long)]
     pub(crate) read_data: bool,
     #[command(flatten)]
+    pub(crate) history: HistoryArgs,
+    #[command(flatten)]
     pub(crate) store: StoreArgs,
-}
-
-/// `malle key`
-#[derive(Debug, Subcommand)]
-pub(crate) enum KeyCommand {
-    /// Make a key ring and print it: malle key new > ring.key
-    #[command(
-        after_help = "The file is the secret itself: keep a copy somewhere safe, apart from the backups."
-    )]
-    New {
-        /// Write to this file, which must not exist yet, instead of standard output
-        #[arg(long, value_name = "FILE")]
-        output: Option<PathBuf>,
-        /// Print the secret although standard output is a terminal
-        #[arg(long)]
-        force: bool,
-    },
-    /// Show the ids of the master keys in a ring; they tell nothing about the keys
-    List(KeyFile),
-    /// Put a new current master key into the ring file, in place; the older ones stay
-    #[command(after_help = "\
-New mailboxes use the new key at once. Run `malle key rewrap` to move the existing ones to it, and take a new safe copy
-of the ring. The file is replaced as a whole: a crash leaves the old one.")]
-    Rotate(KeyFile),
-    /// Wrap the keys of all mailboxes in the store with the ring's current master key
-    #[command(after_help = "\
-Removes the copies wrapped with older master keys of this ring. Emails are not written again: this takes a moment.")]
-    Rewrap(StoreArgs),
 }

@@ -24,12 +24,13 @@ pub(crate) enum Exit {
     Erased = 14,
     Target = 15,
     Service = 16,
+    KeyGone = 17,
     Interrupted = 130,
     Terminated = 143,
 }
 
 /// Every code and its meaning, as `--help` and the README list them.
-const MEANINGS: [(Exit, &str); 19] = [
+const MEANINGS: [(Exit, &str); 20] = [
     (Exit::Good, "done; a backup is good"),
     (Exit::Unexpected, "something that should not happen"),
     (Exit::Usage, "wrong arguments or settings"),
@@ -42,7 +43,7 @@ const MEANINGS: [(Exit, &str); 19] = [
     (Exit::NotFound, "no such account, mailbox, snapshot, folder or email"),
     (Exit::Store, "the store cannot be reached or refuses access"),
     (Exit::Key, "the key ring is missing, unreadable or the wrong one"),
-    (Exit::Damage, "stored data is damaged or missing"),
+    (Exit::Damage, "stored data is damaged or missing, or is not a continuation of what was seen before"),
     (Exit::LostRace, "another backup or restore of the same mailbox was first; the message says whose"),
     (Exit::NewerFormat, "the data was written by a newer malle; use that one"),
     (Exit::UnfitStore, "no malle store, in another zone, or it cannot create objects conditionally"),
@@ -50,6 +51,7 @@ const MEANINGS: [(Exit, &str); 19] = [
     (Exit::Erased, "the mailbox's backups were erased on purpose"),
     (Exit::Target, "an export cannot be written where it shall go: no room, or not allowed"),
     (Exit::Service, "Postgres, RabbitMQ or Redis cannot be reached, or refuses"),
+    (Exit::KeyGone, "the mailbox's key is gone from the store"),
     (Exit::Interrupted, "interrupted (SIGINT)"),
     (Exit::Terminated, "terminated (SIGTERM)"),
 ];

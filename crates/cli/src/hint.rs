@@ -142,8 +142,15 @@ pub(crate) fn of_repository(error: &repository::Error) -> Judgement {
         E::NewerFormat { .. } | E::NewerKind { .. } => (Exit::NewerFormat, ""),
         E::Corrupt { .. } | E::Missing { .. } => (
             Exit::Damage,
-            "run `malle check --read-data` to learn what else is damaged; whatever is not named is intact",
+            "run `malle repair` to learn what else is damaged and to fetch it again; whatever is not named is intact",
         ),
+        // They say what to do themselves.
+        E::LogGone { .. } | E::DescriptorGone => (Exit::Damage, ""),
+        E::History { .. } => (
+            Exit::Damage,
+            "backup, restore, verify, check and repair have that option, and the log says so from then on",
+        ),
+        E::KeyGone { .. } => (Exit::KeyGone, ""),
         E::Unverified { .. } => (Exit::Unexpected, ""),
         E::Lost { .. } => (
             Exit::LostRace,

@@ -1,13 +1,17 @@
 //! Finding a mailbox in the store without asking a mail server.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context, Result};
 use futures::{StreamExt, stream};
-use model::MailboxIdentity;
-use repository::{Error, KeyRing, MailboxDir, Repository, SnapshotInfo, Store};
+use model::{LogPosition, MailboxIdentity, SnapshotNumber, SystemClock};
+use repository::{Error, KeyRing, Listing, MailboxDir, Object, Repository, SnapshotInfo, Store};
 
-use crate::args::Which;
+use crate::args::{HistoryArgs, Which};
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::memory::{Memory, Watch};
+use crate::output::SnapshotRow;
 
 /// Mailboxes opened at the same time.
 const OPENING: usize = 8;
@@ -22,6 +26,12 @@ pub(crate) struct Mailbox {
     /// The account's name when its backups began.
     pub(crate) first_name: String,
     pub(crate) snapshots: Vec<SnapshotInfo>,
+    /// Those of them that refer to what is known to be missing or damaged.
+    pub(crate) damaged: BTreeSet<SnapshotNumber>,
+    /// Log entries that are missing or damaged; each may have been a snapshot.
+    pub(crate) unreadable: BTreeSet<u64>,
+    /// Writes down how far the log was seen.
+    _watch: Watch,
 }
 
 impl Mailbox {
@@ -30,9 +40,30 @@ impl Mailbox {
         self.snapshots.last().map_or(&self.first_name, |newest| &newest.summary.account_name)
     }
 
-    fn describe(&self) -> String {
+    /// A snapshot as it is printed; one that needs what is lost is never called good.
+    pub(crate) fn row(&self, info: &SnapshotInfo) -> SnapshotRow {
+        let row = SnapshotRow::of(info);
+        if self.damaged.contains(&info.number) { row.damaged() } else { row }
+    }
+
+    pub(crate) fn describe(&self) -> String {
         let (name, server, dir) = (self.name(), &self.identity.server, self.repository.dir());
         format!("{name} on {server} ({dir})")
+    }
+}
+
+/// What to do with a log that is not a continuation of what is remembered of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OtherHistory {
+    /// The command ends with `Error::History`.
+    Refused,
+    /// An entry that says so is appended, and the command goes on.
+    Accepted,
+}
+
+impl From<&HistoryArgs> for OtherHistory {
+    fn from(args: &HistoryArgs) -> OtherHistory {
+        if args.accept_history { OtherHistory::Accepted } else { OtherHistory::Refused }
     }
 }
 
@@ -46,9 +77,24 @@ pub(crate) struct Opened {
 
 /// Opens every mailbox of the store, ordered by directory.
 pub(crate) async fn open_all(store: &Store, ring: &KeyRing) -> Result<Vec<Opened>> {
+    open_all_with(store, ring, OtherHistory::Refused).await
+}
+
+/// The same for who may accept another history of each.
+pub(crate) async fn open_all_with(
+    store: &Store,
+    ring: &KeyRing,
+    history: OtherHistory,
+) -> Result<Vec<Opened>> {
     let dirs = store.mailboxes().await.context("list the mailboxes")?;
-    let opening = stream::iter(dirs).map(|dir| async move {
-        let mailbox = open(store, ring, dir).await;
+    let opener = Opener { store, ring, memory: Memory::of(store), history };
+    let mut known = Vec::new();
+    for dir in dirs {
+        known.push((dir, opener.memory.position(dir)?));
+    }
+    let opener = &opener;
+    let opening = stream::iter(known).map(|(dir, known)| async move {
+        let mailbox = opener.open(dir, known).await;
         Opened { dir, mailbox }
     });
     let mut opened: Vec<Opened> = opening.buffer_unordered(OPENING).collect().await;
@@ -56,31 +102,78 @@ pub(crate) async fn open_all(store: &Store, ring: &KeyRing) -> Result<Vec<Opened
     Ok(opened)
 }
 
-/// Opens one directory.
-async fn open(store: &Store, ring: &KeyRing, dir: MailboxDir) -> repository::Result<Option<Mailbox>> {
-    let repository = match store.mailbox(ring, dir).await {
-        Ok(repository) => repository,
-        Err(Error::NoMailbox) => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    let snapshots = match repository.snapshots().await {
-        Ok(snapshots) => snapshots,
-        Err(Error::NoMailbox) => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    let (identity, first_name) = repository.identity().await?;
-    Ok(Some(Mailbox { repository, identity, first_name, snapshots }))
+/// Opens mailboxes of one store.
+struct Opener<'a> {
+    store: &'a Store,
+    ring: &'a KeyRing,
+    memory: Memory,
+    history: OtherHistory,
+}
+
+impl Opener<'_> {
+    /// Opens one directory, of whose log this much is known.
+    async fn open(&self, dir: MailboxDir, known: Option<LogPosition>) -> repository::Result<Option<Mailbox>> {
+        match self.open_begun(dir, known).await {
+            Err(Error::NoMailbox) => Ok(None),
+            opened => opened.map(Some),
+        }
+    }
+
+    async fn open_begun(&self, dir: MailboxDir, known: Option<LogPosition>) -> repository::Result<Mailbox> {
+        let repository = self.store.mailbox(self.ring, dir).await?;
+        let watch = self.memory.watch(&repository, known);
+        let Listing { snapshots, damaged, unreadable } = listed(&repository, self.history).await?;
+        let (identity, first_name) = repository.identity().await?;
+        Ok(Mailbox { repository, identity, first_name, snapshots, damaged, unreadable, _watch: watch })
+    }
+
+    /// Whether the mailbox in a directory is the one that is meant, whatever its history. Remembers nothing of it.
+    async fn is_meant(&self, dir: MailboxDir, which: &Which, account: &str) -> repository::Result<bool> {
+        let repository = self.store.mailbox(self.ring, dir).await?;
+        let (identity, first_name) = repository.identity().await?;
+        let names = match repository.snapshots().await {
+            Ok(snapshots) => snapshots.last().map(|newest| newest.summary.account_name.clone()),
+            Err(Error::History { .. }) => None,
+            Err(error) => return Err(error),
+        };
+        let name = names.as_deref().unwrap_or(&first_name);
+        let is_called_so = name.eq_ignore_ascii_case(account) || identity.account.as_str() == account;
+        let server = which.server_name.as_deref();
+        Ok(is_called_so && server.is_none_or(|server| identity.server.eq_ignore_ascii_case(server)))
+    }
+}
+
+/// The snapshots of a mailbox; another history than the remembered one is accepted first if that may be.
+pub(crate) async fn listed(repository: &Repository, history: OtherHistory) -> repository::Result<Listing> {
+    match repository.listing().await {
+        Err(Error::History { .. }) if history == OtherHistory::Accepted => {
+            repository.accept_history(&SystemClock).await?;
+            repository.listing().await
+        }
+        listed => listed,
+    }
 }
 
 /// The one mailbox that is meant.
 pub(crate) async fn find(store: &Store, ring: &KeyRing, which: &Which) -> Result<Mailbox> {
+    find_with(store, ring, which, OtherHistory::Refused).await
+}
+
+/// The same for who may accept another history of it.
+pub(crate) async fn find_with(
+    store: &Store,
+    ring: &KeyRing,
+    which: &Which,
+    history: OtherHistory,
+) -> Result<Mailbox> {
     if let Some(dir) = &which.mailbox {
         let dir = dir.parse().map_err(|()| {
             let hint = "`malle list` shows the directories, 32 hexadecimal digits each";
             Failure::usage("read --mailbox: it is no mailbox's directory", hint)
         })?;
-        let found = open(store, ring, dir).await.context("open the mailbox")?;
-        return Ok(found.ok_or(Error::NoMailbox)?);
+        let opener = Opener { store, ring, memory: Memory::of(store), history };
+        let known = opener.memory.position(dir)?;
+        return opener.open_begun(dir, known).await.context("open the mailbox");
     }
     let account = which.account.as_deref().ok_or_else(|| {
         let hint = "give --account; `malle list` shows all mailboxes of the store";
@@ -88,8 +181,14 @@ pub(crate) async fn find(store: &Store, ring: &KeyRing, which: &Which) -> Result
     })?;
     let mut mailboxes = Vec::new();
     let mut unopened = Vec::new();
-    for opened in open_all(store, ring).await? {
-        match opened.mailbox {
+    for Opened { dir, mailbox } in open_all(store, ring).await? {
+        let mailbox = match mailbox {
+            Err(error @ Error::History { .. }) if history == OtherHistory::Accepted => {
+                accepted(store, ring, (dir, which, account), error).await?
+            }
+            mailbox => mailbox,
+        };
+        match mailbox {
             Ok(mailbox) => mailboxes.extend(mailbox),
             Err(error) => unopened.push(error),
         }
@@ -99,6 +198,23 @@ pub(crate) async fn find(store: &Store, ring: &KeyRing, which: &Which) -> Result
     }
     let others = mailboxes.len();
     one(matching(mailboxes, account), account, others, unopened)
+}
+
+/// Accepts the history of a mailbox if it is the one that is meant; others keep their error.
+async fn accepted(
+    store: &Store,
+    ring: &KeyRing,
+    (dir, which, account): (MailboxDir, &Which, &str),
+    error: Error,
+) -> Result<repository::Result<Option<Mailbox>>> {
+    let opener = Opener { store, ring, memory: Memory::of(store), history: OtherHistory::Accepted };
+    match opener.is_meant(dir, which, account).await {
+        Ok(true) => {
+            let known = opener.memory.position(dir)?;
+            Ok(opener.open(dir, known).await)
+        }
+        _ => Ok(Err(error)),
+    }
 }
 
 /// Those that carry the name now or have it as id; only if there are none, those that began under it.
@@ -131,4 +247,32 @@ fn one(mut found: Vec<Mailbox>, account: &str, others: usize, mut unopened: Vec<
             Err(Failure::new(Exit::NotFound, what, "choose with --server-name or --mailbox").into())
         }
     }
+}
+
+/// Does something with a mailbox. The pack or segment that an error names as damaged is noted in the log.
+pub(crate) async fn noting<T>(repository: &Repository, work: impl Future<Output = Result<T>>) -> Result<T> {
+    let ended = work.await;
+    if let Err(error) = &ended {
+        note(repository, damaged_by(error)).await;
+    }
+    ended
+}
+
+/// Notes in the log what is missing or damaged, so that the next backup fetches it again. Best effort: a store that may not
+/// be written to is no failure.
+pub(crate) async fn note(repository: &Repository, damaged: impl IntoIterator<Item = Object>) {
+    let mut damaged = damaged.into_iter().peekable();
+    if damaged.peek().is_some() {
+        let _ = repository.note_damage(damaged, &SystemClock).await;
+    }
+}
+
+fn damaged_by(error: &anyhow::Error) -> Option<Object> {
+    error.chain().find_map(|cause| {
+        let of_engine = match cause.downcast_ref::<engine::Error>() {
+            Some(engine::Error::Repository(error)) => Some(error),
+            _ => None,
+        };
+        cause.downcast_ref::<Error>().or(of_engine)?.damaged()
+    })
 }

@@ -11,13 +11,17 @@ mod fleet;
 mod fleet_args;
 mod hint;
 mod mailbox;
+mod memory;
 mod output;
+mod owner;
 mod progress;
 mod run;
 mod secrets;
 mod server;
 mod store_client;
 mod store_url;
+mod temporaries;
+mod upkeep_args;
 
 use std::process::ExitCode;
 

@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Display, Write as _};
 use std::io::{self, Write};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use anyhow::Result;
 use engine::State;
@@ -19,6 +20,7 @@ pub(crate) struct Out {
 
 impl Out {
     pub(crate) fn new(talk: Talk) -> Out {
+        IS_QUIET.store(talk.quiet, Relaxed);
         Out { talk }
     }
 
@@ -47,6 +49,16 @@ impl Out {
         if !self.talk.quiet {
             remark(text);
         }
+    }
+}
+
+/// Whether the process was told to be quiet, for what has no `Out` at hand.
+static IS_QUIET: AtomicBool = AtomicBool::new(false);
+
+/// A remark that changes no result.
+pub(crate) fn warn(text: impl Display) {
+    if !IS_QUIET.load(Relaxed) {
+        remark(text);
     }
 }
 
@@ -100,6 +112,12 @@ impl SnapshotRow {
             kind: s.origin.kind.clone(),
             backup_number: s.origin.backup_number.map(|n| n.0),
         }
+    }
+
+    /// The same of a snapshot that refers to what is known to be missing or damaged.
+    #[must_use]
+    pub(crate) fn damaged(self) -> SnapshotRow {
+        SnapshotRow { state: "damaged", ..self }
     }
 }
 

@@ -35,7 +35,7 @@ pub(crate) fn ring(key: &KeyFile, out: &Out) -> Result<KeyRing> {
 /// Where the key ring is.
 pub(crate) fn ring_path(key: &KeyFile) -> Result<&Path, Failure> {
     key.key_file.as_deref().ok_or_else(|| {
-        let hint = "give --key-file or set MALLE_KEY_FILE; `malle key new > ring.key` makes one";
+        let hint = "give --key-file or set MALLE_KEY_FILE; `malle key new --output ring.key` makes one";
         Failure::usage("find the key ring: none is named", hint)
     })
 }

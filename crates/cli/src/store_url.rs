@@ -27,20 +27,56 @@ enum Place {
     Memory,
 }
 
-/// Opens the store, and makes it one if it is new.
-pub(crate) async fn open_or_init(args: &StoreArgs) -> Result<Store> {
-    let place = place(args)?;
-    make_directory(&place)?;
-    let store =
-        Store::open_or_init(connect(&place, &Access::default())?, options(args), &model::SystemClock).await;
-    store.context(opening(&place))
+/// A store that `malle init` was asked for.
+pub(crate) struct Initialised {
+    pub(crate) store: Store,
+    /// Where it is, for people.
+    pub(crate) place: String,
+    /// It was not there before.
+    pub(crate) is_new: bool,
 }
 
-/// What a URL stands for; a directory is made.
-pub(crate) fn objects(url: &str, access: &Access) -> Result<Arc<dyn ObjectStore>> {
-    let place = parse(url)?;
+/// Opens the store, and makes it one if it is new; a directory is made with it.
+pub(crate) async fn open_or_init(args: &StoreArgs) -> Result<Initialised> {
+    let place = place(args)?;
     make_directory(&place)?;
-    connect(&place, access)
+    let objects = connect(&place, &Access::default())?;
+    let opened = init(objects, options(args)).await;
+    let (store, is_new) = opened.with_context(|| opening(&place))?;
+    Ok(Initialised { store, place: describe(&place), is_new })
+}
+
+/// Opens the store that the objects hold, and makes it one if it is new: then true.
+pub(crate) async fn init(objects: Arc<dyn ObjectStore>, options: StoreOptions) -> Result<(Store, bool)> {
+    let is_new = !Store::exists(Arc::clone(&objects)).await?;
+    Ok((Store::open_or_init(objects, options, &model::SystemClock).await?, is_new))
+}
+
+/// Opens a store that must be there, for a backup. One in memory cannot have been made before.
+pub(crate) async fn open_to_write(args: &StoreArgs) -> Result<Store> {
+    match place(args)? {
+        Place::Memory => Ok(open_or_init(args).await?.store),
+        _ => open(args).await,
+    }
+}
+
+/// What a URL stands for; a directory must be there.
+pub(crate) fn objects(url: &str, access: &Access) -> Result<Arc<dyn ObjectStore>> {
+    connect(&parse(url)?, access)
+}
+
+/// Makes the directory that a URL names, if it names one.
+pub(crate) fn make_directory_of(url: &str) -> Result<(), Failure> {
+    make_directory(&parse(url)?)
+}
+
+/// The directory of a store that is one, or of a mailbox in it.
+pub(crate) fn directory_of(args: &StoreArgs, mailbox: Option<&str>) -> Option<PathBuf> {
+    match (place(args), mailbox) {
+        (Ok(Place::Directory(dir)), Some(mailbox)) => Some(dir.join("mailboxes").join(mailbox)),
+        (Ok(Place::Directory(dir)), None) => Some(dir),
+        _ => None,
+    }
 }
 
 fn make_directory(place: &Place) -> Result<(), Failure> {
@@ -63,12 +99,16 @@ pub(crate) async fn open(args: &StoreArgs) -> Result<Store> {
 }
 
 fn opening(place: &Place) -> String {
+    format!("open the store {}", describe(place))
+}
+
+fn describe(place: &Place) -> String {
     match place {
-        Place::Directory(dir) => format!("open the store {}", dir.display()),
-        Place::S3 { bucket, .. } => format!("open the store s3://{bucket}"),
-        Place::Google { bucket, .. } => format!("open the store gs://{bucket}"),
-        Place::Azure { container, .. } => format!("open the store az://{container}"),
-        Place::Memory => "open the store in memory".to_owned(),
+        Place::Directory(dir) => dir.display().to_string(),
+        Place::S3 { bucket, .. } => format!("s3://{bucket}"),
+        Place::Google { bucket, .. } => format!("gs://{bucket}"),
+        Place::Azure { container, .. } => format!("az://{container}"),
+        Place::Memory => "in memory".to_owned(),
     }
 }
 
@@ -158,7 +198,7 @@ fn below(store: impl ObjectStore, prefix: &Path) -> Arc<dyn ObjectStore> {
 
 fn directory(dir: &std::path::Path) -> Result<Arc<dyn ObjectStore>> {
     let store = LocalFileSystem::new_with_prefix(dir).map_err(|_| {
-        let hint = "check --store; the first `malle backup` makes the directory";
+        let hint = "check --store and whether the disk is mounted; `malle init` makes a store";
         Failure::new(
             Exit::UnfitStore,
             format!("open the store: there is no directory {}", dir.display()),

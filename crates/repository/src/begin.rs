@@ -123,7 +123,7 @@ impl Repository {
             return self.journal().tip().await?.map(drop).ok_or_else(|| log_gone(self.objects()));
         }
         match self.journal().append(None, Kind::Init(init), clock.now()).await? {
-            (_, Appended::Done) => self.heal_copies().await,
+            (_, Appended::Done) => self.heal_copies().await.map(drop),
             // It opened with our key: another writer began the same log a moment earlier.
             (_, Appended::Taken(found)) if found.entry.is_some() => Ok(()),
             (_, Appended::Taken(_)) => {

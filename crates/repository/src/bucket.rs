@@ -135,14 +135,17 @@ impl Store {
         })
     }
 
-    /// Makes the descriptor and its copy alike, if one of them is missing or damaged.
-    pub async fn heal_copies(&self) -> Result<()> {
+    /// Makes the descriptor and its copy alike, if one of them is missing or damaged. Returns the name of the one that was
+    /// written.
+    pub async fn heal_copies(&self) -> Result<Option<&'static str>> {
         let read = async |path| Ok::<_, Error>(self.objects.get(&Path::from(path)).await?.filter(is_sound));
-        match (read(DESCRIPTOR).await?, read(DESCRIPTOR_COPY).await?) {
-            (Some(bytes), None) => self.objects.put(&Path::from(DESCRIPTOR_COPY), bytes.into()).await,
-            (None, Some(bytes)) => self.objects.put(&Path::from(DESCRIPTOR), bytes.into()).await,
-            _ => Ok(()),
-        }
+        let (healed, bytes) = match (read(DESCRIPTOR).await?, read(DESCRIPTOR_COPY).await?) {
+            (Some(bytes), None) => (DESCRIPTOR_COPY, bytes),
+            (None, Some(bytes)) => (DESCRIPTOR, bytes),
+            _ => return Ok(None),
+        };
+        self.objects.put(&Path::from(healed), bytes.into()).await?;
+        Ok(Some(healed))
     }
 
     /// Where the store lies; empty if it was never told.

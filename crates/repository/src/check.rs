@@ -59,6 +59,8 @@ pub struct CheckReport {
     pub unreferenced_bytes: u64,
     /// Packs and segments that are missing or damaged: `Repository::note_damage` notes them for the next backup.
     pub damaged: BTreeSet<Object>,
+    /// With `Depth::Data`: packs and segments that were read to their end and are what their rows say.
+    pub whole: BTreeSet<Object>,
     /// Empty: all is well.
     pub problems: Vec<Problem>,
 }
@@ -199,11 +201,16 @@ impl Repository {
         // Owned: a closure over references keeps the compiler from seeing that the whole check may move between threads.
         let fresh: Vec<SegmentRef> = fresh.cloned().collect();
         let mut checks = stream::iter(fresh)
-            .map(|reference| async move { self.check_segment(&reference, depth).await })
+            .map(|reference| async move {
+                (segment_name(&reference), self.check_segment(&reference, depth).await)
+            })
             .buffered(READS_IN_FLIGHT);
-        while let Some(packs) = checks.next().await {
+        while let Some((name, packs)) = checks.next().await {
             match packs {
-                Ok(packs) => needs.named.extend(packs),
+                Ok(packs) => {
+                    needs.named.extend(packs);
+                    report.whole.extend(name.map(Object::Segment).filter(|_| depth == Depth::Data));
+                }
                 Err(error) => report.problem_of(None, error)?,
             }
         }
@@ -229,8 +236,9 @@ impl Repository {
                 Some(size) if size < reach => report.damage(object, "is cut off"),
                 Some(_) if depth == Depth::Structure => {}
                 Some(size) => {
-                    if let Err(error) = self.scrub_pack(*pack, blobs).await {
-                        report.problem_of(None, error)?;
+                    match self.scrub_pack(*pack, blobs).await {
+                        Ok(()) => drop(report.whole.insert(object)),
+                        Err(error) => report.problem_of(None, error)?,
                     }
                     report.bytes_read += size;
                 }

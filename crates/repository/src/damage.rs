@@ -132,6 +132,13 @@ impl Repository {
         self.change_damage(|known| known.retain(|object| !found.contains(object)), clock).await
     }
 
+    /// The packs and segments that are noted as missing or damaged.
+    pub async fn known_damage(&self) -> Result<BTreeSet<Object>> {
+        let tip = self.tip().await?;
+        let head = self.head(&tip).await?;
+        self.damaged_by(&head).await
+    }
+
     async fn change_damage(&self, change: impl Fn(&mut BTreeSet<Object>), clock: &dyn Clock) -> Result<bool> {
         for _ in 0..ATTEMPTS {
             let tip = self.tip().await?;

@@ -133,12 +133,18 @@ pub(crate) async fn create(objects: &MailboxObjects, ring: &KeyRing) -> Result<S
     Ok(key)
 }
 
-/// Makes the second copy of each wrap that the ring opens, if it is not there or not as it should be.
-pub(crate) async fn heal_copies(objects: &MailboxObjects, ring: &KeyRing, key: &Secret) -> Result<()> {
+/// Makes the second copy of each wrap that the ring opens, if it is not there or not as it should be; what was written.
+pub(crate) async fn heal_copies(
+    objects: &MailboxObjects,
+    ring: &KeyRing,
+    key: &Secret,
+) -> Result<Vec<Object>> {
+    let mut healed = Vec::new();
     for master in ring.masters() {
-        objects.heal_copies(&object(master), |bytes| opens_as(objects, master, bytes, key)).await?;
+        let good = |bytes: &[u8]| opens_as(objects, master, bytes, key);
+        healed.extend(objects.heal_copies(&object(master), good).await?);
     }
-    Ok(())
+    Ok(healed)
 }
 
 /// Wraps the data key under the ring's current master key and proves that the wrap opens. True if the wrap is new.

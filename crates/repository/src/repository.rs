@@ -212,10 +212,12 @@ impl Repository {
         }
     }
 
-    /// Makes the second copies of the key and of entry 1 good again, if one of the two is missing or damaged.
-    pub async fn heal_copies(&self) -> Result<()> {
-        keys::heal_copies(&self.objects, &self.ring, &self.key).await?;
-        self.journal.copy_first().await
+    /// Makes the second copies of the key and of entry 1 good again, if one of the two is missing or damaged. Returns what was
+    /// written.
+    pub async fn heal_copies(&self) -> Result<Vec<Object>> {
+        let mut healed = keys::heal_copies(&self.objects, &self.ring, &self.key).await?;
+        healed.extend(self.journal.copy_first().await?);
+        Ok(healed)
     }
 
     pub(crate) async fn fold(&self) -> Result<Folded> {
@@ -225,7 +227,12 @@ impl Repository {
 
     /// What stands at the end of the log, of a mailbox that was not erased.
     pub(crate) async fn tip(&self) -> Result<Found> {
-        let tip = self.journal.tip().await?.ok_or(Error::NoMailbox)?;
+        let Some(tip) = self.journal.tip().await? else {
+            if !is_empty(&self.objects).await? {
+                return Err(log_gone(&self.objects));
+            }
+            return Err(Error::NoMailbox);
+        };
         match tip.head().is_some_and(|head| head.erased) {
             true => Err(Error::Erased { number: tip.position.number }),
             false => Ok(tip),

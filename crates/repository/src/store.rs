@@ -218,15 +218,22 @@ impl MailboxObjects {
     }
 
     /// Makes an object and its copy alike, if one of them is missing or not `good`. Nothing is done if neither is good.
-    pub(crate) async fn heal_copies(&self, object: &Object, good: impl Fn(&[u8]) -> bool) -> Result<()> {
-        let Some(copy) = object.copy() else { return Ok(()) };
+    /// Returns the one that was written.
+    pub(crate) async fn heal_copies(
+        &self,
+        object: &Object,
+        good: impl Fn(&[u8]) -> bool,
+    ) -> Result<Option<Object>> {
+        let Some(copy) = object.copy() else { return Ok(None) };
         let sound = |bytes: Option<Bytes>| bytes.filter(|bytes| good(bytes));
         let (first, second) = (sound(self.get(object).await?), sound(self.get(&copy).await?));
-        match (first, second) {
-            (Some(bytes), None) => self.put(&copy, bytes).await,
-            (None, Some(bytes)) => self.put(object, bytes).await,
-            _ => Ok(()),
-        }
+        let (healed, bytes) = match (first, second) {
+            (Some(bytes), None) => (copy, bytes),
+            (None, Some(bytes)) => (*object, bytes),
+            _ => return Ok(None),
+        };
+        self.put(&healed, bytes).await?;
+        Ok(Some(healed))
     }
 
     /// The objects below `log`, `packs`, `segments` or `keys`, with their lengths; strangers are left out.

@@ -30,7 +30,7 @@ pub use error::{Error, Result};
 pub use metrics::Metrics;
 pub use order::{RestoreMode, RestoreOrder, VerifyOrder};
 pub use run::{Services, run};
-pub use settings::{BackupStore, Limits, MailServer, Settings, Slots, Times};
+pub use settings::{BackupStore, Limits, MailServer, Rings, Settings, Slots, Times};
 pub use slices::{Backups, InSlices, Slice, SliceTask};
 
 #[cfg(feature = "steps")]

@@ -90,7 +90,7 @@ async fn work(
     watched: Watched,
 ) -> Result<()> {
     settings.check()?;
-    let stores = Stores::new(&settings, Arc::clone(&services.clock));
+    let stores = Stores::new(&settings);
     let reports = TaskTracker::new();
     let worker = Arc::new(Worker { settings, services, stores, lines: Lines::default(), reports, watched });
     let draining = stop.child_token();

@@ -24,7 +24,7 @@ pub struct Settings {
     /// Where the mail servers are: no store may lie there.
     pub production_zone: String,
     /// The keys of all repositories.
-    pub ring: KeyRing,
+    pub ring: Arc<dyn Rings>,
     /// The windows in which scheduled work may run.
     pub windows: planning::Settings,
     /// Of mailboxes that name none.
@@ -35,6 +35,19 @@ pub struct Settings {
     pub limits: Limits,
     /// Rhythms and waits.
     pub times: Times,
+}
+
+/// Where the key ring comes from. It may be rotated while a worker runs, so each repository is opened with the current one.
+pub trait Rings: std::fmt::Debug + Send + Sync {
+    /// The ring as it is now.
+    fn current(&self) -> KeyRing;
+}
+
+impl Rings for KeyRing {
+    /// A ring that never changes.
+    fn current(&self) -> KeyRing {
+        self.clone()
+    }
 }
 
 /// Jobs of each kind at once; 0: this worker leaves them to others. Each kind has slots of its own, so that a night's backlog
@@ -90,7 +103,7 @@ pub struct MailServer {
 pub struct BackupStore {
     /// Its name in the catalogue.
     pub name: String,
-    /// The zone that its descriptor must state, and gets if it is new.
+    /// The zone that its descriptor must state.
     pub zone: String,
     /// Where it is.
     pub objects: Arc<dyn ObjectStore>,

@@ -3,19 +3,18 @@
 use std::sync::Arc;
 
 use catalog::{Catalog, Mailbox};
-use model::{Clock, MailboxId, MailboxIdentity};
+use model::{MailboxId, MailboxIdentity};
 use repository::{KeyRing, Repository, Store, StoreOptions};
 use tokio::sync::OnceCell;
 
 use crate::error::{Error, Result};
-use crate::settings::{BackupStore, Settings};
+use crate::settings::{BackupStore, Rings, Settings};
 
 /// All stores; each is opened when it is first needed, so that a worker starts without them.
 pub(crate) struct Stores {
     places: Vec<Place>,
-    ring: KeyRing,
+    ring: Arc<dyn Rings>,
     writer: String,
-    clock: Arc<dyn Clock>,
 }
 
 /// One store.
@@ -25,10 +24,10 @@ pub(crate) struct Place {
 }
 
 impl Stores {
-    pub(crate) fn new(settings: &Settings, clock: Arc<dyn Clock>) -> Stores {
+    pub(crate) fn new(settings: &Settings) -> Stores {
         let place = |store: &BackupStore| Place { settings: store.clone(), store: OnceCell::new() };
-        let (ring, writer) = (settings.ring.clone(), settings.name.clone());
-        Stores { places: settings.stores.iter().map(place).collect(), ring, writer, clock }
+        let (ring, writer) = (Arc::clone(&settings.ring), settings.name.clone());
+        Stores { places: settings.stores.iter().map(place).collect(), ring, writer }
     }
 
     /// Where the mailbox's backups go.
@@ -52,13 +51,14 @@ impl Stores {
     ) -> Result<Repository> {
         let place = self.of(mailbox)?;
         let store = self.open(place).await?;
+        let ring = self.ring.current();
         let newest = match mailbox.first_backup_at {
             Some(_) => catalog.backups_of(mailbox.id, None, 1).await?.pop(),
             None => None,
         };
         let repository = match newest.is_some_and(|newest| newest.facts.store == place.settings.name) {
-            true => existing(store, &self.ring, identity).await?,
-            false => store.create_mailbox(&self.ring, identity, account_name).await?,
+            true => existing(store, &ring, identity).await?,
+            false => store.create_mailbox(&ring, identity, account_name).await?,
         };
         repository.remember(catalog.log_position(mailbox.id, &place.settings.name).await?);
         Ok(repository)
@@ -72,7 +72,7 @@ impl Stores {
         store: &str,
         identity: &MailboxIdentity,
     ) -> Result<Repository> {
-        let repository = existing(self.open(self.named(store)?).await?, &self.ring, identity).await?;
+        let repository = existing(self.open(self.named(store)?).await?, &self.ring.current(), identity).await?;
         repository.remember(catalog.log_position(mailbox, store).await?);
         Ok(repository)
     }
@@ -81,7 +81,8 @@ impl Stores {
         let BackupStore { zone, objects, .. } = &place.settings;
         let options =
             StoreOptions { zone: Some(zone.clone()), writer: self.writer.clone(), ..StoreOptions::default() };
-        let opening = || Store::open_or_init(Arc::clone(objects), options, &*self.clock);
+        // `malle init` makes stores. One that is not there has vanished.
+        let opening = || Store::open(Arc::clone(objects), options);
         Ok(place.store.get_or_try_init(opening).await?)
     }
 }

@@ -41,10 +41,8 @@ impl Job<'_> {
             return Ok(Answer::Sliced { progressed: false });
         };
         let report = report?;
-        if !report.damaged.is_empty() {
-            // The next backup fetches again what is lost.
-            repository.note_damage(report.damaged, &*self.worker.services.clock).await?;
-        }
+        // Best effort: what is noted as lost is fetched again by the mailbox's next backup.
+        let _ = repository.note_damage(report.damaged.iter().copied(), &*self.worker.services.clock).await;
         self.remember(&repository, store).await?;
         for problem in &report.problems {
             tracing::error!(number = backup.number.0, problem = %telemetry::mask(&problem.what), "backup is damaged");

@@ -21,6 +21,7 @@ impl Launcher {
     pub(super) fn new(malle: PathBuf, dir: PathBuf, store: &SeaweedFs, metrics: Vec<u16>) -> Launcher {
         let environment = vec![
             ("MALLE_CONFIG", dir.join("malle.toml").display().to_string()),
+            ("MALLE_STATE_DIR", dir.join("state").display().to_string()),
             ("AWS_ENDPOINT_URL", store.endpoint().to_owned()),
             ("AWS_ACCESS_KEY_ID", ACCESS_KEY.to_owned()),
             ("AWS_SECRET_ACCESS_KEY", SECRET_KEY.to_owned()),

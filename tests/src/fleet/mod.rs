@@ -120,6 +120,7 @@ impl Fleet {
         let launcher = Launcher::new(malle, dir, &seaweedfs, metrics.clone()).with(overrides);
         let key = launcher.command(&["key", "new"]).output().await?;
         fs::write(launcher.dir().join("ring.key"), key.stdout)?;
+        launcher.run(&["init"]).await?;
         launcher.run(&["migrate"]).await?;
         Ok(Fleet { postgres, api, metrics, simulator, launcher, rabbitmq, redis, seaweedfs, traces })
     }

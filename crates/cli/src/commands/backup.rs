@@ -7,15 +7,15 @@ use engine::{Backup, Report, State};
 use futures::{StreamExt, stream};
 use jmap::{Account, Client};
 use model::{MailboxIdentity, SystemClock};
-use repository::{Error, FailureRecord, KeyRing, Origin, Repository, Store};
+use repository::{Error, FailureRecord, KeyRing, Origin, Store};
 use serde::Serialize;
-use url::Url;
 
 use super::show::TypeRow;
 use crate::args::BackupArgs;
 use crate::exit::Exit;
 use crate::failure::{Failure, one_line};
 use crate::output::{Out, bytes, count, duration};
+use crate::owner::{Held, Owner};
 use crate::progress;
 use crate::server::{Server, host};
 use crate::{secrets, store_url};
@@ -47,15 +47,17 @@ pub(crate) async fn run(prepared: Prepared<'_>, out: &Out) -> Result<Exit> {
     let url = server.url.clone();
     let (name, id) = (args.account.as_deref(), args.account_id.as_deref());
     let (client, account, _cancelled_when_dropped) = server.open(name, id, out).await?;
-    let store = store_url::open_or_init(&args.store).await?;
-    let identity = identity(args, &url, &account);
-    let (repository, report) = back_up(args, out, &store, &ring, &identity, (&client, &account)).await?;
+    let store = store_url::open_to_write(&args.store).await?;
+    let owner = Owner::new((&store, &ring), &account, host(&url), args.server_name.as_deref());
+    let Made { identity, held, is_first, report } = back_up(args, out, &owner, &client).await?;
+    owner.remember_name();
     let done = Done {
         report: &report,
         account: &account,
         identity: &identity,
+        is_first,
         location: store.zone(),
-        mailbox: repository.dir().to_string(),
+        mailbox: held.repository.dir().to_string(),
         counters: client.counters(),
         seconds: start.elapsed().as_secs_f64(),
     };
@@ -66,24 +68,17 @@ pub(crate) async fn run(prepared: Prepared<'_>, out: &Out) -> Result<Exit> {
     })
 }
 
-fn identity(args: &BackupArgs, server: &Url, account: &Account) -> MailboxIdentity {
-    let named = args.server_name.as_deref().map(str::to_ascii_lowercase);
-    MailboxIdentity {
-        server: named.unwrap_or_else(|| host(server)),
-        account: account.id.as_str().into(),
-        incarnation: 0,
-    }
+/// A backup that was made.
+struct Made {
+    identity: MailboxIdentity,
+    held: Held,
+    /// The mailbox's history begins with it.
+    is_first: bool,
+    report: Report,
 }
 
 /// The backup itself. A mailbox that was never backed up is made first; one that is known costs no extra request.
-async fn back_up(
-    args: &BackupArgs,
-    out: &Out,
-    store: &Store,
-    ring: &KeyRing,
-    identity: &MailboxIdentity,
-    (client, account): (&Client, &Account),
-) -> Result<(Repository, Report)> {
+async fn back_up(args: &BackupArgs, out: &Out, owner: &Owner<'_>, client: &Client) -> Result<Made> {
     let progress = progress::shown(out);
     let how = Backup {
         origin: Origin { kind: "manual".to_owned(), ..Origin::default() },
@@ -91,19 +86,35 @@ async fn back_up(
         progress: &*progress,
         clock: &SystemClock,
     };
-    match store.mailbox(ring, ring.directory(identity)).await {
-        Ok(repository) => match engine::backup(client, account, &repository, &how).await {
+    let (identity, held) = owner.mailbox((&args.history).into()).await?;
+    match held {
+        Some(held) => match engine::backup(client, owner.account, &held.repository, &how).await {
             // Only the key is there: a first backup was cut off before its log began.
             Err(engine::Error::Repository(Error::NoMailbox)) => {}
-            ended => return Ok((repository, ended?)),
+            ended => return Ok(Made { identity, held, is_first: false, report: ended? }),
         },
-        Err(Error::NoMailbox) if args.new_ring => {}
-        Err(Error::NoMailbox) => refuse_foreign_ring(store, ring).await?,
-        Err(error) => return Err(error.into()),
+        None if args.new_ring => {}
+        None => refuse_foreign_ring(owner.store, owner.ring).await?,
     }
-    let repository = store.create_mailbox(ring, identity, &account.name).await?;
-    let report = engine::backup(client, account, &repository, &how).await?;
-    Ok((repository, report))
+    if !args.new_history {
+        owner.refuse_second_history(&identity).await?;
+    }
+    announce(owner, &identity, out)?;
+    let held = owner.begin(&identity).await?;
+    let report = engine::backup(client, owner.account, &held.repository, &how).await?;
+    Ok(Made { identity, held, is_first: true, report })
+}
+
+/// Says that a history begins: whoever expected an old one to go on stops here.
+fn announce(owner: &Owner<'_>, identity: &MailboxIdentity, out: &Out) -> Result<()> {
+    match out.json() {
+        true => Ok(()),
+        false => out.line(format_args!(
+            "first backup of {} on {}: a new history begins",
+            one_line(&owner.account.name, 200),
+            identity.server
+        )),
+    }
 }
 
 /// With a ring made by mistake, a mailbox looks as if it had never been backed up. A store whose mailboxes the ring does
@@ -138,6 +149,7 @@ struct Done<'a> {
     report: &'a Report,
     account: &'a Account,
     identity: &'a MailboxIdentity,
+    is_first: bool,
     location: &'a str,
     mailbox: String,
     counters: jmap::Counters,
@@ -148,6 +160,7 @@ struct Done<'a> {
 struct DoneObject<'a> {
     number: u64,
     state: &'static str,
+    first: bool,
     account: &'a str,
     account_id: &'a str,
     server: &'a str,
@@ -224,6 +237,7 @@ impl Done<'_> {
         DoneObject {
             number: r.number.0,
             state: r.state.as_str(),
+            first: self.is_first,
             account: &self.account.name,
             account_id: self.account.id.as_str(),
             server: &self.identity.server,

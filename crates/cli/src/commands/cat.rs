@@ -26,11 +26,16 @@ pub(crate) async fn run(args: &CatArgs, out: &Out) -> Result<Exit> {
     let ring = secrets::ring(&args.store.key, out)?;
     let store = store_url::open(&args.store).await?;
     let mailbox = mailbox::find(&store, &ring, &args.which).await?;
+    mailbox::noting(&mailbox.repository, print(args, &mailbox)).await?;
+    Ok(Exit::Good)
+}
+
+async fn print(args: &CatArgs, mailbox: &Mailbox) -> Result<()> {
     let snapshot = mailbox.repository.snapshot(args.snapshot.map(SnapshotNumber)).await?;
     let email = match (&args.email, &args.message_id) {
         (Some(id), _) => by_id(&snapshot, id).await?,
         (None, message_id) => {
-            by_message_id(&mailbox, &snapshot, message_id.as_deref().unwrap_or_default()).await?
+            by_message_id(mailbox, &snapshot, message_id.as_deref().unwrap_or_default()).await?
         }
     };
     let mut pieces = snapshot.blob_reader(&email.blob).await?;
@@ -39,7 +44,7 @@ pub(crate) async fn run(args: &CatArgs, out: &Out) -> Result<Exit> {
         tokio::task::spawn_blocking(move || io::stdout().write_all(&piece)).await??;
     }
     tokio::task::spawn_blocking(|| io::stdout().flush()).await??;
-    Ok(Exit::Good)
+    Ok(())
 }
 
 async fn by_id(snapshot: &Snapshot, id: &str) -> Result<EmailRecord> {

@@ -8,7 +8,8 @@ use crate::args::CheckArgs;
 use crate::exit::Exit;
 use crate::failure::explain;
 use crate::mailbox::{self, Opened};
-use crate::output::{Out, count};
+use crate::output::{Out, bytes, count};
+use crate::temporaries::Temporaries;
 use crate::{secrets, store_url};
 
 /// Runs it.
@@ -17,8 +18,8 @@ pub(crate) async fn run(args: &CheckArgs, out: &Out) -> Result<Exit> {
     let store = store_url::open(&args.store).await?;
     let depth = depth(args.read_data);
     let (mut total, mut worst) = (0, Exit::Good);
-    for opened in mailbox::open_all(&store, &ring).await? {
-        if let Some((checked, exit)) = check(opened, depth).await? {
+    for opened in mailbox::open_all_with(&store, &ring, (&args.history).into()).await? {
+        if let Some((checked, exit)) = check(opened, args, depth).await? {
             checked.print(depth, out)?;
             total += 1;
             worst = worse(worst, exit);
@@ -31,19 +32,30 @@ pub(crate) async fn run(args: &CheckArgs, out: &Out) -> Result<Exit> {
             _ => "not everything could be checked",
         };
         out.line(format_args!("{} checked: {verdict}", count(total, "mailbox").replace("xs", "xes")))?;
+        let left = Temporaries::below(store_url::directory_of(&args.store, None)).await;
+        if left.count > 0 {
+            let (files, size) = (count(left.count, "temporary file"), bytes(left.bytes));
+            out.line(format_args!(
+                "{files} ({size}) in the whole store, of writers that were cut off or are at work"
+            ))?;
+        }
     }
     Ok(worst)
 }
 
 /// One mailbox; `None` for a directory in which nothing has begun, or everything was erased.
-async fn check(opened: Opened, depth: Depth) -> Result<Option<(Checked, Exit)>> {
+async fn check(opened: Opened, args: &CheckArgs, depth: Depth) -> Result<Option<(Checked, Exit)>> {
     let dir = opened.dir.to_string();
     let report = match opened.mailbox {
         Ok(None) | Err(Error::Erased { .. }) => return Ok(None),
         Ok(Some(mailbox)) => {
             let name = mailbox.name().to_owned();
+            let temporaries = Temporaries::below(store_url::directory_of(&args.store, Some(&dir))).await;
             let report = mailbox.repository.check(None, depth).await;
-            report.map(|report| Checked::new(dir.clone(), Some(name), report))
+            if let Ok(report) = &report {
+                mailbox::note(&mailbox.repository, report.damaged.iter().copied()).await;
+            }
+            report.map(|report| Checked::new(dir.clone(), Some(name), report, temporaries))
         }
         Err(error) => Err(error),
     };

@@ -1,11 +1,12 @@
 //! What `verify` and `check` say of one mailbox.
 
 use anyhow::Result;
-use repository::{CheckReport, Depth};
+use repository::{CheckReport, Depth, Problem};
 use serde::Serialize;
 
 use crate::failure::one_line;
 use crate::output::{Out, bytes, count};
+use crate::temporaries::Temporaries;
 
 /// One mailbox's result, in JSON.
 #[derive(Debug, Serialize)]
@@ -20,23 +21,35 @@ pub(crate) struct Checked {
     packs: u64,
     bytes_read: u64,
     unreferenced: u64,
+    unreferenced_bytes: u64,
+    /// Files of a store in a directory that writers left, or that one is at work on.
+    temporaries: u64,
+    temporary_bytes: u64,
     problems: Vec<ProblemRow>,
 }
 
+/// A problem, in JSON.
 #[derive(Debug, Serialize)]
-struct ProblemRow {
+pub(crate) struct ProblemRow {
     #[serde(skip_serializing_if = "Option::is_none")]
     snapshot: Option<u64>,
     what: String,
 }
 
+impl From<Problem> for ProblemRow {
+    fn from(problem: Problem) -> ProblemRow {
+        ProblemRow { snapshot: problem.snapshot.map(|number| number.0), what: problem.what }
+    }
+}
+
 impl Checked {
-    pub(crate) fn new(mailbox: String, account: Option<String>, report: CheckReport) -> Checked {
-        let problems = report.problems.into_iter().map(|problem| ProblemRow {
-            snapshot: problem.snapshot.map(|number| number.0),
-            what: problem.what,
-        });
-        let problems: Vec<ProblemRow> = problems.collect();
+    pub(crate) fn new(
+        mailbox: String,
+        account: Option<String>,
+        report: CheckReport,
+        temporaries: Temporaries,
+    ) -> Checked {
+        let problems: Vec<ProblemRow> = report.problems.into_iter().map(ProblemRow::from).collect();
         Checked {
             mailbox,
             account,
@@ -47,13 +60,16 @@ impl Checked {
             packs: report.packs,
             bytes_read: report.bytes_read,
             unreferenced: report.unreferenced,
+            unreferenced_bytes: report.unreferenced_bytes,
+            temporaries: temporaries.count,
+            temporary_bytes: temporaries.bytes,
             problems,
         }
     }
 
     /// A mailbox that could not even be opened.
     pub(crate) fn unreadable(mailbox: String, what: String) -> Checked {
-        let mut checked = Checked::new(mailbox, None, CheckReport::default());
+        let mut checked = Checked::new(mailbox, None, CheckReport::default(), Temporaries::default());
         checked.ok = false;
         checked.problems.push(ProblemRow { snapshot: None, what });
         checked
@@ -85,10 +101,19 @@ impl Checked {
             }
         }
         if self.unreferenced > 0 {
-            let left = count(self.unreferenced, "object");
+            let (left, size) = (count(self.unreferenced, "object"), bytes(self.unreferenced_bytes));
             out.line(format_args!(
-                "  {left} that nothing refers to, left by runs that were cut off; harmless"
+                "  {left} ({size}) that nothing refers to, left by runs that were cut off; harmless"
             ))?;
+        }
+        if self.temporaries > 0 {
+            let (left, size) = (count(self.temporaries, "temporary file"), bytes(self.temporary_bytes));
+            out.line(format_args!(
+                "  {left} ({size}) of writers that were cut off or are at work; harmless"
+            ))?;
+        }
+        if !self.ok {
+            out.line("  `malle repair` makes whole what can be, and says what is lost")?;
         }
         Ok(())
     }

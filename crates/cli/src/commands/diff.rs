@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Result;
 use engine::{Change, Diff, DiffCounts, Fate, FolderChange, FolderTree, Pair};
 use model::{DataType, EmailRecord, FolderId, SnapshotNumber};
+use repository::Repository;
 use serde::Serialize;
 
 use super::find::EmailFacts;
@@ -18,10 +19,15 @@ use crate::{mailbox, secrets, store_url};
 pub(crate) async fn run(args: &DiffArgs, out: &Out) -> Result<Exit> {
     let ring = secrets::ring(&args.store.key, out)?;
     let store = store_url::open(&args.store).await?;
-    let repository = mailbox::find(&store, &ring, &args.which).await?.repository;
+    let mailbox = mailbox::find(&store, &ring, &args.which).await?;
+    mailbox::noting(&mailbox.repository, compare(args, &mailbox.repository, out)).await?;
+    Ok(Exit::Good)
+}
+
+async fn compare(args: &DiffArgs, repository: &Repository, out: &Out) -> Result<()> {
     let was = repository.snapshot(Some(SnapshotNumber(args.from))).await?;
     let now = repository.snapshot(Some(SnapshotNumber(args.to))).await?;
-    let mut diff = Diff::new(&repository, was, now).await?;
+    let mut diff = Diff::new(repository, was, now).await?;
     while let Some(change) = diff.next().await? {
         if !args.verbose {
             continue;
@@ -32,12 +38,10 @@ pub(crate) async fn run(args: &DiffArgs, out: &Out) -> Result<Exit> {
             false => out.line(row.text())?,
         }
     }
-    if out.json() {
-        out.object(&Counts::of(args, diff.counts()))?;
-    } else {
-        print(args, diff.counts(), out)?;
+    match out.json() {
+        true => out.object(&Counts::of(args, diff.counts())),
+        false => print(args, diff.counts(), out),
     }
-    Ok(Exit::Good)
 }
 
 /// One change; what does not apply is left out.

@@ -49,7 +49,9 @@ pub(crate) async fn run(args: &ExportArgs, out: &Out) -> Result<Exit> {
         selection: selection.as_ref(),
         progress: &*progress,
     };
-    let exported = engine::export(&snapshot, how).await?;
+    let exporting = async { Ok(engine::export(&snapshot, how).await?) };
+    let exported = mailbox::noting(&mailbox.repository, exporting).await?;
+    mailbox::note(&mailbox.repository, exported.damaged.iter().copied()).await;
     drop(progress);
     let done = Done { args, mailbox: &mailbox, snapshot: &snapshot, seconds: start.elapsed().as_secs_f64() };
     done.print(&exported, out)?;

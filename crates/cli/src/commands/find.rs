@@ -23,7 +23,8 @@ pub(crate) async fn run(args: &FindArgs, out: &Out) -> Result<Exit> {
     let mailbox = mailbox::find(&store, &ring, &args.which).await?;
     let snapshots = snapshots(&mailbox, args.snapshot)?;
     let limit = usize::try_from(args.limit)?;
-    let found = engine::find(&mailbox.repository, snapshots, &selection, limit).await?;
+    let finding = async { Ok(engine::find(&mailbox.repository, snapshots, &selection, limit).await?) };
+    let found = mailbox::noting(&mailbox.repository, finding).await?;
     if out.json() {
         found.hits.iter().try_for_each(|hit| out.object(&HitRow::of(hit, found.total)))?;
     } else {

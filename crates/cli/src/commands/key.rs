@@ -7,10 +7,10 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, chown};
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use repository::KeyRing;
+use repository::{KeyRing, OlderWraps};
 use serde::Serialize;
 
-use crate::args::{KeyCommand, KeyFile, StoreArgs};
+use crate::args::{KeyCommand, KeyFile, RewrapArgs};
 use crate::exit::Exit;
 use crate::failure::{Failure, explain};
 use crate::mailbox::{self, Opened};
@@ -23,7 +23,7 @@ pub(crate) async fn run(command: &KeyCommand, out: &Out) -> Result<Exit> {
         KeyCommand::New { output, force } => new(output.as_deref(), *force, out)?,
         KeyCommand::List(key) => list(key, out)?,
         KeyCommand::Rotate(key) => rotate(key, out)?,
-        KeyCommand::Rewrap(store) => return rewrap(store, out).await,
+        KeyCommand::Rewrap(args) => return rewrap(args, out).await,
     }
     Ok(Exit::Good)
 }
@@ -33,30 +33,37 @@ fn new(output: Option<&Path>, force: bool, out: &Out) -> Result<()> {
     if let Some(path) = output {
         write_new(path, &ring).map_err(|error| {
             let what = format!("write the key ring to {}: {error}", path.display());
-            Failure::new(Exit::Key, what, "choose a new file in a directory you may write to")
+            Failure::new(
+                Exit::Key,
+                what,
+                "name a new file in a directory you may write to; a ring is never replaced",
+            )
         })?;
         return print(&ring, out);
     }
     if io::stdout().is_terminal() && !force {
-        let hint = "write it to a file: malle key new > ring.key";
+        let hint = "write it to a file: malle key new --output ring.key";
         return Err(Failure::usage("make a key ring: it would show the secret on the terminal", hint).into());
     }
-    keep_private();
+    keep_private()?;
     let mut stdout = io::stdout();
     stdout.write_all(ring.to_text().as_bytes())?;
     stdout.flush()?;
     Ok(())
 }
 
-/// `malle key new > ring.key` makes a file that only its owner reads, whatever the umask. Pipes are left alone.
-fn keep_private() {
-    let Ok(stdout) = io::stdout().as_fd().try_clone_to_owned() else {
-        return;
-    };
+/// `malle key new > ring.key` makes a file that only its owner reads, whatever the umask. A file that holds something already
+/// may be a ring: it is refused (a shell empties it before, which nothing here can know: hence --output). Pipes are left alone.
+fn keep_private() -> Result<(), Failure> {
+    let Ok(stdout) = io::stdout().as_fd().try_clone_to_owned() else { return Ok(()) };
     let file = File::from(stdout);
-    if file.metadata().is_ok_and(|meta| meta.is_file()) {
-        let _ = file.set_permissions(Permissions::from_mode(0o600));
+    let Some(meta) = file.metadata().ok().filter(fs::Metadata::is_file) else { return Ok(()) };
+    if meta.len() > 0 {
+        let what = "write the key ring to standard output: that file holds something already";
+        return Err(Failure::new(Exit::Key, what, "name a new file: malle key new --output ring.key"));
     }
+    let _ = file.set_permissions(Permissions::from_mode(0o600));
+    Ok(())
 }
 
 /// Creates a file, private and on the disk before this returns.
@@ -121,18 +128,19 @@ struct Rewrapped {
     removed: Vec<String>,
 }
 
-async fn rewrap(args: &StoreArgs, out: &Out) -> Result<Exit> {
-    let ring = secrets::ring(&args.key, out)?;
-    let store = store_url::open(args).await?;
-    let (mut exit, mut total, mut changed) = (Exit::Good, 0, 0);
+async fn rewrap(args: &RewrapArgs, out: &Out) -> Result<Exit> {
+    let ring = secrets::ring(&args.store.key, out)?;
+    let store = store_url::open(&args.store).await?;
+    let older = if args.safe_copy_exists { OlderWraps::Remove } else { OlderWraps::KeepOne };
+    let (mut exit, mut total, mut gone) = (Exit::Good, 0, 0);
     for Opened { dir, mailbox } in mailbox::open_all(&store, &ring).await? {
         match mailbox {
             Ok(None) | Err(repository::Error::Erased { .. }) => {}
             Ok(Some(mailbox)) => {
-                let removed = mailbox.repository.rewrap(&ring).await;
+                let removed = mailbox.repository.rewrap(&ring, older).await;
                 let removed = removed.with_context(|| format!("rewrap mailbox {dir}"))?;
                 total += 1;
-                changed += u64::from(!removed.is_empty());
+                gone += removed.len() as u64;
                 if out.json() {
                     let account = mailbox.name().to_owned();
                     out.object(&Rewrapped { mailbox: dir.to_string(), account, removed })?;
@@ -146,12 +154,18 @@ async fn rewrap(args: &StoreArgs, out: &Out) -> Result<Exit> {
         }
     }
     if !out.json() {
+        let (ids, mailboxes) = (ring.ids(), count(total, "mailbox").replace("xs", "xes"));
+        let current = ids.first().cloned().unwrap_or_default();
         out.line(format_args!(
-            "{} of {} moved to master key {}",
-            changed,
-            count(total, "mailbox").replace("xs", "xes"),
-            ring.ids().first().cloned().unwrap_or_default()
+            "{mailboxes} wrapped with master key {current}, {} of older ones removed",
+            count(gone, "wrap")
         ))?;
+        if ids.len() > 1 && older == OlderWraps::KeepOne {
+            out.line(
+                "the ring as it was before still opens them; when a safe copy of the new ring exists, \
+                 `malle key rewrap --safe-copy-exists` ends that",
+            )?;
+        }
     }
     Ok(exit)
 }

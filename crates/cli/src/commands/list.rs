@@ -7,7 +7,7 @@ use crate::args::ListArgs;
 use crate::exit::Exit;
 use crate::failure::{explain, one_line};
 use crate::mailbox::{self, Mailbox, Opened};
-use crate::output::{Out, SnapshotRow, Table, bytes, duration, minute, or_dash};
+use crate::output::{Out, SnapshotRow, Table, bytes, duration, minute, or_dash, remark};
 use crate::{secrets, store_url};
 
 /// Runs it.
@@ -24,7 +24,19 @@ pub(crate) async fn run(args: &ListArgs, out: &Out) -> Result<Exit> {
     }
     let mailbox = mailbox::find(&store, &ring, which).await?;
     snapshots(&mailbox, out)?;
-    Ok(Exit::Good)
+    Ok(name_unreadable(&mailbox))
+}
+
+/// Log entries that cannot be read, on standard error; what it means for the exit code.
+fn name_unreadable(mailbox: &Mailbox) -> Exit {
+    for number in &mailbox.unreadable {
+        let name = one_line(mailbox.name(), 200);
+        remark(format_args!(
+            "log entry {number} of {name} is missing or damaged; if it was a snapshot, that one cannot be restored any more, and \
+             the others are as they are listed; the next `malle backup` begins behind it"
+        ));
+    }
+    if mailbox.unreadable.is_empty() { Exit::Good } else { Exit::Damage }
 }
 
 fn is_of(opened: &Opened, server: &str) -> bool {
@@ -33,7 +45,7 @@ fn is_of(opened: &Opened, server: &str) -> bool {
 }
 
 fn snapshots(mailbox: &Mailbox, out: &Out) -> Result<()> {
-    let rows: Vec<SnapshotRow> = mailbox.snapshots.iter().map(SnapshotRow::of).collect();
+    let rows: Vec<SnapshotRow> = mailbox.snapshots.iter().map(|info| mailbox.row(info)).collect();
     if out.json() {
         return rows.iter().try_for_each(|row| out.object(row));
     }
@@ -80,11 +92,16 @@ fn mailboxes(opened: Vec<Opened>, out: &Out) -> Result<Exit> {
     let mut rows = Vec::new();
     for Opened { dir, mailbox } in opened {
         match mailbox {
-            Ok(Some(mailbox)) => rows.push(row(&mailbox)),
+            Ok(Some(mailbox)) => {
+                if name_unreadable(&mailbox) != Exit::Good {
+                    exit = Exit::Damage;
+                }
+                rows.push(row(&mailbox));
+            }
             Ok(None) => {}
             Err(error) => {
                 let (code, line) = explain(&error.into());
-                crate::output::remark(format_args!("mailbox {dir}: {line}"));
+                remark(format_args!("mailbox {dir}: {line}"));
                 exit = code;
             }
         }
@@ -105,7 +122,7 @@ fn row(mailbox: &Mailbox) -> MailboxRow {
         account_id: mailbox.identity.account.as_str().to_owned(),
         server: mailbox.identity.server.clone(),
         snapshots: mailbox.snapshots.len(),
-        last: mailbox.snapshots.last().map(SnapshotRow::of),
+        last: mailbox.snapshots.last().map(|newest| mailbox.row(newest)),
     }
 }
 

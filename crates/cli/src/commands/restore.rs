@@ -5,9 +5,8 @@ use std::time::Instant;
 
 use anyhow::Result;
 use engine::{FolderTree, Mode, Planned, Restore, RestoreId, Selection};
-use jmap::Account;
-use model::{DataType, MailboxIdentity, SnapshotNumber, SystemClock};
-use repository::{KeyRing, Repository, Store};
+use model::{DataType, SnapshotNumber, SystemClock};
+use repository::KeyRing;
 
 use super::find::selection;
 use super::refused::keep_refused;
@@ -15,8 +14,9 @@ use super::restored::{Done, print_planned};
 use crate::args::{Part, RestoreArgs, RestoreMode};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::mailbox::{self, Mailbox};
+use crate::mailbox;
 use crate::output::{Out, remark};
+use crate::owner::Owner;
 use crate::server::{Server, host};
 use crate::{progress, secrets, store_url};
 
@@ -61,7 +61,7 @@ pub(crate) async fn run(prepared: Prepared<'_>, out: &Out) -> Result<Exit> {
     let start = Instant::now();
     let Prepared { args, ring, server, selection, id } = prepared;
     let store = store_url::open(&args.store).await?;
-    let mailbox = mailbox::find(&store, &ring, &args.which).await?;
+    let mailbox = mailbox::find_with(&store, &ring, &args.which, (&args.history).into()).await?;
     let snapshot = Arc::new(mailbox.repository.snapshot(args.snapshot.map(SnapshotNumber)).await?);
     let name =
         args.to_account.as_deref().or(args.which.account.as_deref().filter(|_| args.to_account_id.is_none()));
@@ -72,12 +72,17 @@ pub(crate) async fn run(prepared: Prepared<'_>, out: &Out) -> Result<Exit> {
         // Even with --quiet: without the id nobody can go on.
         remark(format_args!("restore {id}: if it is cut off, go on with --resume {id}"));
     }
-    let is_same = is_same(&mailbox, &host(&url), &account);
-    let safety = match args.mode {
+    let owner = Owner::new((&store, &ring), &account, host(&url), None);
+    let is_same = owner.is_of(&mailbox).await?;
+    let own = match args.mode {
+        RestoreMode::Exact if !args.dry_run && !is_same => Some(owner.own().await?),
+        _ => None,
+    };
+    let safety = match (args.mode, &own) {
         _ if args.dry_run => None,
-        RestoreMode::Exact if is_same => Some(mailbox.repository.clone()),
-        RestoreMode::Exact => Some(own_mailbox(&store, &ring, &host(&url), &account).await?),
-        RestoreMode::Beside | RestoreMode::Missing => None,
+        (RestoreMode::Exact, None) => Some(&mailbox.repository),
+        (RestoreMode::Exact, Some(own)) => Some(&own.repository),
+        (RestoreMode::Beside | RestoreMode::Missing, _) => None,
     };
     let folders = FolderTree::read(&snapshot).await?;
     if let Some(path) = selection.missing_folder(std::slice::from_ref(&folders)) {
@@ -99,14 +104,15 @@ pub(crate) async fn run(prepared: Prepared<'_>, out: &Out) -> Result<Exit> {
         },
         id,
         same_account: is_same,
-        safety: safety.as_ref(),
+        safety,
         types: &types(args),
         wanted: &|email| predicate.matches(email),
         dry_run: args.dry_run.then_some(&tell),
         progress: &*progress,
         clock: &SystemClock,
     };
-    let restored = engine::restore(&client, &account, &snapshot, &how).await?;
+    let restoring = async { Ok(engine::restore(&client, &account, &snapshot, &how).await?) };
+    let restored = mailbox::noting(&mailbox.repository, restoring).await?;
     let refused = match args.dry_run {
         true => None,
         false => keep_refused(args, &restored, &snapshot).await?,
@@ -124,15 +130,4 @@ fn types(args: &RestoreArgs) -> Vec<DataType> {
         (None, []) => DataType::ALL.to_vec(),
         (None, parts) => parts.iter().flat_map(|part| part.types()).copied().collect(),
     }
-}
-
-fn is_same(mailbox: &Mailbox, host: &str, account: &Account) -> bool {
-    mailbox.identity.server == host && mailbox.identity.account.as_str() == account.id.as_str()
-}
-
-/// Where the account that is given something is backed up itself.
-async fn own_mailbox(store: &Store, ring: &KeyRing, server: &str, account: &Account) -> Result<Repository> {
-    let (server, id) = (server.to_owned(), account.id.as_str().into());
-    let identity = MailboxIdentity { server, account: id, incarnation: 0 };
-    Ok(store.create_mailbox(ring, &identity, &account.name).await?)
 }

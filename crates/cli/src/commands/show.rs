@@ -70,7 +70,7 @@ pub(crate) async fn run(args: &ShowArgs, out: &Out) -> Result<Exit> {
     let snapshot = mailbox.repository.snapshot(number).await?;
     let failures = match snapshot.info().summary.failures {
         0 => Vec::new(),
-        _ => snapshot.failures().await?,
+        _ => mailbox::noting(&mailbox.repository, async { Ok(snapshot.failures().await?) }).await?,
     };
     if out.json() {
         out.object(&object(&mailbox, &snapshot, &failures))?;
@@ -97,7 +97,7 @@ struct Shown<'a> {
 fn object<'a>(mailbox: &'a Mailbox, snapshot: &Snapshot, failures: &[FailureRecord]) -> Shown<'a> {
     let info = snapshot.info();
     Shown {
-        row: SnapshotRow::of(info),
+        row: mailbox.row(info),
         account_id: mailbox.identity.account.as_str(),
         server: &mailbox.identity.server,
         mailbox: mailbox.repository.dir().to_string(),
@@ -111,7 +111,7 @@ fn object<'a>(mailbox: &'a Mailbox, snapshot: &Snapshot, failures: &[FailureReco
 
 fn print(mailbox: &Mailbox, snapshot: &Snapshot, failures: &[FailureRecord], out: &Out) -> Result<()> {
     let info = snapshot.info();
-    let row = SnapshotRow::of(info);
+    let row = mailbox.row(info);
     let say = |name: &str, value: &dyn Display| out.line(format_args!("{name:<10} {value}"));
     say("snapshot", &row.number)?;
     say("account", &one_line(&row.account, 200))?;

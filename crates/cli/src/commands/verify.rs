@@ -8,17 +8,20 @@ use crate::args::VerifyArgs;
 use crate::exit::Exit;
 use crate::mailbox;
 use crate::output::Out;
+use crate::temporaries::Temporaries;
 use crate::{secrets, store_url};
 
 /// Runs it.
 pub(crate) async fn run(args: &VerifyArgs, out: &Out) -> Result<Exit> {
     let ring = secrets::ring(&args.store.key, out)?;
     let store = store_url::open(&args.store).await?;
-    let mailbox = mailbox::find(&store, &ring, &args.which).await?;
+    let mailbox = mailbox::find_with(&store, &ring, &args.which, (&args.history).into()).await?;
     let depth = depth(args.read_data);
     let report = mailbox.repository.check(args.snapshot.map(SnapshotNumber), depth).await?;
-    let name = mailbox.name().to_owned();
-    let checked = Checked::new(mailbox.repository.dir().to_string(), Some(name), report);
+    mailbox::note(&mailbox.repository, report.damaged.iter().copied()).await;
+    let (dir, name) = (mailbox.repository.dir().to_string(), mailbox.name().to_owned());
+    let temporaries = Temporaries::below(store_url::directory_of(&args.store, Some(&dir))).await;
+    let checked = Checked::new(dir, Some(name), report, temporaries);
     checked.print(depth, out)?;
     Ok(if checked.ok { Exit::Good } else { Exit::Damage })
 }

@@ -19,6 +19,7 @@ use zeroize::Zeroizing;
 
 use super::config::{Config, Outside, Store};
 use super::mail_server::{Directory, Server};
+use super::ring::RingFile;
 use super::source::Source;
 use crate::args::KeyFile;
 use crate::failure::Failure;
@@ -180,7 +181,7 @@ impl Config {
             servers,
             stores: self.stores()?,
             production_zone: self.production_zone.clone(),
-            ring: self.ring(out)?,
+            ring: Arc::new(RingFile::new(self.key_file.clone(), self.ring(out)?)),
             windows,
             time_zone,
             retry: self.retry(),

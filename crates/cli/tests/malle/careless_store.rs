@@ -102,7 +102,8 @@ fn list(objects: &BTreeMap<String, Bytes>, prefix: &str, is_one_level: bool) -> 
 async fn a_store_that_overwrites_is_refused_unless_there_is_a_single_writer() {
     let (home, s3) = (Home::new().await, CarelessStore::start().await);
     let backup = ["backup", "--account", ALICE];
-    s3.run(&home, &backup).await.refused(12, &["--single-writer", "another store"]);
+    s3.run(&home, &["init"]).await.refused(12, &["--single-writer", "another store"]);
+    s3.run(&home, &["init", "--single-writer"]).await.good();
     let alone = [&backup[..], &["--single-writer"]].concat();
     s3.run(&home, &alone).await.good();
     home.alice().mutate(5, 1, Kinds::Emails);

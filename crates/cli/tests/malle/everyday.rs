@@ -103,7 +103,7 @@ async fn a_renamed_account_keeps_its_mailbox_and_is_found_by_both_names() {
 async fn the_same_name_on_two_servers_is_told_apart() {
     let home = Home::new().await;
     home.back_up().await;
-    let other = ["backup", "--account", ALICE, "--server-name", "other.example"];
+    let other = ["backup", "--account", ALICE, "--server-name", "other.example", "--new-history"];
     home.run(&other).await.good();
     home.run(&["list", "--account", ALICE])
         .await

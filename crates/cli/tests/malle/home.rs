@@ -59,6 +59,13 @@ impl Home {
     }
 
     pub(crate) async fn with(builder: Builder) -> Home {
+        let home = Home::without_store(builder).await;
+        home.run(&["init", "--quiet"]).await.good();
+        home
+    }
+
+    /// With a ring, and no store yet.
+    pub(crate) async fn without_store(builder: Builder) -> Home {
         let sim = builder.start().await.expect("the simulator starts");
         let home = Home { dir: TempDir::new().expect("a temporary directory"), sim };
         home.malle(&["key", "new", "--output"]).arg(home.ring()).output().await.expect("malle runs");
@@ -77,6 +84,11 @@ impl Home {
         self.path("store")
     }
 
+    /// What this home's machine remembers.
+    pub(crate) fn state(&self) -> PathBuf {
+        self.path("state")
+    }
+
     pub(crate) fn alice(&self) -> AccountHandle {
         self.sim.account(ALICE).expect("alice is there")
     }
@@ -90,6 +102,7 @@ impl Home {
             .env_clear()
             .env("MALLE_KEY_FILE", self.ring())
             .env("MALLE_STORE", file_url(&self.store()))
+            .env("MALLE_STATE_DIR", self.state())
             .env("MALLE_SERVER", self.sim.url())
             .env("MALLE_PASSWORD", PASSWORD)
             .stdin(Stdio::null())

@@ -45,6 +45,27 @@ async fn no_ring_is_ever_overwritten_by_a_new_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_ring_is_neither_shown_nor_written_behind_something() {
+    let home = Home::new().await;
+    let before = fs::read(home.ring()).expect("is there");
+    let appending = fs::OpenOptions::new().append(true).open(home.ring()).expect("ours");
+    let ended = end(home.malle(&["key", "new"]).stdout(appending).spawn().expect("runs")).await;
+    ended.refused(8, &["--output"]);
+    assert_eq!(fs::read(home.ring()).expect("is there"), before);
+
+    // `script` makes a terminal.
+    let command = format!("{} key new", env!("CARGO_BIN_EXE_malle"));
+    let output = std::process::Command::new("script")
+        .args(["--quiet", "--return", "--command", &command, "/dev/null"])
+        .stdin(std::process::Stdio::null())
+        .output()
+        .expect("script runs");
+    let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{shown}");
+    assert!(shown.contains("malle key new --output") && !shown.contains("master "), "{shown}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn rotating_and_rewrapping_retire_the_old_ring() {
     let home = Home::new().await;
     home.back_up().await;
@@ -58,8 +79,15 @@ async fn rotating_and_rewrapping_retire_the_old_ring() {
     let with_old = ["list", "--account", ALICE, "--key-file", old.to_str().expect("UTF-8")];
     home.run(&with_old).await.good();
 
-    let moved = home.run(&["key", "rewrap", "--json"]).await.good().objects();
+    let kept = home.run(&["key", "rewrap", "--json"]).await.good().objects();
+    assert_eq!(kept[0]["removed"], serde_json::json!([]));
+    home.run(&with_old).await.good();
+    let said = home.run(&["key", "rewrap"]).await.good().out;
+    assert!(said.contains("--safe-copy-exists"), "{said}");
+    let moved = home.run(&["key", "rewrap", "--safe-copy-exists", "--json"]).await.good().objects();
     assert_eq!(moved[0]["removed"][0], before[0]["current"]);
+    let said = home.run(&["key", "rewrap", "--safe-copy-exists"]).await.good().out;
+    assert!(!said.contains("--safe-copy-exists"), "there is nothing more to do: {said}");
     home.run(&with_old).await.refused(8, &["ring"]);
     home.run(&["verify", "--account", ALICE, "--read-data"]).await.good();
     home.back_up().await;

@@ -2,6 +2,7 @@
 
 #![expect(clippy::print_stdout, reason = "what was measured is shown")]
 
+mod beginning;
 mod careless_store;
 mod door;
 mod everyday;
@@ -21,6 +22,8 @@ mod memory;
 mod million;
 mod platform;
 mod private_authority;
+mod remembered;
+mod repaired;
 mod secrets;
 mod signals;
 mod store;

@@ -101,6 +101,7 @@ impl Seen {
         file.expect("it is there").write_all(more.as_bytes()).expect("it is written");
         std::fs::write(dir.join("zones.csv"), format!("address,zone\n{},elsewhere\n", address(FAR)))
             .expect("written");
+        fleet.run(&["init"]).await.expect("makes the one that is not there yet");
         let zones = dir.join("zones.csv").display().to_string();
         fleet.run(&["mailbox", "import", &zones, "--server", "simulated"]).await.expect("it is listed");
         let settings = Settings::new(fleet.postgres.url(), "test");

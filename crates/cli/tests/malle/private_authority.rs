@@ -7,7 +7,7 @@ use crate::home::{ALICE, Home, alice, end};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_private_authority_is_trusted_when_it_is_named_and_not_before() {
-    let home = Home::with(Simulator::builder().account(alice()).urls(Urls::Relative)).await;
+    let home = Home::without_store(Simulator::builder().account(alice()).urls(Urls::Relative)).await;
     let certified = certify(home.dir.path());
     let door =
         Door::open(&certified, home.sim.url().trim_start_matches("http://").trim_end_matches('/')).await;
@@ -15,6 +15,7 @@ async fn a_private_authority_is_trusted_when_it_is_named_and_not_before() {
     let backup = ["backup", "--account", ALICE, "--server", &url];
     home.run(&backup).await.refused(5, &["certificate", "--ca-file", "SSL_CERT_FILE"]);
     assert!(!home.store().exists());
+    home.run(&["init"]).await.good();
 
     let authority = certified.authority.to_str().expect("UTF-8");
     home.run(&[&backup[..], &["--ca-file", authority]].concat()).await.good();

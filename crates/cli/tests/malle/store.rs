@@ -4,9 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use sim_stalwart::Simulator;
 use testkit::seaweedfs::{ACCESS_KEY, BUCKET, SECRET_KEY, SeaweedFs};
 
-use crate::home::{ALICE, Ended, Home, end, file_url, files};
+use crate::home::{ALICE, Ended, Home, alice, end, file_url, files};
 
 /// A small file system of its own, unmounted when dropped; `None` where mounting is not allowed.
 pub(crate) struct Tmpfs(PathBuf);
@@ -39,8 +40,9 @@ fn mount(args: &[&str], at: &Path) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_damages_nothing_and_the_next_run_completes() {
-    let home = Home::new().await;
+    let home = Home::without_store(Simulator::builder().account(alice())).await;
     let Some(disk) = Tmpfs::mount(home.store(), "size=1m") else { return };
+    home.run(&["init"]).await.good();
     home.back_up().await;
     home.alice().deliver_large(3_000_000);
     let args = ["backup", "--account", ALICE];
@@ -57,14 +59,13 @@ async fn a_read_only_directory_is_said_so() {
     let Some(disk) = Tmpfs::mount(home.path("disk"), "size=8m") else { return };
     let url = file_url(&home.path("disk"));
     let args = ["backup", "--account", ALICE, "--store", &url];
+    home.run(&["init", "--store", &url]).await.good();
     home.run(&args).await.good();
     disk.remount("ro");
     home.run(&args).await.refused(7, &["writable"]);
     home.run(&["verify", "--read-data", "--account", ALICE, "--store", &url]).await.good();
     let below = format!("{url}/new");
-    home.run(&["backup", "--account", ALICE, "--store", &below])
-        .await
-        .refused(7, &["make the store's directory"]);
+    home.run(&["init", "--store", &below]).await.refused(7, &["make the store's directory"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -96,8 +97,10 @@ async fn damage_is_found_and_named() {
 async fn a_damaged_descriptor_is_damage() {
     let home = Home::new().await;
     home.back_up().await;
-    fs::write(home.store().join("malle-store"), "MALLESTRgarbage").expect("writable");
     let args = ["list", "--account", ALICE];
+    fs::write(home.store().join("malle-store"), "MALLESTRgarbage").expect("writable");
+    home.run(&args).await.good();
+    fs::write(home.store().join("malle-store-copy"), "MALLESTRgarbage").expect("writable");
     home.run(&args).await.refused(9, &["malle-store"]);
 }
 
@@ -147,6 +150,8 @@ async fn a_bucket_is_a_store() {
     };
     let backup = ["backup", "--account", ALICE];
     run(&backup, "wrong").await.refused(7, &[BUCKET, "credentials"]);
+    run(&backup, SECRET_KEY).await.refused(12, &["malle init"]);
+    run(&["init"], SECRET_KEY).await.good();
     run(&backup, SECRET_KEY).await.good();
     home.alice().deliver("Subject: new\r\n\r\nnew\r\n", &[], &[]);
     run(&backup, SECRET_KEY).await.good();

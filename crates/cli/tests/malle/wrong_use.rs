@@ -6,7 +6,7 @@ use crate::home::{ALICE, Home, alice, end, file_url, files};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_password_is_refused_before_the_store_is_touched() {
-    let home = Home::new().await;
+    let home = Home::without_store(Simulator::builder().account(alice())).await;
     let mut command = home.malle(&["backup", "--account", ALICE]);
     command.env("MALLE_PASSWORD", "wrong");
     let ended = end(command.spawn().expect("runs")).await;
@@ -16,7 +16,7 @@ async fn a_wrong_password_is_refused_before_the_store_is_touched() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_account_is_refused() {
-    let home = Home::with(Simulator::builder().account(alice()).admin("admin", "secret")).await;
+    let home = Home::without_store(Simulator::builder().account(alice()).admin("admin", "secret")).await;
     let mut command = home.malle(&["backup", "--account", "nobody@example.org", "--user", "admin"]);
     command.env("MALLE_PASSWORD", "secret");
     let ended = end(command.spawn().expect("runs")).await;
@@ -131,9 +131,9 @@ async fn urls_that_are_none_are_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_zone_that_differs_from_the_stores_is_refused() {
-    let home = Home::new().await;
-    let zone = ["backup", "--account", ALICE, "--zone", "paris"];
-    home.run(&zone).await.good();
+    let home = Home::without_store(Simulator::builder().account(alice())).await;
+    home.run(&["init", "--zone", "paris"]).await.good();
+    home.run(&["backup", "--account", ALICE, "--zone", "paris"]).await.good();
     home.run(&["backup", "--account", ALICE, "--zone", "tokyo"])
         .await
         .refused(12, &["paris", "tokyo", "--zone"]);
@@ -148,8 +148,8 @@ async fn a_place_without_a_store_is_refused() {
     for place in ["empty", "missing"] {
         let url = file_url(&home.path(place));
         let args = ["list", "--store", &url];
-        home.run(&args).await.refused(12, &["malle backup"]);
+        home.run(&args).await.refused(12, &["malle init"]);
     }
     assert!(!home.path("missing").exists());
-    home.run(&["list", "--store", "memory:"]).await.refused(12, &["malle backup"]);
+    home.run(&["list", "--store", "memory:"]).await.refused(12, &["malle init"]);
 }

@@ -1,9 +1,10 @@
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
 
 use ::export::{Format, Report, Target};
 use model::{DataType, EmailRecord};
-use repository::ObjectRecord;
+use repository::{Object, ObjectRecord};
 use serde::Deserialize;
 
 use crate::options::Progress;
@@ -33,6 +34,8 @@ pub struct Exported {
     pub report: Report,
     /// What the repository has lost.
     pub lost: Losses,
+    /// The packs and segments that were met missing or damaged, as far as they are known by name.
+    pub damaged: BTreeSet<Object>,
 }
 
 /// What the repository has lost; the rest was exported.

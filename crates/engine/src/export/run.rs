@@ -4,10 +4,12 @@
 //! the export to be whole only when it is told so: a channel that closes before, because reading failed or because this
 //! future was dropped, makes it remove what it wrote.
 
+use std::collections::BTreeSet;
+
 use ::export::{Origin, Stopper, Writer};
 use bytes::Bytes;
 use model::{BlobId, DataType, EmailRecord, ErrorClass};
-use repository::{Located, ObjectFound, ObjectRecord, Snapshot};
+use repository::{Located, Object, ObjectFound, ObjectRecord, Snapshot};
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
@@ -40,15 +42,16 @@ pub async fn export(snapshot: &Snapshot, how: Export<'_>) -> Result<Exported> {
     let wanted = Wanted::read(snapshot, selection).await?;
     let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
     let writing = spawn_blocking(move || write(writer, receiver));
-    let mut feed = Feed { snapshot, sender, batch: Vec::new(), bytes: 0 };
+    let mut feed = Feed { snapshot, sender, batch: Vec::new(), bytes: 0, damaged: BTreeSet::new() };
     progress.phase("exporting");
     progress.expect(wanted.emails);
     let fed = feed.all(&wanted, |email| progress.advance(1, email.size)).await;
+    let damaged = std::mem::take(&mut feed.damaged);
     drop(feed);
     progress.phase("finishing");
     let written = writing.await.map_err(|_| Error::Stopped)?;
     match (fed, written) {
-        (Ok(()), written) => written,
+        (Ok(()), written) => Ok(Exported { damaged, ..written? }),
         (Err(Error::Stopped), Err(why_it_hung_up)) => Err(why_it_hung_up),
         (Err(error), _) => Err(error),
     }
@@ -69,6 +72,8 @@ struct Feed<'a> {
     sender: mpsc::Sender<Vec<Step>>,
     batch: Vec<Step>,
     bytes: usize,
+    /// What was met missing or damaged.
+    damaged: BTreeSet<Object>,
 }
 
 impl Feed<'_> {
@@ -97,7 +102,7 @@ impl Feed<'_> {
         let object = match object {
             Ok(object) => object,
             Err(error) => {
-                let reason = damage(error)?;
+                let reason = self.damage(error)?;
                 return self.push(Step::Lost(Loss { data_type, id, name: String::new(), reason })).await;
             }
         };
@@ -135,7 +140,7 @@ impl Feed<'_> {
     async fn content(&mut self, blob: Located) -> Result<()> {
         let end = match self.pieces(blob).await? {
             Ok(()) => Step::Whole,
-            Err(error) => Step::Broken(damage(error)?),
+            Err(error) => Step::Broken(self.damage(error)?),
         };
         self.push(end).await
     }
@@ -155,6 +160,15 @@ impl Feed<'_> {
         }
     }
 
+    /// What an error says of the bytes, if it is about them; else it ends the export.
+    fn damage(&mut self, error: repository::Error) -> Result<String> {
+        self.damaged.extend(error.damaged());
+        match error.class() {
+            ErrorClass::Corrupt => Ok(format!("its bytes cannot be read: {error}")),
+            _ => Err(error.into()),
+        }
+    }
+
     async fn push(&mut self, step: Step) -> Result<()> {
         self.bytes += STEP_BYTES + step.length();
         self.batch.push(step);
@@ -165,13 +179,5 @@ impl Feed<'_> {
         self.bytes = 0;
         let batch = std::mem::take(&mut self.batch);
         self.sender.send(batch).await.map_err(|_| Error::Stopped)
-    }
-}
-
-/// What an error says of the bytes, if it is about them; else it ends the export.
-fn damage(error: repository::Error) -> Result<String> {
-    match error.class() {
-        ErrorClass::Corrupt => Ok(format!("its bytes cannot be read: {error}")),
-        _ => Err(error.into()),
     }
 }

@@ -1,5 +1,6 @@
 //! The thread that writes.
 
+use std::collections::BTreeSet;
 use std::io::{self, Read};
 
 use ::export::{self as files, Receiver, Writer};
@@ -50,7 +51,7 @@ pub(super) fn write(writer: Writer, receiver: mpsc::Receiver<Vec<Step>>) -> Resu
             Step::Piece(_) | Step::Whole | Step::Broken(_) => unreachable!("content is read to its end"),
         }
     }
-    Ok(Exported { report: writing.writer.finish()?, lost: writing.lost })
+    Ok(Exported { report: writing.writer.finish()?, lost: writing.lost, damaged: BTreeSet::new() })
 }
 
 struct Writing {

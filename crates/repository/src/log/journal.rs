@@ -304,8 +304,8 @@ impl Journal {
         Ok((ours, appended))
     }
 
-    /// Makes the second copy of entry 1, if it is not there or not as it should be.
-    pub(crate) async fn copy_first(&self) -> Result<()> {
+    /// Makes the second copy of entry 1, if it is not there or not as it should be. Returns what was written.
+    pub(crate) async fn copy_first(&self) -> Result<Option<Object>> {
         self.objects
             .heal_copies(&Object::Log(1), |bytes| self.look_at(1, bytes).is_ok_and(|f| f.entry.is_some()))
             .await

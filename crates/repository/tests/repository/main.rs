@@ -10,6 +10,7 @@ mod heal;
 mod history;
 mod keys;
 mod log_end;
+mod mended;
 mod race;
 mod support;
 mod wrong_use;

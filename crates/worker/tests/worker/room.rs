@@ -25,6 +25,7 @@ use crate::house::{ADMIN, House, LIMIT, PASSWORD, Shifted, address, until};
 use crate::unsliced::Unsliced;
 
 pub(crate) const SERVER: &str = "mail";
+const ZONE: &str = "de-fra";
 pub(crate) const NIGHT: Date = Date::constant(2026, 11, 20);
 
 pub(crate) struct Room<'h> {
@@ -82,6 +83,9 @@ impl<'h> Room<'h> {
         let producer = broker(&uri, "producer");
         tokio::spawn(produce(catalog.clone(), producer, clock, lost_after, stop.clone()));
         let (ring, _producing) = (KeyRing::generate(), stop.drop_guard());
+        let objects = Arc::new(LocalFileSystem::new_with_prefix(dir.path()).unwrap());
+        let options = StoreOptions { zone: Some(ZONE.to_owned()), ..StoreOptions::default() };
+        Store::open_or_init(objects, options, &clock).await.unwrap();
         Room { house, catalog, clock, ring, dir, name, uri, _producing }
     }
 
@@ -281,9 +285,9 @@ fn settings(name: &str, url: &str, ring: KeyRing, objects: Arc<dyn ObjectStore>)
             client: client(url),
             budget: BudgetRules { floor: 4, ..BudgetRules::new(64, 100_000) },
         }],
-        stores: vec![BackupStore { name: "main".to_owned(), zone: "de-fra".to_owned(), objects }],
+        stores: vec![BackupStore { name: "main".to_owned(), zone: ZONE.to_owned(), objects }],
         production_zone: "fr-par".to_owned(),
-        ring,
+        ring: Arc::new(ring),
         windows: planning::Settings::default(),
         time_zone: planning::zone("UTC").unwrap(),
         retry: RetryPolicy {

@@ -17,8 +17,15 @@ impl Bench {
             command.args(["--server", self.server.url()]);
         }
         command.env("MALLE_STORE", store).env("MALLE_KEY_FILE", self.dir.join("ring"));
+        command.env("MALLE_STATE_DIR", self.dir.join("state"));
         command.env("MALLE_USER", USER).env("MALLE_PASSWORD", PASSWORD).stdout(Stdio::piped());
         run(&mut command).await
+    }
+
+    /// Makes a store of its own.
+    pub(crate) async fn init(&self, store: &str) -> Result<()> {
+        let store = format!("file://{}", self.dir.join(store).display());
+        run(Command::new(&self.malle).args(["init", "--quiet", "--store", &store])).await.map(drop)
     }
 
     /// `mbsync` into a Maildir, then `restic` of it, as a user would combine them.

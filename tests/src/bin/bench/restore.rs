@@ -78,7 +78,7 @@ impl Bench {
             self.server.url(),
         ]);
         command.args(["--mode", "missing", "--only", "emails", "--json", "--user", ADMIN]);
-        command.env("MALLE_STORE", format!("file://{}", self.dir.join("second").display()));
+        command.env("MALLE_STORE", format!("file://{}", self.dir.join("store-1").display()));
         command.env("MALLE_KEY_FILE", self.dir.join("ring")).env("MALLE_PASSWORD", ADMIN_PASSWORD);
         run(command.stdout(Stdio::piped())).await
     }

@@ -99,6 +99,7 @@ impl Bench {
         for left in (0..TRIES).rev() {
             floors.push(self.floor().await?);
             let store = if left == 0 { "store".to_owned() } else { format!("store-{left}") };
+            self.init(&store).await?;
             backups.push(self.malle(&store, &["backup", "--json"]).await?);
         }
         let (took, counters) = median(floors, |(took, _)| took.as_secs_f64()).context("it ran")?;

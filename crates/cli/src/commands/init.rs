@@ -1,0 +1,51 @@
+//! `malle init`: makes a place a store. Nothing else does: a store that is not there has vanished, or its URL is mistyped.
+
+use std::env;
+use std::path::PathBuf;
+
+use anyhow::Result;
+use repository::Store;
+use serde::Serialize;
+
+use crate::args::{InitArgs, KeyFile, StoreArgs};
+use crate::exit::Exit;
+use crate::fleet;
+use crate::output::{Out, or_dash};
+use crate::store_url;
+
+/// Runs it. What is made: the stores of `--config`, else `--store` or its variable, else those of the variable's configuration.
+pub(crate) async fn run(args: &InitArgs, out: &Out) -> Result<Exit> {
+    let store = args.store.clone().filter(|store| !store.is_empty());
+    let by_variable = || env::var_os("MALLE_CONFIG").filter(|file| !file.is_empty()).map(PathBuf::from);
+    let config = args.config.clone().or_else(|| by_variable().filter(|_| store.is_none()));
+    if let Some(config) = config {
+        return fleet::init(&config, out).await;
+    }
+    let key = KeyFile { key_file: None };
+    let (zone, single_writer) = (args.zone.clone(), args.single_writer);
+    let made = store_url::open_or_init(&StoreArgs { store, key, zone, single_writer }).await?;
+    print(&made.store, &made.place, made.is_new, out)?;
+    Ok(Exit::Good)
+}
+
+#[derive(Serialize)]
+struct Made<'a> {
+    store: &'a str,
+    id: String,
+    zone: &'a str,
+    made: bool,
+}
+
+/// Says of one store where it is, its zone, and whether it was there before.
+pub(crate) fn print(store: &Store, place: &str, is_new: bool, out: &Out) -> Result<()> {
+    if out.json() {
+        let (id, zone) = (store.id().to_string(), store.zone());
+        return out.object(&Made { store: place, id, zone, made: is_new });
+    }
+    let what = if is_new { "made a store" } else { "there is a store already" };
+    out.line(format_args!("{what}: {place}, zone {}", or_dash(store.zone())))?;
+    if is_new && store.zone().is_empty() {
+        out.warn("the store was given no zone and keeps that: --zone says where a store lies");
+    }
+    Ok(())
+}

@@ -1,0 +1,268 @@
+//! `malle repair`: makes whole again what can be, notes what is lost, and fetches it from the mail server.
+
+use anyhow::{Context, Result};
+use engine::{Backup, Report, State};
+use model::SystemClock;
+use repository::{CheckReport, Depth, Error, KeyRing, Object, Origin, Store};
+use serde::Serialize;
+
+use super::backup::{FailureRow, print_failures};
+use super::checked::ProblemRow;
+use crate::args::RepairArgs;
+use crate::exit::Exit;
+use crate::failure::{Failure, explain, one_line};
+use crate::mailbox::{self, Mailbox};
+use crate::output::{Out, bytes, count, remark};
+use crate::owner::Owner;
+use crate::server::{Server, host};
+use crate::{progress, secrets, store_url};
+
+/// Failures that are named on a terminal.
+const NAMED_FAILURES: usize = 100;
+
+/// A repair that needs to ask nobody anything any more.
+pub(crate) struct Prepared<'a> {
+    args: &'a RepairArgs,
+    ring: KeyRing,
+    /// `None`: nothing is fetched.
+    server: Option<Server>,
+}
+
+/// Reads the ring, and the address and the credentials if there is somebody to ask; may ask for a password.
+pub(crate) fn prepare<'a>(args: &'a RepairArgs, out: &Out) -> Result<Prepared<'a>> {
+    let ring = secrets::ring(&args.store.key, out)?;
+    let is_asked = args.server.server.as_deref().is_some_and(|server| !server.is_empty());
+    let server = match is_asked && is_one(args) {
+        true => Some(Server::prepare(&args.server, args.which.account.as_deref())?),
+        false => None,
+    };
+    if is_asked && server.is_none() {
+        out.warn("no mailbox is named, so the mail server is not asked; --account names one");
+    }
+    Ok(Prepared { args, ring, server })
+}
+
+fn is_one(args: &RepairArgs) -> bool {
+    args.which.account.is_some() || args.which.mailbox.is_some()
+}
+
+/// Runs it.
+pub(crate) async fn run(prepared: Prepared<'_>, out: &Out) -> Result<Exit> {
+    let Prepared { args, ring, server } = prepared;
+    let store = store_url::open(&args.store).await?;
+    if let Some(healed) = store.heal_copies().await? {
+        out.warn(format_args!("{healed} was missing or damaged and is written again from its second copy"));
+    }
+    let history = (&args.history).into();
+    if is_one(args) {
+        let mailbox = mailbox::find_with(&store, &ring, &args.which, history).await?;
+        let fetching = server.map(|server| (server, args.which.server_name.as_deref()));
+        return repair(&mailbox, (&store, &ring), fetching, out).await;
+    }
+    let mut worst = Exit::Good;
+    for opened in mailbox::open_all_with(&store, &ring, history).await? {
+        let repaired = match opened.mailbox {
+            Ok(None) | Err(Error::Erased { .. }) => continue,
+            Ok(Some(mailbox)) => repair(&mailbox, (&store, &ring), None, out).await,
+            Err(error) => Err(error.into()),
+        };
+        worst = match repaired {
+            Ok(exit) if worst == Exit::Good => exit,
+            Ok(_) => worst,
+            Err(error) => {
+                let (exit, line) = explain(&error);
+                remark(format_args!("mailbox {}: {line}", opened.dir));
+                exit
+            }
+        };
+    }
+    Ok(worst)
+}
+
+/// What was found in one mailbox, and what became of it.
+struct Repaired<'a> {
+    mailbox: &'a Mailbox,
+    /// Written again from their second copies.
+    healed: Vec<Object>,
+    /// Noted as damaged earlier, and whole.
+    sound: Vec<Object>,
+    report: CheckReport,
+    /// The newest snapshot needs something that is lost.
+    is_open: bool,
+    /// The backup that fetched it.
+    backup: Option<Report>,
+    /// Snapshots that need something that is lost.
+    lost: Vec<u64>,
+}
+
+/// The mail server, and its lasting name if that was said.
+type Fetching<'a> = (Server, Option<&'a str>);
+
+async fn repair(
+    mailbox: &Mailbox,
+    store: (&Store, &KeyRing),
+    fetching: Option<Fetching<'_>>,
+    out: &Out,
+) -> Result<Exit> {
+    let repository = &mailbox.repository;
+    let healed = repository.heal_copies().await?;
+    let report = repository.check(None, Depth::Data).await?;
+    let known = repository.known_damage().await?;
+    let sound = known.intersection(&report.whole).copied().collect();
+    repository.note_sound(&sound, &SystemClock).await.context("note what is whole again")?;
+    repository
+        .note_damage(report.damaged.iter().copied(), &SystemClock)
+        .await
+        .context("note what is lost")?;
+    let mut repaired = Repaired {
+        mailbox,
+        healed,
+        sound: sound.into_iter().collect(),
+        report,
+        is_open: false,
+        backup: None,
+        lost: Vec::new(),
+    };
+    repaired.look_again().await?;
+    if let Some(fetching) = fetching.filter(|_| repaired.is_open) {
+        repaired.backup = Some(fetch(mailbox, store, fetching, out).await?);
+        repaired.look_again().await?;
+    }
+    repaired.print(out)?;
+    Ok(repaired.exit())
+}
+
+/// A full backup: what is lost is stored again, as far as the mail server has it.
+async fn fetch(
+    mailbox: &Mailbox,
+    (store, ring): (&Store, &KeyRing),
+    (server, name): Fetching<'_>,
+    out: &Out,
+) -> Result<Report> {
+    let host = host(&server.url);
+    let (client, account, _cancelled_when_dropped) =
+        server.open(None, Some(mailbox.identity.account.as_str()), out).await?;
+    if !Owner::new((store, ring), &account, host, name).is_of(mailbox).await? {
+        let what = format!(
+            "fetch what {} has lost: this mail server's account of that id is another one",
+            mailbox.describe()
+        );
+        return Err(Failure::usage(what, "name the mail server that the mailbox was backed up from; if its name changed, give --server-name").into());
+    }
+    let progress = progress::shown(out);
+    let how = Backup {
+        origin: Origin { kind: "manual".to_owned(), ..Origin::default() },
+        full_listing: true,
+        progress: &*progress,
+        clock: &SystemClock,
+    };
+    Ok(engine::backup(&client, &account, &mailbox.repository, &how).await?)
+}
+
+#[derive(Serialize)]
+struct RepairedObject<'a> {
+    mailbox: String,
+    account: &'a str,
+    healed: Vec<String>,
+    sound: Vec<String>,
+    damaged: Vec<String>,
+    problems: Vec<ProblemRow>,
+    /// A backup is needed to fetch what is lost, and none was made.
+    open: bool,
+    /// Number and state of the backup that was made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    snapshot: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<&'static str>,
+    failures: Vec<FailureRow>,
+    damaged_snapshots: &'a [u64],
+}
+
+impl Repaired<'_> {
+    /// What the log says now.
+    async fn look_again(&mut self) -> Result<()> {
+        let listing = self.mailbox.repository.listing().await?;
+        let newest = listing.snapshots.last().map(|info| info.number);
+        let after = newest.map_or(0, |number| number.0);
+        self.is_open = newest.is_some_and(|newest| listing.damaged.contains(&newest))
+            || listing.unreadable.range(after..).next().is_some();
+        self.lost = listing.damaged.iter().map(|number| number.0).collect();
+        Ok(())
+    }
+
+    fn exit(&self) -> Exit {
+        match &self.backup {
+            _ if self.is_open => Exit::Damage,
+            Some(report) if report.state != State::Good => Exit::Incomplete,
+            _ => Exit::Good,
+        }
+    }
+
+    fn print(&self, out: &Out) -> Result<()> {
+        if out.json() {
+            return out.object(&self.object());
+        }
+        let (report, name) = (&self.report, one_line(self.mailbox.name(), 200));
+        let found = match report.problems.len() as u64 {
+            0 => "nothing is damaged".to_owned(),
+            problems => count(problems, "problem"),
+        };
+        out.line(format_args!("{name}: {} read, {found}", bytes(report.bytes_read)))?;
+        for problem in &report.problems {
+            let what = one_line(&problem.what, 500);
+            match problem.snapshot {
+                Some(number) => out.line(format_args!("  snapshot {number}: {what}"))?,
+                None => out.line(format_args!("  {what}"))?,
+            }
+        }
+        for object in &self.healed {
+            out.line(format_args!("  healed: {} is written again from its copy", object.relative()))?;
+        }
+        for object in &self.sound {
+            out.line(format_args!("  {} was noted as damaged and is whole", object.relative()))?;
+        }
+        self.print_end(out)
+    }
+
+    fn print_end(&self, out: &Out) -> Result<()> {
+        if let Some(report) = &self.backup {
+            out.line(format_args!(
+                "  snapshot {} is {}: {} fetched again, {} could not be had",
+                report.number,
+                report.state.as_str(),
+                bytes(report.fetched_bytes),
+                count(report.failures.len() as u64, "object"),
+            ))?;
+            print_failures(&report.failures, NAMED_FAILURES, out)?;
+        } else if self.is_open {
+            out.line(
+                "  noted: the next `malle backup` fetches what is lost, or `malle repair --account … --server …` at once",
+            )?;
+        }
+        match self.lost.as_slice() {
+            [] => Ok(()),
+            lost => {
+                let numbers: Vec<String> = lost.iter().map(u64::to_string).collect();
+                out.line(format_args!("  damaged snapshots: {}", one_line(&numbers.join(", "), 500)))
+            }
+        }
+    }
+
+    fn object(&self) -> RepairedObject<'_> {
+        let names = |objects: &[Object]| objects.iter().map(Object::relative).collect();
+        let damaged: Vec<Object> = self.report.damaged.iter().copied().collect();
+        RepairedObject {
+            mailbox: self.mailbox.repository.dir().to_string(),
+            account: self.mailbox.name(),
+            healed: names(&self.healed),
+            sound: names(&self.sound),
+            damaged: names(&damaged),
+            problems: self.report.problems.iter().cloned().map(ProblemRow::from).collect(),
+            open: self.is_open,
+            snapshot: self.backup.as_ref().map(|report| report.number.0),
+            state: self.backup.as_ref().map(|report| report.state.as_str()),
+            failures: self.backup.iter().flat_map(|report| &report.failures).map(FailureRow::from).collect(),
+            damaged_snapshots: &self.lost,
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! The command line of what makes, mends and re-keys stores.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use crate::args::{KeyFile, ServerArgs, StoreArgs, Which};
+
+/// What to do about a store that was rolled back.
+#[derive(Debug, Args)]
+pub(crate) struct HistoryArgs {
+    /// Accept what the store shows of the mailbox's history, although this machine saw another one; the log says so from then on
+    #[arg(long)]
+    pub(crate) accept_history: bool,
+}
+
+/// `malle init`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Nothing else makes a store: one that is not there has vanished, or its URL is mistyped. A place that is a store already
+stays as it is. A bucket must exist. The zone says where the store lies and never changes.
+
+Examples:
+  malle init --store file:///srv/backups --zone fr-par
+  malle init --config malle.toml        # each store of the fleet")]
+pub(crate) struct InitArgs {
+    /// Where the backups are to lie: file:///…, s3://…, gs://… or az://…
+    #[arg(long, value_name = "URL", env = "MALLE_STORE", hide_env_values = true)]
+    pub(crate) store: Option<String>,
+    /// The zone in which that is
+    #[arg(long, env = "MALLE_ZONE")]
+    pub(crate) zone: Option<String>,
+    /// You promise that never two backups write to this store at once; lets stores without conditional create do
+    #[arg(long)]
+    pub(crate) single_writer: bool,
+    /// Make each store of the fleet's configuration instead
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+/// `malle repair`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Reads every byte of one mailbox, or of all. Small objects that lie twice are written again from their second copy; what
+is lost is noted in the log, and fetched again by a full backup if a mailbox and a mail server are named, else by the
+next `malle backup`. Exit code 3 says that the mail server could not give everything again, 9 that a backup is needed.
+Credentials are given as for `malle backup`.
+
+Example:
+  malle repair --account alice@example.org --server https://mail.example.org")]
+pub(crate) struct RepairArgs {
+    #[command(flatten)]
+    pub(crate) which: Which,
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+    #[command(flatten)]
+    pub(crate) history: HistoryArgs,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+}
+
+/// `malle key`
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyCommand {
+    /// Make a key ring: malle key new --output ring.key
+    #[command(
+        after_help = "The file is the secret itself: keep a copy somewhere safe, apart from the backups."
+    )]
+    New {
+        /// Write to this file, which must not exist yet, instead of standard output
+        #[arg(long, value_name = "FILE")]
+        output: Option<PathBuf>,
+        /// Print the secret although standard output is a terminal
+        #[arg(long)]
+        force: bool,
+    },
+    /// Show the ids of the master keys in a ring; they tell nothing about the keys
+    List(KeyFile),
+    /// Put a new current master key into the ring file, in place; the older ones stay
+    #[command(after_help = "\
+New mailboxes use the new key at once. Run `malle key rewrap` to move the existing ones to it, and take a new safe copy
+of the ring. The file is replaced as a whole: a crash leaves the old one.")]
+    Rotate(KeyFile),
+    /// Wrap the keys of all mailboxes in the store with the ring's current master key
+    #[command(after_help = "\
+The wraps with older master keys of this ring go, but for one: so that the ring as it was before still opens everything
+until there is a safe copy of the new one. Emails are not written again: this takes a moment.")]
+    Rewrap(RewrapArgs),
+}
+
+/// `malle key rewrap`
+#[derive(Debug, Args)]
+pub(crate) struct RewrapArgs {
+    /// A safe copy of the ring as it is now exists: remove all wraps with older master keys
+    #[arg(long)]
+    pub(crate) safe_copy_exists: bool,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+}

@@ -1,0 +1,181 @@
+//! Damage: noted by whoever meets it, shown by `list`, and made whole by `malle repair` as far as the mail server has it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use sim_stalwart::{AccountSpec, Kinds};
+
+use crate::home::{ALICE, Ended, Home, PASSWORD, end, files};
+
+const BOB: &str = "bob@example.org";
+
+/// The largest object of a kind: of packs, the one with the emails.
+fn largest(home: &Home, kind: &str) -> PathBuf {
+    let is_of = |path: &Path| path.parent().is_some_and(|dir| dir.ends_with(kind));
+    let of_kind = files(&home.store()).into_iter().filter(|(path, _)| is_of(path));
+    of_kind.max_by_key(|(_, content)| content.len()).expect("there is one").0
+}
+
+async fn states(home: &Home) -> Vec<Value> {
+    let rows = home.run(&["list", "--account", ALICE, "--json"]).await.objects();
+    rows.iter().map(|row| row["state"].clone()).collect()
+}
+
+/// Nobody to ask.
+async fn repair_alone(home: &Home) -> Ended {
+    let mut command = home.malle(&["repair", "--account", ALICE, "--json"]);
+    command.env_remove("MALLE_SERVER");
+    end(command.spawn().expect("malle runs")).await
+}
+
+async fn repair(home: &Home) -> Ended {
+    home.run(&["repair", "--account", ALICE, "--json"]).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_lost_is_noted_and_fetched_again_as_soon_as_there_is_a_server() {
+    let home = Home::new().await;
+    home.back_up().await;
+    fs::remove_file(largest(&home, "packs")).expect("ours");
+    for _ in 0..2 {
+        let alone = repair_alone(&home).await;
+        assert_eq!((alone.code, &alone.objects()[0]["open"]), (9, &true.into()), "{alone:?}");
+        assert_eq!(states(&home).await, ["damaged"]);
+    }
+    let all = home.run(&["repair"]).await;
+    assert!(all.code == 9 && all.out.contains("the next `malle backup`"), "{all:?}");
+
+    let mended = repair(&home).await.good().objects().remove(0);
+    assert_eq!((&mended["state"], &mended["open"]), (&"good".into(), &false.into()), "{mended}");
+    assert_eq!(states(&home).await, ["damaged", "good"]);
+    let newest = mended["snapshot"].to_string();
+    home.run(&["verify", "--account", ALICE, "--snapshot", &newest, "--read-data"]).await.good();
+    let done = repair(&home).await.good().objects().remove(0);
+    assert!(done["snapshot"].is_null(), "there is nothing to fetch any more: {done}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_server_has_not_any_more_is_named() {
+    let home = Home::new().await;
+    home.back_up().await;
+    let victim = home.alice().emails().remove(3);
+    home.alice().vanish_blob(&victim.blob_id);
+    fs::remove_file(largest(&home, "packs")).expect("ours");
+    let ended = repair(&home).await;
+    let told = ended.objects().remove(0);
+    assert_eq!((ended.code, &told["state"]), (3, &"partial".into()), "{ended:?}");
+    let named: Vec<&Value> = told["failures"].as_array().expect("a list").iter().map(|f| &f["id"]).collect();
+    assert_eq!(named, [victim.id.as_str()]);
+    assert_eq!(home.run(&["backup", "--account", ALICE]).await.code, 3, "it stays partial");
+    home.alice().unvanish_blob(&victim.blob_id);
+    home.back_up().await;
+    assert_eq!(states(&home).await.last(), Some(&"good".into()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn small_objects_are_written_again_from_their_second_copy() {
+    let home = Home::new().await;
+    home.back_up().await;
+    let good = files(&home.store());
+    let is_double = |path: &Path| {
+        let path = path.display().to_string();
+        ["/keys/", "/log/00000000000000000001", "malle-store"].iter().any(|part| path.contains(part))
+    };
+    let doubled: Vec<_> = good.iter().filter(|(path, _)| is_double(path)).collect();
+    assert_eq!(doubled.len(), 6);
+    for (path, content) in doubled {
+        for damage in [None, Some(&content[..content.len() / 2])] {
+            match damage {
+                None => fs::remove_file(path).expect("ours"),
+                Some(cut) => fs::write(path, cut).expect("ours"),
+            }
+            home.run(&["show", "--account", ALICE]).await.good();
+            let ended = home.run(&["repair"]).await.good();
+            let said = format!("{}{}", ended.out, ended.err);
+            assert!(said.contains("written again from its"), "{path:?}: {ended:?}");
+            assert!(files(&home.store()) == good, "{path:?} is not as it was, or something else changed");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_meets_damage_notes_it_and_what_is_whole_again_is_good_again() {
+    let home = Home::new().await;
+    home.sim.add_account(&AccountSpec::new(BOB, PASSWORD).alias(ALICE));
+    home.back_up().await;
+    let pack = largest(&home, "packs");
+    let content = fs::read(&pack).expect("readable");
+    let (to, email) = (home.path("exported"), home.alice().emails().remove(0).id);
+    let target = to.display().to_string();
+    for args in [
+        &["verify", "--account", ALICE][..],
+        &["check"],
+        &["check", "--read-data"],
+        &["export", "--account", ALICE, "--format", "mbox", "--to", &target],
+        &["cat", "--account", ALICE, &email],
+        &["restore", "--account", ALICE, "--to-account", BOB, "--user", BOB],
+    ] {
+        fs::remove_file(&pack).expect("ours");
+        let ended = home.run(args).await;
+        assert!(matches!(ended.code, 3 | 9), "{args:?}: {ended:?}");
+        assert_eq!(states(&home).await, ["damaged"], "{args:?}");
+        fs::write(&pack, &content).expect("ours");
+        let whole = repair_alone(&home).await.good().objects().remove(0);
+        assert_eq!(whole["sound"].as_array().expect("a list").len(), 1, "{whole}");
+        assert_eq!(states(&home).await, ["good"], "{args:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn healthy_snapshots_beside_a_damaged_entry_are_listed_shown_exported_and_given_back() {
+    let home = Home::new().await;
+    home.sim.add_account(&AccountSpec::new(BOB, PASSWORD).alias(ALICE));
+    let mut numbers = Vec::new();
+    for night in 0..3 {
+        numbers.push(home.back_up().await["number"].as_u64().expect("a number"));
+        home.alice().mutate(5, night, Kinds::Emails);
+    }
+    let entry = format!("{:020}", numbers[1]);
+    let is_it = |path: &Path| path.file_name().is_some_and(|name| name.to_string_lossy() == entry);
+    let (path, content) = files(&home.store()).into_iter().find(|(path, _)| is_it(path)).expect("is there");
+    for cut in [content.len() / 2, 0] {
+        fs::write(&path, &content[..cut]).expect("ours");
+        let list = home.run(&["list", "--account", ALICE, "--json"]).await;
+        assert!(list.code == 9 && list.err.contains(&format!("log entry {}", numbers[1])), "{list:?}");
+        let listed: Vec<_> = list.objects().iter().filter_map(|row| row["number"].as_u64()).collect();
+        assert_eq!(listed, [numbers[0], numbers[2]]);
+        let mailboxes = home.run(&["list", "--json"]).await;
+        assert_eq!((mailboxes.code, mailboxes.objects().len()), (9, 1), "{mailboxes:?}");
+        for (at, number) in [(0, numbers[0]), (2, numbers[2])] {
+            let number = number.to_string();
+            home.run(&["show", "--account", ALICE, "--snapshot", &number]).await.good();
+            let to = home.path(&format!("exported-{cut}-{at}")).display().to_string();
+            let export = ["export", "--account", ALICE, "--format", "mbox", "--to", &to];
+            home.run(&[&export[..], &["--snapshot", &number]].concat()).await.good();
+            let restore =
+                ["restore", "--account", ALICE, "--to-account", BOB, "--user", BOB, "--only", "contacts"];
+            home.run(&[&restore[..], &["--snapshot", &number]].concat()).await.good();
+        }
+        let lost = numbers[1].to_string();
+        home.run(&["show", "--account", ALICE, "--snapshot", &lost]).await.refused(9, &["malle list"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nothing_refers_to_is_counted_with_its_bytes() {
+    let home = Home::new().await;
+    let dir = home.back_up().await["mailbox"].as_str().expect("text").to_owned();
+    let packs = home.store().join("mailboxes").join(dir).join("packs");
+    fs::write(packs.join("00112233445566778899aabbccddeeff"), [7; 1234]).expect("writable");
+    fs::write(packs.join("ffeeddccbbaa99887766554433221100#3"), [7; 500]).expect("writable");
+    fs::write(home.store().join("malle-store#1"), [7; 60]).expect("writable");
+    for args in [&["check", "--json"][..], &["verify", "--account", ALICE, "--json"]] {
+        let checked = home.run(args).await.good().objects().remove(0);
+        assert_eq!((&checked["unreferenced"], &checked["unreferenced_bytes"]), (&1.into(), &1234.into()));
+        assert_eq!((&checked["temporaries"], &checked["temporary_bytes"]), (&1.into(), &500.into()));
+    }
+    let said = home.run(&["check"]).await.good().out;
+    assert!(said.contains("1 object (1.23 kB)") && said.contains("1 temporary file (500 B)"), "{said}");
+    assert!(said.contains("2 temporary files (560 B) in the whole store"), "{said}");
+}
