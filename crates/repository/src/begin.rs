@@ -17,7 +17,7 @@ use crate::info::{SnapshotInfo, millis};
 use crate::layout::{Object, ObjectName};
 use crate::log::fold::{newest_segments, segment_name};
 use crate::log::journal::{Appended, Found};
-use crate::repository::{Repository, is_empty, log_gone};
+use crate::repository::Repository;
 use crate::seal::FORMAT;
 use crate::snapshot::Snapshot;
 use crate::writer::{Slices, SnapshotWriter};
@@ -118,10 +118,6 @@ impl Repository {
 
     /// Entry 1 settles which data key is the mailbox's: it opens with that key only.
     async fn begin_log(&self, init: Init, clock: &dyn Clock) -> Result<()> {
-        if !is_empty(self.objects()).await? {
-            // Another writer may have begun the log since it was looked for.
-            return self.journal().tip().await?.map(drop).ok_or_else(|| log_gone(self.objects()));
-        }
         match self.journal().append(None, Kind::Init(init), clock.now()).await? {
             (_, Appended::Done) => self.heal_copies().await.map(drop),
             // It opened with our key: another writer began the same log a moment earlier.

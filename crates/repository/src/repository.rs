@@ -227,11 +227,11 @@ impl Repository {
 
     /// What stands at the end of the log, of a mailbox that was not erased.
     pub(crate) async fn tip(&self) -> Result<Found> {
-        let Some(tip) = self.journal.tip().await? else {
-            if !is_empty(&self.objects).await? {
-                return Err(log_gone(&self.objects));
-            }
-            return Err(Error::NoMailbox);
+        let tip = match self.journal.tip().await? {
+            Some(tip) => tip,
+            None if is_empty(&self.objects).await? => return Err(Error::NoMailbox),
+            // Another writer may have begun the log since it was looked for.
+            None => self.journal.tip().await?.ok_or_else(|| log_gone(&self.objects))?,
         };
         match tip.head().is_some_and(|head| head.erased) {
             true => Err(Error::Erased { number: tip.position.number }),
@@ -265,11 +265,11 @@ impl Repository {
 }
 
 /// Whether there is nothing that a log must have named: over such objects no log is begun.
-pub(crate) async fn is_empty(objects: &MailboxObjects) -> Result<bool> {
+async fn is_empty(objects: &MailboxObjects) -> Result<bool> {
     Ok(objects.list("packs").await?.is_empty() && objects.list("segments").await?.is_empty())
 }
 
-pub(crate) fn log_gone(objects: &MailboxObjects) -> Error {
+fn log_gone(objects: &MailboxObjects) -> Error {
     Error::LogGone { log: objects.dir().prefix("log").to_string() }
 }
 
