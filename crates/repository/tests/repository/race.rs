@@ -12,7 +12,7 @@ const WRITERS: usize = 8;
 
 fn seeds() -> u64 {
     let soak = std::env::var_os("MALLE_SOAK").is_some();
-    if soak { 500 } else { 20 }
+    if soak { 500 } else { 8 }
 }
 
 /// One writer: tries until it wins if it is stubborn, once if not. Its number and what it wrote.
