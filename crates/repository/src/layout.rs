@@ -36,6 +36,35 @@ pub enum Object {
     Pack(ObjectName),
     /// `segments/<name>`: rows.
     Segment(ObjectName),
+    /// `restores/<restore>/<number>`: what is written down of a restore.
+    Restore(RestoreName, u32),
+}
+
+/// Name of a restore: 8 lower-case letters and digits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RestoreName([u8; 8]);
+
+impl RestoreName {
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("letters and digits")
+    }
+}
+
+impl FromStr for RestoreName {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<RestoreName, ()> {
+        let bytes: [u8; 8] = text.as_bytes().try_into().map_err(|_| ())?;
+        let fits = bytes.iter().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+        fits.then_some(RestoreName(bytes)).ok_or(())
+    }
+}
+
+impl fmt::Debug for RestoreName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
 }
 
 impl Object {
@@ -47,6 +76,7 @@ impl Object {
             Object::Hint => "hint".to_owned(),
             Object::Pack(name) => format!("packs/{}", hex(&name.0)),
             Object::Segment(name) => format!("segments/{}", hex(&name.0)),
+            Object::Restore(restore, number) => format!("restores/{}/{number:04}", restore.as_str()),
         }
     }
 
@@ -61,6 +91,10 @@ impl Object {
             "log" => Object::Log(name.parse().ok()?),
             "packs" => Object::Pack(ObjectName(unhex(name)?)),
             "segments" => Object::Segment(ObjectName(unhex(name)?)),
+            "restores" => {
+                let (restore, number) = name.split_once('/')?;
+                Object::Restore(restore.parse().ok()?, number.parse().ok()?)
+            }
             _ => return None,
         };
         (object.relative() == relative).then_some(object)
@@ -127,12 +161,30 @@ mod tests {
     #[test]
     fn names_come_back_and_strangers_do_not() {
         let name = ObjectName([0xab; 16]);
-        for object in
-            [Object::Key([1; 8]), Object::Log(7), Object::Hint, Object::Pack(name), Object::Segment(name)]
-        {
+        let restore = Object::Restore("abcd2345".parse().expect("a name"), 12);
+        assert_eq!(restore.relative(), "restores/abcd2345/0012");
+        for object in [
+            Object::Key([1; 8]),
+            Object::Log(7),
+            Object::Hint,
+            Object::Pack(name),
+            Object::Segment(name),
+            restore,
+        ] {
             assert_eq!(Object::parse(&object.relative()), Some(object));
         }
-        for stranger in ["log/7", "packs/AB", "packs/", "other/00", "", "log/-0000000000000000001"] {
+        for stranger in [
+            "log/7",
+            "packs/AB",
+            "packs/",
+            "other/00",
+            "",
+            "log/-0000000000000000001",
+            "restores/abcd2345",
+            "restores/abcd2345/12",
+            "restores/ABCD2345/0012",
+            "restores/abc/0012",
+        ] {
             assert_eq!(Object::parse(stranger), None, "{stranger}");
         }
     }
