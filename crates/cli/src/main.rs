@@ -13,6 +13,7 @@ mod hint;
 mod mailbox;
 mod output;
 mod progress;
+mod restore_args;
 mod run;
 mod secrets;
 mod server;
