@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use engine::{Mode, RestoreId, Restored, State};
 use model::{DataType, SnapshotNumber};
+use object_store::ObjectStoreExt;
 use sim_stalwart::{
     AccountHandle, AccountSpec, DataType as Kind, Effect, Fault, Folders, Kinds, Limits, Simulator, Target,
     Version,
