@@ -1,7 +1,10 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use engine::{Act, Backup, Ended, Mode, Planned, Report, Restore, RestoreId, Restored, Silent, Slice, Tell};
+use engine::{
+    Act, Backup, Ended, KnownRestore, Mode, Planned, Report, Restore, RestoreId, Restored, Silent, Slice,
+    Tell,
+};
 use jmap::{Account, AccountRef, Client, Config, Credentials};
 use model::{DataType, MailboxIdentity, SnapshotNumber, SystemClock};
 use object_store::ObjectStore;
@@ -188,6 +191,23 @@ impl Bed {
         self.restore_or_rehearse(url, number, to, (mode, id, types), None).await
     }
 
+    /// Goes on with a restore by nothing but its id, as `malle restore --resume` does; `None`: there is none of this id.
+    pub async fn resume(
+        &self,
+        url: &str,
+        to: &Bed,
+        id: &RestoreId,
+    ) -> Option<Result<Restored, engine::Error>> {
+        let client = self.client(url).await.expect("the server answers");
+        let account = self.account(&client).await.expect("the account exists");
+        let repository = self.repository(&account, "test").await.expect("the repository opens");
+        let known = KnownRestore::find(&repository, id).await.expect("it can be read")?;
+        let parameters = known.parameters();
+        let number = Some(SnapshotNumber(parameters.snapshot));
+        let types = parameters.data_types();
+        Some(self.restore_types(url, number, to, parameters.mode, id, &types).await)
+    }
+
     /// What giving it back would do, item by item; nothing is done.
     pub async fn rehearse(
         &self,
@@ -217,7 +237,8 @@ impl Bed {
         let server = |source| engine::Error::Server { what: "the session", source };
         let client = self.client(url).await.map_err(server)?;
         let account = self.account(&client).await.map_err(server)?;
-        let snapshot = Arc::new(self.repository(&account, "test").await?.snapshot(number).await?);
+        let repository = self.repository(&account, "test").await?;
+        let snapshot = Arc::new(repository.snapshot(number).await?);
         let target_client = to.client(url).await.map_err(server)?;
         let target = to.account(&target_client).await.map_err(server)?;
         let safety = match mode {
@@ -228,6 +249,9 @@ impl Bed {
             mode,
             id: id.clone(),
             same_account: account.id == target.id && Arc::ptr_eq(&self.objects, &to.objects),
+            records: &repository,
+            server: "test",
+            select: None,
             safety: safety.as_ref(),
             types,
             wanted: &|_| true,

@@ -39,5 +39,6 @@ pub use overview::{Ages, JobCount, OutboxLag, Overdue};
 pub use pauses::Pause;
 pub use rebuild::{Found, Rebuilt};
 pub use requests::{RateLimit, Request, Requested};
+pub use restores::DroppedRestore;
 pub use running::{Failure, Heartbeat, Later, Slice};
 pub use settings::Settings;

@@ -1,4 +1,4 @@
-use model::{BackupNumber, JobId, Timestamp};
+use model::{BackupNumber, JobId, MailboxId, Timestamp};
 use serde_json::Value;
 use tokio_postgres::types::Json;
 
@@ -10,7 +10,40 @@ use crate::error::{Error, Result};
 /// The job still runs under the claim.
 const HELD: &str = "SELECT FROM jobs WHERE id = $1 AND epoch = $2 AND state = 'running' FOR UPDATE";
 
+/// A restore that began and whose job nobody will run any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DroppedRestore {
+    /// The job it was.
+    pub job: JobId,
+    /// The backup that was to come back.
+    pub number: BackupNumber,
+    /// The engine's id of it.
+    pub restore: String,
+}
+
 impl Catalog {
+    /// Restores to this mailbox that began, did not end, and whose job was cancelled or dropped: they may have left a folder
+    /// in the account.
+    pub async fn dropped_restores(&self, mailbox: MailboxId) -> Result<Vec<DroppedRestore>> {
+        let sql = "SELECT job, number, restore FROM restores AS r WHERE mailbox = $1 AND report IS NULL AND NOT EXISTS \
+                       (SELECT FROM jobs WHERE id = r.job AND state IN ('waiting', 'running', 'dead')) ORDER BY job";
+        let rows = self.query(sql, &[&mailbox.sql()]).await?;
+        let dropped = rows.iter().map(|row| {
+            Ok(DroppedRestore {
+                job: Number::of(row, "job")?,
+                number: Number::of(row, "number")?,
+                restore: get(row, "restore")?,
+            })
+        });
+        dropped.collect()
+    }
+
+    /// Notes that nothing of it is left in the account.
+    pub async fn give_up_restore(&self, job: JobId) -> Result<()> {
+        let sql = "UPDATE restores SET report = '{\"given_up\": true}' WHERE job = $1 AND report IS NULL";
+        self.execute(sql, &[&job.sql()]).await.map(drop)
+    }
+
     /// Writes down, before anything is given back, under which id the engine does it, and answers the one that counts: an
     /// earlier attempt's, if there was one, by which this attempt resumes and brings nothing twice.
     pub async fn begin_restore(

@@ -2,14 +2,14 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use model::DataType;
+use clap::{Args, Parser, Subcommand};
 
 pub(crate) use crate::export_args::ExportArgs;
 pub(crate) use crate::find_args::{CatArgs, DiffArgs, FindArgs};
 use crate::fleet_args::{
     CatalogCommand, ConfigCommand, DlqCommand, EnqueueArgs, JobCommand, MailboxCommand, RoleArgs, TopArgs,
 };
+pub(crate) use crate::restore_args::{Part, RestoreArgs, RestoreMode};
 pub(crate) use crate::upkeep_args::{HistoryArgs, InitArgs, KeyCommand, RepairArgs, RewrapArgs};
 
 const ABOUT: &str = "Backs up mailboxes of a Stalwart mail server: incremental, encrypted, verified.
@@ -226,102 +226,6 @@ pub(crate) struct BackupArgs {
     pub(crate) new_history: bool,
     #[command(flatten)]
     pub(crate) history: HistoryArgs,
-}
-
-/// `malle restore`
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Cut off in the middle, it is gone on with by --resume and the id it printed: nothing comes twice. While it runs the
-account has a folder `Malle restore …`; leave it alone, it goes at the end. Exit code 3 says that the server refused
-some emails: they are named, and kept as files in --refused.
-Credentials are given as for `malle backup`.
-
-Example:
-  malle restore --account alice@example.org --snapshot 41 --server https://mail.example.org")]
-pub(crate) struct RestoreArgs {
-    #[command(flatten)]
-    pub(crate) which: Which,
-    /// The snapshot's number; by default the newest
-    #[arg(long, value_name = "N")]
-    pub(crate) snapshot: Option<u64>,
-    #[command(flatten)]
-    pub(crate) server: ServerArgs,
-    /// The account that is given it, by its main address or name; by default --account
-    #[arg(long, value_name = "NAME")]
-    pub(crate) to_account: Option<String>,
-    /// The account that is given it, by its JMAP id
-    #[arg(long, value_name = "ID", conflicts_with = "to_account")]
-    pub(crate) to_account_id: Option<String>,
-    /// How it comes back
-    #[arg(long, value_enum, default_value_t = RestoreMode::Beside)]
-    pub(crate) mode: RestoreMode,
-    /// Only emails that this finds, as in `malle find`, and nothing but emails; not with --mode exact
-    #[arg(long, value_name = "QUERY")]
-    pub(crate) select: Option<String>,
-    /// Only these parts, separated by commas; by default all
-    #[arg(long, value_enum, value_delimiter = ',', value_name = "PART,…")]
-    pub(crate) only: Vec<Part>,
-    /// Yes, remove what the snapshot does not have (--mode exact)
-    #[arg(long)]
-    pub(crate) yes: bool,
-    /// Go on with the restore of this id
-    #[arg(long, value_name = "ID")]
-    pub(crate) resume: Option<String>,
-    /// Say what would be done, and do nothing
-    #[arg(long, conflicts_with = "resume")]
-    pub(crate) dry_run: bool,
-    /// With --dry-run: name every email, folder and object that would be created, changed or removed
-    #[arg(long, short, requires = "dry_run")]
-    pub(crate) verbose: bool,
-    /// Where what the server refuses is kept as files; by default `malle-refused-ID` here
-    #[arg(long, value_name = "DIR")]
-    pub(crate) refused: Option<PathBuf>,
-    #[command(flatten)]
-    pub(crate) history: HistoryArgs,
-    #[command(flatten)]
-    pub(crate) store: StoreArgs,
-}
-
-/// What of a mailbox comes back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Part {
-    /// Emails and their folders
-    Emails,
-    /// Sieve scripts and the vacation response
-    Filters,
-    /// Sender identities, and who the owner is in events
-    Identities,
-    /// Address books and contacts
-    Contacts,
-    /// Calendars and events
-    Calendars,
-    /// Files and directories
-    Files,
-}
-
-impl Part {
-    /// The data types of it.
-    pub(crate) fn types(self) -> &'static [DataType] {
-        match self {
-            Part::Emails => &[DataType::Mailbox, DataType::Email],
-            Part::Filters => &[DataType::SieveScript, DataType::VacationResponse],
-            Part::Identities => &[DataType::Identity, DataType::ParticipantIdentity],
-            Part::Contacts => &[DataType::AddressBook, DataType::ContactCard],
-            Part::Calendars => &[DataType::Calendar, DataType::CalendarEvent],
-            Part::Files => &[DataType::FileNode],
-        }
-    }
-}
-
-/// How a snapshot comes back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum RestoreMode {
-    /// Into a folder `Restored …` of its own, beside what is there
-    Beside,
-    /// Only what is not there any more, into its own folders
-    Missing,
-    /// The account becomes the snapshot: folders, keywords and deletions too; it is backed up first, and --yes is needed
-    Exact,
 }
 
 /// `malle list`

@@ -15,7 +15,7 @@ const NOT_ALLOWED: &str =
 const NO_ACCOUNT: &str = "check --account (the main address or account name; aliases are not found) and sign in as \
     that account or as a user with the server's `impersonate` permission";
 const LATER: &str = "run again later; nothing that was backed up before is lost";
-const RESUME: &str = "go on with the restore later, by --resume and its id; nothing comes twice";
+const RESUME: &str = "go on with the restore later, by --resume and its id alone; nothing comes twice";
 const SERVER_ADDRESS: &str =
     "check --server and the network, then run again; nothing that was backed up before is lost";
 const STORE_ADDRESS: &str =
@@ -40,8 +40,21 @@ pub(crate) fn of_engine(error: &engine::Error) -> Judgement {
         ),
         engine::Error::Unsafe { .. } => (
             Exit::Server,
-            "nothing was changed since; `malle show` says what could not be read: mend that, then go on with --resume",
+            "nothing was changed since; `malle show` says what could not be read: mend that, then go on by --resume and \
+             the id alone",
         ),
+        engine::Error::OtherRestore { .. } => {
+            (Exit::Usage, "say --resume and the id alone, or begin a new restore without --resume")
+        }
+        engine::Error::OtherSnapshot { .. } => (
+            Exit::Damage,
+            "nothing was changed by this run; find out what happened to the store, then begin a new restore",
+        ),
+        engine::Error::GivenUp { .. } => (
+            Exit::NotFound,
+            "what had come is where it was put; begin a new restore (--mode missing brings only what is not there)",
+        ),
+        engine::Error::Record { .. } => (Exit::NewerFormat, "use the malle that began it"),
         engine::Error::Superseded => (Exit::LostRace, "let that one finish"),
         engine::Error::Repository(source) => of_repository(source),
         engine::Error::Export(source) => of_export(source),

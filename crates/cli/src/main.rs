@@ -15,6 +15,7 @@ mod memory;
 mod output;
 mod owner;
 mod progress;
+mod restore_args;
 mod run;
 mod secrets;
 mod server;

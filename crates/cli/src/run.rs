@@ -114,7 +114,8 @@ fn conclude(ended: Result<Exit>, command: &Command) -> Exit {
         Ok(exit @ (Exit::Interrupted | Exit::Terminated)) => {
             let now = match command {
                 Command::Export(_) => "nothing of this export is left",
-                _ => "the next run (of a restore: --resume) goes on from there",
+                Command::Restore(_) => "--resume and the id that was printed, alone, go on with the restore",
+                _ => "the next run goes on from there",
             };
             remark(format_args!("stopped by a signal; nothing that was backed up before is lost, and {now}"));
             exit

@@ -76,6 +76,13 @@ fn variable(name: &str) -> Result<Option<Zeroizing<String>>, Failure> {
     }
 }
 
+/// Whether a token signs in: then nobody need be named.
+pub(crate) fn has_token() -> bool {
+    ["MALLE_TOKEN", "MALLE_TOKEN_FILE"]
+        .iter()
+        .any(|name| env::var_os(name).is_some_and(|set| !set.is_empty()))
+}
+
 /// Who signs in at the mail server: a token, or a user with a password.
 pub(crate) fn credentials(user: Option<&str>, account: Option<&str>, host: &str) -> Result<Credentials> {
     let (token, password) = (variable("MALLE_TOKEN")?, variable("MALLE_PASSWORD")?);

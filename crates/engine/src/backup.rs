@@ -448,7 +448,8 @@ impl Run<'_> {
         let base = base.map(|info| &info.summary);
         let had = base.map_or(0, |base| base.emails);
         let gone = match self.writer.slices() {
-            None => self.counts.removed,
+            // What is there under another id is not gone.
+            None => self.counts.removed.saturating_sub(std::mem::take(&mut self.renumbered).count()),
             // Of the emails that a slice brought some may be gone as well.
             Some(_) => had.saturating_sub(self.counts.emails),
         };

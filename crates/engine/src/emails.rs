@@ -276,6 +276,9 @@ impl Run<'_> {
             self.doubted.remove(&id);
             self.forgive(DataType::Email, id.as_str()).await?;
             let size = self.size_now(&id, in_base.get(&id));
+            if let Some(record) = in_base.get(&id).filter(|_| size.is_some()) {
+                self.renumbered.went(&record.blob);
+            }
             if let Some(size) = size {
                 self.count_removed(&id, size, in_base.contains_key(&id)).await?;
             }

@@ -64,6 +64,36 @@ pub enum Error {
         /// How often it was tried.
         times: u32,
     },
+    /// A restore of this id is written down, and it is another one.
+    #[error("go on with restore {id}: it was begun with another {difference} than this one")]
+    OtherRestore {
+        /// Its id.
+        id: String,
+        /// What is not the same.
+        difference: &'static str,
+    },
+    /// A restore names a snapshot, and another one has its number now.
+    #[error(
+        "go on with the restore: snapshot {number} is not the one that it began with; the store was rolled back or replaced since"
+    )]
+    OtherSnapshot {
+        /// The number.
+        number: SnapshotNumber,
+    },
+    /// Somebody took the folder of the restore away: without it nobody knows which emails have come.
+    #[error("go on with restore {id}: its folder in the account was taken away")]
+    GivenUp {
+        /// Its id.
+        id: String,
+    },
+    /// What is written down of a restore cannot be understood.
+    #[error("read what is written down of restore {id}: {reason}; a newer malle may have written it")]
+    Record {
+        /// Its id.
+        id: String,
+        /// What does not fit.
+        reason: String,
+    },
     /// Another process took this restore over.
     #[error("go on with the restore: another process has taken it over")]
     Superseded,
@@ -114,10 +144,16 @@ impl Error {
             | Error::Unsettled { source, .. } => class_of(source),
             Error::Repository(source) => source.class(),
             Error::Export(source) => source.class(),
-            Error::Unlisted { .. } | Error::Unfinished { .. } => ErrorClass::Corrupt,
-            Error::Refused { .. } | Error::Unfit { .. } | Error::Unsafe { .. } | Error::NoFolder { .. } => {
-                ErrorClass::Permanent
-            }
+            Error::Unlisted { .. }
+            | Error::Unfinished { .. }
+            | Error::OtherSnapshot { .. }
+            | Error::Record { .. } => ErrorClass::Corrupt,
+            Error::Refused { .. }
+            | Error::Unfit { .. }
+            | Error::Unsafe { .. }
+            | Error::OtherRestore { .. }
+            | Error::GivenUp { .. }
+            | Error::NoFolder { .. } => ErrorClass::Permanent,
             Error::Superseded => ErrorClass::Fenced,
             Error::Stopped | Error::Paused => ErrorClass::Cancelled,
         }

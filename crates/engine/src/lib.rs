@@ -20,6 +20,7 @@ mod objects;
 mod options;
 mod pump;
 mod query;
+mod renumbered;
 mod report;
 mod restore;
 mod run;
@@ -38,8 +39,9 @@ pub use options::{Backup, Progress, Silent};
 pub use query::QueryError;
 pub use report::{Report, State};
 pub use restore::{
-    Act, Mode, ObjectRefusal, Planned, Refusal, Refusals, Restore, RestoreId, Restored, RestoredObjects,
-    Tell, restore,
+    Act, KnownRestore, Leftover, Mode, ObjectRefusal, Planned, Refusal, Refusals, Restore, RestoreId,
+    RestoreParameters, Restored, RestoredObjects, Tell, Unremoved, UnremovedEmail, begin_restore,
+    clear_leftover, leftovers, restore,
 };
 pub use selection::{Predicate, Selection, Test};
 pub use slice::{Paused, Slice};

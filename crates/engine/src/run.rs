@@ -15,6 +15,7 @@ use crate::listed::Listed;
 use crate::metadata::{self, Metadata};
 use crate::options::Backup;
 use crate::pump::{Intake, Planner, Step, pipeline};
+use crate::renumbered::Renumbered;
 use crate::slice::{Alarm, Cursor};
 
 /// After so many failures without a success between them it may not be the emails' fault.
@@ -56,6 +57,8 @@ pub(crate) struct Run<'a> {
     /// Objects whose JSON or content the store has lost and that have not been stored again.
     pub(crate) lost_objects: BTreeSet<(DataType, String)>,
     pub(crate) counts: Counts,
+    /// Emails that came and went, to tell those that only have other ids now.
+    pub(crate) renumbered: Renumbered,
     /// Bytes that the slices before fetched.
     pub(crate) fetched_before: u64,
     pub(crate) alarm: Alarm,
@@ -135,6 +138,7 @@ impl<'a> Run<'a> {
             doubted: BTreeSet::new(),
             lost,
             lost_objects,
+            renumbered: Renumbered::default(),
             fetched_before: counts.fetched_bytes,
             counts,
             alarm,
@@ -215,7 +219,10 @@ impl<'a> Run<'a> {
                 self.relabelled = true;
                 self.writer.put_email(*record).await?;
             }
-            Step::Removed(record) => self.count_removed(&record.id, record.size, true).await?,
+            Step::Removed(record) => {
+                self.renumbered.went(&record.blob);
+                self.count_removed(&record.id, record.size, true).await?;
+            }
             Step::Doubted(id) => drop(self.doubted.insert(id)),
             Step::Unreadable(id, reason) => self.fail(DataType::Email, id.into(), reason).await?,
             Step::Compared(unchanged, folders) => {
@@ -274,6 +281,9 @@ impl<'a> Run<'a> {
                 self.counts.emails += 1;
                 self.counts.bytes += record.size;
                 self.counts.new += 1;
+                if self.base.is_some() {
+                    self.renumbered.came(&record.blob);
+                }
             }
         }
         match &mut self.listed {

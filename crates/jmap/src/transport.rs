@@ -58,7 +58,11 @@ pub(crate) enum Repeat {
 impl Body {
     /// Whether the failure allows to send it again.
     fn may_repeat_after(&self, error: &Error) -> bool {
-        !matches!(self, Self::Json(_, Repeat::IfNothingWasDone)) || error.did_nothing()
+        match self {
+            Self::None | Self::Json(_, Repeat::Always) => true,
+            Self::Json(_, Repeat::IfNothingWasDone) => error.did_nothing(),
+            Self::Upload(upload) => !upload.is_damaged(),
+        }
     }
 
     /// How much longer than others it may take.
@@ -264,7 +268,7 @@ impl Transport {
             Body::Upload(upload) => {
                 self.tally.bytes_sent.fetch_add(upload.length, Relaxed);
                 let post = self.http.post(url.clone()).header(CONTENT_TYPE, upload.media_type);
-                let body = reqwest::Body::wrap_stream((upload.source)());
+                let body = reqwest::Body::wrap_stream(upload.bytes());
                 post.header(CONTENT_LENGTH, upload.length).body(body)
             }
         };

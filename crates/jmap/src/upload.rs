@@ -3,9 +3,11 @@
 use std::fmt;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::StreamExt;
 use futures::stream::BoxStream;
 use serde::Deserialize;
 
@@ -27,23 +29,42 @@ type Source = dyn Fn() -> BoxStream<'static, io::Result<Bytes>> + Send + Sync;
 pub struct Upload {
     pub(crate) media_type: &'static str,
     pub(crate) length: u64,
-    pub(crate) source: Arc<Source>,
+    source: Arc<Source>,
+    is_damaged: Arc<AtomicBool>,
 }
 
 impl Upload {
-    /// Of `length` bytes, which each call of `source` gives from the beginning.
+    /// Of `length` bytes, which each call of `source` gives from the beginning. An error of the kind `InvalidData` says that
+    /// the source itself is damaged: the upload is not sent again.
     pub fn new(
         media_type: &'static str,
         length: u64,
         source: impl Fn() -> BoxStream<'static, io::Result<Bytes>> + Send + Sync + 'static,
     ) -> Self {
-        Self { media_type, length, source: Arc::new(source) }
+        Self { media_type, length, source: Arc::new(source), is_damaged: Arc::default() }
     }
 
     /// Bytes.
     #[must_use]
     pub fn length(&self) -> u64 {
         self.length
+    }
+
+    /// Whether the source was found to be damaged: no attempt can succeed.
+    #[must_use]
+    pub fn is_damaged(&self) -> bool {
+        self.is_damaged.load(Relaxed)
+    }
+
+    /// The bytes from the beginning.
+    pub(crate) fn bytes(&self) -> BoxStream<'static, io::Result<Bytes>> {
+        let is_damaged = Arc::clone(&self.is_damaged);
+        let note = move |piece: &io::Result<Bytes>| {
+            if piece.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::InvalidData) {
+                is_damaged.store(true, Relaxed);
+            }
+        };
+        (self.source)().inspect(note).boxed()
     }
 
     /// How much longer than a request without a body it may take.

@@ -41,6 +41,35 @@ pub enum Object {
     Pack(ObjectName),
     /// `segments/<name>`: rows.
     Segment(ObjectName),
+    /// `restores/<restore>/<number>`: what is written down of a restore.
+    Restore(RestoreName, u32),
+}
+
+/// Name of a restore: 8 lower-case letters and digits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RestoreName([u8; 8]);
+
+impl RestoreName {
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("letters and digits")
+    }
+}
+
+impl FromStr for RestoreName {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<RestoreName, ()> {
+        let bytes: [u8; 8] = text.as_bytes().try_into().map_err(|_| ())?;
+        let fits = bytes.iter().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+        fits.then_some(RestoreName(bytes)).ok_or(())
+    }
+}
+
+impl fmt::Debug for RestoreName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
 }
 
 impl Object {
@@ -53,6 +82,7 @@ impl Object {
             Object::FirstEntryCopy => format!("{COPIES}{}", Object::Log(1).relative()),
             Object::Pack(name) => format!("packs/{}", hex(&name.0)),
             Object::Segment(name) => format!("segments/{}", hex(&name.0)),
+            Object::Restore(restore, number) => format!("restores/{}/{number:04}", restore.as_str()),
         }
     }
 
@@ -67,6 +97,10 @@ impl Object {
             "log" => Object::Log(name.parse().ok()?),
             "packs" => Object::Pack(ObjectName(unhex(name)?)),
             "segments" => Object::Segment(ObjectName(unhex(name)?)),
+            "restores" => {
+                let (restore, number) = name.split_once('/')?;
+                Object::Restore(restore.parse().ok()?, number.parse().ok()?)
+            }
             _ => return None,
         };
         (object.relative() == relative).then_some(object)
@@ -153,6 +187,8 @@ mod tests {
     #[test]
     fn names_come_back_and_strangers_do_not() {
         let name = ObjectName([0xab; 16]);
+        let restore = Object::Restore("abcd2345".parse().expect("a name"), 12);
+        assert_eq!(restore.relative(), "restores/abcd2345/0012");
         for object in [
             Object::Key([1; 8]),
             Object::KeyCopy([1; 8]),
@@ -160,6 +196,7 @@ mod tests {
             Object::FirstEntryCopy,
             Object::Pack(name),
             Object::Segment(name),
+            restore,
         ] {
             assert_eq!(Object::parse(&object.relative()), Some(object));
         }
@@ -172,6 +209,10 @@ mod tests {
             "hint",
             "log/-0000000000000000001",
             "copies/log/00000000000000000002",
+            "restores/abcd2345",
+            "restores/abcd2345/12",
+            "restores/ABCD2345/0012",
+            "restores/abc/0012",
         ] {
             assert_eq!(Object::parse(stranger), None, "{stranger}");
         }

@@ -29,6 +29,7 @@ pub(crate) enum Kind {
     Log = b'L' as isize,
     Pack = b'P' as isize,
     Segment = b'S' as isize,
+    Restore = b'R' as isize,
 }
 
 /// A 32-byte secret: a master key of the ring, or the data key of one mailbox.

@@ -28,6 +28,7 @@ impl Job<'_> {
         }
         let server = self.reach_server().await?;
         self.reach(Step::ServerReached).await;
+        self.clear_dropped_restores(&server).await;
         let (catalog, stores) = (self.catalog(), &self.worker.stores);
         let account_name = &server.account.name;
         let repository = stores.to_write(catalog, self.mailbox, &server.identity, account_name).await?;

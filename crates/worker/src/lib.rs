@@ -6,6 +6,7 @@ mod disposition;
 mod error;
 mod job;
 mod lane;
+mod leftovers;
 mod line;
 mod metrics;
 mod order;

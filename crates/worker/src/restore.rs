@@ -1,5 +1,5 @@
-//! A restore as a job: the engine's id of it is written down first, so that every later claim resumes it and brings nothing
-//! twice.
+//! A restore as a job: the engine's id of it is written down first, so that every later claim goes on with the same restore, brings
+//! nothing twice and reports the whole.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use catalog::{Backup, Mailbox};
 use engine::{FolderTree, Mode, Restore, RestoreId, Restored};
 use futures::future::BoxFuture;
 use model::{DataType, MailboxIdentity};
-use repository::Snapshot;
+use repository::{Repository, Snapshot};
 use serde_json::{Value, json};
 use tracing::Instrument;
 
@@ -20,6 +20,13 @@ use crate::watch::Answer;
 
 /// With a selection only these come back; an email without its folders makes no sense.
 const SELECTED: [DataType; 2] = [DataType::Mailbox, DataType::Email];
+
+/// What comes back.
+struct Source<'a> {
+    identity: &'a MailboxIdentity,
+    repository: &'a Repository,
+    snapshot: &'a Arc<Snapshot>,
+}
 
 impl Job<'_> {
     pub(crate) async fn restore(&self) -> Result<Answer> {
@@ -36,7 +43,8 @@ impl Job<'_> {
         let id = self.begin(&order).await?;
         self.reach(Step::RestoreBegun).await;
         let span = tracing::info_span!("give back", number = order.number);
-        let giving = self.give_back(&order, &server, &source, &snapshot, id).instrument(span);
+        let from = Source { identity: &source, repository: &repository, snapshot: &snapshot };
+        let giving = self.give_back(&order, &server, &from, id).instrument(span);
         let Some(restored) = self.stop.run_until_cancelled(Box::pin(giving)).await else {
             return Ok(Answer::Sliced { progressed: false });
         };
@@ -71,11 +79,11 @@ impl Job<'_> {
         &self,
         order: &RestoreOrder,
         server: &Reached,
-        source: &MailboxIdentity,
-        snapshot: &Arc<Snapshot>,
+        from: &Source<'_>,
         id: RestoreId,
     ) -> Result<Restored> {
         let (catalog, stores) = (self.catalog(), &self.worker.stores);
+        let Source { identity: source, repository, snapshot } = *from;
         let (identity, name) = (&server.identity, &server.account.name);
         let mode = Mode::from(order.mode);
         let safety = match mode {
@@ -92,6 +100,9 @@ impl Job<'_> {
             mode,
             id,
             same_account: source == identity,
+            records: repository,
+            server: &identity.server,
+            select: order.select.as_deref(),
             safety: safety.as_ref(),
             types: if order.select.is_some() { &SELECTED } else { &DataType::ALL },
             wanted: &|email| predicate.matches(email),
@@ -120,6 +131,7 @@ fn report(restored: &Restored) -> Value {
         "restored": restored.restored,
         "relabelled": restored.relabelled,
         "removed": restored.removed,
+        "unremoved": restored.unremoved.count,
         "refused": restored.refused.count,
         "folders": restored.folders,
         "odd_folders": restored.odd_folders.len(),

@@ -30,9 +30,9 @@ const TYPES: [DataType; 9] = [
 ];
 
 /// How often the account holds each object, told without ids.
-type Objects = BTreeMap<DataType, BTreeMap<String, usize>>;
+pub(crate) type Objects = BTreeMap<DataType, BTreeMap<String, usize>>;
 
-fn objects(account: &AccountHandle) -> Objects {
+pub(crate) fn objects(account: &AccountHandle) -> Objects {
     TYPES.into_iter().map(|data_type| (data_type, objects_of(account, data_type))).collect()
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use engine::{ObjectRefusal, Refusal, Restored};
-use model::{BlobId, DataType};
+use model::{BlobId, DataType, ErrorClass};
 use repository::Snapshot;
 
 use crate::args::RestoreArgs;
@@ -27,7 +27,7 @@ pub(super) async fn keep_refused(
         None => PathBuf::from(format!("malle-refused-{}", restored.id)),
     };
     fs::create_dir_all(&dir).with_context(|| format!("make {}", dir.display()))?;
-    let mut files = Files { dir: &dir, number: 0 };
+    let mut files = Files { dir: &dir, restore: restored.id.as_str(), number: 0 };
     let kept = async {
         for refusal in &restored.refused.named {
             files.keep_email(refusal, snapshot).await?;
@@ -41,17 +41,21 @@ pub(super) async fn keep_refused(
     Ok(Some(dir))
 }
 
-/// Files under the next free number: another restore's stay. Nobody else may read them.
+/// Files named by the restore and the place in its report: whoever reports it again writes the same ones. Nobody else may
+/// read them. What the store has lost has no file; the report names it.
 struct Files<'a> {
     dir: &'a Path,
+    restore: &'a str,
     number: u32,
 }
 
 impl Files<'_> {
     async fn keep_email(&mut self, refusal: &Refusal, snapshot: &Snapshot) -> Result<()> {
-        let Some(blob) = refusal.blob else { return Ok(()) };
-        let mut file = self.next("eml")?;
-        copy(snapshot, &blob, &mut file).await
+        self.number += 1;
+        match refusal.blob {
+            Some(blob) => self.copy("eml", snapshot, &blob).await,
+            None => Ok(()),
+        }
     }
 
     /// The object as JSON, and its content beside it.
@@ -61,23 +65,48 @@ impl Files<'_> {
         refusal: &ObjectRefusal,
         snapshot: &Snapshot,
     ) -> Result<()> {
-        let file = self.next(&format!("{data_type}.json"))?;
-        serde_json::to_writer_pretty(file, &refusal.json)?;
-        let Some(blob) = refusal.content else { return Ok(()) };
-        let mut file = self.next(&format!("{data_type}.content"))?;
-        copy(snapshot, &blob, &mut file).await
+        self.number += 1;
+        if !refusal.json.is_empty() {
+            let (file, path) = self.create(&format!("{data_type}.json"))?;
+            serde_json::to_writer_pretty(file, &refusal.json)?;
+            finish(&path)?;
+        }
+        match refusal.content {
+            Some(blob) => self.copy(&format!("{data_type}.content"), snapshot, &blob).await,
+            None => Ok(()),
+        }
     }
 
-    fn next(&mut self, ending: &str) -> io::Result<fs::File> {
-        loop {
-            self.number += 1;
-            let path = self.dir.join(format!("{:05}.{ending}", self.number));
-            match fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                opened => return opened,
+    /// A file in the making, and its name when it is whole.
+    fn create(&self, ending: &str) -> io::Result<(fs::File, PathBuf)> {
+        let path = self.dir.join(format!("{}-{:05}.{ending}", self.restore, self.number));
+        let options = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).to_owned();
+        Ok((options.open(in_the_making(&path))?, path))
+    }
+
+    async fn copy(&self, ending: &str, snapshot: &Snapshot, blob: &BlobId) -> Result<()> {
+        let (mut file, path) = self.create(ending)?;
+        match copy(snapshot, blob, &mut file).await {
+            Err(error) if is_damage(&error) => Ok(fs::remove_file(in_the_making(&path))?),
+            copied => {
+                copied?;
+                Ok(finish(&path)?)
             }
         }
     }
+}
+
+fn in_the_making(path: &Path) -> PathBuf {
+    path.with_added_extension("part")
+}
+
+fn finish(path: &Path) -> io::Result<()> {
+    fs::rename(in_the_making(path), path)
+}
+
+fn is_damage(error: &anyhow::Error) -> bool {
+    let error = error.downcast_ref::<repository::Error>();
+    error.is_some_and(|error| error.class() == ErrorClass::Corrupt)
 }
 
 async fn copy(snapshot: &Snapshot, blob: &BlobId, file: &mut fs::File) -> Result<()> {

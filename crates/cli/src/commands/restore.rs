@@ -4,91 +4,155 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Result;
-use engine::{FolderTree, Mode, Planned, Restore, RestoreId, Selection};
+use engine::{FolderTree, KnownRestore, Mode, Planned, Restore, RestoreId, Selection};
 use model::{DataType, SnapshotNumber, SystemClock};
-use repository::KeyRing;
+use repository::{KeyRing, Snapshot, Store};
 
+use super::clean;
 use super::find::selection;
 use super::refused::keep_refused;
 use super::restored::{Done, print_planned};
+use super::resume;
 use crate::args::{Part, RestoreArgs, RestoreMode};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::mailbox;
+use crate::mailbox::{self, Mailbox};
 use crate::output::{Out, remark};
 use crate::owner::Owner;
 use crate::server::{Server, host};
 use crate::{progress, secrets, store_url};
 
-/// A restore that needs to ask nobody anything any more.
+/// A restore that needs to ask nobody anything any more, unless only what is written down says who signs in.
 pub(crate) struct Prepared<'a> {
     args: &'a RestoreArgs,
     ring: KeyRing,
-    server: Server,
-    selection: Selection,
-    id: RestoreId,
+    server: Option<Server>,
+    /// The restore to go on with.
+    resume: Option<RestoreId>,
+}
+
+/// What is restored, and to whom.
+pub(super) struct Asked {
+    pub(super) id: RestoreId,
+    pub(super) mailbox: Mailbox,
+    pub(super) snapshot: Arc<Snapshot>,
+    pub(super) mode: Mode,
+    pub(super) types: Vec<DataType>,
+    pub(super) select: Option<String>,
+    /// As it is written down; `None`: it begins now.
+    pub(super) known: Option<KnownRestore>,
 }
 
 /// Reads the ring, the address, the credentials and the id; may ask for a password.
 pub(crate) fn prepare<'a>(args: &'a RestoreArgs, out: &Out) -> Result<Prepared<'a>> {
     let ring = secrets::ring(&args.store.key, out)?;
+    let resume = args.resume.as_deref().map(|id| resume::id(args, id)).transpose()?;
     let account = args.to_account.as_deref().or(args.which.account.as_deref());
-    let server = Server::prepare(&args.server, account)?;
-    if args.mode == RestoreMode::Exact && !args.yes && !args.dry_run {
-        let what = "restore exactly: what the account has and the snapshot has not would be removed";
-        return Err(Failure::usage(what, "say --yes if that is meant, or look first with --dry-run").into());
+    let is_named = account.is_some() || args.server.user.is_some();
+    let server = match resume.is_some() && !is_named && !secrets::has_token() {
+        true => None,
+        false => Some(Server::prepare(&args.server, account)?),
+    };
+    if resume.is_none() && args.clean.is_none() {
+        check(args)?;
     }
-    if args.mode == RestoreMode::Exact && args.select.is_some() {
+    Ok(Prepared { args, ring, server, resume })
+}
+
+/// Refuses what contradicts itself.
+fn check(args: &RestoreArgs) -> Result<(), Failure> {
+    let is_exact = args.mode == Some(RestoreMode::Exact);
+    if is_exact && !args.yes && !args.dry_run {
+        let what = "restore exactly: what the account has and the snapshot has not would be removed";
+        return Err(Failure::usage(what, "say --yes if that is meant, or look first with --dry-run"));
+    }
+    if is_exact && args.select.is_some() {
         let what = "restore exactly and only a selection: the account would become the selection";
-        return Err(Failure::usage(what, "use --mode missing or beside with --select").into());
+        return Err(Failure::usage(what, "use --mode missing or beside with --select"));
     }
     if args.select.is_some() && args.only.iter().any(|part| *part != Part::Emails) {
         let what = "restore a selection of anything but emails: --select chooses emails";
-        return Err(Failure::usage(what, "leave --select or --only away").into());
+        return Err(Failure::usage(what, "leave --select or --only away"));
     }
-    let selection = selection(args.select.as_slice())?;
-    let id = match &args.resume {
-        None => RestoreId::random(),
-        Some(id) => RestoreId::parse(id).ok_or_else(|| {
-            Failure::usage("read --resume: it is no restore's id", "8 lower-case letters and digits")
-        })?,
-    };
-    Ok(Prepared { args, ring, server, selection, id })
+    Ok(())
 }
 
 /// Runs it.
 pub(crate) async fn run(prepared: Prepared<'_>, out: &Out) -> Result<Exit> {
-    let start = Instant::now();
-    let Prepared { args, ring, server, selection, id } = prepared;
+    let Prepared { args, ring, server, resume } = prepared;
+    // A selection that cannot be read is told before anything is looked for.
+    selection(args.select.as_slice())?;
     let store = store_url::open(&args.store).await?;
-    let mailbox = mailbox::find_with(&store, &ring, &args.which, (&args.history).into()).await?;
-    let snapshot = Arc::new(mailbox.repository.snapshot(args.snapshot.map(SnapshotNumber)).await?);
-    let name =
-        args.to_account.as_deref().or(args.which.account.as_deref().filter(|_| args.to_account_id.is_none()));
-    let url = server.url.clone();
-    let (client, account, _cancelled_when_dropped) =
-        server.open(name, args.to_account_id.as_deref(), out).await?;
-    if !args.dry_run {
-        // Even with --quiet: without the id nobody can go on.
-        remark(format_args!("restore {id}: if it is cut off, go on with --resume {id}"));
+    let asked = match resume {
+        None => None,
+        Some(id) => Some(resume::asked(args, &store, &ring, id).await?),
+    };
+    let server = match server {
+        Some(server) => server,
+        None => resume::server(args, asked.as_ref())?,
+    };
+    match (&args.clean, asked) {
+        (Some(named), _) => clean::run(args, named, server, (&store, &ring), out).await,
+        (None, Some(asked)) => give(args, asked, server, (&store, &ring), out).await,
+        (None, None) => {
+            let asked = begun(args, mailbox::find_with(&store, &ring, &args.which, (&args.history).into()).await?).await?;
+            give(args, asked, server, (&store, &ring), out).await
+        }
     }
-    let owner = Owner::new((&store, &ring), &account, host(&url), None);
-    let is_same = owner.is_of(&mailbox).await?;
-    let own = match args.mode {
-        RestoreMode::Exact if !args.dry_run && !is_same => Some(owner.own().await?),
+}
+
+/// What the arguments ask for.
+async fn begun(args: &RestoreArgs, mailbox: Mailbox) -> Result<Asked> {
+    let snapshot = Arc::new(mailbox.repository.snapshot(args.snapshot.map(SnapshotNumber)).await?);
+    Ok(Asked {
+        id: RestoreId::random(),
+        mailbox,
+        snapshot,
+        mode: match args.mode {
+            None | Some(RestoreMode::Beside) => Mode::Beside,
+            Some(RestoreMode::Missing) => Mode::Missing,
+            Some(RestoreMode::Exact) => Mode::Exact,
+        },
+        types: types(args),
+        select: args.select.clone(),
+        known: None,
+    })
+}
+
+async fn give(
+    args: &RestoreArgs,
+    asked: Asked,
+    server: Server,
+    (store, ring): (&Store, &KeyRing),
+    out: &Out,
+) -> Result<Exit> {
+    let start = Instant::now();
+    let Asked { id, mailbox, snapshot, mode, types, select, known } = asked;
+    let name = host(&server.url);
+    let (client, account, _cancelled_when_dropped) = match &known {
+        Some(known) => server.open(None, Some(&known.parameters().account), out).await?,
+        None => {
+            let which = args.which.account.as_deref().filter(|_| args.to_account_id.is_none());
+            server.open(args.to_account.as_deref().or(which), args.to_account_id.as_deref(), out).await?
+        }
+    };
+    let owner = Owner::new((store, ring), &account, name.clone(), None);
+    let is_same = match &known {
+        Some(known) => known.parameters().same_account,
+        None => owner.is_of(&mailbox).await?,
+    };
+    let own = match mode {
+        Mode::Exact if !args.dry_run && !is_same => Some(owner.own().await?),
         _ => None,
     };
-    let safety = match (args.mode, &own) {
+    let safety = match (mode, &own) {
         _ if args.dry_run => None,
-        (RestoreMode::Exact, None) => Some(&mailbox.repository),
-        (RestoreMode::Exact, Some(own)) => Some(&own.repository),
-        (RestoreMode::Beside | RestoreMode::Missing, _) => None,
+        (Mode::Exact, None) => Some(&mailbox.repository),
+        (Mode::Exact, Some(own)) => Some(&own.repository),
+        (Mode::Beside | Mode::Missing, _) => None,
     };
     let folders = FolderTree::read(&snapshot).await?;
-    if let Some(path) = selection.missing_folder(std::slice::from_ref(&folders)) {
-        let what = format!("choose emails: snapshot {} has no folder {path:?}", snapshot.info().number);
-        return Err(Failure::new(Exit::NotFound, what, "`malle show` and `malle find` name them").into());
-    }
+    let selection = chosen(select.as_deref(), &snapshot, &folders)?;
     let predicate = selection.among(&folders);
     let progress = progress::shown(out);
     let tell = |planned: &Planned<'_>| {
@@ -97,31 +161,57 @@ pub(crate) async fn run(prepared: Prepared<'_>, out: &Out) -> Result<Exit> {
         }
     };
     let how = Restore {
-        mode: match args.mode {
-            RestoreMode::Beside => Mode::Beside,
-            RestoreMode::Missing => Mode::Missing,
-            RestoreMode::Exact => Mode::Exact,
-        },
+        mode,
         id,
         same_account: is_same,
+        records: &mailbox.repository,
+        server: &name,
+        select: select.as_deref(),
         safety,
-        types: &types(args),
+        types: &types,
         wanted: &|email| predicate.matches(email),
         dry_run: args.dry_run.then_some(&tell),
         progress: &*progress,
         clock: &SystemClock,
     };
+    if !args.dry_run {
+        engine::begin_restore(&client, &account, &snapshot, &how).await?;
+        announce(&how.id, known.as_ref());
+    }
     let restoring = async { Ok(engine::restore(&client, &account, &snapshot, &how).await?) };
     let restored = mailbox::noting(&mailbox.repository, restoring).await?;
     let refused = match args.dry_run {
         true => None,
         false => keep_refused(args, &restored, &snapshot).await?,
     };
-    let done = Done { args, snapshot: &snapshot, account: &account, client: &client, refused, start };
+    let done = Done { args, mode, snapshot: &snapshot, account: &account, client: &client, refused, start };
     done.print(&restored, out)?;
-    let has_all_objects = restored.objects.iter().all(|objects| objects.is_whole());
-    let is_whole = restored.refused.count == 0 && restored.odd_folders.is_empty() && has_all_objects;
-    Ok(if is_whole { Exit::Good } else { Exit::Incomplete })
+    Ok(if restored.is_whole() { Exit::Good } else { Exit::Incomplete })
+}
+
+/// Says how to go on. Even with --quiet: without the id nobody can.
+fn announce(id: &RestoreId, known: Option<&KnownRestore>) {
+    match known {
+        Some(known) if known.is_finished() => {
+            remark(format_args!("restore {id}: it is finished; nothing is done now, and this is its report"));
+        }
+        _ => remark(format_args!(
+            "restore {id}: if it is cut off, `malle restore --resume {id}` goes on with it (name the same store, keys, mail \
+             server and user)"
+        )),
+    }
+}
+
+/// The selection, whose folders the snapshot must have.
+fn chosen(select: Option<&str>, snapshot: &Snapshot, folders: &FolderTree) -> Result<Selection> {
+    let selection = selection(&select.map(str::to_owned).into_iter().collect::<Vec<_>>())?;
+    match selection.missing_folder(std::slice::from_ref(folders)) {
+        None => Ok(selection),
+        Some(path) => {
+            let what = format!("choose emails: snapshot {} has no folder {path:?}", snapshot.info().number);
+            Err(Failure::new(Exit::NotFound, what, "`malle show` and `malle find` name them").into())
+        }
+    }
 }
 
 fn types(args: &RestoreArgs) -> Vec<DataType> {

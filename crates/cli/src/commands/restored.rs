@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::Result;
-use engine::{ObjectRefusal, Planned, Refusal, Restored, RestoredObjects};
+use engine::{Mode, ObjectRefusal, Planned, Refusal, Restored, RestoredObjects, UnremovedEmail};
 use jmap::{Account, Client};
 use repository::Snapshot;
 use serde::Serialize;
 
-use crate::args::{RestoreArgs, RestoreMode};
+use crate::args::RestoreArgs;
 use crate::failure::one_line;
 use crate::output::{Out, bytes, count, duration};
 
@@ -19,6 +19,7 @@ const NAMED: usize = 20;
 /// A restore that ended.
 pub(super) struct Done<'a> {
     pub(super) args: &'a RestoreArgs,
+    pub(super) mode: Mode,
     pub(super) snapshot: &'a Snapshot,
     pub(super) account: &'a Account,
     pub(super) client: &'a Client,
@@ -42,6 +43,8 @@ struct DoneObject<'a> {
     bytes: u64,
     relabelled: u64,
     removed: u64,
+    unremoved: u64,
+    unremoved_emails: &'a [UnremovedEmail],
     folders: u64,
     removed_folders: u64,
     odd_folders: &'a [String],
@@ -118,7 +121,7 @@ impl Done<'_> {
                 r.open,
                 count(r.folders, "folder"),
             ))?;
-            if self.args.mode == RestoreMode::Exact {
+            if self.mode == Mode::Exact {
                 out.line(format_args!(
                     "{} to get their folders and keywords back, {} and {} to be removed",
                     count(r.relabelled, "email"),
@@ -178,6 +181,16 @@ impl Done<'_> {
             let subject = one_line(&refusal.email.envelope.subject, 80);
             out.line(format_args!("  refused: {subject:?}: {}", one_line(&refusal.reason, 200)))?;
         }
+        if restored.unremoved.count > 0 {
+            out.line(format_args!(
+                "  {} would have been removed and stayed, because the store cannot give them back:",
+                count(restored.unremoved.count, "email"),
+            ))?;
+        }
+        for email in restored.unremoved.named.iter().take(NAMED) {
+            let (subject, reason) = (one_line(&email.subject, 80), one_line(&email.reason, 200));
+            out.line(format_args!("    {subject:?}: {reason}"))?;
+        }
         match &self.refused {
             Some(dir) => {
                 let (kept, all) = (restored.refused.named.len() as u64, restored.refused.count);
@@ -211,6 +224,8 @@ impl Done<'_> {
             bytes: restored.bytes,
             relabelled: restored.relabelled,
             removed: restored.removed,
+            unremoved: restored.unremoved.count,
+            unremoved_emails: &restored.unremoved.named,
             folders: restored.folders,
             removed_folders: restored.removed_folders,
             odd_folders: &restored.odd_folders,

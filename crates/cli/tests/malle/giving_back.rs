@@ -72,10 +72,104 @@ async fn only_what_was_chosen_and_only_once() {
     let inbox = home.run(&to_bob(&["--dry-run", "--select", "folder:inbox"])).await.good();
     let open = inbox.objects()[0]["open"].as_u64().expect("a number");
     assert!(0 < open && open < 40, "{inbox:?}");
-    let args = to_bob(&["--mode", "missing", "--select", "folder:inbox", "--resume", "abcdefgh"]);
+    let args = to_bob(&["--mode", "missing", "--select", "folder:inbox"]);
     let first = home.run(&args).await;
     let again = home.run(&args).await;
     assert_eq!(again.objects()[0]["present"], first.objects()[0]["restored"], "{again:?}");
+}
+
+/// A finished restore says so, and prints its report; nothing but the id is needed, or allowed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restore_is_gone_on_with_by_its_id_alone() {
+    let home = with_bob().await;
+    let first = home.run(&to_bob(&["--only", "emails", "--mode", "missing"])).await;
+    let id = first.objects()[0]["id"].as_str().expect("an id").to_owned();
+    assert!(first.err.contains(&format!("`malle restore --resume {id}`")), "{first:?}");
+    let bob = home.sim.account(BOB).expect("he is there");
+    let there = bob.email_count();
+    // In the whole store, and in the mailbox that is named.
+    for which in [&["--user", BOB][..], &["--account", ALICE, "--user", BOB], &[]] {
+        let again = home.run(&[&["restore", "--resume", &id, "--json"], which].concat()).await;
+        assert_eq!(again.code, first.code, "{again:?}");
+        assert!(again.err.contains("it is finished"), "{again:?}");
+        let (mut said, mut expected) = (again.objects().remove(0), first.objects().remove(0));
+        for own in ["duration", "requests", "retries", "refused_dir"] {
+            (said[own], expected[own]) = (serde_json::Value::Null, serde_json::Value::Null);
+        }
+        assert_eq!(said, expected);
+    }
+    assert_eq!(bob.email_count(), there);
+    for more in [
+        &["--mode", "missing"][..],
+        &["--mode", "beside"],
+        &["--snapshot", "2"],
+        &["--only", "contacts"],
+        &["--select", "x"],
+        &["--to-account", BOB],
+        &["--to-account-id", "b"],
+    ] {
+        let ended = home.run(&[&["restore", "--resume", &id, "--user", BOB], more].concat()).await;
+        ended.refused(2, &[more[0], "written down", "alone"]);
+    }
+    let ended = home.run(&["restore", "--resume", "zzzzzzzz", "--user", BOB]).await;
+    ended.refused(6, &["zzzzzzzz", "without --resume"]);
+    assert_eq!(bob.email_count(), there);
+}
+
+/// What could not be read is named and has no file; the report is printed all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restore_past_a_damaged_email_keeps_its_report() {
+    let home = with_bob().await;
+    for (path, content) in crate::home::files(&home.store()) {
+        if path.display().to_string().contains("/packs/") {
+            let mut damaged = content;
+            let middle = damaged.len() / 2;
+            damaged[middle] ^= 1;
+            std::fs::write(path, damaged).expect("it is written");
+        }
+    }
+    let ended = home.run(&to_bob(&["--mode", "missing"])).await;
+    let done = &ended.objects()[0];
+    assert_eq!(ended.code, 3, "{ended:?}");
+    let [wanted, restored, refused] = ["wanted", "restored", "refused"].map(|key| done[key].as_u64());
+    let (wanted, refused) = (wanted.expect("a number"), refused.expect("a number"));
+    assert_eq!(restored, Some(wanted - refused), "{done}");
+    let lost = done["refusals"].as_array().expect("a list").iter();
+    let lost =
+        lost.filter(|it| it["reason"].as_str().is_some_and(|it| it.contains("cannot be read"))).count();
+    assert!(lost > 0, "{done}");
+}
+
+/// What a killed restore left is taken away when that is said, and cannot be gone on with then.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_killed_restore_left_is_taken_away() {
+    let home = with_bob().await;
+    let held = Effect::Delay(std::time::Duration::from_secs(3600));
+    let fault = home.sim.faults().add(Fault::new(Target::method("Email/import"), held));
+    let mut child = home.malle(&to_bob(&["--mode", "missing"])).spawn().expect("malle runs");
+    while home.sim.faults().struck(fault) == 0 {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    child.start_kill().expect("it is killed");
+    child.wait().await.expect("it ends");
+    home.sim.faults().remove(fault);
+    let bob = home.sim.account(BOB).expect("he is there");
+    let is_traced = || {
+        let folders = bob.content(DataType::Mailbox);
+        folders.values().any(|it| it["name"].as_str().is_some_and(|name| name.starts_with("Malle restore")))
+    };
+    let clean = ["restore", "--to-account", BOB, "--user", BOB, "--json", "--clean"];
+    let listed = home.run(&clean).await;
+    assert!(listed.code == 3 && is_traced(), "{listed:?}");
+    let row = &listed.objects()[0];
+    assert_eq!((row["state"].as_str(), row["removed"].as_bool()), (Some("not finished"), Some(false)));
+    let id = row["id"].as_str().expect("an id").to_owned();
+    home.run(&[&clean[..], &["zzzzzzzz"]].concat()).await.refused(6, &["zzzzzzzz"]);
+    home.run(&[&clean[..], &[&id]].concat()).await.good();
+    assert!(!is_traced());
+    assert_eq!(home.run(&clean).await.good().out, "");
+    let ended = home.run(&["restore", "--resume", &id, "--user", BOB]).await;
+    assert!(ended.code == 6 && ended.err.contains("taken away"), "{ended:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -54,10 +54,12 @@ impl Victim {
     }
 
     fn args(&self, to: &'static str) -> Vec<String> {
+        if let Some(id) = &self.id {
+            return ["restore", "--resume", id, "--user", to, "--json"].map(str::to_owned).to_vec();
+        }
         let mut args = vec!["restore", "--account", ALICE, "--snapshot", &self.number, "--json", "--yes"];
         args.extend(["--mode", self.mode, "--user", to]);
         args.extend(if to == ALICE { None } else { Some(["--to-account", to]) }.into_iter().flatten());
-        args.extend(self.id.as_deref().map(|id| ["--resume", id]).into_iter().flatten());
         args.into_iter().map(str::to_owned).collect()
     }
 

@@ -1,26 +1,35 @@
 //! The account becomes the snapshot: what is there gets its folders and keywords back, what is too much goes.
 //!
 //! Everything is measured by a backup of the account that was made just before: what arrived later is not in it, and stays;
-//! nothing is destroyed that it does not hold.
+//! nothing is destroyed that it does not hold. A row that says where bytes lie is no proof that they are there: before an email is
+//! removed, its copy is read from the store and hashed. An email whose copy does not open stays, and is named in the report.
+//!
+//! What was done is counted by comparing with the backup that was made before the first attempt, so that it does not matter how
+//! many attempts it took.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jmap::{DataType, Id, Set};
-use model::{EmailId, EmailRecord};
-use repository::Snapshot;
+use model::{BlobId, EmailId, EmailRecord};
+use repository::{Located, Snapshot};
 use serde_json::{Map, Value, json};
 
 use crate::emails::server_blob;
 use crate::error::{Error, Result};
+use crate::options::Progress;
 use crate::restore::folders;
 use crate::restore::held::Held;
 use crate::restore::ledger::Ledger;
-use crate::restore::staging::Staging;
-use crate::restore::target::Target;
+use crate::restore::report::Unremoved;
+use crate::restore::staging::{Staging, is_own};
+use crate::restore::target::{Folder, Target};
+use crate::restore::uploads::is_damage;
 
 /// Emails in one request.
 const AT_ONCE: usize = 250;
+/// Emails whose copies are read back together: few enough to hold, many enough that each pack is read about once.
+const READ_BACK: usize = 8192;
 
 /// Backups of the account.
 pub(super) struct Safety {
@@ -28,6 +37,13 @@ pub(super) struct Safety {
     pub(super) now: Arc<Snapshot>,
     /// As it was before the first attempt: what undoes everything, and holds all that may be destroyed.
     pub(super) first: Arc<Snapshot>,
+}
+
+impl Safety {
+    /// Whether no attempt has changed anything yet.
+    pub(super) fn is_first(&self) -> bool {
+        self.now.info().number == self.first.info().number
+    }
 }
 
 /// What is known for it.
@@ -38,10 +54,11 @@ pub(super) struct Exact<'a> {
     pub(super) held: &'a Held,
     pub(super) map: &'a folders::Map,
     pub(super) staging: &'a Staging<'a>,
+    pub(super) progress: &'a dyn Progress,
 }
 
 impl Exact<'_> {
-    /// Gives emails that are there their folders and keywords back; how many were not as they should be.
+    /// Gives emails that are there their folders and keywords back; how many were not as they should be before the first attempt.
     pub(super) async fn relabel(&self, ledger: &Ledger) -> Result<u64> {
         let mut pairs: Vec<(Id, EmailRecord)> = Vec::new();
         let mut emails = self.snapshot.emails().await?;
@@ -63,20 +80,29 @@ impl Exact<'_> {
     async fn relabel_some(&self, pairs: Vec<(Id, EmailRecord)>) -> Result<u64> {
         let ids: Vec<EmailId> = pairs.iter().map(|(id, _)| EmailId::from(id.as_str())).collect();
         let there = self.safety.now.find_emails(&ids).await?;
-        let there: BTreeMap<&str, &EmailRecord> =
-            there.iter().map(|email| (email.id.as_str(), email)).collect();
-        let mut set = Set::new();
+        let there = by_id(&there);
+        let first = match self.safety.is_first() {
+            true => Vec::new(),
+            false => self.safety.first.find_emails(&ids).await?,
+        };
+        let first = by_id(&first);
+        let (mut set, mut changed) = (Set::new(), BTreeSet::new());
         for (id, email) in &pairs {
             let Some(there) = there.get(id.as_str()) else { continue };
             let patch = self.patch(email, there);
+            // What an earlier attempt changed is as it should be by now.
+            let was_changed =
+                first.get(id.as_str()).is_some_and(|before| !self.patch(email, before).is_empty());
+            if was_changed || !patch.is_empty() {
+                changed.insert(id.clone());
+            }
             if !patch.is_empty() {
                 set.update(id, patch.into());
             }
         }
         if set.is_empty() {
-            return Ok(0);
+            return Ok(changed.len() as u64);
         }
-        let asked = set.len();
         let written = self.target.set("the emails' folders and keywords", DataType::Email, set).await?;
         // An email that its owner deleted meanwhile is in the safety backup, and gone: that is their wish.
         let lost = written.not_updated.values().find(|refusal| refusal.kind != "notFound");
@@ -85,7 +111,7 @@ impl Exact<'_> {
                 what: "the emails' folders and keywords".to_owned(),
                 reason: refusal.to_string(),
             }),
-            None => Ok((asked - written.not_updated.len()) as u64),
+            None => Ok(changed.iter().filter(|id| !written.not_updated.contains_key(*id)).count() as u64),
         }
     }
 
@@ -97,31 +123,78 @@ impl Exact<'_> {
         patch(self.map, email, &now, email.keywords == there.keywords, staged)
     }
 
-    /// Destroys what the account held when it was backed up and the snapshot does not have; how many.
-    pub(super) async fn remove_surplus(&self, ledger: &Ledger) -> Result<u64> {
+    /// Destroys what the account held when it was backed up and the snapshot does not have. How many emails are gone of those
+    /// that were there before the first attempt, and which are not because the store cannot give them back.
+    pub(super) async fn remove_surplus(&self, ledger: &Ledger) -> Result<(u64, Unremoved)> {
+        let (mut removed, mut unremoved) = (self.removed_before().await?, Unremoved::default());
         let is_kept = ledger.paired(self.held.len());
         if is_kept.iter().all(|kept| *kept) && self.staging.given_up.is_empty() {
-            return Ok(0);
+            return Ok((removed, unremoved));
         }
         let bin = self.staging.removing().await?;
         let mut emails = self.safety.now.emails().await?;
-        let (mut removed, mut at, mut surplus) = (0, 0, Vec::new());
-        while let Some(email) = emails.next().await? {
-            if !is_kept[at] {
-                surplus.push((email.id, email.server_blob));
-            }
+        let (mut at, mut surplus) = (0, Vec::new());
+        loop {
+            let email = emails.next().await?;
+            let is_end = email.is_none();
+            surplus.extend(email.filter(|_| !is_kept[at]).map(|email| (email.id, email.server_blob)));
             at += 1;
-            if surplus.len() == AT_ONCE {
-                removed += self.remove(&std::mem::take(&mut surplus), &bin).await?;
+            if surplus.len() == READ_BACK || is_end {
+                let read = self.read_back(std::mem::take(&mut surplus), &mut unremoved).await?;
+                for some in read.chunks(AT_ONCE) {
+                    removed += self.remove(some, &bin).await?;
+                }
             }
-        }
-        if !surplus.is_empty() {
-            removed += self.remove(&surplus, &bin).await?;
+            if is_end {
+                break;
+            }
         }
         for folder in self.staging.given_up.iter().chain([&bin]) {
             self.staging.clear(folder).await?;
         }
-        Ok(removed)
+        Ok((removed, unremoved))
+    }
+
+    /// How many emails earlier attempts removed: they are in the first backup and not in the latest.
+    async fn removed_before(&self) -> Result<u64> {
+        if self.safety.is_first() {
+            return Ok(0);
+        }
+        let mut first = self.safety.first.emails().await?;
+        let (mut gone, mut at) = (0, 0);
+        // Both are in the order of ids.
+        while let Some(email) = first.next().await? {
+            while at < self.held.len() && self.held.id(at) < email.id.as_str() {
+                at += 1;
+            }
+            gone += u64::from(at == self.held.len() || self.held.id(at) != email.id.as_str());
+        }
+        Ok(gone)
+    }
+
+    /// Reads the copies of these emails from the store, in the order in which they lie there; those whose copy does not open
+    /// are left out and named. What is in no backup from before the first attempt came by this restore, or is left alone later.
+    async fn read_back(
+        &self,
+        surplus: Vec<(EmailId, u64)>,
+        unremoved: &mut Unremoved,
+    ) -> Result<Vec<(EmailId, u64)>> {
+        self.progress.phase("reading back");
+        let ids: Vec<EmailId> = surplus.iter().map(|(id, _)| id.clone()).collect();
+        let copies = self.safety.first.find_emails(&ids).await?;
+        let blobs: Vec<BlobId> = copies.iter().map(|email| email.blob).collect();
+        let places = self.safety.first.locate(&blobs).await?;
+        let mut in_order: Vec<&EmailRecord> = copies.iter().collect();
+        in_order.sort_by_cached_key(|email| places.get(&email.blob).map(Located::order));
+        let mut lost = BTreeSet::new();
+        for email in in_order {
+            if let Some(reason) = prove(&self.safety.first, places.get(&email.blob).cloned()).await? {
+                unremoved.add(email, reason);
+                lost.insert(&email.id);
+            }
+        }
+        self.progress.phase("removing");
+        Ok(surplus.into_iter().filter(|(id, _)| !lost.contains(id)).collect())
     }
 
     async fn remove(&self, surplus: &[(EmailId, u64)], bin: &Id) -> Result<u64> {
@@ -150,7 +223,7 @@ impl Exact<'_> {
         let mut destroy = Set::new();
         moved.iter().for_each(|id| destroy.destroy(id));
         let destroyed = self.target.set("what is too much", DataType::Email, destroy).await?;
-        Ok(destroyed.destroyed.len() as u64)
+        Ok(destroyed.destroyed.iter().filter(|id| at_first.contains(id.as_str())).count() as u64)
     }
 
     /// Those of these ids that the account held before the first attempt; others arrived since.
@@ -160,11 +233,16 @@ impl Exact<'_> {
         Ok(held.into_iter().map(|email| email.id.into()).collect())
     }
 
-    /// Destroys folders that the snapshot does not have, as far as they are empty and not newer than the backup; how many.
+    /// Destroys folders that the snapshot does not have, as far as they are empty and not newer than the backup; how many are gone
+    /// of those that were there before the first attempt.
     pub(super) async fn remove_folders(&self) -> Result<u64> {
         let known = self.safety.first.objects_of(model::DataType::Mailbox).await?;
-        let known: BTreeSet<&str> = known.iter().map(|folder| folder.id.as_str()).collect();
-        let mut removed = 0;
+        let known: Vec<Folder> =
+            known.iter().filter_map(|folder| serde_json::from_slice(&folder.json).ok()).collect();
+        let known: BTreeSet<&str> =
+            known.iter().filter(|folder| !is_own(folder)).map(|folder| folder.id.as_str()).collect();
+        let there: BTreeSet<&str> = self.map.there.iter().map(|folder| folder.id.as_str()).collect();
+        let mut removed = known.difference(&there).count() as u64;
         // Children stand behind their parents.
         for folder in self.map.surplus.iter().rev().filter(|id| known.contains(id.as_str())) {
             let mut set = Set::new().with("onDestroyRemoveEmails", false);
@@ -178,6 +256,25 @@ impl Exact<'_> {
         }
         Ok(removed)
     }
+}
+
+/// Reads bytes back that lie there and hashes them. `Some`: why they do not open.
+pub(super) async fn prove(snapshot: &Snapshot, place: Option<Located>) -> Result<Option<String>> {
+    let Some(place) = place else { return Ok(Some("its copy is not in the store".to_owned())) };
+    let read = async {
+        let mut pieces = snapshot.read_located(place).await?;
+        while pieces.next().await?.is_some() {}
+        Ok(())
+    };
+    match read.await {
+        Ok(()) => Ok(None),
+        Err(error) if is_damage(&error) => Ok(Some(format!("its copy in the store does not open: {error}"))),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn by_id(emails: &[EmailRecord]) -> BTreeMap<&str, &EmailRecord> {
+    emails.iter().map(|email| (email.id.as_str(), email)).collect()
 }
 
 /// What has to change about an email that lies in the folders `now`, and in the restore's own one if it is `staged`.

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use model::{BlobId, EmailRecord};
-use repository::{BlobHasher, Snapshot};
+use repository::{BlobHasher, Located, Snapshot};
 
 use crate::emails::server_blob;
 use crate::error::Result;
@@ -17,8 +17,10 @@ use crate::listing::IdList;
 use crate::restore::content::hash_all;
 use crate::restore::dates;
 use crate::restore::ledger::{Ledger, Mark};
+use crate::restore::staging::Staging;
 use crate::restore::target::Target;
 use crate::restore::twins::{Key, Twins, key};
+use crate::restore::uploads::is_damage;
 
 /// Emails whose bytes are looked up together.
 const LOOKED_UP: usize = 4096;
@@ -31,6 +33,8 @@ pub(super) struct Held {
     keys: Vec<Option<Key>>,
     /// What the server says of its bytes; empty unless the snapshot is of the same account.
     digests: Vec<u64>,
+    /// Of each whether it lies in the folder of the restore (of a backup only).
+    ours: Vec<bool>,
 }
 
 /// Where the account's bytes are read.
@@ -65,23 +69,29 @@ impl Held {
                 }
             }
         }
-        Ok(Held { source: Source::Server, ids, keys, digests })
+        Ok(Held { source: Source::Server, ids, keys, digests, ours: Vec::new() })
     }
 
-    /// What a backup of the account holds. `but`: those in these folders are left out.
+    /// What a backup of the account holds. Those in the folder of the restore are its own; those in the folders of what was
+    /// being removed are left out.
     pub(super) async fn of_backup(
         backup: &Arc<Snapshot>,
         same_mailbox: bool,
-        but: &BTreeSet<jmap::Id>,
+        staging: &Staging<'_>,
     ) -> Result<Held> {
         let source = match same_mailbox {
             true => Source::SameMailbox(Arc::clone(backup)),
             false => Source::Backup(Arc::clone(backup)),
         };
-        let mut held = Held { source, ids: IdList::default(), keys: Vec::new(), digests: Vec::new() };
+        let (ids, ours) = (IdList::default(), Vec::new());
+        let mut held = Held { source, ids, keys: Vec::new(), digests: Vec::new(), ours };
         let mut emails = backup.emails().await?;
         while let Some(email) = emails.next().await? {
-            let is_left_out = email.folders.iter().any(|folder| but.contains(folder.as_str()));
+            let lies_in = |is_meant: &dyn Fn(&str) -> bool| {
+                email.folders.iter().any(|folder| is_meant(folder.as_str()))
+            };
+            let is_left_out = lies_in(&|folder| staging.given_up.contains(folder));
+            held.ours.push(lies_in(&|folder| staging.folder.as_str() == folder));
             held.ids.push(email.id.as_str());
             held.keys.push((!is_left_out).then(|| key(email.size, email.received_at)));
             if same_mailbox {
@@ -93,6 +103,11 @@ impl Held {
 
     pub(super) fn len(&self) -> usize {
         self.ids.len()
+    }
+
+    /// Whether the `at`th came by this restore.
+    pub(super) fn is_ours(&self, at: usize) -> bool {
+        self.ours.get(at) == Some(&true)
     }
 
     /// The id of the `at`th.
@@ -238,14 +253,28 @@ async fn rehash(backup: &Snapshot, hasher: &BlobHasher, doubtful: &[bool], twins
     let mut letters = Letters::new(backup, |at, _| doubtful[at]).await?;
     while let Some(letter) = letters.next().await? {
         let Some(blob) = letter.blob else { continue };
+        // What cannot be read is no email of the snapshot's: it stays, and what it may have been comes beside it.
+        if let Some(hash) = hash_located(backup, hasher, blob).await? {
+            twins.set_bytes(letter.position, &hash);
+        }
+    }
+    Ok(())
+}
+
+/// `None`: the bytes are damaged.
+async fn hash_located(backup: &Snapshot, hasher: &BlobHasher, blob: Located) -> Result<Option<BlobId>> {
+    let read = async {
         let mut hash = hasher.stream();
         let mut pieces = backup.read_located(blob).await?;
         while let Some(piece) = pieces.next().await? {
             hash.update(&piece);
         }
-        twins.set_bytes(letter.position, &BlobId(*hash.finalize().as_bytes()));
+        Ok(BlobId(*hash.finalize().as_bytes()))
+    };
+    match read.await {
+        Err(error) if is_damage(&error) => Ok(None),
+        hash => Ok(Some(hash?)),
     }
-    Ok(())
 }
 
 /// Every email of a snapshot in the order of ids.

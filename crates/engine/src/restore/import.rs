@@ -102,14 +102,14 @@ impl Import<'_> {
                 *over = Some(letter);
                 break;
             }
-            batch.push(self.parcel(letter).await);
+            batch.push(self.parcel(letter).await?);
         }
         Ok(batch)
     }
 
-    async fn parcel(&self, letter: Letter) -> Parcel {
+    async fn parcel(&self, letter: Letter) -> Result<Parcel> {
         let Letter { position, email, blob } = letter;
-        Parcel { position, email, content: Content::read(self.snapshot, blob).await }
+        Ok(Parcel { position, email, content: Content::read(self.snapshot, blob).await? })
     }
 
     async fn send(&self, batch: Vec<Parcel>) -> Result<Vec<Outcome>> {

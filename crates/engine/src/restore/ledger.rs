@@ -76,10 +76,13 @@ impl Ledger {
         }
     }
 
-    /// Whatever was open has been restored.
-    pub(super) fn settle(&mut self) {
-        for mark in self.marks.iter_mut().filter(|mark| **mark == Mark::Open) {
-            *mark = Mark::Restored;
+    /// Of those that the account holds, the ones that this restore brought: whose email `is_ours`, by its place among the
+    /// account's.
+    pub(super) fn claim(&mut self, is_ours: impl Fn(usize) -> bool) {
+        for (mark, at) in self.marks.iter_mut().zip(&self.pairs) {
+            if *mark == Mark::Present && *at != ALONE && is_ours(*at as usize) {
+                *mark = Mark::Restored;
+            }
         }
     }
 

@@ -325,7 +325,8 @@ fn with_role(there: &[Folder], role: &str) -> Option<Id> {
     there.iter().find(|folder| folder.role.as_deref() == Some(role)).map(|folder| folder.id.clone())
 }
 
-fn inbox(there: &[Folder]) -> Result<Id> {
+/// Where emails are found that have no other place.
+pub(super) fn inbox(there: &[Folder]) -> Result<Id> {
     let inbox = with_role(there, "inbox").or_else(|| there.first().map(|folder| folder.id.clone()));
     inbox.ok_or_else(|| Error::Refused {
         what: "emails".to_owned(),

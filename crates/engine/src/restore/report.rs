@@ -1,6 +1,7 @@
 //! What a restore did.
 
 use model::{BlobId, DataType, EmailRecord, SnapshotNumber};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::restore::request::RestoreId;
@@ -23,12 +24,14 @@ pub struct Restored {
     pub open: u64,
     /// Emails that came back, by this run or by earlier ones of the same restore.
     pub restored: u64,
-    /// Bytes of what this run brought back.
+    /// Bytes of these.
     pub bytes: u64,
     /// Emails that were there and got their folders and keywords back.
     pub relabelled: u64,
     /// Emails that were too much (mode *exact*); the safety backup holds them.
     pub removed: u64,
+    /// Emails that are too much and stay: the store cannot give them back, so they would be lost.
+    pub unremoved: Unremoved,
     /// Folders that were made.
     pub folders: u64,
     /// Folders that were too much.
@@ -55,12 +58,53 @@ impl Restored {
             bytes: 0,
             relabelled: 0,
             removed: 0,
+            unremoved: Unremoved::default(),
             folders: 0,
             removed_folders: 0,
             odd_folders: Vec::new(),
             safety: None,
             refused: Refusals::default(),
             objects: Vec::new(),
+        }
+    }
+}
+
+impl Restored {
+    /// Whether all that was asked for is in its place.
+    pub fn is_whole(&self) -> bool {
+        let is_odd = self.refused.count > 0 || self.unremoved.count > 0 || !self.odd_folders.is_empty();
+        !is_odd && self.objects.iter().all(RestoredObjects::is_whole)
+    }
+}
+
+/// Emails that were not removed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Unremoved {
+    /// The first ones.
+    pub named: Vec<UnremovedEmail>,
+    /// All of them.
+    pub count: u64,
+}
+
+/// An email that was not removed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UnremovedEmail {
+    /// Its id in the account.
+    pub id: String,
+    /// Its subject.
+    pub subject: String,
+    /// What is wrong with its copy in the store.
+    pub reason: String,
+}
+
+impl Unremoved {
+    pub(super) fn add(&mut self, email: &EmailRecord, reason: String) {
+        self.count += 1;
+        if self.named.len() < NAMED {
+            let (id, subject) = (email.id.as_str().to_owned(), email.envelope.subject.clone());
+            self.named.push(UnremovedEmail { id, subject, reason });
         }
     }
 }
@@ -145,13 +189,6 @@ impl RestoredObjects {
             left_out: None,
             notes: Vec::new(),
         }
-    }
-
-    /// Another attempt finds out once more what cannot come back.
-    pub(super) fn begin(&mut self) {
-        self.refused.clear();
-        self.refused_count = 0;
-        self.left_out = None;
     }
 
     pub(super) fn refuse(

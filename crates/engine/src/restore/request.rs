@@ -3,12 +3,14 @@
 use std::fmt;
 
 use model::{Clock, DataType, EmailRecord};
-use repository::Repository;
+use repository::{Repository, RestoreName};
+use serde::{Deserialize, Serialize};
 
 use crate::options::Progress;
 
 /// How a snapshot comes back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// Into a folder of its own, beside what is there.
     Beside,
@@ -42,6 +44,11 @@ impl RestoreId {
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// What the store calls it.
+    pub(super) fn name(&self) -> RestoreName {
+        self.0.parse().expect("the store's names of restores are our ids")
     }
 }
 
@@ -97,6 +104,12 @@ pub struct Restore<'a> {
     pub id: RestoreId,
     /// The snapshot is one of this very account, so that equal ids may name the same email.
     pub same_account: bool,
+    /// Where it is written down what this restore is: the repository of the snapshot.
+    pub records: &'a Repository,
+    /// The name of the account's mail server.
+    pub server: &'a str,
+    /// The selection that `wanted` stands for, as it was written.
+    pub select: Option<&'a str>,
     /// Where the account itself is backed up to, before anything is destroyed (mode *exact*).
     pub safety: Option<&'a Repository>,
     /// The types that come back; folders only together with emails.

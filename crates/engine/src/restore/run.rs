@@ -1,42 +1,51 @@
 //! One restore: attempts until nothing is open.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use jmap::{Account, Client, Id};
-use model::{DataType, EmailRecord, ErrorClass, SnapshotNumber};
-use repository::{Origin, Repository, Snapshot};
+use model::{DataType, EmailRecord, ErrorClass};
+use repository::Snapshot;
 
 use crate::error::{Error, Result};
 use crate::letters::Letters;
-use crate::options::Backup;
 use crate::restore::exact::{Exact, Safety};
 use crate::restore::folders::Map;
-use crate::restore::held::Held;
+use crate::restore::held::{Held, each};
 use crate::restore::import::Import;
 use crate::restore::landing::Landing;
 use crate::restore::ledger::{Ledger, Mark};
 use crate::restore::objects::Objects;
-use crate::restore::placing::{Places, place};
+use crate::restore::placing::{Places, inbox, place};
+use crate::restore::record::{Before, End, Records};
 use crate::restore::report::{Refusal, Restored, RestoredObjects};
 use crate::restore::request::{Mode, Restore};
 use crate::restore::staging::{Phase, Staging, is_own};
 use crate::restore::target::{Folder, Target};
+use crate::restore::told::Report;
 
 /// Attempts in a row that brought nothing back.
 const IDLE_ATTEMPTS: u32 = 6;
 /// Before the second attempt, doubled for each further one.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
-/// What asked for a safety backup, in the log.
-const SAFETY: &str = "safety";
-/// How often the account is backed up before, until that is complete: what is not can undo nothing.
-const SAFETY_BACKUPS: u32 = 3;
+
+/// Writes down what a restore is, unless that was done before; [`restore`] does it, too. From here on it can be gone on with by
+/// its id alone.
+pub async fn begin_restore(
+    client: &Client,
+    account: &Account,
+    snapshot: &Snapshot,
+    how: &Restore<'_>,
+) -> Result<()> {
+    open_records(Target { client, account }, snapshot, how).await.map(drop)
+}
 
 /// Gives the wanted emails of a snapshot back to an account.
 ///
-/// Whatever breaks in the middle, it may be called again with the same id, by this or another process, and goes on: no
-/// email comes twice. What the server refuses is in the report.
+/// What the restore is is written down first. Whatever breaks in the middle, it may be called again with the same id, by this or
+/// another process, and goes on: no email comes twice, and the report is that of the whole. A restore that is over is not
+/// done again: its report comes from what is written down. What the server refuses is in the report.
 pub async fn restore(
     client: &Client,
     account: &Account,
@@ -47,31 +56,29 @@ pub async fn restore(
         may_be_exact(snapshot, how)?;
     }
     let target = Target { client, account };
+    let records = match how.dry_run {
+        Some(_) => None,
+        None => Some(open_records(target, snapshot, how).await?),
+    };
+    let over = records.as_ref().filter(|records| records.record.end.is_some());
+    if let Some(report) = over.and_then(|records| records.record.report.as_ref()) {
+        return report.in_full(&how.id, snapshot).await;
+    }
     let has_emails = how.types.contains(&DataType::Email);
     let is_wanted = |email: &EmailRecord| has_emails && (how.mode == Mode::Exact || (how.wanted)(email));
     let ledger = Ledger::open(snapshot, is_wanted).await?;
     let (done, objects) = (Restored::nothing(&how.id), BTreeMap::new());
     let landing = Landing::of(account);
-    let mut work = Work { target, landing, snapshot, how, has_emails, ledger, done, objects };
-    if let Some(tell) = how.dry_run {
-        work.rehearse(tell).await?;
-        return Ok(work.report());
-    }
-    let (mut idle, mut before) = (0, 0);
-    loop {
-        let error = match work.attempt().await {
-            Ok(()) => return Ok(work.report()),
-            Err(error) => error,
-        };
-        let progress = work.progress();
-        idle = if progress > before { 0 } else { idle + 1 };
-        before = progress;
-        let may_pass =
-            matches!(error, Error::Unsettled { .. }) || matches!(error.class(), ErrorClass::Transient { .. });
-        if !may_pass || idle == IDLE_ATTEMPTS {
-            return Err(error);
+    let before = records.as_ref().map(|records| records.record.before.clone());
+    let mut work = Work { target, landing, snapshot, how, has_emails, before, ledger, done, objects };
+    match (records, how.dry_run) {
+        (Some(mut records), _) => work.attempts(&mut records).await,
+        (None, tell) => {
+            if let Some(tell) = tell {
+                work.rehearse(tell).await?;
+            }
+            work.report().await
         }
-        tokio::time::sleep(FIRST_WAIT * 2_u32.pow(idle)).await;
     }
 }
 
@@ -94,45 +101,146 @@ pub(super) struct Work<'a> {
     pub(super) snapshot: &'a Arc<Snapshot>,
     pub(super) how: &'a Restore<'a>,
     pub(super) has_emails: bool,
+    /// What the account held before the first attempt; `None`: nothing is written.
+    before: Option<Before>,
     pub(super) ledger: Ledger,
     pub(super) done: Restored,
     objects: BTreeMap<DataType, RestoredObjects>,
 }
 
-impl Work<'_> {
-    async fn attempt(&mut self) -> Result<()> {
-        let mut staging = Staging::begin(self.target, &self.how.id).await?;
-        if self.how.mode == Mode::Beside && self.has_emails && staging.is_alone && self.is_over().await? {
-            self.ledger.settle();
-            return staging.clear(&staging.folder).await;
-        }
-        let safety = self.look_around(&staging).await?;
-        let map = self.map(Some(&staging.folder)).await?;
-        self.done.folders += map.made;
-        self.done.odd_folders.clone_from(&map.odd);
-        if staging.phase() == Phase::Importing {
-            self.import(&map, &staging).await?;
-            match &safety {
-                Some((safety, held)) => self.make_exact(safety, held, &map, &staging).await?,
-                None => self.give_objects(Some(&staging), None).await?,
+/// What is written down of the restore, or is now.
+async fn open_records<'a>(
+    target: Target<'_>,
+    snapshot: &Snapshot,
+    how: &'a Restore<'a>,
+) -> Result<Records<'a>> {
+    let records = retried(|| Records::open(target, snapshot, how)).await?;
+    match records.record.end {
+        Some(End::GivenUp) => Err(Error::GivenUp { id: how.id.to_string() }),
+        Some(End::Finished) | None => Ok(records),
+    }
+}
+
+/// Tries again what a moment's failure ended. It has written nothing to the account.
+async fn retried<T, F: Future<Output = Result<T>>>(attempt: impl Fn() -> F) -> Result<T> {
+    for number in 0.. {
+        match attempt().await {
+            Err(error) if number < IDLE_ATTEMPTS && may_pass(&error) => {
+                tokio::time::sleep(FIRST_WAIT * 2_u32.pow(number)).await;
             }
+            ended => return ended,
         }
-        self.how.progress.phase("finishing");
-        staging.finish(&map.home).await
+    }
+    unreachable!("the number of attempts is bounded")
+}
+
+fn may_pass(error: &Error) -> bool {
+    matches!(error, Error::Unsettled { .. }) || matches!(error.class(), ErrorClass::Transient { .. })
+}
+
+impl Work<'_> {
+    /// Attempts until nothing is open.
+    async fn attempts(mut self, records: &mut Records<'_>) -> Result<Restored> {
+        let (mut idle, mut before) = (0, 0);
+        loop {
+            let error = match self.attempt(records).await {
+                Ok(()) => break,
+                Err(error) => error,
+            };
+            let progress = self.progress();
+            idle = if progress > before { 0 } else { idle + 1 };
+            before = progress;
+            if !may_pass(&error) || idle == IDLE_ATTEMPTS {
+                return Err(error);
+            }
+            tokio::time::sleep(FIRST_WAIT * 2_u32.pow(idle)).await;
+        }
+        match &records.record.report {
+            Some(report) => report.in_full(&self.how.id, self.snapshot).await,
+            None => Err(Error::Superseded),
+        }
     }
 
-    /// The folder beside everything else is made after that of the attempt, which goes last: alone, it says that another
-    /// process has brought this restore to its end.
-    async fn is_over(&self) -> Result<bool> {
+    async fn attempt(&mut self, records: &mut Records<'_>) -> Result<()> {
+        records.reload().await?;
+        if records.record.report.is_some() && !Staging::is_there(self.target, &self.how.id).await? {
+            return records.end(End::Finished).await;
+        }
+        let mut staging = Staging::begin(self.target, &self.how.id).await?;
+        if staging.is_alone {
+            // Another process may have brought the restore to its end since we looked.
+            records.reload().await?;
+        }
+        if records.record.report.is_none() {
+            self.assert_known(&staging).await?;
+            self.do_all(records, &staging).await?;
+            staging.assert_alive().await?;
+            records.report(Report::of(&self.report().await?)).await?;
+        }
+        self.how.progress.phase("finishing");
+        staging.finish(&self.home().await?).await?;
+        records.end(End::Finished).await
+    }
+
+    async fn do_all(&mut self, records: &mut Records<'_>, staging: &Staging<'_>) -> Result<()> {
+        let safety = self.look_around(records, staging).await?;
+        let map = self.map(Some(&staging.folder)).await?;
+        self.done.folders = self.made(&map);
+        self.done.odd_folders.clone_from(&map.odd);
+        self.import(&map, staging).await?;
+        match &safety {
+            Some((safety, held)) => self.make_exact(safety, held, &map, staging).await,
+            None => self.give_objects(Some(staging), None).await,
+        }
+    }
+
+    /// The folder beside everything else is made after that of the attempt, which goes last. Alone, it says that somebody took
+    /// the folders of all attempts away, and with them the list of what has come.
+    async fn assert_known(&self, staging: &Staging<'_>) -> Result<()> {
+        let is_lost = staging.is_alone || staging.phase() == Phase::Finishing;
+        if self.how.mode != Mode::Beside || !self.has_emails || !is_lost {
+            return Ok(());
+        }
+        if self.root(&self.target.folders().await?).is_some() {
+            staging.clear(&staging.folder).await?;
+            return Err(Error::GivenUp { id: self.how.id.to_string() });
+        }
+        Ok(())
+    }
+
+    /// The folder beside everything else.
+    fn root(&self, folders: &[Folder]) -> Option<Id> {
         let name = self.folder_name();
-        let folders = self.target.folders().await?;
-        Ok(folders.iter().any(|folder| folder.parent_id.is_none() && folder.name == name))
+        let root = folders.iter().find(|folder| folder.parent_id.is_none() && folder.name == name);
+        root.map(|folder| folder.id.clone())
+    }
+
+    /// Where emails go that lie nowhere else.
+    async fn home(&self) -> Result<Id> {
+        let mut folders = self.target.folders().await?;
+        folders.retain(|folder| !is_own(folder));
+        match self.root(&folders).filter(|_| self.how.mode == Mode::Beside) {
+            Some(root) => Ok(root),
+            None => inbox(&folders),
+        }
+    }
+
+    /// How many of the snapshot's folders the account did not have before.
+    fn made(&self, map: &Map) -> u64 {
+        let Some(before) = self.before.as_ref().filter(|_| self.has_emails) else { return map.made };
+        let root = (self.how.mode == Mode::Beside).then_some(&map.home);
+        let folders: BTreeSet<&Id> = map.folders.values().chain(root).collect();
+        folders.into_iter().filter(|id| !before.has_folder(id)).count() as u64
     }
 
     /// Finds out what the account holds already.
-    async fn look_around(&mut self, staging: &Staging<'_>) -> Result<Option<(Safety, Held)>> {
+    async fn look_around(
+        &mut self,
+        records: &mut Records<'_>,
+        staging: &Staging<'_>,
+    ) -> Result<Option<(Safety, Held)>> {
         if let (Mode::Exact, Some(repository)) = (self.how.mode, self.how.safety) {
-            return self.look_at_backup(repository, staging).await.map(Some);
+            return self.look_at_backup(repository, records, staging).await.map(Some);
         }
         if !self.has_emails {
             return Ok(None);
@@ -157,54 +265,6 @@ impl Work<'_> {
         let mut held = Held::list(self.target, hasher.as_ref(), None, but).await?;
         held.mark_present(self.target, self.snapshot, &mut self.ledger, same).await?;
         Ok(held)
-    }
-
-    /// Backs the account up and compares with that.
-    async fn look_at_backup(
-        &mut self,
-        repository: &Repository,
-        staging: &Staging<'_>,
-    ) -> Result<(Safety, Held)> {
-        let safety = self.back_up(repository, staging).await?;
-        self.done.safety = Some(safety.first.info().number);
-        self.how.progress.phase("comparing");
-        // What an earlier attempt brought back is in the backup, and must be found there: what is not is too much.
-        self.ledger.forget(&[Mark::Present, Mark::Restored]);
-        let same = self.how.same_account;
-        let mut held = Held::of_backup(&safety.now, same, &staging.given_up).await?;
-        held.mark_present(self.target, self.snapshot, &mut self.ledger, same).await?;
-        Ok((safety, held))
-    }
-
-    /// Backups that are complete: what one lacks would come twice, or could not be undone.
-    async fn back_up(&self, repository: &Repository, staging: &Staging<'_>) -> Result<Safety> {
-        let Target { client, account } = self.target;
-        let job = self.how.id.to_string();
-        let known = match repository.snapshots().await {
-            Err(repository::Error::NoMailbox) => Vec::new(),
-            known => known?,
-        };
-        let is_ours = |origin: &Origin| origin.kind == SAFETY && origin.job == job;
-        let earlier = known.into_iter().find(|known| is_ours(&known.summary.origin) && known.is_good());
-        let origin = Origin { kind: SAFETY.to_owned(), job, ..Origin::default() };
-        let (progress, clock) = (self.how.progress, self.how.clock);
-        let how = Backup { origin, full_listing: false, progress, clock };
-        let mut last = SnapshotNumber(0);
-        for _ in 0..SAFETY_BACKUPS {
-            last = crate::backup::backup(client, account, repository, &how).await?.number;
-            let now = Arc::new(repository.snapshot(Some(last)).await?);
-            if now.info().is_good() {
-                let first = match &earlier {
-                    Some(earlier) => Arc::new(repository.snapshot(Some(earlier.number)).await?),
-                    None => Arc::clone(&now),
-                };
-                return Ok(Safety { now, first });
-            }
-        }
-        if earlier.is_none() {
-            staging.clear(&staging.folder).await?;
-        }
-        Err(Error::Unsafe { number: last, times: SAFETY_BACKUPS })
     }
 
     /// `workshop`: the restore's own folder; without it nothing is written.
@@ -270,16 +330,16 @@ impl Work<'_> {
         staging: &Staging<'_>,
     ) -> Result<()> {
         let (target, snapshot) = (self.target, self.snapshot);
-        let exact = Exact { target, snapshot, safety, held, map, staging };
+        let exact = Exact { target, snapshot, safety, held, map, staging, progress: self.how.progress };
         if self.has_emails {
             self.how.progress.phase("putting into place");
-            self.done.relabelled += exact.relabel(&self.ledger).await?;
+            self.done.relabelled = exact.relabel(&self.ledger).await?;
         }
         self.give_objects(Some(staging), Some(safety)).await?;
         if self.has_emails {
             self.how.progress.phase("removing");
-            self.done.removed += exact.remove_surplus(&self.ledger).await?;
-            self.done.removed_folders += exact.remove_folders().await?;
+            (self.done.removed, self.done.unremoved) = exact.remove_surplus(&self.ledger).await?;
+            self.done.removed_folders = exact.remove_folders().await?;
         }
         Ok(())
     }
@@ -291,7 +351,8 @@ impl Work<'_> {
         safety: Option<&Safety>,
     ) -> Result<()> {
         let label = self.folder_name();
-        let mut objects = Objects::new(self.target, self.snapshot, self.how, staging, safety, &label);
+        let before = self.before.as_ref();
+        let mut objects = Objects::new(self.target, self.snapshot, self.how, staging, safety, before, &label);
         objects.give(&mut self.objects).await?;
         objects.remove(&mut self.objects).await
     }
@@ -303,20 +364,35 @@ impl Work<'_> {
         done.restored + done.relabelled + done.removed + done.folders + objects.sum::<u64>()
     }
 
-    fn report(self) -> Restored {
+    /// What was done by all attempts, as the account and the ledger say.
+    async fn report(&self) -> Result<Restored> {
         let unwanted = self.ledger.count(Mark::Unwanted);
-        Restored {
+        let restored = self.ledger.count(Mark::Restored);
+        // What earlier attempts brought was not counted here.
+        let bytes = match restored == self.done.restored {
+            true => self.done.bytes,
+            false => self.bytes_of(Mark::Restored).await?,
+        };
+        Ok(Restored {
             folder: (self.how.mode == Mode::Beside && self.has_emails).then(|| self.folder_name()),
             wanted: self.ledger.len() as u64 - unwanted,
             present: self.ledger.count(Mark::Present),
             open: self.ledger.count(Mark::Open),
-            // Of the other modes, with what earlier runs brought back.
-            restored: match self.how.mode {
-                Mode::Exact => self.done.restored,
-                Mode::Beside | Mode::Missing => self.ledger.count(Mark::Restored),
-            },
-            objects: self.objects.into_values().collect(),
-            ..self.done
-        }
+            restored,
+            bytes,
+            objects: self.objects.values().cloned().collect(),
+            ..self.done.clone()
+        })
+    }
+
+    async fn bytes_of(&self, mark: Mark) -> Result<u64> {
+        let mut bytes = 0;
+        each(self.snapshot, |position, email| {
+            if self.ledger.get(position) == mark {
+                bytes += email.size;
+            }
+        })
+        .await?;
+        Ok(bytes)
     }
 }

@@ -112,6 +112,17 @@ impl<'a> Staging<'a> {
         Ok(staging)
     }
 
+    /// Whether any attempt has a folder in the account.
+    pub(super) async fn is_there(target: Target<'_>, id: &RestoreId) -> Result<bool> {
+        Ok(!all(&target.folders().await?, id).is_empty())
+    }
+
+    /// A folder that some attempt left.
+    pub(super) fn left(target: Target<'a>, id: &'a RestoreId, folder: Id) -> Staging<'a> {
+        let name = Name { attempt: 0, random: String::new(), phase: Phase::Finishing };
+        Staging { target, id, name, folder, given_up: BTreeSet::new(), is_alone: true }
+    }
+
     /// A folder for what is about to be destroyed.
     pub(super) async fn removing(&self) -> Result<Id> {
         let name = Name { phase: Phase::Removing, ..self.name.clone() };
@@ -164,6 +175,11 @@ impl<'a> Staging<'a> {
             }
             self.name = name;
         }
+        self.dissolve(home).await
+    }
+
+    /// Takes the emails out of the folder and destroys it.
+    pub(super) async fn dissolve(&self, home: &Id) -> Result<()> {
         // What its owner took out of its folder meanwhile lies here alone, and goes where it is found.
         let alone = |email: &jmap::Email| match email.mailbox_ids == [self.folder.clone()] {
             true => vec![home.clone()],
@@ -261,6 +277,18 @@ async fn make(target: Target<'_>, name: &str) -> Result<Id> {
 /// Whether a folder is one of a restore's own.
 pub(super) fn is_own(folder: &Folder) -> bool {
     folder.parent_id.is_none() && folder.name.starts_with(NAME)
+}
+
+/// The restore that a folder belongs to, if it is one of a restore's own.
+pub(super) fn id_of(folder: &Folder) -> Option<RestoreId> {
+    let id = folder.name.strip_prefix(NAME)?.strip_prefix(' ')?.split(' ').next()?;
+    let id = RestoreId::parse(id).filter(|_| folder.parent_id.is_none())?;
+    Name::parse(&folder.name, &id).map(|_| id)
+}
+
+/// The folders of all attempts, and what they are for.
+pub(super) fn all_of(folders: &[Folder], id: &RestoreId) -> Vec<(Phase, Id)> {
+    all(folders, id).into_iter().map(|(name, folder)| (name.phase, folder)).collect()
 }
 
 enum Destroyed {

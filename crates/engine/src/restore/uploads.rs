@@ -1,13 +1,14 @@
 //! Bytes of a snapshot on their way to the server: many short ones in one request, long ones streamed.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use futures::{StreamExt, stream};
-use jmap::{AccountId, Batch, Set, SetError, Upload};
+use jmap::{AccountId, Batch, JmapBlobId, Set, SetError, Upload};
+use model::ErrorClass;
 use repository::{Located, Snapshot};
 use serde_json::json;
 
@@ -29,18 +30,33 @@ pub(super) enum Content {
 }
 
 impl Content {
-    /// Reads what is short. `None`: the repository has lost it.
-    pub(super) async fn read(snapshot: &Snapshot, blob: Option<Located>) -> Content {
+    /// Reads what is short. `None`: the repository has lost it. Damage makes it lost, too; a store that does not answer is
+    /// an error.
+    pub(super) async fn read(snapshot: &Snapshot, blob: Option<Located>) -> Result<Content> {
         match blob {
-            None => Content::Lost("its bytes are not in the repository any more".to_owned()),
-            Some(blob) if blob.length() > MOST_BYTES => Content::Long(blob),
+            None => Ok(Content::Lost("its bytes are not in the repository any more".to_owned())),
+            Some(blob) if blob.length() > MOST_BYTES => Ok(Content::Long(blob)),
             Some(blob) => match read(snapshot, blob).await {
-                Ok(bytes) => Content::Bytes(bytes),
-                Err(error) => Content::Lost(format!("its bytes cannot be read: {error}")),
+                Ok(bytes) => Ok(Content::Bytes(bytes)),
+                Err(error) if is_damage(&error) => Ok(Content::Lost(unreadable(&error))),
+                Err(error) => Err(error.into()),
             },
         }
     }
 }
+
+/// Whether stored bytes are damaged or missing, as opposed to a store that cannot be reached.
+pub(super) fn is_damage(error: &repository::Error) -> bool {
+    error.class() == ErrorClass::Corrupt
+}
+
+/// What is told of something damaged.
+pub(super) fn unreadable(error: &repository::Error) -> String {
+    format!("its bytes cannot be read: failed to {error}")
+}
+
+/// What was wrong with a source, for whoever sees only that sending failed.
+type Damage = Arc<Mutex<Option<String>>>;
 
 async fn read(snapshot: &Snapshot, blob: Located) -> repository::Result<Bytes> {
     let mut whole = Vec::with_capacity(usize::try_from(blob.length()).unwrap_or(0));
@@ -118,6 +134,7 @@ impl Uploads<'_> {
     }
 
     async fn send_alone(&self, content: &Content) -> Result<Result<String, SetError>> {
+        let damage = Damage::default();
         let upload = match content {
             Content::Lost(reason) => return Ok(Err(refusal("lost", reason.clone()))),
             Content::Bytes(bytes) => {
@@ -128,9 +145,9 @@ impl Uploads<'_> {
                 })
             }
             Content::Long(blob) => {
-                let (snapshot, blob) = (Arc::clone(self.snapshot), blob.clone());
+                let (snapshot, blob, damage) = (Arc::clone(self.snapshot), blob.clone(), Arc::clone(&damage));
                 Upload::new(self.media_type, blob.length(), move || {
-                    pieces(Arc::clone(&snapshot), blob.clone())
+                    pieces(Arc::clone(&snapshot), blob.clone(), Arc::clone(&damage))
                 })
             }
         };
@@ -141,6 +158,14 @@ impl Uploads<'_> {
                 answer => break answer,
             }
         };
+        let damage = damage.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match (answer, damage) {
+            (Err(_), Some(damage)) => Ok(Err(refusal("lost", damage))),
+            (answer, _) => self.judge(answer),
+        }
+    }
+
+    fn judge(&self, answer: Result<JmapBlobId, jmap::Error>) -> Result<Result<String, SetError>> {
         match answer {
             Ok(blob) => Ok(Ok(blob.to_string())),
             Err(error) if is_too_large(&error) => Ok(Err(refusal("tooLarge", error.to_string()))),
@@ -169,23 +194,39 @@ fn refusal(kind: &str, description: String) -> SetError {
 }
 
 /// The bytes of a long blob as they are read, by a task of its own that ends when nobody listens any more.
-fn pieces(snapshot: Arc<Snapshot>, blob: Located) -> stream::BoxStream<'static, std::io::Result<Bytes>> {
+fn pieces(
+    snapshot: Arc<Snapshot>,
+    blob: Located,
+    damage: Damage,
+) -> stream::BoxStream<'static, std::io::Result<Bytes>> {
     let (sender, receiver) = tokio::sync::mpsc::channel(PIECES_AHEAD);
     tokio::spawn(async move {
         let mut reader = match snapshot.read_located(blob).await {
             Ok(reader) => reader,
-            Err(error) => return drop(sender.send(Err(std::io::Error::other(error))).await),
+            Err(error) => return drop(sender.send(Err(broken(error, &damage))).await),
         };
         loop {
             let piece = match reader.next().await {
                 Ok(Some(piece)) => Ok(piece),
                 Ok(None) => return,
-                Err(error) => Err(std::io::Error::other(error)),
+                Err(error) => Err(broken(error, &damage)),
             };
-            if sender.send(piece).await.is_err() {
+            let is_over = piece.is_err();
+            if sender.send(piece).await.is_err() || is_over {
                 return;
             }
         }
     });
     stream::unfold(receiver, |mut receiver| async { Some((receiver.recv().await?, receiver)) }).boxed()
+}
+
+/// Damage is noted; sending what is damaged again is useless.
+fn broken(error: repository::Error, damage: &Damage) -> std::io::Error {
+    match is_damage(&error) {
+        true => {
+            *damage.lock().unwrap_or_else(PoisonError::into_inner) = Some(unreadable(&error));
+            std::io::Error::new(std::io::ErrorKind::InvalidData, error)
+        }
+        false => std::io::Error::other(error),
+    }
 }

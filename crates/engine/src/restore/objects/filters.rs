@@ -8,6 +8,7 @@ use model::DataType;
 use serde_json::{Map, Value, json};
 
 use super::pairs::{Thing, patch};
+use super::there::readable;
 use super::{Objects, rules, thing, things};
 use crate::error::{Error, Result};
 use crate::restore::report::RestoredObjects;
@@ -21,7 +22,7 @@ impl Objects<'_> {
     /// Gives the vacation response back, and in mode *exact* activates the script that was active.
     pub(super) async fn give_vacation(&mut self, report: &mut RestoredObjects) -> Result<()> {
         let data_type = DataType::VacationResponse;
-        let kept = things(&self.snapshot.objects_of(data_type).await?).pop();
+        let kept = things(&readable(self.snapshot, data_type).await?.0).pop();
         report.wanted = u64::from(kept.is_some() && self.how.mode != Mode::Beside);
         if !self.target.account.offers(to_jmap(data_type)) {
             report.left_out = kept.map(|_| "the mail server does not offer it".to_owned());
@@ -36,6 +37,10 @@ impl Objects<'_> {
                 Some(kept) if rules::is_pristine(data_type, &now) => {
                     let may_be_on = !self.has_active_filter().await?;
                     self.set_vacation(&kept, &now, may_be_on, report).await
+                }
+                Some(kept) if self.was_vacation_filled(&kept, &now) => {
+                    report.restored += 1;
+                    Ok(())
                 }
                 _ => Ok(()),
             },
@@ -63,7 +68,7 @@ impl Objects<'_> {
     ) -> Result<()> {
         let Some(kept) = kept else { return Ok(()) };
         let is_same = patch(&kept, now, &rules::rules(DataType::VacationResponse)).is_empty();
-        let scripts = things(&self.snapshot.objects_of(DataType::SieveScript).await?);
+        let scripts = things(&readable(self.snapshot, DataType::SieveScript).await?.0);
         let is_script = scripts.iter().any(|script| rules::is_hidden(DataType::SieveScript, script));
         if !is_same && !is_script && !rules::is_pristine(DataType::VacationResponse, &kept) {
             report.left_out =
@@ -80,10 +85,17 @@ impl Objects<'_> {
         report: &mut RestoredObjects,
     ) -> Result<()> {
         let is_on = kept.is("isEnabled") && may_be_on;
-        let mut patch = patch(kept, now, &rules::rules(DataType::VacationResponse));
-        if patch.is_empty() && is_on == now.is("isEnabled") {
+        let rules = rules::rules(DataType::VacationResponse);
+        let is_as_kept =
+            |thing: &Thing| patch(kept, thing, &rules).is_empty() && is_on == thing.is("isEnabled");
+        if is_as_kept(now) {
+            let first = self.vacation_before().await?;
+            if let Some(first) = first.filter(|first| !is_as_kept(first)) {
+                count(rules::is_pristine(DataType::VacationResponse, &first), report);
+            }
             return Ok(());
         }
+        let mut patch = patch(kept, now, &rules);
         // Without it, Stalwart switches the response off.
         patch.insert("isEnabled".to_owned(), json!(is_on));
         let is_pristine = rules::is_pristine(DataType::VacationResponse, now);
@@ -101,16 +113,36 @@ impl Objects<'_> {
                 return Ok(());
             }
         }
-        match is_pristine {
-            true => report.restored += 1,
-            false => report.changed += 1,
-        }
+        let first = self.vacation_before().await?;
+        count(
+            first.map_or(is_pristine, |first| rules::is_pristine(DataType::VacationResponse, &first)),
+            report,
+        );
         Ok(())
+    }
+
+    /// What the account's was before the first attempt, as far as that is known and may differ.
+    async fn vacation_before(&self) -> Result<Option<Thing>> {
+        let data_type = DataType::VacationResponse;
+        if let Some(safety) = self.safety {
+            let first = things(&readable(&safety.first, data_type).await?.0).pop();
+            return Ok((!safety.is_first()).then(|| first.unwrap_or_else(nothing)));
+        }
+        Ok(None)
+    }
+
+    /// Whether an earlier attempt put the snapshot's into one that was empty (mode *missing*).
+    fn was_vacation_filled(&self, kept: &Thing, now: &Thing) -> bool {
+        let data_type = DataType::VacationResponse;
+        let was_empty = self.before.is_some_and(|before| {
+            before.was_pristine(data_type, SINGLETON) || !before.has(data_type, SINGLETON)
+        });
+        was_empty && patch(kept, now, &rules::rules(data_type)).is_empty()
     }
 
     /// The account's id of the script that was active, as far as it came back.
     async fn wanted_script(&self) -> Result<Option<String>> {
-        let scripts = things(&self.snapshot.objects_of(DataType::SieveScript).await?);
+        let scripts = things(&readable(self.snapshot, DataType::SieveScript).await?.0);
         let active = scripts.into_iter().find(|script| script.is("isActive"));
         Ok(active.and_then(|script| self.ids.get(&(DataType::SieveScript, script.id)).cloned()))
     }
@@ -152,6 +184,13 @@ impl Objects<'_> {
             Some(_) => self.target.set("scripts", to_jmap(DataType::SieveScript), set).await.map(drop),
             None => Ok(()),
         }
+    }
+}
+
+fn count(was_pristine: bool, report: &mut RestoredObjects) {
+    match was_pristine {
+        true => report.restored += 1,
+        false => report.changed += 1,
     }
 }
 

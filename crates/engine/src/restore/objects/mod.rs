@@ -2,34 +2,41 @@
 //!
 //! Each type is compared with what the account holds, by names and uids of its own (`rules.rs`), and what is missing is created.
 //! An attempt that was cut off leaves objects that the next one recognises, and servers refuse a second object of the same
-//! name or uid: that is all the ledger that is needed.
+//! name or uid: that is all the ledger that is needed. What was there before the first attempt is written down, so that every
+//! attempt counts what all of them did.
 //!
 //! Mode *exact* changes and destroys only what the safety backup holds just as it is; what its owner touched meanwhile stays.
+//! Before content is replaced or destroyed, its copy is read from the store and hashed; what does not open stays.
 
 mod filters;
 mod pairs;
 mod rules;
 mod steps;
+mod there;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use jmap::{Id, JmapBlobId, Set};
+use jmap::{Id, Set};
 use model::{BlobId, DataType};
 use repository::{ObjectRecord, Snapshot, TypeStatus};
 use serde_json::{Map, Value, json};
 
 use crate::error::{Error, Result};
-use crate::restore::content::hash_blob;
 use crate::restore::exact::Safety;
+use crate::restore::record::Before;
 use crate::restore::report::RestoredObjects;
 use crate::restore::request::{Act, Mode, Planned, Restore};
 use crate::restore::staging::Staging;
 use crate::restore::target::Target;
 use crate::types::to_jmap;
-use pairs::{Thing, levels, pair, patch};
+use pairs::{levels, pair, patch};
 use rules::Refers;
 use steps::Step;
+use there::{There, came_without, readable};
+
+pub(super) use pairs::Thing;
+pub(super) use rules::is_pristine;
 
 /// Objects that are destroyed in one request.
 const DESTROYED_AT_ONCE: usize = 100;
@@ -49,18 +56,13 @@ pub(super) struct Objects<'a> {
     staging: Option<&'a Staging<'a>>,
     /// Backups of the account (mode *exact*).
     safety: Option<&'a Safety>,
+    /// What the account held before the first attempt; `None`: what it holds now.
+    before: Option<&'a Before>,
     /// What lies beside is called so.
     label: &'a str,
     /// Ids of the account by those of the snapshot.
     ids: BTreeMap<(DataType, String), String>,
     surplus: Vec<(DataType, Vec<Thing>)>,
-}
-
-/// What the account holds of a type.
-struct There {
-    things: Vec<Thing>,
-    /// Whether the safety backups hold it, the latest just so.
-    is_held: Vec<bool>,
 }
 
 impl<'a> Objects<'a> {
@@ -70,10 +72,11 @@ impl<'a> Objects<'a> {
         how: &'a Restore<'a>,
         staging: Option<&'a Staging<'a>>,
         safety: Option<&'a Safety>,
+        before: Option<&'a Before>,
         label: &'a str,
     ) -> Objects<'a> {
         let (ids, surplus) = (BTreeMap::new(), Vec::new());
-        Objects { target, snapshot, how, staging, safety, label, ids, surplus }
+        Objects { target, snapshot, how, staging, safety, before, label, ids, surplus }
     }
 
     /// Creates what is missing and, in mode *exact*, changes what differs.
@@ -83,8 +86,9 @@ impl<'a> Objects<'a> {
                 continue;
             }
             self.how.progress.phase(rules::plural(data_type));
-            let report = done.entry(data_type).or_insert_with(|| RestoredObjects::nothing(data_type));
-            report.begin();
+            // Each attempt finds out once more what all of them did.
+            done.insert(data_type, RestoredObjects::nothing(data_type));
+            let Some(report) = done.get_mut(&data_type) else { continue };
             let given = match data_type {
                 DataType::VacationResponse => self.give_vacation(report).await,
                 _ => self.give_type(data_type, report).await,
@@ -110,8 +114,8 @@ impl<'a> Objects<'a> {
     }
 
     async fn give_type(&mut self, data_type: DataType, report: &mut RestoredObjects) -> Result<()> {
-        let wanted = self.wanted(data_type).await?;
-        report.wanted = wanted.len() as u64;
+        let wanted = self.wanted(data_type, report).await?;
+        report.wanted = wanted.len() as u64 + report.refused_count;
         if !self.target.account.offers(to_jmap(data_type)) {
             report.left_out = (!wanted.is_empty()).then(|| "the mail server does not offer them".to_owned());
             return Ok(());
@@ -119,7 +123,7 @@ impl<'a> Objects<'a> {
         if wanted.is_empty() && self.how.mode != Mode::Exact {
             return Ok(());
         }
-        let there = self.there(data_type).await?;
+        let there = self.there(data_type, report).await?;
         let mut free = vec![true; there.things.len()];
         let keys = rules::keys(data_type, self.how.mode, self.how.same_account);
         let default = wanted.iter().find(|thing| thing.is("isDefault")).map(|thing| thing.id.clone());
@@ -136,7 +140,7 @@ impl<'a> Objects<'a> {
                     Some(at) => {
                         let id = there.things[at].id.clone();
                         self.ids.insert((data_type, thing.id.clone()), id);
-                        steps.extend(self.change(data_type, thing, &there, at).await?);
+                        steps.extend(self.change(data_type, thing, &there, at, report).await?);
                     }
                 }
             }
@@ -153,9 +157,13 @@ impl<'a> Objects<'a> {
     }
 
     /// What of the snapshot is wanted, under the names it will have.
-    async fn wanted(&self, data_type: DataType) -> Result<Vec<Thing>> {
+    async fn wanted(&self, data_type: DataType, report: &mut RestoredObjects) -> Result<Vec<Thing>> {
         let is_beside = self.how.mode == Mode::Beside;
-        let mut things = things(&self.snapshot.objects_of(data_type).await?);
+        let (found, lost) = readable(self.snapshot, data_type).await?;
+        for (id, reason) in lost {
+            report.refuse(&id, id.clone(), reason, &Map::new(), None);
+        }
+        let mut things = things(&found);
         match data_type {
             DataType::SieveScript if is_beside => things.iter_mut().for_each(|thing| self.rename(thing)),
             DataType::SieveScript => things.retain(|thing| !rules::is_hidden(data_type, thing)),
@@ -184,36 +192,12 @@ impl<'a> Objects<'a> {
     /// Ids of the address books or calendars that hold something.
     async fn used(&self, data_type: DataType) -> Result<Vec<String>> {
         let Some((contents, member)) = rules::contents_of(data_type) else { return Ok(Vec::new()) };
-        let contents = things(&self.snapshot.objects_of(contents).await?);
+        let contents = things(&readable(self.snapshot, contents).await?.0);
         let sets = contents.iter().filter_map(|thing| thing.json.get(member)?.as_object());
         let mut used: Vec<String> = sets.flat_map(|set| set.keys().cloned()).collect();
         used.sort_unstable();
         used.dedup();
         Ok(used)
-    }
-
-    async fn there(&self, data_type: DataType) -> Result<There> {
-        let mut live: Vec<Thing> = Vec::new();
-        for object in self.target.objects(to_jmap(data_type)).await? {
-            live.extend(thing(object.id.as_str(), &object.json, None));
-        }
-        live.retain(|thing| !rules::is_hidden(data_type, thing));
-        let Some(safety) = self.safety else {
-            // A dry run: nothing will be touched.
-            let is_held = vec![true; live.len()];
-            return Ok(There { things: live, is_held });
-        };
-        let held = things(&safety.now.objects_of(data_type).await?);
-        let first = safety.first.objects_of(data_type).await?;
-        let first: BTreeSet<&str> = first.iter().map(|object| object.id.as_str()).collect();
-        let held: BTreeMap<&str, &Thing> = held.iter().map(|thing| (thing.id.as_str(), thing)).collect();
-        let mut is_held = Vec::with_capacity(live.len());
-        for thing in &mut live {
-            let known = held.get(thing.id.as_str()).filter(|known| is_as_before(known, thing));
-            thing.content = known.and_then(|known| known.content);
-            is_held.push(known.is_some() && first.contains(thing.id.as_str()));
-        }
-        Ok(There { things: live, is_held })
     }
 
     /// Puts the account's ids in place of the snapshot's. What refers to something that did not come back cannot either.
@@ -262,57 +246,47 @@ impl<'a> Objects<'a> {
         }
     }
 
-    /// What makes an object that is there as the snapshot has it.
+    /// What makes an object that is there as the snapshot has it. Counts what earlier attempts did to it.
     async fn change(
         &self,
         data_type: DataType,
         wanted: Thing,
         there: &There,
         at: usize,
+        report: &mut RestoredObjects,
     ) -> Result<Option<Step>> {
         let (now, is_held) = (&there.things[at], there.is_held[at]);
+        let rules = rules::rules(data_type);
+        let is_ours = self.is_ours(data_type, &now.id);
+        if is_ours {
+            report.restored += 1;
+        }
         let may_change = match self.how.mode {
             Mode::Beside => false,
             Mode::Missing => rules::is_pristine(data_type, now),
             Mode::Exact => is_held,
         };
+        let patch = patch(&wanted, now, &rules);
         if !may_change {
+            if is_ours {
+                report.notes.extend(came_without(&wanted, now, &rules));
+            } else if self.how.mode == Mode::Missing && self.was_filled(data_type, &wanted, now) {
+                report.changed += 1;
+            }
             return Ok(None);
         }
-        let patch = patch(&wanted, now, &rules::rules(data_type));
         let has_other_content = self.how.mode == Mode::Exact && self.has_other_content(&wanted, now).await?;
-        let is_same = patch.is_empty() && !has_other_content;
-        Ok((!is_same).then(|| Step::change(wanted, now.id.clone(), patch, has_other_content)))
-    }
-
-    async fn has_other_content(&self, wanted: &Thing, now: &Thing) -> Result<bool> {
-        let same_account = self.how.same_account;
-        match (wanted.content, now.content, self.safety) {
-            (None, ..) => Ok(false),
-            (Some(wanted), Some(now), _) if same_account => Ok(wanted != now),
-            // Another mailbox names the same bytes otherwise.
-            (Some(wanted), Some(now), Some(safety)) => {
-                Ok(self.hash_for(&safety.now, &wanted).await != Some(now))
+        if patch.is_empty() && !has_other_content {
+            if !is_ours && self.was_changed(&wanted, now, there, &rules).await? {
+                report.changed += 1;
             }
-            (Some(_), ..) if same_account => Ok(wanted.text("blobId") != now.text("blobId")),
-            // A dry run knows no hash of the account's.
-            (Some(wanted), ..) => {
-                let Ok(blob) = JmapBlobId::new(now.text("blobId")) else { return Ok(true) };
-                let hasher = self.snapshot.hasher();
-                Ok(hash_blob(self.target, &hasher, &blob).await? != Some(wanted))
-            }
+            return Ok(None);
         }
-    }
-
-    /// What another mailbox calls these bytes; `None` if they cannot be read.
-    async fn hash_for(&self, other: &Snapshot, blob: &BlobId) -> Option<BlobId> {
-        let mut pieces = self.snapshot.blob_reader(blob).await.ok()?;
-        let hasher = other.hasher();
-        let mut hash = hasher.stream();
-        while let Some(piece) = pieces.next().await.ok()? {
-            hash.update(&piece);
+        if has_other_content && let Some(reason) = self.is_irreplaceable(now).await? {
+            report.notes.push(format!("{} was left as it is: {reason}", now.name()));
+            return Ok(None);
         }
-        Some(BlobId(*hash.finalize().as_bytes()))
+        Ok(Some(Step::change(wanted, now.id.clone(), patch, has_other_content)))
     }
 
     async fn choose_default(
@@ -365,8 +339,11 @@ impl<'a> Objects<'a> {
         for object in self.target.objects_of(to_jmap(data_type), ids).await? {
             let now = thing(object.id.as_str(), &object.json, None);
             let is_same = |doomed: &Thing| now.as_ref().is_some_and(|now| is_as_before(doomed, now));
-            if things.iter().any(|doomed| doomed.id == object.id.as_str() && is_same(doomed)) {
-                set.destroy(&object.id);
+            let doomed = things.iter().find(|doomed| doomed.id == object.id.as_str() && is_same(doomed));
+            let Some(doomed) = doomed else { continue };
+            match self.is_irreplaceable(doomed).await? {
+                None => set.destroy(&object.id),
+                Some(reason) => report.notes.push(format!("{} is still there: {reason}", doomed.name())),
             }
         }
         if set.is_empty() {
@@ -386,6 +363,11 @@ impl<'a> Objects<'a> {
         }
         Ok(())
     }
+}
+
+/// An object of the account, if it can be read.
+pub(super) fn read_thing(id: &str, json: &[u8]) -> Option<Thing> {
+    thing(id, json, None)
 }
 
 fn things(records: &[ObjectRecord]) -> Vec<Thing> {

@@ -9,12 +9,12 @@ use super::rules::Rules;
 
 /// An object of the snapshot, or of the account.
 #[derive(Debug, Clone)]
-pub(super) struct Thing {
-    pub(super) id: String,
+pub(in crate::restore) struct Thing {
+    pub(in crate::restore) id: String,
     /// References are ids of the account, on both sides.
-    pub(super) json: Map<String, Value>,
+    pub(in crate::restore) json: Map<String, Value>,
     /// A script's text, a file's bytes.
-    pub(super) content: Option<BlobId>,
+    pub(in crate::restore) content: Option<BlobId>,
 }
 
 impl Thing {

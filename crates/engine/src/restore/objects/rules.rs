@@ -87,7 +87,7 @@ pub(super) fn is_hidden(data_type: DataType, thing: &Thing) -> bool {
 }
 
 /// Nothing was ever put in: what the server made by itself, and may be filled without taking anything away.
-pub(super) fn is_pristine(data_type: DataType, thing: &Thing) -> bool {
+pub(in crate::restore) fn is_pristine(data_type: DataType, thing: &Thing) -> bool {
     let members: &[&str] = match data_type {
         DataType::Identity => &["textSignature", "htmlSignature", "replyTo", "bcc"],
         DataType::VacationResponse => &["subject", "textBody", "htmlBody", "fromDate", "toDate"],

@@ -160,7 +160,7 @@ impl Objects<'_> {
         let uploads = Uploads { target: self.target, landing, snapshot: self.snapshot, media_type, what };
         let mut contents = Vec::new();
         for (_, place) in batch.iter().filter(|(step, _)| step.has_content) {
-            contents.push(Content::read(self.snapshot, place.clone()).await);
+            contents.push(Content::read(self.snapshot, place.clone()).await?);
         }
         let (uploaded, failure) = match contents.is_empty() {
             true => (Vec::new(), None),
@@ -192,7 +192,9 @@ impl Objects<'_> {
         created: Option<String>,
         report: &mut RestoredObjects,
     ) {
-        match step.of {
+        match &step.of {
+            // It is counted as what came back.
+            Some(id) if self.is_ours(data_type, id) => {}
             Some(_) => report.changed += 1,
             None => {
                 // Of a dry run: an id that nothing has.
@@ -202,7 +204,8 @@ impl Objects<'_> {
             }
         }
         if !step.dropped.is_empty() {
-            report.notes.push(format!("{} came back without {}", step.thing.name(), step.dropped.join(", ")));
+            let dropped: Vec<&str> = step.dropped.iter().map(String::as_str).collect();
+            report.notes.push(without(&step.thing.name(), &dropped));
         }
     }
 
@@ -220,6 +223,11 @@ impl Objects<'_> {
             }
         }
     }
+}
+
+/// What the server did not take of an object.
+pub(super) fn without(name: &str, members: &[&str]) -> String {
+    format!("{name} came back without {}", members.join(", "))
 }
 
 fn take_refusal(written: &mut Written, step: &Step, n: usize) -> Option<SetError> {

@@ -1,0 +1,84 @@
+//! `malle restore --resume`: what the restore is is read from the store, and nothing else may be said of it.
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use engine::{KnownRestore, RestoreId};
+use repository::{KeyRing, Store};
+
+use super::restore::Asked;
+use crate::args::{RestoreArgs, Which};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::mailbox::{self, Mailbox};
+use crate::server::{Server, host, server_url};
+
+/// The id, with which nothing is said that is written down.
+pub(super) fn id(args: &RestoreArgs, text: &str) -> Result<RestoreId, Failure> {
+    if let [word, ..] = args.words()[..] {
+        let what = format!(
+            "go on with restore {text} and take {word} for it: what a restore is was written down when it began"
+        );
+        return Err(Failure::usage(
+            what,
+            format!("say --resume {text} alone, or begin a new restore without it"),
+        ));
+    }
+    RestoreId::parse(text).ok_or_else(|| {
+        Failure::usage("read --resume: it is no restore's id", "8 lower-case letters and digits")
+    })
+}
+
+/// What is written down of the restore.
+pub(super) async fn asked(args: &RestoreArgs, store: &Store, ring: &KeyRing, id: RestoreId) -> Result<Asked> {
+    let Some((mailbox, known)) = find(store, ring, &args.which, &id).await? else {
+        let what = format!("go on with restore {id}: nothing of that name was begun in this store");
+        let hint = "check the id, --store and --account; what was never begun has changed nothing: begin a new restore \
+            without --resume";
+        return Err(Failure::new(Exit::NotFound, what, hint).into());
+    };
+    let parameters = known.parameters();
+    let named = host(&server_url(args.server.server.as_deref())?);
+    if named != parameters.server {
+        let what = format!("go on with restore {id} on {named}: it was begun on {}", parameters.server);
+        return Err(Failure::usage(what, "name that one with --server").into());
+    }
+    let snapshot = Arc::new(known.snapshot(&mailbox.repository).await?);
+    Ok(Asked {
+        id,
+        snapshot,
+        mode: parameters.mode,
+        types: parameters.data_types(),
+        select: parameters.select.clone(),
+        known: Some(known),
+        mailbox,
+    })
+}
+
+/// The mailbox that is named, or each of the store's in turn.
+async fn find(
+    store: &Store,
+    ring: &KeyRing,
+    which: &Which,
+    id: &RestoreId,
+) -> Result<Option<(Mailbox, KnownRestore)>> {
+    if which.account.is_some() || which.mailbox.is_some() {
+        let mailbox = mailbox::find(store, ring, which).await?;
+        let known = KnownRestore::find(&mailbox.repository, id).await?;
+        return Ok(known.map(|known| (mailbox, known)));
+    }
+    for opened in mailbox::open_all(store, ring).await? {
+        // What does not open with this ring is no restore of its owner's.
+        let Ok(Some(mailbox)) = opened.mailbox else { continue };
+        if let Some(known) = KnownRestore::find(&mailbox.repository, id).await? {
+            return Ok(Some((mailbox, known)));
+        }
+    }
+    Ok(None)
+}
+
+/// The mail server, with the restore's account signing in: nobody else is named.
+pub(super) fn server(args: &RestoreArgs, asked: Option<&Asked>) -> Result<Server> {
+    let known = asked.and_then(|asked| asked.known.as_ref());
+    Server::prepare(&args.server, known.map(|known| known.parameters().account_name.as_str()))
+}

@@ -1,0 +1,153 @@
+//! What the account holds of a type: now, by the safety backups, and before the first attempt.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jmap::JmapBlobId;
+use model::{BlobId, DataType};
+use repository::{ObjectRecord, Snapshot};
+use serde_json::Value;
+
+use super::pairs::{Thing, creation, patch};
+use super::rules::{self, Rules};
+use super::{Objects, is_as_before, steps, thing, things};
+use crate::error::Result;
+use crate::restore::content::hash_blob;
+use crate::restore::exact::prove;
+use crate::restore::report::RestoredObjects;
+use crate::restore::request::Mode;
+use crate::restore::uploads::is_damage;
+use crate::types::to_jmap;
+
+/// What the account holds of a type.
+pub(super) struct There {
+    pub(super) things: Vec<Thing>,
+    /// Whether the safety backups hold it, the latest just so.
+    pub(super) is_held: Vec<bool>,
+    /// Before the first attempt (mode *exact*, from the second attempt on).
+    pub(super) first: BTreeMap<String, Thing>,
+}
+
+impl Objects<'_> {
+    pub(super) async fn there(&self, data_type: DataType, report: &mut RestoredObjects) -> Result<There> {
+        let mut live: Vec<Thing> = Vec::new();
+        for object in self.target.objects(to_jmap(data_type)).await? {
+            live.extend(thing(object.id.as_str(), &object.json, None));
+        }
+        live.retain(|thing| !rules::is_hidden(data_type, thing));
+        let Some(safety) = self.safety else {
+            // A dry run: nothing will be touched.
+            let is_held = vec![true; live.len()];
+            return Ok(There { things: live, is_held, first: BTreeMap::new() });
+        };
+        let (held, lost) = readable(&safety.now, data_type).await?;
+        for (id, reason) in lost.into_iter().filter(|(id, _)| live.iter().any(|thing| thing.id == *id)) {
+            report.notes.push(format!("{id} was left as it is: {reason}"));
+        }
+        let (held, first) = (things(&held), things(&readable(&safety.first, data_type).await?.0));
+        let mut first: BTreeMap<String, Thing> =
+            first.into_iter().map(|thing| (thing.id.clone(), thing)).collect();
+        first.retain(|_, thing| !rules::is_hidden(data_type, thing));
+        let held: BTreeMap<&str, &Thing> = held.iter().map(|thing| (thing.id.as_str(), thing)).collect();
+        let mut is_held = Vec::with_capacity(live.len());
+        for thing in &mut live {
+            let known = held.get(thing.id.as_str()).filter(|known| is_as_before(known, thing));
+            thing.content = known.and_then(|known| known.content);
+            is_held.push(known.is_some() && first.contains_key(thing.id.as_str()));
+        }
+        // Earlier attempts removed what is not there any more.
+        let there: BTreeSet<&str> = live.iter().map(|thing| thing.id.as_str()).collect();
+        report.removed += first.keys().filter(|id| !there.contains(id.as_str())).count() as u64;
+        if safety.is_first() {
+            first.clear();
+        }
+        Ok(There { things: live, is_held, first })
+    }
+
+    /// Whether an earlier attempt created this object of the account.
+    pub(super) fn is_ours(&self, data_type: DataType, id: &str) -> bool {
+        self.before.is_some_and(|before| !before.has(data_type, id))
+    }
+
+    /// Whether an earlier attempt put something into an object that was there and empty.
+    pub(super) fn was_filled(&self, data_type: DataType, wanted: &Thing, now: &Thing) -> bool {
+        let was_pristine = self.before.is_some_and(|before| before.was_pristine(data_type, &now.id));
+        was_pristine && !rules::is_pristine(data_type, wanted)
+    }
+
+    /// Whether an earlier attempt changed an object that is now as the snapshot has it.
+    pub(super) async fn was_changed(
+        &self,
+        wanted: &Thing,
+        now: &Thing,
+        there: &There,
+        rules: &Rules,
+    ) -> Result<bool> {
+        let Some(first) = there.first.get(&now.id) else { return Ok(false) };
+        Ok(!patch(wanted, first, rules).is_empty() || self.has_other_content(wanted, first).await?)
+    }
+
+    /// Why the content of an object of the account must not go: the store cannot give it back.
+    pub(super) async fn is_irreplaceable(&self, thing: &Thing) -> Result<Option<String>> {
+        let (Some(safety), Some(content)) = (self.safety, thing.content) else { return Ok(None) };
+        let place = safety.now.locate(&[content]).await?.remove(&content);
+        prove(&safety.now, place).await
+    }
+
+    pub(super) async fn has_other_content(&self, wanted: &Thing, now: &Thing) -> Result<bool> {
+        let same_account = self.how.same_account;
+        match (wanted.content, now.content, self.safety) {
+            (None, ..) => Ok(false),
+            (Some(wanted), Some(now), _) if same_account => Ok(wanted != now),
+            // Another mailbox names the same bytes otherwise.
+            (Some(wanted), Some(now), Some(safety)) => {
+                Ok(self.hash_for(&safety.now, &wanted).await != Some(now))
+            }
+            (Some(_), ..) if same_account => Ok(wanted.text("blobId") != now.text("blobId")),
+            // A dry run knows no hash of the account's.
+            (Some(wanted), ..) => {
+                let Ok(blob) = JmapBlobId::new(now.text("blobId")) else { return Ok(true) };
+                let hasher = self.snapshot.hasher();
+                Ok(hash_blob(self.target, &hasher, &blob).await? != Some(wanted))
+            }
+        }
+    }
+
+    /// What another mailbox calls these bytes; `None` if they cannot be read.
+    async fn hash_for(&self, other: &Snapshot, blob: &BlobId) -> Option<BlobId> {
+        let mut pieces = self.snapshot.blob_reader(blob).await.ok()?;
+        let hasher = other.hasher();
+        let mut hash = hasher.stream();
+        while let Some(piece) = pieces.next().await.ok()? {
+            hash.update(&piece);
+        }
+        Some(BlobId(*hash.finalize().as_bytes()))
+    }
+}
+
+/// The objects of a type that can be read, and why others cannot.
+pub(super) async fn readable(
+    snapshot: &Snapshot,
+    data_type: DataType,
+) -> Result<(Vec<ObjectRecord>, Vec<(String, String)>)> {
+    let (mut found, mut lost) = (Vec::new(), Vec::new());
+    let mut each = snapshot.each_object().await?;
+    while let Some(next) = each.next().await? {
+        match next.object {
+            _ if next.data_type != data_type => {}
+            Ok(object) => found.push(object),
+            Err(error) if is_damage(&error) => {
+                lost.push((next.id, format!("its copy in the store does not open: {error}")));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok((found, lost))
+}
+
+/// What an object that an earlier attempt created lacks: the server did not take it.
+pub(super) fn came_without(wanted: &Thing, now: &Thing, rules: &Rules) -> Option<String> {
+    let sent = creation(wanted, rules);
+    let lacks = |name: &&String| now.json.get(*name).unwrap_or(&Value::Null).is_null();
+    let missing: Vec<&str> = sent.keys().filter(lacks).map(String::as_str).collect();
+    (!missing.is_empty()).then(|| steps::without(&wanted.name(), &missing))
+}

@@ -1,0 +1,138 @@
+//! What is written down of restores, so that whoever goes on with one does the same.
+//!
+//! **Layout.** `restores/<restore>/<4 digits>`, numbered from 1 without a gap, each sealed and created if absent. Each
+//! holds all that is to be known at that time; the newest one counts. The text is the engine's: JSON.
+//! **Order.** Record 1 stands before the restore writes anything to the account.
+//! **Crash.** A record without its next one: a restore that was cut off, or is under way.
+//! **Retry.** Of two processes that write the same number one wins, and the other is told what stands there.
+
+use bytes::Bytes;
+
+use crate::error::{Error, Result};
+use crate::frame::{open_object, seal_object};
+use crate::layout::{Object, RestoreName};
+use crate::repository::Repository;
+use crate::seal::{Cipher, Kind};
+use crate::snapshot::Snapshot;
+use crate::store::Created;
+use prost::Message;
+
+/// A restore needs a handful; more are a walk without end.
+const MOST_RECORDS: u32 = 9_999;
+
+/// The newest record of a restore.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RestoreRecord {
+    /// Its number, from 1 on.
+    pub number: u32,
+    /// What its writer said; of the record before if this one is damaged.
+    pub text: Vec<u8>,
+}
+
+/// How writing a record ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Recorded {
+    /// It stands under its number.
+    Ours,
+    /// Another process wrote this one under the number.
+    Theirs(Vec<u8>),
+}
+
+impl Repository {
+    /// The newest record of a restore; `None`: nothing is written down of it here.
+    pub async fn restore_record(&self, restore: RestoreName) -> Result<Option<RestoreRecord>> {
+        let (mut number, mut text, mut damage) = (0, None, None);
+        while number < MOST_RECORDS
+            && let Some(bytes) = self.objects().get(&Object::Restore(restore, number + 1)).await?
+        {
+            number += 1;
+            match self.open_record(restore, number, &bytes) {
+                Ok(opened) => text = Some(opened),
+                Err(error @ Error::Corrupt { .. }) => damage = Some(error),
+                Err(error) => return Err(error),
+            }
+        }
+        match (text, damage) {
+            (Some(text), _) => Ok(Some(RestoreRecord { number, text })),
+            (None, Some(damage)) => Err(damage),
+            (None, None) => Ok(None),
+        }
+    }
+
+    /// Writes down a record under the number after the newest one.
+    pub async fn record_restore(&self, restore: RestoreName, number: u32, text: &[u8]) -> Result<Recorded> {
+        let object = Object::Restore(restore, number);
+        let cipher = Cipher::fresh(self.key(), Kind::Restore, self.dir(), object.relative());
+        let bytes = Bytes::from(seal_object(&cipher, text)?);
+        self.open_record(restore, number, &bytes)?;
+        match self.objects().create(&object, &bytes).await? {
+            Created::Ours => Ok(Recorded::Ours),
+            Created::Theirs(found) => Ok(Recorded::Theirs(self.open_record(restore, number, &found)?)),
+        }
+    }
+
+    fn open_record(&self, restore: RestoreName, number: u32, bytes: &[u8]) -> Result<Vec<u8>> {
+        let name = Object::Restore(restore, number).relative();
+        let cipher = Cipher::read(self.key(), bytes, Kind::Restore, self.dir(), name)?;
+        open_object(&cipher, bytes)
+    }
+}
+
+impl Snapshot {
+    /// Tells the snapshot from any other that may come to have its number: a keyed hash of what the log says of it. Where
+    /// its rows lie is not part of that, since a prune may move them.
+    pub fn digest(&self) -> [u8; 32] {
+        let mut said = self.info().to_disk();
+        said.segments.clear();
+        let mut text = self.info().number.0.to_be_bytes().to_vec();
+        text.extend(said.encode_to_vec());
+        self.hasher().id(&text).0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use model::{MailboxIdentity, SystemClock};
+    use object_store::ObjectStoreExt;
+    use object_store::memory::InMemory;
+
+    use super::*;
+    use crate::bucket::{Store, StoreOptions};
+    use crate::ring_file::KeyRing;
+
+    async fn repository(inner: Arc<InMemory>) -> Repository {
+        let store = Store::open_or_init(inner, StoreOptions::default(), &SystemClock).await.expect("opens");
+        let who = MailboxIdentity { server: "s".into(), account: "a".into(), incarnation: 0 };
+        store.create_mailbox(&KeyRing::generate(), &who, "a").await.expect("is made")
+    }
+
+    #[tokio::test]
+    async fn the_newest_record_counts_and_the_first_writer_of_a_number_wins() {
+        let repository = repository(Arc::new(InMemory::new())).await;
+        let name: RestoreName = "abcd2345".parse().expect("a name");
+        assert_eq!(repository.restore_record(name).await.expect("reads"), None);
+        let write = |number, text: &'static [u8]| repository.record_restore(name, number, text);
+        assert_eq!(write(1, b"begun").await.expect("writes"), Recorded::Ours);
+        assert_eq!(write(1, b"other").await.expect("writes"), Recorded::Theirs(b"begun".to_vec()));
+        assert_eq!(write(2, b"over").await.expect("writes"), Recorded::Ours);
+        let newest = repository.restore_record(name).await.expect("reads");
+        assert_eq!(newest, Some(RestoreRecord { number: 2, text: b"over".to_vec() }));
+    }
+
+    #[tokio::test]
+    async fn a_damaged_record_is_read_around_and_a_lone_one_is_damage() {
+        let inner = Arc::new(InMemory::new());
+        let repository = repository(Arc::clone(&inner)).await;
+        let name: RestoreName = "abcd2345".parse().expect("a name");
+        let place = |number| repository.dir().path(&Object::Restore(name, number));
+        repository.record_restore(name, 1, b"begun").await.expect("writes");
+        repository.record_restore(name, 2, b"over").await.expect("writes");
+        inner.put(&place(2), Bytes::from_static(b"rubbish").into()).await.expect("writes");
+        let newest = repository.restore_record(name).await.expect("reads");
+        assert_eq!(newest, Some(RestoreRecord { number: 2, text: b"begun".to_vec() }));
+        inner.put(&place(1), Bytes::from_static(b"rubbish").into()).await.expect("writes");
+        assert!(matches!(repository.restore_record(name).await, Err(Error::Corrupt { .. })));
+    }
+}
