@@ -16,8 +16,12 @@ mod progress;
 mod run;
 mod secrets;
 mod server;
+mod store_checksums;
 mod store_client;
+mod store_http;
 mod store_url;
+#[cfg(test)]
+mod stores_as_they_are;
 
 use std::process::ExitCode;
 

@@ -8,6 +8,7 @@ mod crash;
 mod damage;
 mod hint;
 mod history;
+mod kept;
 mod keys;
 mod race;
 mod support;
