@@ -174,8 +174,12 @@ fn of_store(trouble: &Trouble) -> &'static str {
         Trouble::Expired => {
             "get new credentials (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN together), then run again"
         }
-        Trouble::ClockSkew => "set this machine's clock (`timedatectl` shows whether it is synchronised), then run again",
-        Trouble::WrongRegion(_) => "set AWS_REGION to the bucket's region, and AWS_ENDPOINT_URL to an endpoint there",
+        Trouble::ClockSkew => {
+            "set this machine's clock (`timedatectl` shows whether it is synchronised), then run again"
+        }
+        Trouble::WrongRegion(_) => {
+            "set AWS_REGION to the bucket's region, and AWS_ENDPOINT_URL to an endpoint there"
+        }
         Trouble::Denied => {
             "check the store's credentials in the environment (AWS_…, GOOGLE_… or AZURE_…) and what they may do: reading, \
              writing and listing (s3:GetObject, s3:PutObject, s3:ListBucket) are needed"

@@ -44,7 +44,9 @@ impl ObjectStore for Checksums {
             return self.without.put_opts(path, payload, options).await;
         }
         let refused = match self.with.put_opts(path, payload.clone(), options.clone()).await {
-            Err(error) if matches!(Trouble::of(&error), Trouble::NotImplemented | Trouble::Refused(_)) => error,
+            Err(error) if matches!(Trouble::of(&error), Trouble::NotImplemented | Trouble::Refused(_)) => {
+                error
+            }
             answer => return answer,
         };
         // It may have been another header: then this fails too, and says so.

@@ -129,10 +129,8 @@ pub(crate) fn azure(container: &str, access: &Access) -> Result<impl ObjectStore
         Some((account, key)) => MicrosoftAzureBuilder::new().with_account(account).with_access_key(key),
         None => MicrosoftAzureBuilder::from_env(),
     };
-    builder = builder
-        .with_container_name(container)
-        .with_retry(retry())
-        .with_http_connector(Connector::default());
+    builder =
+        builder.with_container_name(container).with_retry(retry()).with_http_connector(Connector::default());
     for (key, value) in timeouts("AZURE_") {
         builder = builder.with_config(AzureConfigKey::Client(key), value);
     }

@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, ensure};
 use futures::StreamExt as _;
-use model::{
-    AccountId, EmailId, EmailRecord, Envelope, FolderId, MailboxIdentity, SystemClock, Timestamp,
-};
+use model::{AccountId, EmailId, EmailRecord, Envelope, FolderId, MailboxIdentity, SystemClock, Timestamp};
 use repository::{Depth, KeyRing, Origin, Repository, Store, StoreOptions, Summary};
 use testkit::quirk::{self, End, Row};
 use testkit::seaweedfs::{self, SeaweedFs};

@@ -184,9 +184,10 @@ impl Error {
             | Error::NoSnapshot { .. } => ErrorClass::Permanent,
             Error::Interrupted => ErrorClass::Transient { retry_after: None },
             Error::WrongKey { .. } => ErrorClass::Auth,
-            Error::Corrupt { .. } | Error::Missing { .. } | Error::Unverified { .. } | Error::NotKept { .. } => {
-                ErrorClass::Corrupt
-            }
+            Error::Corrupt { .. }
+            | Error::Missing { .. }
+            | Error::Unverified { .. }
+            | Error::NotKept { .. } => ErrorClass::Corrupt,
             Error::Lost { .. } | Error::Erased { .. } => ErrorClass::Fenced,
             Error::Stopped => ErrorClass::Cancelled,
         }

@@ -172,7 +172,8 @@ mod tests {
         let check = async |stored: Vec<u8>, expected: Option<&str>| {
             let total = stored.len() as u64;
             let read = |range: Range<u64>| {
-                let range = usize::try_from(range.start).expect("short")..usize::try_from(range.end).expect("short");
+                let range =
+                    usize::try_from(range.start).expect("short")..usize::try_from(range.end).expect("short");
                 let bytes = stored.get(range).map(Bytes::copy_from_slice);
                 let bytes = bytes.ok_or_else(|| Error::corrupt("it", "it is short"));
                 async move { Ok((bytes?, total)) }

@@ -219,9 +219,9 @@ impl Objects {
             Err(error) => error,
         };
         match Trouble::of(&error) {
-            Trouble::NotImplemented if self.writing == Writing::Conditional => Err(Error::unfit_create(
-                "it does not know how to create an object only if it is absent",
-            )),
+            Trouble::NotImplemented if self.writing == Writing::Conditional => {
+                Err(Error::unfit_create("it does not know how to create an object only if it is absent"))
+            }
             trouble if trouble.is_refusal() => Err(Error::store(format!("creating {path}"), error)),
             _ => Ok(Err(error)),
         }

@@ -3,6 +3,7 @@
 mod leaks;
 mod seeds;
 mod service;
+mod wire;
 
 pub mod decorated;
 pub mod failing;

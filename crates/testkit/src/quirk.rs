@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::s3::{Answer, Request};
+use crate::wire::{Answer, Request};
 
 /// How a store differs from an honest one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -172,9 +172,14 @@ pub fn rows() -> Vec<Row> {
         both(Quirk::ForbidsAbsent, Fails(7, "s3:ListBucket")),
         both(Quirk::ErrorsAsObjects, Fails(7, "too busy")),
     ]);
-    for change in
-        [Change::OnTheWay, Change::BeforeTheTag, Change::InTheStore, Change::OnTheWayBack, Change::Cut, Change::Lost]
-    {
+    for change in [
+        Change::OnTheWay,
+        Change::BeforeTheTag,
+        Change::InTheStore,
+        Change::OnTheWayBack,
+        Change::Cut,
+        Change::Lost,
+    ] {
         rows.extend(changed(change));
     }
     rows.extend([
@@ -324,9 +329,11 @@ impl Refusal {
                 ..Answer::empty(301)
             },
             Refusal::Bare(status) => Answer::empty(status),
-            Refusal::Page(status) => {
-                Answer::text(status, "text/html; charset=utf-8", "<!DOCTYPE html><html><title>Sign in</title></html>")
-            }
+            Refusal::Page(status) => Answer::text(
+                status,
+                "text/html; charset=utf-8",
+                "<!DOCTYPE html><html><title>Sign in</title></html>",
+            ),
         }))
     }
 }

@@ -72,7 +72,10 @@ async fn the_librarys_own_words_are_for_those_who_ask() {
     let ended = run(&s3, &home, &["list", "--verbose"]).await;
     assert_eq!(ended.code, 7, "{ended:#?}");
     let lines: Vec<&str> = ended.err.lines().collect();
-    assert!(matches!(lines[..], [first, second] if !first.contains("Generic") && second.contains("Generic")), "{ended:#?}");
+    assert!(
+        matches!(lines[..], [first, second] if !first.contains("Generic") && second.contains("Generic")),
+        "{ended:#?}"
+    );
     assert!(lines[1].contains("403 AccessDenied") && !ended.err.contains("a secret"), "{ended:#?}");
 }
 
