@@ -33,7 +33,7 @@ impl Checksums {
 
 impl fmt::Display for Checksums {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.with.fmt(f)
+        fmt::Display::fmt(&self.with, f)
     }
 }
 

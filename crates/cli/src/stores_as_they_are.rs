@@ -55,7 +55,7 @@ impl Bucket {
     async fn back_up(&self, lists_all: bool) -> Result<u64> {
         let (_, mailbox) = self.open().await?;
         let mut writer = mailbox.begin_snapshot(&SystemClock).await?;
-        let before = writer.base().map_or(0, |base| base.info().emails);
+        let before = writer.base().map_or(0, |base| base.info().summary.emails);
         let hasher = writer.hasher();
         for number in before..before + NEW {
             let bytes = content(number);
