@@ -75,6 +75,9 @@ pub(crate) struct Talk {
     /// Show no progress and no warnings
     #[arg(long, short, global = true)]
     pub(crate) quiet: bool,
+    /// Say more: of an error also what the store's library says
+    #[arg(long, short, global = true)]
+    pub(crate) verbose: bool,
 }
 
 /// The subcommands.

@@ -70,10 +70,21 @@ fn is_of_the_fleet(error: &(dyn Error + 'static)) -> bool {
         || error.is::<coordination::CoordinationError>()
 }
 
+/// What the store's library says of an error in its own words: for `--verbose`, since the line says what they mean.
+pub(crate) fn library_text(error: &anyhow::Error) -> Option<String> {
+    let text = error.chain().find(|cause| is_of_the_library(*cause))?.to_string();
+    Some(one_line(&text, LONGEST))
+}
+
+fn is_of_the_library(cause: &(dyn Error + 'static)) -> bool {
+    cause.is::<object_store::Error>()
+}
+
 /// The causes, outermost first. Some libraries repeat their source's text in their own; that is left out.
 fn causes(error: &anyhow::Error) -> String {
     let mut text = String::new();
-    for cause in error.chain().map(ToString::to_string) {
+    let ours = error.chain().take_while(|cause| !is_of_the_library(*cause));
+    for cause in ours.map(ToString::to_string) {
         if text.contains(&cause) {
             continue;
         }

@@ -67,7 +67,7 @@ pub(crate) struct DiffArgs {
     pub(crate) to: u64,
     #[command(flatten)]
     pub(crate) which: Which,
-    /// Name every change, not only how many there are
+    /// Name every change, not only how many there are; of an error also what the store's library says
     #[arg(long, short)]
     pub(crate) verbose: bool,
     #[command(flatten)]

@@ -3,6 +3,7 @@
 
 use jmap::{Class, MethodErrorKind};
 use model::ErrorClass;
+use repository::Trouble;
 
 use crate::exit::Exit;
 
@@ -142,7 +143,12 @@ fn by_class(class: Class) -> Judgement {
 pub(crate) fn of_repository(error: &repository::Error) -> Judgement {
     use repository::Error as E;
     match error {
-        E::Store { source, .. } => (Exit::Store, of_store(source)),
+        E::Store { trouble, .. } => (Exit::Store, of_store(trouble)),
+        E::NotKept { .. } => (
+            Exit::Damage,
+            "what lies between here and the store's disks (a proxy, the network, the store itself) changes or loses data: find \
+             it, then run again; this backup is not called good, and those before are untouched",
+        ),
         E::StoreFull { .. } => (Exit::StoreFull, ""),
         E::UnfitStore { .. } => (Exit::UnfitStore, ""),
         E::WrongZone { .. } => {
@@ -177,22 +183,40 @@ pub(crate) fn of_repository(error: &repository::Error) -> Judgement {
     }
 }
 
-fn of_store(source: &object_store::Error) -> &'static str {
-    use object_store::Error as E;
-    use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
-    match source {
-        E::PermissionDenied { .. } | E::Unauthenticated { .. } => {
-            "check the store's credentials in the environment (AWS_…, GOOGLE_… or AZURE_…) and what they may do"
+fn of_store(trouble: &Trouble) -> &'static str {
+    match trouble {
+        Trouble::Unreachable => STORE_ADDRESS,
+        Trouble::NoBucket => "create it, or check its name in --store and the endpoint (AWS_ENDPOINT_URL)",
+        Trouble::Credentials => {
+            "check the store's credentials in the environment (AWS_…, GOOGLE_… or AZURE_…): it does not know them, or the \
+             secret does not belong to them"
         }
-        _ if matches!(io_kind(source), Some(PermissionDenied | ReadOnlyFilesystem)) => {
-            "make the directory writable for this user, or choose another one"
+        Trouble::Expired => {
+            "get new credentials (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN together), then run again"
         }
-        _ => STORE_ADDRESS,
+        Trouble::ClockSkew => {
+            "set this machine's clock (`timedatectl` shows whether it is synchronised), then run again"
+        }
+        Trouble::WrongRegion(_) => {
+            "set AWS_REGION to the bucket's region, and AWS_ENDPOINT_URL to an endpoint there"
+        }
+        Trouble::Denied => {
+            "check the store's credentials in the environment (AWS_…, GOOGLE_… or AZURE_…) and what they may do: reading, \
+             writing and listing (s3:GetObject, s3:PutObject, s3:ListBucket) are needed"
+        }
+        Trouble::NotPermitted => "make the directory writable for this user, or choose another one",
+        Trouble::Stranger => {
+            "nothing was read or written: sign in to this network if it asks for it, check proxies and the endpoint \
+             (AWS_ENDPOINT_URL), then run again"
+        }
+        Trouble::NotImplemented => "choose another store: malle cannot work with this one",
+        Trouble::Damaged => {
+            "find what changes data on the way there (a proxy, the network, this machine's memory), then run again"
+        }
+        Trouble::Full => "free space or enlarge it, then run again",
+        Trouble::Refused(_) => {
+            "check --store and the endpoint; with --verbose the store's own words are shown; nothing that was backed up \
+             before is lost"
+        }
     }
-}
-
-fn io_kind(error: &(dyn std::error::Error + 'static)) -> Option<std::io::ErrorKind> {
-    std::iter::successors(Some(error), |error| error.source())
-        .find_map(|error| error.downcast_ref::<std::io::Error>())
-        .map(std::io::Error::kind)
 }

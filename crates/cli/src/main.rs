@@ -19,8 +19,12 @@ mod restore_args;
 mod run;
 mod secrets;
 mod server;
+mod store_checksums;
 mod store_client;
+mod store_http;
 mod store_url;
+#[cfg(test)]
+mod stores_as_they_are;
 mod temporaries;
 mod upkeep_args;
 

@@ -57,8 +57,9 @@ pub(crate) struct RestoreArgs {
     /// Say what would be done, and do nothing
     #[arg(long, conflicts_with = "resume")]
     pub(crate) dry_run: bool,
-    /// With --dry-run: name every email, folder and object that would be created, changed or removed
-    #[arg(long, short, requires = "dry_run")]
+    /// With --dry-run: name every email, folder and object that would be created, changed or removed; of an error also what
+    /// the store's library says
+    #[arg(long, short)]
     pub(crate) verbose: bool,
     /// Where what the server refuses is kept as files; by default `malle-refused-ID` here
     #[arg(long, value_name = "DIR")]

@@ -53,7 +53,7 @@ pub(crate) fn main() -> ExitCode {
     });
     let is_export = matches!(cli.command, Command::Export(_));
     runtime.shutdown_timeout(if is_export { CLEARING_UP } else { LAST_BREATH });
-    conclude(ended, &cli.command).into()
+    conclude(ended, &cli).into()
 }
 
 fn parse() -> Result<Cli, clap::Error> {
@@ -109,10 +109,10 @@ async fn until_signal(work: Work<'_>) -> Result<Exit> {
     }
 }
 
-fn conclude(ended: Result<Exit>, command: &Command) -> Exit {
+fn conclude(ended: Result<Exit>, cli: &Cli) -> Exit {
     match ended {
         Ok(exit @ (Exit::Interrupted | Exit::Terminated)) => {
-            let now = match command {
+            let now = match &cli.command {
                 Command::Export(_) => "nothing of this export is left",
                 Command::Restore(_) => "--resume and the id that was printed, alone, go on with the restore",
                 _ => "the next run goes on from there",
@@ -126,6 +126,11 @@ fn conclude(ended: Result<Exit>, command: &Command) -> Exit {
         Err(error) => {
             let (exit, line) = failure::explain(&error);
             remark(line);
+            if cli.talk.verbose
+                && let Some(text) = failure::library_text(&error)
+            {
+                remark(format_args!("the store's library says: {text}"));
+            }
             exit
         }
     }

@@ -2,7 +2,7 @@
 
 use std::env;
 
-use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
+use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey, Checksum};
 use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
 use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
 use object_store::{BackoffConfig, ClientConfigKey, ObjectStore, RetryConfig};
@@ -10,6 +10,8 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use crate::failure::Failure;
+use crate::store_checksums::Checksums;
+use crate::store_http::Connector;
 
 /// A pack of 32 MiB at half a megabit a second; the stores' own default of 30 s fails on slow lines.
 const REQUEST_TIMEOUT: &str = "600 s";
@@ -75,7 +77,7 @@ pub(crate) fn s3(bucket: &str, access: &Access) -> Result<impl ObjectStore + use
         Some((id, secret)) => AmazonS3Builder::new().with_access_key_id(id).with_secret_access_key(secret),
         None => AmazonS3Builder::from_env(),
     };
-    builder = builder.with_bucket_name(bucket).with_retry(retry());
+    builder = builder.with_bucket_name(bucket).with_retry(retry()).with_http_connector(Connector::default());
     for (key, value) in timeouts("AWS_") {
         builder = builder.with_config(AmazonS3ConfigKey::Client(key), value);
     }
@@ -90,7 +92,14 @@ pub(crate) fn s3(bucket: &str, access: &Access) -> Result<impl ObjectStore + use
     {
         builder = builder.with_allow_http(true);
     }
-    built(builder.build(), access)
+    built(with_checksums(builder), access)
+}
+
+/// Two clients of one bucket that share what they sign with.
+fn with_checksums(builder: AmazonS3Builder) -> object_store::Result<Checksums> {
+    let with: AmazonS3 = builder.clone().with_checksum_algorithm(Checksum::SHA256).build()?;
+    let without = builder.with_credentials(with.credentials().clone()).build()?;
+    Ok(Checksums::new(with, without))
 }
 
 pub(crate) fn google(bucket: &str, access: &Access) -> Result<impl ObjectStore + use<>, Failure> {
@@ -105,7 +114,7 @@ pub(crate) fn google(bucket: &str, access: &Access) -> Result<impl ObjectStore +
         Some(keys) => GoogleCloudStorageBuilder::new().with_service_account_key(keys.secret.as_str()),
         None => GoogleCloudStorageBuilder::from_env(),
     };
-    builder = builder.with_bucket_name(bucket).with_retry(retry());
+    builder = builder.with_bucket_name(bucket).with_retry(retry()).with_http_connector(Connector::default());
     for (key, value) in timeouts("GOOGLE_") {
         builder = builder.with_config(GoogleConfigKey::Client(key), value);
     }
@@ -120,7 +129,8 @@ pub(crate) fn azure(container: &str, access: &Access) -> Result<impl ObjectStore
         Some((account, key)) => MicrosoftAzureBuilder::new().with_account(account).with_access_key(key),
         None => MicrosoftAzureBuilder::from_env(),
     };
-    builder = builder.with_container_name(container).with_retry(retry());
+    builder =
+        builder.with_container_name(container).with_retry(retry()).with_http_connector(Connector::default());
     for (key, value) in timeouts("AZURE_") {
         builder = builder.with_config(AzureConfigKey::Client(key), value);
     }

@@ -99,9 +99,8 @@ impl Store {
         if let Some(wanted) = options.zone.filter(|zone| *zone != descriptor.zone) {
             return Err(Error::WrongZone { found: descriptor.zone, wanted });
         }
-        if descriptor.single_writer && !options.single_writer {
-            return Err(unfit_create("it was declared to have a single writer"));
-        }
+        let is_guest = descriptor.single_writer && !options.single_writer;
+        let objects = if is_guest { objects.read_only() } else { objects };
         Ok(Store {
             objects,
             id,
@@ -160,6 +159,7 @@ impl Store {
         identity: &MailboxIdentity,
         account_name: &str,
     ) -> Result<Repository> {
+        self.objects.may_write()?;
         if self.format < FORMAT.into() {
             self.heal_copies().await?;
         }
@@ -274,7 +274,7 @@ async fn probe(objects: &Objects, single_writer: bool) -> Result<()> {
             return Err(unfit("an object nobody ever wrote was said to exist"));
         }
         if !single_writer && objects.create(&path, &second).await? != Created::Theirs(first.clone()) {
-            return Err(unfit_create(
+            return Err(Error::unfit_create(
                 "it overwrites an object although it was asked to create it only if absent",
             ));
         }
@@ -304,7 +304,7 @@ async fn probe_race(objects: &Objects) -> Result<()> {
     let _ = objects.delete(&path).await;
     match ends?.iter().filter(|end| **end == Created::Ours).count() {
         1 => Ok(()),
-        winners => Err(unfit_create(&format!(
+        winners => Err(Error::unfit_create(&format!(
             "of {PROBE_RACERS} writers that created one object at once, {winners} were told that they had"
         ))),
     }
@@ -316,13 +316,4 @@ fn scratch() -> Path {
 
 fn unfit(what: &str) -> Error {
     Error::UnfitStore { what: format!("{what}; choose another store") }
-}
-
-fn unfit_create(what: &str) -> Error {
-    Error::UnfitStore {
-        what: format!(
-            "{what}, so two backups at once could destroy each other; choose another store, or make sure yourself \
-             that there is never more than one writer and say so with --single-writer"
-        ),
-    }
 }

@@ -2,22 +2,27 @@ use model::{ErrorClass, LogPosition};
 
 use crate::layout::Object;
 
+use crate::trouble::Trouble;
+
 /// What can go wrong with a repository. `Display` completes "failed to …"; the cause is in `source()`.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The object store answered with an error other than "not found".
-    #[error("reach the object store while {doing}")]
+    #[error("reach the object store while {doing}: {trouble}")]
     Store {
         /// What was being done, without secrets.
         doing: String,
+        /// What the error means.
+        trouble: Trouble,
         /// The store's own words.
         #[source]
         source: object_store::Error,
     },
     /// The store has no room left.
     #[error(
-        "write to the object store: it is full; free space or enlarge it, then run again (nothing that was announced is lost)"
+        "write to the object store: it is full or its quota is used up; free space or enlarge it, then run again (nothing that was \
+         announced is lost)"
     )]
     StoreFull {
         /// The store's own words.
@@ -29,6 +34,16 @@ pub enum Error {
     UnfitStore {
         /// Which promise, and what to do.
         what: String,
+    },
+    /// The store did not give back what it was given, several times in a row.
+    #[error("store {object}: {what}, {tries} times in a row under fresh names")]
+    NotKept {
+        /// The object's name of the last try.
+        object: String,
+        /// What differed.
+        what: &'static str,
+        /// How often it was tried.
+        tries: usize,
     },
     /// The store lies in another zone than the one configured.
     #[error("use this object store: it says that it lies in zone `{found}`, `{wanted}` was asked for")]
@@ -213,7 +228,7 @@ impl Error {
     /// What a caller should do about it.
     pub fn class(&self) -> ErrorClass {
         match self {
-            Error::Store { source, .. } => class_of_store(source),
+            Error::Store { trouble, .. } => trouble.class(),
             Error::StoreFull { .. }
             | Error::UnfitStore { .. }
             | Error::WrongZone { .. }
@@ -232,7 +247,8 @@ impl Error {
             Error::Corrupt { .. }
             | Error::Missing { .. }
             | Error::Unverified { .. }
-            | Error::History { .. } => ErrorClass::Corrupt,
+            | Error::History { .. }
+            | Error::NotKept { .. } => ErrorClass::Corrupt,
             Error::Lost { .. } | Error::Erased { .. } => ErrorClass::Fenced,
             Error::Stopped => ErrorClass::Cancelled,
         }
@@ -251,31 +267,19 @@ impl Error {
     }
 
     pub(crate) fn store(doing: impl Into<String>, source: object_store::Error) -> Error {
-        if is_full(&source) {
-            Error::StoreFull { source }
-        } else {
-            Error::Store { doing: doing.into(), source }
+        match Trouble::of(&source) {
+            Trouble::Full => Error::StoreFull { source },
+            trouble => Error::Store { doing: doing.into(), trouble, source },
         }
     }
-}
 
-fn class_of_store(error: &object_store::Error) -> ErrorClass {
-    use object_store::Error as E;
-    match error {
-        E::PermissionDenied { .. } | E::Unauthenticated { .. } => ErrorClass::Auth,
-        E::NotSupported { .. } | E::NotImplemented { .. } | E::InvalidPath { .. } => ErrorClass::Permanent,
-        E::UnknownConfigurationKey { .. } => ErrorClass::Permanent,
-        _ => ErrorClass::Transient { retry_after: None },
-    }
-}
-
-fn is_full(error: &object_store::Error) -> bool {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(this) = cause {
-        if let Some(io) = this.downcast_ref::<std::io::Error>() {
-            return matches!(io.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded);
+    /// The store cannot be trusted with two writers at once, for this reason.
+    pub(crate) fn unfit_create(what: &str) -> Error {
+        Error::UnfitStore {
+            what: format!(
+                "{what}, so two backups at once could destroy each other; choose another store, or make sure yourself \
+                 that there is never more than one writer and say so with --single-writer"
+            ),
         }
-        cause = this.source();
     }
-    false
 }

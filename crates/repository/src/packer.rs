@@ -3,7 +3,7 @@
 //! **Layout.** header (32 bytes) · sealed frames · sealed footer · its length (4 bytes, big-endian).
 //! **Order.** A blob's location is handed out only when the pack that holds it lies on the store.
 //! **Crash.** A pack nobody refers to; a later prune removes it. Names are random and used once, so a retry of the same
-//! upload sends the same bytes and a new attempt takes a new name.
+//! upload sends the same bytes and a new attempt takes a new name. A pack counts as stored when a sample of it was read back.
 //!
 //! Frames are compressed, sealed and verified on the blocking pool, a few at a time; packs are uploaded in the
 //! background, a few at a time. `add` waits when both are full: that is the back-pressure of the whole pipeline.
@@ -14,7 +14,6 @@ use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::FuturesOrdered;
 use model::BlobId;
-use object_store::PutPayload;
 use prost::Message;
 use proto::repository::{PackFooter, PackFrame};
 use tokio::task::{JoinHandle, JoinSet};
@@ -27,6 +26,7 @@ use crate::rows::Location;
 use crate::seal::{BlobHasher, Cipher, FOOTER, HEADER, Kind, Secret};
 use crate::sizes::Sizes;
 use crate::store::MailboxObjects;
+use crate::upload::Upload;
 
 /// Frames being compressed at the same time.
 const FRAMES_IN_FLIGHT: usize = 2;
@@ -50,7 +50,7 @@ pub(crate) struct Packer {
     pack_bytes: usize,
     sealing: FuturesOrdered<JoinHandle<Result<SealedFrame>>>,
     filling: Option<Filling>,
-    uploads: JoinSet<Result<Vec<Stored>>>,
+    uploads: JoinSet<Result<StoredPack>>,
     stored: Vec<Stored>,
     bytes_written: u64,
     names: Vec<ObjectName>,
@@ -67,6 +67,11 @@ struct SealedFrame {
     blobs: BlobLengths,
     raw_length: usize,
     sealed: Bytes,
+}
+
+struct StoredPack {
+    name: ObjectName,
+    stored: Vec<Stored>,
 }
 
 struct Filling {
@@ -114,7 +119,7 @@ impl Packer {
         std::mem::take(&mut self.stored)
     }
 
-    /// Bytes of all packs so far, and their names.
+    /// Bytes of all packs so far, and the names of those that lie on the store.
     pub(crate) fn written(&self) -> (u64, &[ObjectName]) {
         (self.bytes_written, &self.names)
     }
@@ -189,21 +194,23 @@ impl Packer {
 
     fn upload_pack(&mut self) {
         let Some(filling) = self.filling.take() else { return };
-        let name = filling.pack.name;
-        let (parts, stored) = filling.seal();
+        let first_name = filling.pack.name;
+        let (parts, mut stored) = filling.seal();
         self.bytes_written += parts.iter().map(|part| part.len() as u64).sum::<u64>();
-        self.names.push(name);
-        let objects = self.objects.clone();
+        let (objects, key) = (self.objects.clone(), self.key.clone());
         let upload = async move {
-            objects.put(&Object::Pack(name), PutPayload::from_iter(parts)).await?;
-            Ok(stored)
+            let name = Upload::pack(first_name, parts).store(&objects, &key).await?;
+            stored.iter_mut().for_each(|(_, location)| location.pack = name);
+            Ok(StoredPack { name, stored })
         };
         self.uploads.spawn(upload.in_current_span());
     }
 
     async fn take_uploaded(&mut self) -> Result<()> {
         if let Some(done) = self.uploads.join_next().await {
-            self.stored.extend(done.map_err(|_| Error::Stopped)??);
+            let pack = done.map_err(|_| Error::Stopped)??;
+            self.names.push(pack.name);
+            self.stored.extend(pack.stored);
         }
         Ok(())
     }

@@ -7,11 +7,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::TryStreamExt;
 use object_store::path::Path;
-use object_store::{GetOptions, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use object_store::{
+    GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, PutResult,
+};
 use tracing::{Instrument, Span};
 
 use crate::error::{Error, Result};
 use crate::layout::{MailboxDir, Object};
+use crate::proof::{Tags, differs};
+use crate::trouble::{StoreAnswer, Trouble, is_stray};
 
 /// How often an ambiguous answer to a create is asked about before giving up.
 const SETTLE_ATTEMPTS: usize = 4;
@@ -30,16 +34,44 @@ pub(crate) enum Created {
     Theirs(Bytes),
 }
 
+/// What this process may write, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Writing {
+    /// Creates are conditional.
+    Conditional,
+    /// There is no other writer, says whoever runs this.
+    Alone,
+    /// Nothing: the store needs that promise and this process was not given it.
+    Refused,
+}
+
 /// Thin layer over `object_store`: only "not found" means absent, and a create is settled by reading back.
 #[derive(Clone, Debug)]
 pub(crate) struct Objects {
     inner: Arc<dyn ObjectStore>,
-    single_writer: bool,
+    writing: Writing,
+    tags: Arc<Tags>,
 }
 
 impl Objects {
     pub(crate) fn new(inner: Arc<dyn ObjectStore>, single_writer: bool) -> Objects {
-        Objects { inner, single_writer }
+        let writing = if single_writer { Writing::Alone } else { Writing::Conditional };
+        Objects { inner, writing, tags: Arc::default() }
+    }
+
+    /// For a store that was made for a single writer, opened by a process that does not claim to be it.
+    pub(crate) fn read_only(self) -> Objects {
+        Objects { writing: Writing::Refused, ..self }
+    }
+
+    /// Says what to do where this process may not write.
+    pub(crate) fn may_write(&self) -> Result<()> {
+        match self.writing {
+            Writing::Conditional | Writing::Alone => Ok(()),
+            Writing::Refused => {
+                Err(Error::unfit_create("it was made for a single writer (reading needs no such promise)"))
+            }
+        }
     }
 
     pub(crate) async fn get(&self, path: &Path) -> Result<Option<Bytes>> {
@@ -51,6 +83,11 @@ impl Objects {
             return Err(Error::corrupt(path.as_ref(), format!("it is {} bytes long", answer.meta.size)));
         }
         let bytes = answer.bytes().await.map_err(|e| Error::store(format!("reading {path}"), e))?;
+        if is_stray(&bytes) {
+            let answer = StoreAnswer::new(200, None, &bytes);
+            let source = object_store::Error::Generic { store: "a store", source: Box::new(answer) };
+            return Err(Error::store(format!("reading {path}"), source));
+        }
         Ok(Some(bytes))
     }
 
@@ -78,20 +115,65 @@ impl Objects {
         }
     }
 
+    /// A part of an object and the length of the whole of it.
+    async fn part(&self, path: &Path, range: Range<u64>) -> Result<(Bytes, u64)> {
+        let options = GetOptions { range: Some(GetRange::Bounded(range.clone())), ..GetOptions::default() };
+        let answer = match self.inner.get_opts(path, options).await {
+            Ok(answer) => answer,
+            Err(object_store::Error::NotFound { .. }) => {
+                let object = path.to_string();
+                return Err(Error::Missing { object });
+            }
+            Err(error) => return Err(self.why_no_range(path, range.end, error).await),
+        };
+        let total = answer.meta.size;
+        let bytes = answer.bytes().await.map_err(|e| Error::store(format!("reading {path}"), e))?;
+        Ok((bytes, total))
+    }
+
     /// Writes an object whose name is used once; a retry by the store's client sends the same bytes.
     pub(crate) async fn put(&self, path: &Path, payload: PutPayload) -> Result<()> {
-        let (options, span) = (PutOptions::default(), uploading(payload.content_length()));
-        self.inner
-            .put_opts(path, payload, options)
-            .instrument(span)
-            .await
-            .map_err(|e| Error::store(format!("writing {path}"), e))?;
+        self.may_write()?;
+        self.send(path, payload).await.map_err(|e| Error::store(format!("writing {path}"), e))?;
         Ok(())
+    }
+
+    /// Writes such an object, and reads `sample` of it back; returns what the store did not keep.
+    pub(crate) async fn put_proven(
+        &self,
+        path: &Path,
+        payload: PutPayload,
+        sample: &[Range<usize>],
+    ) -> Result<Option<&'static str>> {
+        self.may_write()?;
+        let written = match self.send(path, payload.clone()).await {
+            Ok(written) => written,
+            Err(error) if Trouble::of(&error) == Trouble::Damaged => {
+                return Ok(Some("the store says that other bytes arrived than were sent"));
+            }
+            Err(error) => return Err(Error::store(format!("writing {path}"), error)),
+        };
+        let read = |range| self.part(path, range);
+        if !self.tags.doubt(written.e_tag.as_deref(), &payload).await? {
+            return differs(&payload, sample, read).await;
+        }
+        let whole = std::iter::once(0..payload.content_length()).collect::<Vec<_>>();
+        let different = differs(&payload, &whole, read).await?;
+        if different.is_none() {
+            self.tags.prove_nothing();
+        }
+        Ok(different)
+    }
+
+    async fn send(&self, path: &Path, payload: PutPayload) -> object_store::Result<PutResult> {
+        let span = uploading(payload.content_length());
+        self.inner.put_opts(path, payload, PutOptions::default()).instrument(span).await
     }
 
     /// Creates an object if it is absent. An answer that leaves it open whether our bytes arrived (a time-out, a
     /// 5xx, or `AlreadyExists` after a retry inside the client) is settled by reading back and comparing.
     pub(crate) async fn create(&self, path: &Path, bytes: &Bytes) -> Result<Created> {
+        self.may_write()?;
         self.settle(path, bytes).instrument(uploading(bytes.len())).await
     }
 
@@ -101,20 +183,16 @@ impl Objects {
             if last.is_some() {
                 tokio::time::sleep(SETTLE_PAUSE * (1 << (attempt - 1))).await;
             }
-            if self.single_writer
+            if self.writing == Writing::Alone
                 && last.is_none()
                 && let Some(found) = self.get(path).await?
             {
                 return Ok(whose(found, bytes));
             }
-            let mode = if self.single_writer { PutMode::Overwrite } else { PutMode::Create };
-            let answer = self.inner.put_opts(path, bytes.clone().into(), PutOptions::from(mode)).await;
-            let Err(error) = answer else {
-                return Ok(Created::Ours);
+            let error = match self.try_create(path, bytes).await? {
+                Ok(created) => return Ok(created),
+                Err(error) => error,
             };
-            if refused(&error) {
-                return Err(Error::store(format!("creating {path}"), error));
-            }
             // While reading back fails too, ours may stand there or not: creating again is harmless and asks again.
             if let Ok(Some(found)) = self.get(path).await {
                 return Ok(whose(found, bytes));
@@ -125,7 +203,42 @@ impl Objects {
         Err(Error::store(format!("creating {path}"), error))
     }
 
+    /// One attempt. The inner error leaves it open what stands there now.
+    async fn try_create(
+        &self,
+        path: &Path,
+        bytes: &Bytes,
+    ) -> Result<std::result::Result<Created, object_store::Error>> {
+        let mode = if self.writing == Writing::Alone { PutMode::Overwrite } else { PutMode::Create };
+        let payload = PutPayload::from(bytes.clone());
+        let error = match self.inner.put_opts(path, payload.clone(), PutOptions::from(mode)).await {
+            Ok(written) if !self.tags.doubt(written.e_tag.as_deref(), &payload).await? => {
+                return Ok(Ok(Created::Ours));
+            }
+            Ok(_) => return self.what_stands_there(path, bytes).await.map(Ok),
+            Err(error) => error,
+        };
+        match Trouble::of(&error) {
+            Trouble::NotImplemented if self.writing == Writing::Conditional => {
+                Err(Error::unfit_create("it does not know how to create an object only if it is absent"))
+            }
+            trouble if trouble.is_refusal() => Err(Error::store(format!("creating {path}"), error)),
+            _ => Ok(Err(error)),
+        }
+    }
+
+    /// For an object that was just created and whose tag is not the one it should have.
+    async fn what_stands_there(&self, path: &Path, bytes: &Bytes) -> Result<Created> {
+        let found = self.get(path).await?.ok_or_else(|| Error::Missing { object: path.to_string() })?;
+        let whose = whose(found, bytes);
+        if whose == Created::Ours {
+            self.tags.prove_nothing();
+        }
+        Ok(whose)
+    }
+
     pub(crate) async fn delete(&self, path: &Path) -> Result<()> {
+        self.may_write()?;
         match self.inner.delete(path).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(e) => Err(Error::store(format!("deleting {path}"), e)),
@@ -163,20 +276,6 @@ fn whose(found: Bytes, ours: &Bytes) -> Created {
     if found == *ours { Created::Ours } else { Created::Theirs(found) }
 }
 
-/// Errors that say for certain that nothing was written and that asking again will not help.
-fn refused(error: &object_store::Error) -> bool {
-    use object_store::Error as E;
-    matches!(
-        error,
-        E::PermissionDenied { .. }
-            | E::Unauthenticated { .. }
-            | E::NotSupported { .. }
-            | E::NotImplemented { .. }
-            | E::InvalidPath { .. }
-            | E::UnknownConfigurationKey { .. }
-    )
-}
-
 /// The objects of one mailbox, addressed by kind.
 #[derive(Clone, Debug)]
 pub(crate) struct MailboxObjects {
@@ -207,6 +306,16 @@ impl MailboxObjects {
 
     pub(crate) async fn put(&self, object: &Object, payload: impl Into<PutPayload>) -> Result<()> {
         self.objects.put(&self.dir.path(object), payload.into()).await
+    }
+
+    /// See [`Objects::put_proven`].
+    pub(crate) async fn put_proven(
+        &self,
+        object: &Object,
+        payload: PutPayload,
+        sample: &[Range<usize>],
+    ) -> Result<Option<&'static str>> {
+        self.objects.put_proven(&self.dir.path(object), payload, sample).await
     }
 
     pub(crate) async fn create(&self, object: &Object, bytes: &Bytes) -> Result<Created> {

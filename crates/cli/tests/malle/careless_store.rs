@@ -1,118 +1,83 @@
-//! A bucket that overwrites what it was asked to create only if absent, and buckets nobody gave credentials for.
+//! Buckets that are not as they should be, and buckets nobody gave credentials for. What each quirk ends in is a table in
+//! `testkit::quirk`, run through the library; here it is seen from outside.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
-
-use axum::Router;
-use axum::body::Bytes;
-use axum::extract::{Query, State};
-use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
-use axum::response::{IntoResponse, Response};
 use sim_stalwart::Kinds;
-use tokio_util::task::AbortOnDropHandle;
+use testkit::quirk::{Change, Refusal, Times};
+use testkit::{Quirk, S3, s3};
 
 use crate::home::{ALICE, Ended, Home, end};
 
-type Objects = Arc<Mutex<BTreeMap<String, Bytes>>>;
-
-/// As much of S3 as `malle` uses, without conditions and without checking signatures.
-struct CarelessStore {
-    endpoint: String,
-    _serving: AbortOnDropHandle<()>,
-}
-
-impl CarelessStore {
-    async fn start() -> CarelessStore {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let endpoint = format!("http://{}", listener.local_addr().expect("bound"));
-        let router = Router::new().fallback(answer).with_state(Objects::default());
-        let serving = tokio::spawn(async move { axum::serve(listener, router).await.expect("serves") });
-        CarelessStore { endpoint, _serving: AbortOnDropHandle::new(serving) }
-    }
-
-    async fn run(&self, home: &Home, args: &[&str]) -> Ended {
-        let mut command = home.malle(args);
-        command
-            .args(["--store", "s3://bucket"])
-            .env("AWS_ENDPOINT_URL", &self.endpoint)
-            .env("AWS_ACCESS_KEY_ID", "an id")
-            .env("AWS_SECRET_ACCESS_KEY", "a secret");
-        end(command.spawn().expect("malle runs")).await
-    }
-}
-
-async fn answer(
-    State(objects): State<Objects>,
-    method: Method,
-    uri: Uri,
-    Query(query): Query<BTreeMap<String, String>>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let mut objects = objects.lock().expect("nobody panicked");
-    let key = uri.path().trim_start_matches("/bucket").trim_start_matches('/').to_owned();
-    match method {
-        Method::PUT => {
-            objects.insert(key, body);
-            [(header::ETAG, "\"1\"")].into_response()
-        }
-        Method::GET if key.is_empty() => {
-            let prefix = query.get("prefix").map_or("", String::as_str);
-            list(&objects, prefix, query.contains_key("delimiter"))
-        }
-        Method::GET | Method::HEAD => match objects.get(&key) {
-            Some(object) => part(object, headers.get(header::RANGE).and_then(|range| range.to_str().ok())),
-            None => StatusCode::NOT_FOUND.into_response(),
-        },
-        _ => StatusCode::FORBIDDEN.into_response(),
-    }
-}
-
-fn part(object: &Bytes, range: Option<&str>) -> Response {
-    let common = [(header::ETAG, "\"1\""), (header::LAST_MODIFIED, "Sun, 01 Nov 2026 00:00:00 GMT")];
-    let range = range.and_then(|range| range.strip_prefix("bytes=")?.split_once('-'));
-    let number = |text: &str| text.parse::<usize>().ok();
-    let Some((start, end)) = range.and_then(|(start, end)| Some((number(start)?, number(end)?))) else {
-        return (common, object.clone()).into_response();
-    };
-    let end = object.len().min(end + 1);
-    let content = format!("bytes {start}-{}/{}", end - 1, object.len());
-    let head = [(header::CONTENT_RANGE, content)];
-    (StatusCode::PARTIAL_CONTENT, common, head, object.slice(start..end)).into_response()
-}
-
-fn list(objects: &BTreeMap<String, Bytes>, prefix: &str, is_one_level: bool) -> Response {
-    let mut rows = BTreeSet::new();
-    for (key, object) in objects {
-        let Some(rest) = key.strip_prefix(prefix) else { continue };
-        rows.insert(match rest.split_once('/').filter(|_| is_one_level) {
-            Some((dir, _)) => format!("<CommonPrefixes><Prefix>{prefix}{dir}/</Prefix></CommonPrefixes>"),
-            None => format!(
-                "<Contents><Key>{key}</Key><LastModified>2026-11-01T00:00:00.000Z</LastModified>\
-                 <ETag>1</ETag><Size>{}</Size></Contents>",
-                object.len()
-            ),
-        });
-    }
-    let rows: String = rows.into_iter().collect();
-    format!("<ListBucketResult><IsTruncated>false</IsTruncated>{rows}</ListBucketResult>").into_response()
+async fn run(s3: &S3, home: &Home, args: &[&str]) -> Ended {
+    let mut command = home.malle(args);
+    command
+        .args(["--store", &format!("s3://{}", s3::BUCKET)])
+        .env("AWS_ENDPOINT_URL", s3.endpoint())
+        .env("AWS_ACCESS_KEY_ID", "an id")
+        .env("AWS_SECRET_ACCESS_KEY", "a secret");
+    end(command.spawn().expect("malle runs")).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_overwrites_is_refused_unless_there_is_a_single_writer() {
-    let (home, s3) = (Home::new().await, CarelessStore::start().await);
+    let home = Home::new().await;
     let backup = ["backup", "--account", ALICE];
-    s3.run(&home, &["init"]).await.refused(12, &["--single-writer", "another store"]);
-    s3.run(&home, &["init", "--single-writer"]).await.good();
     let alone = [&backup[..], &["--single-writer"]].concat();
-    s3.run(&home, &alone).await.good();
-    home.alice().mutate(5, 1, Kinds::Emails);
-    s3.run(&home, &alone).await.good();
-    // It was promised when the store was made, and has to be promised by every writer.
-    s3.run(&home, &backup).await.refused(12, &["--single-writer"]);
-    let list = s3.run(&home, &["list", "--account", ALICE, "--json", "--single-writer"]).await.good();
-    assert_eq!(list.objects().len(), 2);
-    s3.run(&home, &["verify", "--account", ALICE, "--read-data", "--single-writer"]).await.good();
+    for quirk in [Quirk::IgnoresConditions, Quirk::NoConditions] {
+        let s3 = S3::start(quirk).await.expect("listens");
+        run(&s3, &home, &["init"]).await.refused(12, &["--single-writer", "another store"]);
+        run(&s3, &home, &["init", "--single-writer"]).await.good();
+        run(&s3, &home, &alone).await.good();
+        home.alice().mutate(5, 1, Kinds::Emails);
+        run(&s3, &home, &alone).await.good();
+        // It was promised when the store was made, and has to be promised by every writer; readers promise nothing.
+        run(&s3, &home, &backup).await.refused(12, &["--single-writer", "made for a single writer"]);
+        let list = run(&s3, &home, &["list", "--account", ALICE, "--json"]).await.good();
+        assert_eq!(list.objects().len(), 2);
+        run(&s3, &home, &["verify", "--account", ALICE, "--read-data"]).await.good();
+        run(&s3, &home, &["check"]).await.good();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_bucket_refuses_is_said_in_one_line_with_what_to_do() {
+    let (home, s3) = (Home::new().await, S3::start(Quirk::Honest).await.expect("listens"));
+    let backup = ["backup", "--account", ALICE];
+    run(&s3, &home, &backup).await.good();
+    let refuses = |status, code| Quirk::Refuses(Refusal::Code(status, code));
+    let full = Quirk::RefusesWrites(Refusal::Code(403, "QuotaExceeded"));
+    for (quirk, code, says) in [
+        (full, 13, ["quota", "free space"]),
+        (refuses(404, "NoSuchBucket"), 7, ["does not exist", "create it"]),
+        (refuses(403, "RequestTimeTooSkewed"), 7, ["clocks", "timedatectl"]),
+        (refuses(400, "ExpiredToken"), 7, ["expired", "AWS_SESSION_TOKEN"]),
+        (Quirk::Refuses(Refusal::OtherRegion), 7, ["eu-west-1", "AWS_REGION"]),
+        (Quirk::Refuses(Refusal::Page(200)), 7, ["web page", "sign in to this network"]),
+        (Quirk::ForbidsAbsent, 7, ["may not list", "s3:ListBucket"]),
+        (Quirk::Bytes(Change::InTheStore, Times::Always), 9, ["other bytes", "not called good"]),
+    ] {
+        home.alice().mutate(5, 1, Kinds::Emails);
+        s3.set(quirk);
+        let ended = run(&s3, &home, &backup).await;
+        ended.refused(code, &says);
+        assert!(!ended.err.contains("Generic") && !ended.err.contains("retries"), "{ended:#?}");
+    }
+    s3.set(Quirk::Honest);
+    run(&s3, &home, &backup).await.good();
+    run(&s3, &home, &["check", "--read-data"]).await.good();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_librarys_own_words_are_for_those_who_ask() {
+    let quirk = Quirk::Refuses(Refusal::Code(403, "AccessDenied"));
+    let (home, s3) = (Home::new().await, S3::start(quirk).await.expect("listens"));
+    let ended = run(&s3, &home, &["list", "--verbose"]).await;
+    assert_eq!(ended.code, 7, "{ended:#?}");
+    let lines: Vec<&str> = ended.err.lines().collect();
+    assert!(
+        matches!(lines[..], [first, second] if !first.contains("Generic") && second.contains("Generic")),
+        "{ended:#?}"
+    );
+    assert!(lines[1].contains("403 AccessDenied") && !ended.err.contains("a secret"), "{ended:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,6 @@
 //! Writes sorted rows as segments.
 
 use bytes::{BufMut, Bytes, BytesMut};
-use object_store::PutPayload;
 use prost::Message;
 use proto::repository::row::Content;
 use proto::repository::{Blob, Gone, Row, SegmentBlock, SegmentFooter, SegmentRef, TableRows};
@@ -15,6 +14,7 @@ use crate::seal::{Cipher, FOOTER, Kind, Secret};
 use crate::segment::filter::{Filter, key_hash};
 use crate::sizes::Sizes;
 use crate::store::MailboxObjects;
+use crate::upload::Upload;
 
 /// Number of the filter's block in place of a table's.
 pub(crate) const FILTER_TABLE: u32 = 0;
@@ -74,8 +74,9 @@ impl<'a> SegmentBuilder<'a> {
         let Some(building) = self.current.take() else {
             return Ok(());
         };
-        let (name, parts, reference) = building.seal()?;
-        self.objects.put(&Object::Segment(name), PutPayload::from_iter(parts)).await?;
+        let (name, parts, mut reference) = building.seal()?;
+        let name = Upload::segment(name, parts).store(self.objects, self.key).await?;
+        reference.name = Bytes::copy_from_slice(&name.0);
         self.done.push(reference);
         Ok(())
     }

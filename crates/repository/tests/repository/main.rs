@@ -8,6 +8,7 @@ mod crash;
 mod damage;
 mod heal;
 mod history;
+mod kept;
 mod keys;
 mod log_end;
 mod mended;

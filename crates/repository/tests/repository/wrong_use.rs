@@ -44,12 +44,31 @@ async fn a_store_that_overwrites_is_good_enough_for_a_declared_single_writer() {
 }
 
 #[tokio::test]
-async fn a_single_writer_store_must_be_declared_each_time() {
-    let inner = Arc::new(InMemory::new());
-    let single = StoreOptions { single_writer: true, ..StoreOptions::default() };
-    Store::open_or_init(inner.clone(), single, &clock()).await.expect("opens");
-    let error = Store::open(inner, StoreOptions::default()).await.expect_err("is refused");
-    assert!(matches!(error, Error::UnfitStore { .. }), "{error}");
+async fn a_single_writer_store_is_read_by_anyone_and_written_by_whoever_promises_to_be_alone() {
+    let site = Site::new(SMALL);
+    let alone = StoreOptions { single_writer: true, sizes: SMALL, ..StoreOptions::default() };
+    let store = Store::open_or_init(site.inner.clone(), alone.clone(), &clock()).await.expect("opens");
+    let repository = store.create_mailbox(&site.ring, &who(), "alice").await.expect("makes it");
+    let mailbox = mails(0, 30);
+    backup(&repository, &mailbox, &clock()).await.expect("commits");
+    let before = paths(site.inner.as_ref()).await;
+
+    for guest in [
+        Store::open(site.inner.clone(), StoreOptions::default()).await.expect("opens"),
+        Store::open_or_init(site.inner.clone(), StoreOptions::default(), &clock()).await.expect("opens"),
+    ] {
+        assert_eq!(guest.mailboxes().await.expect("lists"), [repository.dir()]);
+        let guests = guest.mailbox(&site.ring, repository.dir()).await.expect("opens");
+        assert_eq!(read(&guests, None).await.expect("reads"), mailbox);
+        assert_clean(&guests, "a guest").await;
+        let refused = |error: Error| {
+            let says = error.to_string();
+            assert!(matches!(error, Error::UnfitStore { .. }) && says.contains("--single-writer"), "{says}");
+        };
+        refused(guest.create_mailbox(&site.ring, &who(), "alice").await.expect_err("is refused"));
+        refused(backup(&guests, &mails(0, 40), &clock()).await.expect_err("is refused"));
+    }
+    assert_eq!(paths(site.inner.as_ref()).await, before);
 }
 
 #[tokio::test]
