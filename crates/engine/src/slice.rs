@@ -1,4 +1,5 @@
-//! A backup in slices: it pauses while emails are being fetched, commits what it has, and another one goes on from there.
+//! A backup in slices: it pauses while emails are being fetched, commits what it has, and another one goes on from there. It may
+//! also commit now and then while it goes on, so that a process that is killed loses minutes of work and not all of it.
 //!
 //! What was fetched is not a state that the account ever had, so that the next slice lists everything again and fetches what
 //! is not held yet. Only the slice that comes to an end makes a snapshot.
@@ -18,8 +19,8 @@ use crate::run::Counts;
 
 /// A slice that is over its time goes on until it has fetched this much: one that only lists would achieve nothing, and so
 /// would all that follow.
-const LEAST_EMAILS: u64 = 200;
-const LEAST_BYTES: u64 = 16 << 20;
+pub(crate) const LEAST_EMAILS: u64 = 200;
+pub(crate) const LEAST_BYTES: u64 = 16 << 20;
 /// What is under way when it is told to stop may take so long.
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -30,10 +31,13 @@ pub struct Slice {
     pub length: Duration,
     /// At once.
     pub stop: CancellationToken,
+    /// Commits what came also while it goes on: first after this time, then less and less often, at most some 6 % of the work
+    /// apart. As often it looks whether another writer has committed, and ends if so. `None`: only when it pauses.
+    pub keep: Option<Duration>,
 }
 
 /// What a slice that paused has achieved.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Paused {
     /// Emails fetched in it.
     pub emails: u64,
@@ -96,6 +100,15 @@ impl Alarm {
             ringing.since.get_or_init(Instant::now);
             ringing.emails.fetch_add(1, Ordering::Relaxed);
             ringing.bytes.fetch_add(bytes, Ordering::Relaxed);
+        }
+    }
+
+    /// Returns when a backup that was told to stop, and has nothing that could be committed, need not be waited for any more.
+    pub(crate) async fn is_over_without_gain(&self) {
+        self.is_over().await;
+        let Some(ringing) = &self.0 else { return };
+        if ringing.emails.load(Ordering::Relaxed) > 0 {
+            std::future::pending().await
         }
     }
 
