@@ -80,12 +80,12 @@ async fn run_slice(
             Ok(false) => trusts = false,
             Err(Error::Paused) => {
                 how.progress.phase("committing");
-                return run.keep().await.map(Ended::Paused);
+                return run.keep_fetched().await.map(Ended::Paused);
             }
             Err(error) => {
                 if slice.is_some() && run.counts.fetched > 0 && is_of_server(&error) {
                     // Best effort: what came is not fetched again. Whoever watches the progress hears if it went well.
-                    let _ = run.keep().await;
+                    let _ = run.keep_fetched().await;
                 }
                 return Err(error);
             }

@@ -65,7 +65,7 @@ impl Run<'_> {
         let now = Instant::now();
         if keeping.is_due(&self.counts, now) {
             keeping.keep(&self.counts, now);
-            self.keep().await?;
+            self.keep_fetched().await?;
         } else if keeping.next_look() <= now {
             keeping.looked = now;
             self.writer.look_for_rival().await?;
@@ -74,7 +74,7 @@ impl Run<'_> {
     }
 
     /// Commits what came so far, if anything did.
-    pub(crate) async fn keep(&mut self) -> Result<Paused> {
+    pub(crate) async fn keep_fetched(&mut self) -> Result<Paused> {
         if self.counts.fetched == 0 {
             return Ok(Paused::default());
         }
