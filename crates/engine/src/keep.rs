@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::pump::Intake;
 use crate::run::{Counts, Run};
-use crate::slice::{Cursor, LEAST_BYTES, LEAST_EMAILS, Paused, Slice};
+use crate::slice::{Cursor, LEAST_BYTES, LEAST_EMAILS, PATIENCE, Paused, Slice};
 
 /// Commits of a run that goes on are at least this part of its time apart, so that a long one makes few of them: each is one
 /// more log entry and one more segment to read.
@@ -71,6 +72,26 @@ impl Run<'_> {
             self.writer.look_for_rival().await?;
         }
         Ok(())
+    }
+
+    /// After an error of the server: takes what is under way, so that it can be committed.
+    pub(crate) async fn take_rest(&mut self, intake: &mut Intake) {
+        if !self.alarm.end() {
+            return;
+        }
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match tokio::time::timeout_at(deadline, intake.next()).await {
+                Ok(Ok(Some(step))) => {
+                    if self.take(step).await.is_err() {
+                        return;
+                    }
+                }
+                // Of many requests under way many may fail alike.
+                Ok(Err(error)) if !matches!(error, Error::Stopped) => {}
+                _ => return,
+            }
+        }
     }
 
     /// Commits what came so far, if anything did.

@@ -202,13 +202,17 @@ impl<'a> Run<'a> {
             let next_look = self.keeping.as_ref().map(Keeping::next_look);
             let step = tokio::select! {
                 biased;
-                step = intake.next() => step?,
+                step = intake.next() => step,
                 () = &mut is_over => return Err(Error::Paused),
-                () = at(next_look) => Some(Step::Idle),
+                () = at(next_look) => Ok(Some(Step::Idle)),
             };
             match step {
-                Some(step) => self.take(step).await?,
-                None => return Ok(()),
+                Ok(Some(step)) => self.take(step).await?,
+                Ok(None) => return Ok(()),
+                Err(error) => {
+                    self.take_rest(intake).await;
+                    return Err(error);
+                }
             }
             self.keep_if_due().await?;
         }

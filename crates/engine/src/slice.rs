@@ -22,7 +22,7 @@ use crate::run::Counts;
 pub(crate) const LEAST_EMAILS: u64 = 200;
 pub(crate) const LEAST_BYTES: u64 = 16 << 20;
 /// What is under way when it is told to stop may take so long.
-const PATIENCE: Duration = Duration::from_secs(3);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(3);
 
 /// When a backup pauses.
 #[derive(Debug, Clone)]
@@ -65,6 +65,7 @@ struct Ringing {
     emails: AtomicU64,
     bytes: AtomicU64,
     rang: AtomicBool,
+    ended: AtomicBool,
 }
 
 impl Alarm {
@@ -77,6 +78,7 @@ impl Alarm {
                 emails: AtomicU64::new(0),
                 bytes: AtomicU64::new(0),
                 rang: AtomicBool::new(false),
+                ended: AtomicBool::new(false),
             })
         }))
     }
@@ -87,11 +89,19 @@ impl Alarm {
         let is_enough = ringing.emails.load(Ordering::Relaxed) >= LEAST_EMAILS
             || ringing.bytes.load(Ordering::Relaxed) >= LEAST_BYTES;
         let is_late = || ringing.since.get().is_some_and(|since| since.elapsed() >= ringing.length);
-        let rings = ringing.stop.is_cancelled() || is_enough && is_late();
+        let is_told = ringing.stop.is_cancelled() || ringing.ended.load(Ordering::Relaxed);
+        let rings = is_told || is_enough && is_late();
         if rings {
             ringing.rang.store(true, Ordering::Relaxed);
         }
         rings
+    }
+
+    /// Nothing more is to be planned, because of an error. Returns false for a run that cannot pause.
+    pub(crate) fn end(&self) -> bool {
+        let Some(ringing) = &self.0 else { return false };
+        ringing.ended.store(true, Ordering::Relaxed);
+        true
     }
 
     /// One more email was planned.

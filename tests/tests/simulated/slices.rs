@@ -267,6 +267,7 @@ async fn a_killed_backup_asks_for_what_was_missing() {
     let fetch = Target::method("Blob/get");
     let counted = home.simulator.faults().add(Fault::new(fetch.clone(), Effect::Delay(Duration::ZERO)));
     let whole = sent_for_good_backup(&home).await;
+    let bytes: u64 = home.alice.emails().iter().map(|email| email.size).sum();
     let batches = home.simulator.faults().struck(counted);
     assert!(batches > 8, "{batches}");
     for part in [30, 76, 95] {
@@ -283,7 +284,7 @@ async fn a_killed_backup_asks_for_what_was_missing() {
         }
         faults.clear();
         let kept = heard.kept();
-        let left = whole - kept.fetched_bytes * 4 / 3;
+        let left = whole - whole * kept.fetched_bytes / bytes;
         let sent = sent_for_good_backup(&home).await;
         println!("killed at {part} %: {kept:?} were kept, {sent} of {whole} bytes were asked for again");
         assert!(sent <= left + EMAILS * 250, "{part} %: {sent} of {left}");
@@ -310,10 +311,10 @@ async fn a_backup_that_commits_on_its_way_makes_one_snapshot() {
                 () = live => unreachable!("it waits for ever"),
             };
             let Ended::Done(report) = ended else { panic!("nobody told it to pause") };
-            assert_eq!(report.state, State::Good, "seed {seed}: {report:?}");
+            assert!(matches!(report.state, State::Good | State::Moving), "seed {seed}: {report:?}");
             assert!(heard.kept().has_progressed() || round > 0, "nothing was committed on the way");
-            assert_is_now(&home.bed.newest(&home.url).await.1, &home.alice).await;
-            assert_eq!(home.bed.checked(&home.url).await, round + 1);
+            home.good_backup().await;
+            assert_eq!(home.bed.checked(&home.url).await, 2 * round + 2);
             home.alice.mutate(900, seed * 10 + 5 + round, Kinds::All);
         }
     }
