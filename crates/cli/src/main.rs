@@ -19,6 +19,7 @@ mod restore_args;
 mod run;
 mod secrets;
 mod server;
+mod signals;
 mod store_checksums;
 mod store_client;
 mod store_http;

@@ -156,7 +156,7 @@ impl Repository {
             }
         }
         let number = self.position().map_or(0, |position| position.number);
-        Err(Error::Lost { winner: "a stream of other entries".to_owned(), number })
+        Err(Error::Lost { winner: "a stream of other entries".to_owned(), number, unused_bytes: 0 })
     }
 
     /// The newest *Damaged* entry cannot be read itself: what it named has to be found again.

@@ -36,7 +36,7 @@ pub use check::{CheckReport, Depth, Problem};
 pub use damage::{Damage, Look};
 pub use error::{Error, HistoryFault, Result};
 pub use history::{Differing, EmailHistory, EmailVersion, History, Keys, Places};
-pub use info::{Origin, SnapshotInfo, Summary, TypeState, TypeStatus};
+pub use info::{Origin, RowDigest, SnapshotInfo, Summary, TypeState, TypeStatus};
 pub use keys::OlderWraps;
 pub use layout::{MailboxDir, Object, ObjectName, RestoreName};
 pub use object_store::ObjectStore;

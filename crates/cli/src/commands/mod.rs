@@ -9,6 +9,7 @@ pub(crate) mod diff;
 pub(crate) mod export;
 pub(crate) mod find;
 pub(crate) mod init;
+mod kept;
 pub(crate) mod key;
 pub(crate) mod list;
 mod refused;

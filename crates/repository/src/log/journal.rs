@@ -313,10 +313,14 @@ impl Journal {
 }
 
 impl Found {
-    /// The error of a writer whose entry was to stand here.
+    /// Who wrote it, for people.
+    pub(crate) fn writer(&self) -> String {
+        self.entry.as_ref().map_or_else(|| "an entry that cannot be read".to_owned(), |entry| entry.writer.clone())
+    }
+
+    /// The error of a writer of nothing but an entry, which was to stand here.
     pub(crate) fn lost(&self) -> Error {
-        let winner = self.entry.as_ref().map_or("an entry that cannot be read", |entry| &entry.writer);
-        Error::Lost { winner: winner.to_owned(), number: self.position.number }
+        Error::Lost { winner: self.writer(), number: self.position.number, unused_bytes: 0 }
     }
 }
 
