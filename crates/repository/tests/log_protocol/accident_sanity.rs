@@ -35,6 +35,11 @@ fn a_note_of_damage_that_does_not_open_taken_for_none() {
 }
 
 #[test]
+fn another_entry_in_the_place_of_a_note_of_damage() {
+    check(Flaw::StopsWithoutNote, accidents::histories, "stopped with");
+}
+
+#[test]
 fn a_note_of_damage_that_forgets_earlier_ones() {
     check(Flaw::DamagedForgets, accidents::losses, "noted as damaged by entry");
 }

@@ -85,6 +85,11 @@ pub(crate) fn losses(rules: Rules) -> Vec<Scenario> {
             grown(rules),
             vec![compacting(3), listing(4), one()],
         ),
+        playing(
+            "two writers, a finder, a lost object",
+            grown(rules),
+            vec![writer(3), new(4, 0b101, Style::Appending).start(), listing(5), one()],
+        ),
         playing("slices, a finder, a lost object", shared(rules), vec![slices(3, 3), listing(4), one()]),
         playing(
             "known damage, a writer, slices, a lost object",
@@ -104,12 +109,19 @@ pub(crate) fn broken_logs(rules: Rules) -> Vec<Scenario> {
     let long = after(vec![backup(1, 0b001), backup(2, 0b011), Checkpointer::start()], rules);
     let second = position(&long, 2);
     let known = |name, losses: &[Loss]| {
-        playing(name, noted(rules), vec![writer(3), listing(4), lost(losses)])
+        let cast = vec![writer(3), listing(4), Checkpointer::start(), lost(losses)];
+        playing(name, noted(rules), cast)
     };
+    let healed = alone(&noted(rules), writer(8), rules);
     vec![
-        known("known damage, a writer, a finder, a broken entry", &[Loss::EntryBreaks]),
-        known("known damage, a writer, a finder, a lost entry", &[Loss::MiddleEntry]),
-        known("known damage, a writer, a finder, the newest entry lost", &[Loss::NewestEntry]),
+        known("known damage, a writer, a finder, a checkpoint, a broken entry", &[Loss::EntryBreaks]),
+        known("known damage, a writer, a finder, a checkpoint, a lost entry", &[Loss::MiddleEntry]),
+        known("known damage, a writer, a finder, a checkpoint, the newest entry lost", &[Loss::NewestEntry]),
+        playing(
+            "healed damage, a writer, a finder, a broken entry, a lost object",
+            healed,
+            vec![writer(3), listing(4), lost(&[Loss::EntryBreaks, Loss::Object])],
+        ),
         playing(
             "a writer, a finder, a broken entry, a lost object",
             grown(rules),
@@ -147,6 +159,11 @@ pub(crate) fn histories(rules: Rules) -> Vec<Scenario> {
 
     let fork = alone(&alone(&early, backup(5, 0b101), rules), Checkpointer::start(), rules);
     let other = alone(&late, forget(), rules);
+    let accepted = playing(
+        "a store put back, one that accepts it, one that does not, a finder",
+        late.clone(),
+        vec![accepts(), Copier::of(early.copied(), Copying::AllBack), writer(4), listing(6)],
+    );
     let mixed = |name, start: &World, copied: &World, how, third: Writer| {
         playing(name, start.clone(), vec![third.start(), Copier::of(copied.copied(), how), writer(4)])
     };
@@ -158,6 +175,7 @@ pub(crate) fn histories(rules: Rules) -> Vec<Scenario> {
         put_back("a store put back, one that remembers, one that does not", Copying::AllBack, stops()),
         put_back("a log put back, one that remembers, one that does not", Copying::LogBack, stops()),
         put_back("a store put back, one that accepts it, one that does not", Copying::AllBack, accepts()),
+        accepted,
         mixed(
             "a fork over it, one that remembers the last common entry",
             &other,

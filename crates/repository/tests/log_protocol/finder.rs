@@ -40,7 +40,8 @@ impl Finder {
     pub(crate) fn steps(&self, turn: &mut Turn<'_>) {
         match &self.at {
             At::Read => {
-                let found = turn.world.tip(self.memory, turn.rules).and_then(|tip| {
+                let found = turn.world.tip(self.memory, turn.rules).map_err(|_| Stop::History);
+                let found = found.and_then(|tip| {
                     let Some(tip) = tip else { return Ok(None) };
                     let base = turn.world.base(&tip, None, turn.rules)?;
                     Ok(Some((tip.position(), base.segments)))
@@ -50,7 +51,7 @@ impl Finder {
                         Finder { memory: Some(position), at: At::Look(segments), ..self.clone() }
                     }
                     Ok(None) => self.with(At::Done),
-                    Err(_) => self.with(At::Stopped(Stop::History)),
+                    Err(stop) => self.with(At::Stopped(stop)),
                 };
                 turn.to("reads the log", Process::Finder(next));
             }

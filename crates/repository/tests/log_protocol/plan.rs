@@ -66,6 +66,12 @@ struct Held {
 }
 
 impl Begun {
+    /// After its doubtful base was compared with a listing: what is noted is read now.
+    pub(crate) fn compared(&self, world: &World) -> Rc<Begun> {
+        let damaged = world.damaged_by(self.before.head()).unwrap_or_default();
+        Rc::new(Begun { before: self.before.clone(), base: Base { damaged, ..self.base.clone() } })
+    }
+
     /// `None` when a segment is missing that is not known to be.
     fn held(&self, world: &World, rules: Rules) -> Option<Held> {
         let is_older = self.base.snapshot < self.before.head().damaged && !rules.broken(Flaw::DoesNotHeal);

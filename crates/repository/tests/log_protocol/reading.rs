@@ -11,6 +11,7 @@ use repository::{HistoryFault, Object, ObjectName};
 
 use crate::rules::{Flaw, Rules};
 use crate::world::{Committed, Position, Seen, Slot, World};
+use crate::writer::Stop;
 
 /// The state that a log adds up to, as far as it can be read.
 #[derive(Default)]
@@ -138,14 +139,14 @@ impl World {
     }
 
     /// What the next snapshot may grow from; of slices only those of this job, if one is named.
-    pub(crate) fn base(&self, tip: &Slot, job: Option<&str>, rules: Rules) -> Result<Base, HistoryFault> {
+    pub(crate) fn base(&self, tip: &Slot, job: Option<&str>, rules: Rules) -> Result<Base, Stop> {
         let head = self.head(tip);
         let named = tip.opens().and_then(|newest| Some((self.by_head(newest)?, self.slices(&head)?)));
         let is_doubtful = named.is_none();
         let ((snapshot, mut segments), mut slices) = match named {
             Some(named) => named,
             None => {
-                let state = self.fold(tip)?.state;
+                let state = self.fold(tip).map_err(|_| Stop::History)?.state;
                 let newest = state.snapshots.last_key_value();
                 let newest = newest.map_or((0, Vec::new()), |(number, s)| (*number, s.segments.clone()));
                 let slices = tip.opens().and_then(|_| self.slices(&head)).unwrap_or_default();
@@ -156,6 +157,9 @@ impl World {
         let has_slices = !slices.is_empty();
         segments.extend(slices.into_iter().flat_map(|slice| slice.segments));
         let noted = self.damaged_by(&head);
+        if noted.is_none() && rules.broken(Flaw::StopsWithoutNote) && self.read(head.damaged).is_some() {
+            return Err(Stop::Corrupt);
+        }
         let is_doubtful = is_doubtful || (noted.is_none() && !rules.broken(Flaw::NoLostNote));
         let segments = segments.iter().filter_map(segment_name).collect();
         let damaged = noted.unwrap_or_default();
@@ -200,7 +204,7 @@ impl World {
     }
 
     /// What the newest *Damaged* entry names; `None`: it does not open, or another entry stands in its place.
-    fn damaged_by(&self, head: &Head) -> Option<BTreeSet<Object>> {
+    pub(crate) fn damaged_by(&self, head: &Head) -> Option<BTreeSet<Object>> {
         if head.damaged == 0 {
             return Some(BTreeSet::new());
         }

@@ -69,6 +69,8 @@ pub(crate) enum Flaw {
     DoubtsNothing,
     /// A *Damaged* entry that does not open is taken for none.
     NoLostNote,
+    /// Another entry in the place of a *Damaged* one ends every look and every backup.
+    StopsWithoutNote,
     /// A *Damaged* entry names only what is new.
     DamagedForgets,
     /// What is remembered is not compared with the log.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proto::repository::log_entry::Kind;
 use proto::repository::{SegmentRef, Snapshot};
 use repository::Object;
-use repository::log::fold::segment_name;
+use repository::log::fold::{LogState, segment_name};
 
 use crate::content::{Tables, bits};
 use crate::invariants::{Verdict, demand};
@@ -58,7 +58,12 @@ fn noted_before(seen: &Committed) -> BTreeMap<Object, u64> {
 /// What cannot be read of a kept snapshot was lost by the store, not by anybody who works with it.
 pub(crate) fn of_what_is_kept(world: &World) -> Verdict {
     let Some(tip) = world.slots().next_back() else { return Ok(()) };
-    tip.created().state.snapshots.iter().try_for_each(|(number, snapshot)| {
+    let mut line: Vec<&Committed> = tip.created().line().collect();
+    line.reverse();
+    // As nobody may be able to read it any more.
+    let mut state = LogState::default();
+    line.iter().filter(|one| one.number() > 0).for_each(|one| state.apply(&one.entry));
+    state.snapshots.iter().try_for_each(|(number, snapshot)| {
         is_whole_but_for_losses(world, &snapshot.segments, snapshot.emails)
             .map_err(|what| format!("snapshot {number}: {what}"))
     })

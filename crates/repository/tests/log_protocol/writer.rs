@@ -78,6 +78,8 @@ pub(crate) enum Stop {
     Refused,
     /// The log is not a continuation of what it remembers.
     History,
+    /// What the log names is not what it says.
+    Corrupt,
     /// It got no answer, and says that the outcome is unknown.
     Unknown,
 }
@@ -200,7 +202,7 @@ impl Writer {
             At::List(begun) => {
                 let found = damage(turn.world, &begun.base.segments, Look::Listing);
                 let next = match found.is_empty() {
-                    true => At::Base(begun.clone()),
+                    true => At::Base(begun.compared(turn.world)),
                     false => At::Note(Noting::of(found, self.memory), Some(begun.clone())),
                 };
                 turn.to("compares its base with a listing", self.with(next));
@@ -305,7 +307,8 @@ impl Writer {
             return turn.to("reads the log and finds its chain gone", self.lost(None));
         } else {
             match turn.world.base(tip, Some(&job), turn.rules) {
-                Err(_) => return self.find_another_history(turn),
+                Err(Stop::History) => return self.find_another_history(turn),
+                Err(stop) => At::Stopped(stop),
                 Ok(base) if base.is_doubtful && !turn.rules.broken(Flaw::DoubtsNothing) => {
                     At::List(Rc::new(Begun { before: newest, base }))
                 }
@@ -333,13 +336,14 @@ impl Writer {
     }
 
     fn note(&self, noting: &Noting, doubted: Option<&Rc<Begun>>, turn: &mut Turn<'_>) {
+        let world = turn.world;
         noting.steps(&self.signature(), turn, |noted| match (noted, doubted) {
             (Noted::Again(noting), _) => self.with(At::Note(noting, doubted.cloned())),
             (Noted::Written(seen), _) => {
                 let memory = self.memory.map(|_| Slot::Opens(seen).position());
                 Process::Writer(Writer { memory, at: At::Read, ..self.clone() })
             }
-            (Noted::Known, Some(begun)) => self.with(At::Base(begun.clone())),
+            (Noted::Known, Some(begun)) => self.with(At::Base(begun.compared(world))),
             (Noted::Known, None) => self.lost(None),
             (Noted::Stopped(stop), _) => self.with(At::Stopped(stop)),
         });
