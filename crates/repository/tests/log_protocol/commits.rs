@@ -19,7 +19,7 @@ pub(crate) enum At {
 impl At {
     fn after(outcome: Outcome) -> At {
         match outcome {
-            Outcome::Done(_) => At::Done,
+            Outcome::Done(_) | Outcome::GaveUp => At::Done,
             Outcome::Taken(_) => At::Read,
             Outcome::Again(append) => At::Append(append),
         }
@@ -49,7 +49,7 @@ impl Forgetter {
         match &self.at {
             At::Read => {
                 let newest = turn.world.newest();
-                let forget = self.forget(&newest, turn);
+                let forget = self.forget(&newest, turn).filter(|_| !newest.is_torn);
                 let append = forget
                     .and_then(|kind| Append::behind(&newest, "forget", &kind, newest.data_key, turn.rules));
                 turn.to("reads the log", self.with(append.map_or(At::Done, At::Append)));
@@ -89,19 +89,20 @@ impl Checkpointer {
                 let newest = turn.world.newest();
                 let kind = Kind::Checkpoint(newest.state.checkpoint());
                 let append = Append::behind(&newest, "checkpoint", &kind, newest.data_key, turn.rules);
+                let append = append.filter(|_| !newest.is_torn);
                 turn.to("reads the log", with(append.map_or(At::Done, At::Append)));
             }
             At::Append(append) => append.steps(turn, |outcome| with(At::after(outcome))),
-            At::Done if turn.rules.broken(Flaw::DeletesEntries) && turn.world.log_deleted.is_empty() => {
+            At::Done if turn.rules.broken(Flaw::DeletesEntries) && !turn.world.is_torn() => {
                 let newest = turn.world.newest();
                 let (head, kept) = (newest.head(), &newest.state.snapshots);
                 let unread = |seen: &Seen| {
                     let number = seen.number();
                     number < head.checkpoint && number != head.rewritten && !kept.contains_key(&number)
                 };
-                let places = 0..turn.world.log.len();
-                let unread: Vec<usize> = places.filter(|place| unread(&turn.world.log[*place])).collect();
-                let delete = |world: &mut World| world.log_deleted.extend(unread);
+                let created = turn.world.created.iter().filter(|seen| unread(seen));
+                let unread: Vec<u64> = created.map(|seen| seen.number()).collect();
+                let delete = |world: &mut World| unread.iter().for_each(|number| world.delete_entry(*number));
                 turn.change("deletes entries that nobody reads", delete, with(At::Done));
             }
             At::Done => {}

@@ -22,6 +22,14 @@ impl Segment {
     pub(crate) fn packs(&self) -> BTreeSet<ObjectName> {
         self.blobs.values().copied().collect()
     }
+
+    /// One segment instead of this one and a newer one.
+    pub(crate) fn merged(mut self, newer: &Segment) -> Segment {
+        self.emails = (self.emails & !newer.gone) | newer.emails;
+        self.gone = (self.gone | newer.gone) & !self.emails;
+        self.blobs.extend(&newer.blobs);
+        self
+    }
 }
 
 /// The tables that segments, oldest first, add up to.

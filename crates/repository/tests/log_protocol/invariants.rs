@@ -12,23 +12,28 @@ use crate::content::Tables;
 use crate::process::Process;
 use crate::reader::Reader;
 use crate::rules::{Flaw, Rules};
-use crate::world::{Seen, World};
+use crate::soundness;
+use crate::world::{Seen, Slot, World};
 use crate::writer::{Stop, Writer};
 
 /// `Err` says in words what is wrong.
 pub(crate) type Verdict = Result<(), String>;
 
-fn demand(holds: bool, otherwise: impl FnOnce() -> String) -> Verdict {
+pub(crate) fn demand(holds: bool, otherwise: impl FnOnce() -> String) -> Verdict {
     if holds { Ok(()) } else { Err(otherwise()) }
 }
 
 /// What depends on the store.
 pub(crate) fn of_the_store(world: &World) -> Verdict {
+    soundness::of_what_is_noted(world)?;
+    if !world.harm.is_none() {
+        return soundness::of_what_is_kept(world);
+    }
     let newest = world.newest();
     if newest.head().erased {
         return Ok(());
     }
-    let opens = world.log.first().is_none_or(|first| world.opens(first));
+    let opens = world.created.first().is_none_or(|first| world.opens(first));
     demand(opens, || "no copy of the key is left".to_owned())?;
     let footers = world.footers();
     let needed =
@@ -49,7 +54,7 @@ pub(crate) fn of_the_store(world: &World) -> Verdict {
     Ok(())
 }
 
-fn is_whole(world: &World, segments: &[SegmentRef], emails: Option<u64>) -> Verdict {
+pub(crate) fn is_whole(world: &World, segments: &[SegmentRef], emails: Option<u64>) -> Verdict {
     let tables = Tables::read(world, segments).ok_or("a segment is missing")?;
     let unreadable = tables.unreadable(world.packs());
     demand(unreadable == 0, || format!("emails {unreadable:#b} cannot be read"))?;
@@ -69,17 +74,23 @@ pub(crate) fn of_the_processes(world: &World) -> Verdict {
     })
 }
 
-/// What is announced stands in the log; what stands in the log is not given up.
+/// What is announced stands in the log; what stands in the log is not given up. Who got no answer says just that.
 fn of_a_writer(world: &World, writer: &Writer) -> Verdict {
-    if let Some(seen) = writer.announced() {
+    if let Some(seen) = writer.announced().filter(|_| !world.harm.log) {
         let there = world.read(seen.number()).is_some_and(|found| found.is(seen));
         demand(there, || format!("entry {} was announced and is not in the log", seen.number()))?;
     }
-    demand(writer.stopped() != Some(Stop::Refused), || "a writer made a refused entry".to_owned())?;
+    // An entry that broke under its reader may hide what the next one says: that is refused, and safe.
+    let is_refused = writer.stopped() == Some(Stop::Refused) && !world.harm.log;
+    demand(!is_refused, || "a writer made a refused entry".to_owned())?;
     let signature = writer.signature();
     let committed = |seen: &Seen| seen.entry.writer == signature && snapshot(&seen.entry).is_some();
-    let lied = writer.stopped().is_some() && world.log.iter().any(committed);
-    demand(!lied, || format!("{signature} gave up and its snapshot is in the log"))
+    let says_no = writer.stopped().is_some_and(|stop| stop != Stop::Unknown);
+    let lied = says_no && world.slots().filter_map(Slot::opens).any(committed);
+    demand(!lied, || format!("{signature} gave up and its snapshot is in the log"))?;
+    demand(!writer.has_misread(), || {
+        format!("{signature} went on from what is no continuation of what it remembers")
+    })
 }
 
 fn of_a_reader(world: &World, reader: &Reader) -> Verdict {
@@ -96,7 +107,7 @@ fn of_a_reader(world: &World, reader: &Reader) -> Verdict {
 /// A rewrapping under way may still have to take back its copy.
 fn of_an_erasure(world: &World) -> Verdict {
     let unsure = world.everybody().any(|process| matches!(process, Process::Rewrapper(r) if r.is_unsure()));
-    let opens = world.log.first().is_some_and(|first| world.opens(first));
+    let opens = world.created.first().is_some_and(|first| world.opens(first));
     demand(unsure || !opens, || "the key is there after the erasure".to_owned())
 }
 
@@ -109,13 +120,16 @@ fn snapshot(entry: &LogEntry) -> Option<&Snapshot> {
 
 /// What depends on the log alone.
 pub(crate) fn of_the_log(world: &World, rules: Rules) -> Verdict {
-    let numbers: Vec<u64> = world.log.iter().map(|seen| seen.number()).collect();
+    if world.harm.log {
+        return Ok(());
+    }
+    let numbers: Vec<u64> = world.created.iter().map(|seen| seen.number()).collect();
     demand(numbers.iter().copied().eq(1..=numbers.len() as u64), || {
         format!("entries are numbered {numbers:?}")
     })?;
     let (mut backups, mut slots, mut highest, mut newest_kept) = (BTreeSet::new(), BTreeSet::new(), 0, 0);
     let mut erased = false;
-    for seen in world.log.iter() {
+    for seen in world.created.iter() {
         demand(!erased, || format!("entry {} stands behind the erasure", seen.number()))?;
         erased = seen.head().erased;
         if let Some(snapshot) = snapshot(&seen.entry) {
@@ -136,7 +150,7 @@ pub(crate) fn of_the_log(world: &World, rules: Rules) -> Verdict {
     demand(backups.last().is_none_or(|last| *last == highest), || {
         format!("the highest number is not {highest}")
     })?;
-    let Some(newest) = world.log.last() else { return Ok(()) };
+    let Some(newest) = world.created.last() else { return Ok(()) };
     if !rules.broken(Flaw::DeletesEntries) {
         every_way_to_read_agrees(world, newest)?;
     }
@@ -148,7 +162,7 @@ fn every_way_to_read_agrees(world: &World, newest: &Seen) -> Verdict {
     let head = newest.head();
     let from = usize::try_from(head.checkpoint.max(1) - 1).expect("a small number");
     let mut short = LogState::default();
-    world.log[from..].iter().for_each(|seen| short.apply(&seen.entry));
+    world.created[from..].iter().for_each(|seen| short.apply(&seen.entry));
     let state = &newest.state;
     demand(short == *state, || format!("from its checkpoint the log is {short:?}, in full {state:?}"))?;
     let newest_kept = state.snapshots.keys().next_back().copied().unwrap_or_default();
@@ -157,6 +171,9 @@ fn every_way_to_read_agrees(world: &World, newest: &Seen) -> Verdict {
     })?;
     demand(head.condemns.iter().eq(state.condemns.keys()), || {
         format!("the head names condemns {:?}", head.condemns)
+    })?;
+    demand((head.damaged == 0) == state.damaged.is_empty(), || {
+        format!("the head names entry {} for {:?}", head.damaged, state.damaged)
     })?;
     let entry = |number: u64| world.read(number).map(|seen| seen.entry.clone());
     if let Some(snapshot) = entry(head.snapshot) {

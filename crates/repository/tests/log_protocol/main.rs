@@ -12,20 +12,28 @@
 //! condemned later), clocks (a pin lapses when its reader is dead, the grace time lasts as long as short readers need), and
 //! what is inside packs and rows beyond *which blob lies where*.
 
+mod accident_sanity;
+mod accident_scenarios;
+mod accidents;
 mod append;
 mod commits;
 mod content;
+mod finder;
+mod histories;
 mod invariants;
+mod noting;
 mod plan;
 mod process;
 mod pruner;
 mod reader;
+mod reading;
 mod recovery;
 mod rewrapper;
 mod rules;
 mod sanity;
 mod scenarios;
 mod search;
+mod soundness;
 mod sweeper;
 mod world;
 mod writer;
@@ -73,6 +81,26 @@ fn readers_against_sweeps() {
 #[test]
 fn erasures_against_everybody() {
     check(scenarios::erasures);
+}
+
+#[test]
+fn objects_that_are_lost() {
+    check(accident_scenarios::losses);
+}
+
+#[test]
+fn entries_that_are_lost() {
+    check(accident_scenarios::broken_logs);
+}
+
+#[test]
+fn stores_put_back_and_mixed() {
+    check(accident_scenarios::histories);
+}
+
+#[test]
+fn writers_that_give_up() {
+    check(accident_scenarios::giving_up);
 }
 
 #[test]

@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use proto::repository::log_entry::Kind;
-use proto::repository::{Progress, SegmentRef, Snapshot};
-use repository::log::fold::{dooms, newest_segments, segment_name};
+use proto::repository::{Progress, Snapshot};
+use repository::log::fold::dooms;
 use repository::{Object, ObjectName};
 
 use crate::content::{Segment, Tables, bits, reference};
 use crate::process::Turn;
-use crate::rules::Flaw;
+use crate::reading::Base;
+use crate::rules::{Flaw, Rules};
 use crate::world::{Seen, World};
 
 /// How a writer makes its snapshot.
@@ -24,10 +25,17 @@ pub(crate) enum Style {
     Slices,
 }
 
+/// The log as a writer found it, and what it grows from.
+#[derive(Clone, Hash)]
+pub(crate) struct Begun {
+    pub(crate) before: Seen,
+    pub(crate) base: Base,
+}
+
 /// What is to be uploaded and committed.
 #[derive(Clone, Hash)]
 pub(crate) struct Plan {
-    pub(crate) before: Seen,
+    pub(crate) begun: Rc<Begun>,
     /// Name of the new pack and the blobs in it.
     pub(crate) pack: Option<(ObjectName, u8)>,
     pub(crate) segment: (ObjectName, Rc<Segment>),
@@ -41,69 +49,103 @@ pub(crate) struct Plan {
 /// What a plan is made for.
 pub(crate) struct Task<'a> {
     pub(crate) name: ObjectName,
-    pub(crate) job: &'a str,
     pub(crate) sees: u8,
     pub(crate) style: Style,
     pub(crate) uploaded: Option<&'a Uploaded>,
 }
 
+/// What can be read of a base.
+struct Held {
+    /// Oldest first, those left out that are known to be damaged.
+    segments: Vec<(ObjectName, Rc<Segment>)>,
+    tables: Tables,
+    /// Emails whose rows are there and whose blobs are not held, as far as anybody looked.
+    lost: u8,
+    /// Packs that are known to be damaged.
+    packs: BTreeSet<ObjectName>,
+}
+
+impl Begun {
+    /// After its doubtful base was compared with a listing: what is noted is read now.
+    pub(crate) fn compared(&self, world: &World) -> Rc<Begun> {
+        let damaged = world.damaged_by(self.before.head()).unwrap_or_default();
+        Rc::new(Begun { before: self.before.clone(), base: Base { damaged, ..self.base.clone() } })
+    }
+
+    /// `None` when a segment is missing that is not known to be.
+    fn held(&self, world: &World, rules: Rules) -> Option<Held> {
+        let is_older = self.base.snapshot < self.before.head().damaged && !rules.broken(Flaw::DoesNotHeal);
+        let empty = BTreeSet::new();
+        let damaged = if is_older { &self.base.damaged } else { &empty };
+        let whole = self.base.segments.iter().filter(|name| !damaged.contains(&Object::Segment(**name)));
+        let read = |name: &ObjectName| Some((*name, world.segments().get(name)?.clone()));
+        let segments = whole.map(read).collect::<Option<Vec<_>>>()?;
+        let pack = |object: &Object| match object {
+            Object::Pack(name) => Some(*name),
+            _ => None,
+        };
+        let packs: BTreeSet<ObjectName> = damaged.iter().filter_map(pack).collect();
+        let mut tables = Tables::default();
+        segments.iter().for_each(|(_, segment)| tables.add(segment));
+        tables.blobs.retain(|_, pack| !packs.contains(pack));
+        let is_compared = is_older || self.base.is_doubtful;
+        let lost = bits(tables.emails).filter(|email| is_compared && !tables.blobs.contains_key(email));
+        let lost = lost.fold(0, |all, email| all | 1 << email);
+        Some(Held { segments, tables, lost, packs })
+    }
+}
+
 impl Task<'_> {
-    /// `None` when the base is no longer as it was when the log was read.
-    pub(crate) fn plan(&self, before: &Seen, world: &World) -> Option<Rc<Plan>> {
-        let base = self.base(before, world)?;
-        let held = Tables::read(world, &base)?;
-        let missing = self.sees & !held.emails;
+    /// `None` when a segment of the base is missing and not known to be.
+    pub(crate) fn plan(&self, begun: &Rc<Begun>, world: &World, rules: Rules) -> Option<Rc<Plan>> {
+        let held = begun.held(world, rules)?;
+        let missing = self.sees & (!held.tables.emails | held.lost);
         let slice = self.style == Style::Slices && missing.count_ones() > 1;
         let new = if slice { missing & missing.wrapping_neg() } else { missing };
-        let unheld =
-            bits(new).filter(|blob| !held.blobs.contains_key(blob)).fold(0, |all, blob| all | 1 << blob);
+        let unheld = bits(new).filter(|blob| !held.tables.blobs.contains_key(blob));
+        let unheld = unheld.fold(0, |all, blob| all | 1 << blob);
         let reused = unheld & self.uploaded.map_or(0, |pack| pack.blobs);
         let packed = unheld & !reused;
 
-        let gone = if slice { 0 } else { held.emails & !self.sees };
+        let gone = if slice { 0 } else { held.tables.emails & !self.sees };
         let mut segment = Segment { emails: new, gone, ..Segment::default() };
         segment.blobs.extend(bits(packed).map(|blob| (blob, self.name)));
         let taken = self.uploaded.into_iter().flat_map(|pack| bits(reused).map(|blob| (blob, pack.pack)));
         segment.blobs.extend(taken);
-        let mut segments: Vec<ObjectName> = base.iter().filter_map(segment_name).collect();
-        if self.style == Style::Compacting {
-            segment = compacted(held, &segment);
-        }
-        if slice || self.style == Style::Compacting {
-            segments.clear();
-        }
+        let (mut segments, segment) = match self.style {
+            Style::Compacting => (Vec::new(), compacted(held.tables, &segment)),
+            _ if slice => (Vec::new(), segment),
+            _ => held.grown(segment, rules),
+        };
         segments.push(self.name);
         let pack = (packed != 0).then_some((self.name, packed));
         let mut uses = BTreeSet::from([Object::Segment(self.name)]);
         uses.extend(pack.map(|(name, _)| Object::Pack(name)));
         uses.extend(self.uploaded.filter(|_| reused != 0).map(|pack| Object::Pack(pack.pack)));
         let segment = (self.name, Rc::new(segment));
-        Some(Rc::new(Plan {
-            before: before.clone(),
-            pack,
-            segment,
-            uses,
-            emails: self.sees,
-            segments,
-            slice,
-        }))
+        let begun = begun.clone();
+        Some(Rc::new(Plan { begun, pack, segment, uses, emails: self.sees, segments, slice }))
     }
+}
 
-    /// The newest snapshot's segments, read by way of the head alone, and those of the job's live chain.
-    fn base(&self, before: &Seen, world: &World) -> Option<Vec<SegmentRef>> {
-        let head = before.head();
-        let mut segments = Vec::new();
-        if head.snapshot != 0 {
-            let snapshot = world.read(head.snapshot)?;
-            let rewritten = match head.rewritten {
-                0 => None,
-                number => Some(world.read(number)?),
-            };
-            segments = newest_segments(&snapshot.entry, rewritten.as_ref().map(|seen| &seen.entry))?.to_vec();
+impl Held {
+    /// The segments that stay, and one instead of the new one and all from the oldest on that names a damaged pack.
+    fn grown(self, new: Segment, rules: Rules) -> (Vec<ObjectName>, Segment) {
+        let names_lost = |(_, segment): &(_, Rc<Segment>)| {
+            segment.packs().iter().any(|pack| self.packs.contains(pack))
+        };
+        let first = self.segments.iter().position(names_lost).unwrap_or(self.segments.len());
+        if first == self.segments.len() || rules.broken(Flaw::HealsWithoutMerging) {
+            return (self.segments.iter().map(|(name, _)| *name).collect(), new);
         }
-        let chain = before.state.progress.iter().filter(|(_, slice)| slice.job == self.job);
-        segments.extend(chain.flat_map(|(_, slice)| slice.segments.clone()));
-        Some(segments)
+        let (stay, merged) = self.segments.split_at(first);
+        let mut old = merged.iter().fold(Segment::default(), |all, (_, one)| all.merged(one));
+        old.blobs.retain(|_, pack| !self.packs.contains(pack));
+        let mut segment = old.merged(&new);
+        if stay.is_empty() {
+            segment.gone = 0;
+        }
+        (stay.iter().map(|(name, _)| *name).collect(), segment)
     }
 }
 
@@ -120,19 +162,26 @@ impl Plan {
 
     /// The entry that commits it.
     pub(crate) fn kind(&self, job: String, backup_number: u64) -> Kind {
-        let base = self.before.head().snapshot;
+        let before = &self.begun.before;
+        let (base, head) = (&self.begun.base, before.head());
         let segments = self.segments.iter().copied().map(reference).collect();
         if self.slice {
-            let last = self.before.state.progress.last().filter(|(_, slice)| slice.job == job);
-            let previous = last.map_or(0, |(number, _)| *number);
+            let previous = if base.has_slices { head.progress } else { 0 };
+            let base = head.snapshot;
             return Kind::Progress(Progress { base, previous, segments, job, ..Progress::default() });
         }
-        let emails = self.emails.into();
-        Kind::Snapshot(Snapshot { base, segments, emails, slot: job, backup_number, ..Snapshot::default() })
+        // An older one than the head's is a base of which only what can be read counts.
+        let base = if base.snapshot == head.snapshot { base.snapshot } else { 0 };
+        let (emails, slot) = (self.emails.into(), job);
+        // Which entry its writer began behind is known to the model only.
+        let started_ms = i64::try_from(before.number()).expect("a small number");
+        let snapshot = Snapshot { base, segments, emails, slot, backup_number, started_ms, ..Snapshot::default() };
+        Kind::Snapshot(snapshot)
     }
 }
 
-/// A pack its writer uploaded before it lost; it may be used again unless an entry since then condemned it.
+/// A pack its writer uploaded before it lost; it may be used again unless an entry since then condemned it or it is
+/// known to be damaged.
 #[derive(Clone, Hash)]
 pub(crate) struct Uploaded {
     pack: ObjectName,
@@ -142,7 +191,7 @@ pub(crate) struct Uploaded {
 
 impl Uploaded {
     pub(crate) fn by(plan: &Plan) -> Option<Uploaded> {
-        let since = plan.before.number();
+        let since = plan.begun.before.number();
         plan.pack.map(|(pack, blobs)| Uploaded { pack, blobs, since })
     }
 
@@ -150,9 +199,11 @@ impl Uploaded {
         (self.pack, self.blobs)
     }
 
-    pub(crate) fn doomed(&self, newest: &Seen, turn: &Turn<'_>) -> bool {
+    pub(crate) fn doomed(&self, begun: &Begun, turn: &Turn<'_>) -> bool {
         let uses = BTreeSet::from([Object::Pack(self.pack)]);
-        let mut since = (self.since + 1..=newest.number()).filter_map(|number| turn.world.read(number));
-        !turn.rules.broken(Flaw::ReusesBlindly) && since.any(|seen| dooms(&seen.entry, &uses))
+        let numbers = self.since + 1..=begun.before.number();
+        let mut since = numbers.filter_map(|number| turn.world.read(number));
+        let is_doomed = since.any(|seen| dooms(&seen.entry, &uses)) || !begun.base.damaged.is_disjoint(&uses);
+        is_doomed && !turn.rules.broken(Flaw::ReusesBlindly)
     }
 }

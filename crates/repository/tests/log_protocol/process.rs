@@ -1,6 +1,8 @@
 //! Who takes part, and how one of them takes a step.
 
+use crate::accidents::{Accident, Copier};
 use crate::commits::{Checkpointer, Eraser, Forgetter};
+use crate::finder::Finder;
 use crate::pruner::Pruner;
 use crate::reader::Reader;
 use crate::rewrapper::Rewrapper;
@@ -20,6 +22,9 @@ pub(crate) enum Process {
     Sweeper(Sweeper),
     Reader(Reader),
     Rewrapper(Rewrapper),
+    Finder(Finder),
+    Accident(Accident),
+    Copier(Copier),
     /// One after the other; the number says who is at it.
     Series(Vec<Process>, usize),
 }
@@ -35,6 +40,9 @@ impl Process {
             Process::Sweeper(sweeper) => sweeper.steps(turn),
             Process::Reader(reader) => reader.steps(turn),
             Process::Rewrapper(rewrapper) => rewrapper.steps(turn),
+            Process::Finder(finder) => finder.steps(turn),
+            Process::Accident(accident) => accident.steps(turn),
+            Process::Copier(copier) => copier.steps(turn),
             Process::Series(all, at) => series(all, *at, turn),
         }
     }
@@ -50,6 +58,9 @@ impl Process {
             (Process::Sweeper(_), _) => "sweeper",
             (Process::Reader(_), _) => "reader",
             (Process::Rewrapper(_), _) => "rewrapper",
+            (Process::Finder(_), _) => "finder",
+            (Process::Accident(_), _) => "accident",
+            (Process::Copier(_), _) => "copier",
             (Process::Series(all, _), Process::Series(_, at)) => all[*at].who_stepped(after),
             (Process::Series(..), _) => unreachable!("a series stays one"),
         }

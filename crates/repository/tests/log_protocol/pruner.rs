@@ -64,7 +64,8 @@ impl Pruner {
         match &self.at {
             At::Read => {
                 let newest = world.newest();
-                let over = newest.number() == 0 || newest.head().erased;
+                let torn = newest.is_torn && !turn.rules.broken(Flaw::PrunesTorn);
+                let over = newest.number() == 0 || newest.head().erased || torn;
                 let at = if over { At::Done } else { At::ListPacks(newest) };
                 turn.to("reads the log", self.with(at));
             }
@@ -107,6 +108,9 @@ impl Pruner {
             return Some(self.committing(seen, condemn, turn));
         };
         let tables = Tables::read(turn.world, &snapshot.segments)?;
+        if tables.unreadable(turn.world.packs()) != 0 {
+            return None;
+        }
         let name = name(self.id, self.serial);
         let blobs = bits(tables.emails).map(|email| (email, name)).collect();
         let segment = Rc::new(Segment { emails: tables.emails, gone: 0, blobs });
@@ -148,9 +152,10 @@ impl Pruner {
         };
         append.steps(turn, |outcome| match outcome {
             Outcome::Done(condemned) => Sweeper::of(&condemned),
-            Outcome::Taken(found) if rules.broken(Flaw::CondemnsStale) => stale(&found),
+            Outcome::Taken(found) if rules.broken(Flaw::CondemnsStale) => stale(found.created()),
             Outcome::Taken(_) => self.with(self.again()),
             Outcome::Again(append) => self.with(At::Commit(append)),
+            Outcome::GaveUp => self.with(At::Done),
         });
     }
 

@@ -55,6 +55,32 @@ pub(crate) enum Flaw {
     RewrapsBeforeEntryOne,
     /// A backup number is made from the log instead of the sequence.
     NumberFromLog,
+    /// Entries that cannot be read do not keep a prune from condemning and a sweep from deleting.
+    PrunesTorn,
+    /// A writer goes behind an entry that notes damage.
+    BlindToDamaged,
+    /// A writer goes behind an entry that accepts another history.
+    BlindToReset,
+    /// A writer takes what is noted as damaged for held.
+    DoesNotHeal,
+    /// A writer stores again what is lost and leaves older segments that name lost packs as they are.
+    HealsWithoutMerging,
+    /// A base that was found around a broken entry is not compared with a listing.
+    DoubtsNothing,
+    /// A *Damaged* entry that does not open is taken for none.
+    NoLostNote,
+    /// Another entry in the place of a *Damaged* one ends every look and every backup.
+    StopsWithoutNote,
+    /// A *Damaged* entry names only what is new.
+    DamagedForgets,
+    /// What is remembered is not compared with the log.
+    IgnoresMemory,
+    /// An entry behind another one than it says is taken as it is.
+    IgnoresPrevious,
+    /// The first number without an entry is taken for the end of the log.
+    WalksIntoHoles,
+    /// A writer that got no answer says that it did nothing.
+    GivesUpAsNotDone,
 }
 
 /// The rules that everybody goes by: the program's, but for the flaw.
@@ -68,8 +94,12 @@ impl Rules {
         self.flaw == Some(flaw)
     }
 
-    pub(crate) fn rebase(self, found: &LogEntry, uses: &BTreeSet<Object>) -> Rebase {
+    /// `None`: the entry does not open.
+    pub(crate) fn rebase(self, found: Option<&LogEntry>, uses: &BTreeSet<Object>) -> Rebase {
+        let Some(found) = found else { return Rebase::Lost };
         match (self.flaw, &found.kind) {
+            (Some(Flaw::BlindToDamaged), Some(Kind::Damaged(_)))
+            | (Some(Flaw::BlindToReset), Some(Kind::Reset(_))) => Rebase::Next,
             (Some(Flaw::AlwaysNext), _) => Rebase::Next,
             (Some(Flaw::BlindToCondemn), Some(Kind::Condemn(c))) if c.replacements.is_empty() => Rebase::Next,
             (Some(Flaw::BlindToRewriting), Some(Kind::Condemn(c))) if !c.replacements.is_empty() => {

@@ -5,7 +5,7 @@ use crate::scenarios;
 use crate::search::{Scenario, explore};
 
 /// Searches until the flaw shows; the violation must be the one that the flaw causes. `--nocapture` shows the traces.
-fn check(flaw: Flaw, scenarios: fn(Rules) -> Vec<Scenario>, expected: &str) {
+pub(crate) fn check(flaw: Flaw, scenarios: fn(Rules) -> Vec<Scenario>, expected: &str) {
     let rules = Rules { flaw: Some(flaw) };
     let found = scenarios(Rules::default()).iter().find_map(|scenario| explore(scenario, rules).err());
     let Some(violation) = found else { panic!("nothing was found wrong with {flaw:?}") };

@@ -14,32 +14,32 @@ use crate::world::{Actor, World};
 use crate::writer::Writer;
 
 /// A store in which `history` has happened, one after the other.
-fn after(history: Vec<Process>, rules: Rules) -> World {
+pub(crate) fn after(history: Vec<Process>, rules: Rules) -> World {
     let mut begun = World::empty();
     begun.keys.insert(0, 0);
     history.into_iter().fold(begun, |world, process| alone(&world, process, rules))
 }
 
-fn playing(name: &'static str, mut start: World, cast: Vec<Process>) -> Scenario {
+pub(crate) fn playing(name: &'static str, mut start: World, cast: Vec<Process>) -> Scenario {
     start.processes = cast.into_iter().map(Actor::new).collect();
     Scenario { name, start }
 }
 
 /// Snapshot 3 grew from snapshot 2 and shares its segment; a row of it says where the blob of a deleted email is.
-fn shared(rules: Rules) -> World {
+pub(crate) fn shared(rules: Rules) -> World {
     after(vec![backup(1, 0b011), backup(2, 0b010)], rules)
 }
 
 /// Snapshots 2 and 3 have nothing in common.
-fn unshared(rules: Rules) -> World {
+pub(crate) fn unshared(rules: Rules) -> World {
     after(vec![backup(1, 0b001), compacting(2, 0b010)], rules)
 }
 
-fn backup(id: u8, sees: u8) -> Process {
+pub(crate) fn backup(id: u8, sees: u8) -> Process {
     Writer::new(id, sees, Style::Appending).start()
 }
 
-fn compacting(id: u8, sees: u8) -> Process {
+pub(crate) fn compacting(id: u8, sees: u8) -> Process {
     Writer::new(id, sees, Style::Compacting).start()
 }
 
@@ -47,7 +47,7 @@ fn slices(id: u8, job: u8, sees: u8) -> Process {
     Writer::new(id, sees, Style::Slices).of_job(job).start()
 }
 
-fn forget() -> Process {
+pub(crate) fn forget() -> Process {
     Forgetter::of(Forgets::AllButTheNewest)
 }
 
@@ -55,7 +55,7 @@ fn abandon() -> Process {
     Forgetter::of(Forgets::TheChain)
 }
 
-fn prune(id: u8) -> Process {
+pub(crate) fn prune(id: u8) -> Process {
     Pruner::start(id, Rewrites::Nothing)
 }
 
@@ -63,7 +63,7 @@ fn repack(id: u8, rewrites: Rewrites) -> Process {
     Pruner::start(id, rewrites)
 }
 
-fn series(all: Vec<Process>) -> Process {
+pub(crate) fn series(all: Vec<Process>) -> Process {
     Process::Series(all, 0)
 }
 

@@ -108,13 +108,16 @@ fn trace(scenario: &Scenario, rules: Rules, origins: &[Origin], last: u32) -> St
         at = before;
     }
     let mut world = scenario.start.clone();
-    let mut text = format!("{}, with the log at {}\n", scenario.name, world.log.len());
+    let mut text = format!("{}, with the log at {}\n", scenario.name, world.newest().number());
     for place in places.iter().rev() {
         let next = nexts(&world, rules).swap_remove(usize::from(*place));
         let (before, after) = (&world.processes[next.process], &next.world.processes[next.process]);
         let who = before.process.who_stepped(&after.process);
         let _ = write!(text, "  {}: {who} {}", next.process + 1, next.label);
-        if let Some(seen) = next.world.log.get(world.log.len()) {
+        for object in world.stored().difference(&next.world.stored()) {
+            let _ = write!(text, " ({})", short(*object));
+        }
+        if let Some(seen) = next.world.created.get(world.created.len()) {
             let _ = write!(text, " → {}", described(seen));
         }
         text.push('\n');
@@ -140,6 +143,12 @@ fn described(seen: &Seen) -> String {
                 c.replacements.iter().map(|r| format!("{} is now {:?}", r.snapshot, names(&r.segments)));
             format!("condemned {objects:?} {:?}", rewritten.collect::<Vec<_>>())
         }
+        Some(Kind::Damaged(d)) => {
+            let objects: Vec<_> =
+                d.objects.iter().filter_map(|name| Object::parse(name)).map(short).collect();
+            format!("damaged are {objects:?}")
+        }
+        Some(Kind::Reset(r)) => format!("entry {} is accepted instead of {}", r.found, r.remembered),
         kind => format!("{kind:?}"),
     };
     format!("entry {}: {what}", seen.number())

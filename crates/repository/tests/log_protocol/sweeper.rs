@@ -70,7 +70,7 @@ impl Sweeper {
             At::Committing => self.committing(turn),
             At::Commit(append) => append.steps(turn, |outcome| {
                 Process::Sweeper(match outcome {
-                    Outcome::Done(_) => self.with(At::Done),
+                    Outcome::Done(_) | Outcome::GaveUp => self.with(At::Done),
                     Outcome::Taken(_) => self.with(At::Committing),
                     Outcome::Again(append) => self.with(At::Commit(append)),
                 })
@@ -93,7 +93,8 @@ impl Sweeper {
 
     fn read_log(&self, turn: &mut Turn<'_>) {
         let newest = turn.world.newest();
-        let swept = !newest.head().condemns.contains(&self.condemn);
+        let torn = newest.is_torn && !turn.rules.broken(Flaw::PrunesTorn);
+        let swept = torn || !newest.head().condemns.contains(&self.condemn);
         let next = if swept { At::Done } else { At::ReadPins(newest) };
         turn.to("reads the log before a deletion", Process::Sweeper(self.with(next)));
     }

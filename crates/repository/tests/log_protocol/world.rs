@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
 use std::rc::Rc;
 
+use bytes::Bytes;
 use prost::Message;
 use proto::repository::log_entry::Kind;
 use proto::repository::{Head, LogEntry};
@@ -16,17 +17,33 @@ use crate::content::Segment;
 use crate::process::Process;
 use crate::rules::Rules;
 
-/// A log entry with the full fold up to it.
+/// A log entry with the fold up to it.
 pub(crate) struct Committed {
     pub(crate) entry: LogEntry,
     pub(crate) state: LogState,
     /// The data key it is sealed with.
     pub(crate) data_key: u8,
+    /// Something of the log up to here cannot be read, or does not belong together.
+    pub(crate) is_torn: bool,
+    /// The digest of what lies at its number.
     id: Digest,
+    /// The digest of what was created there.
+    origin: Digest,
+    /// The entry it was written behind. Known to the model only.
+    parent: Option<Seen>,
+    /// Of an entry as somebody read it: what was created there. Known to the model only.
+    created: Option<Seen>,
 }
 
-/// A log entry somebody has read. Entries never change, so this stays true.
+/// A log entry somebody has read. Nobody changes an entry, so this stays true of what was written.
 pub(crate) type Seen = Rc<Committed>;
+
+/// A place in a history: an entry's number and digest. This is what is remembered outside of the store.
+#[derive(Debug, Clone, Copy, Hash, PartialEq, Eq)]
+pub(crate) struct Position {
+    pub(crate) number: u64,
+    pub(crate) digest: Digest,
+}
 
 impl Committed {
     pub(crate) fn nothing() -> Seen {
@@ -34,20 +51,27 @@ impl Committed {
             entry: LogEntry::default(),
             state: LogState::default(),
             data_key: 0,
+            is_torn: false,
             id: [0; 16],
+            origin: [0; 16],
+            parent: None,
+            created: None,
         })
     }
 
     /// The entry that does `kind` directly behind `self`.
-    pub(crate) fn then(&self, writer: &str, kind: Kind, data_key: u8, rules: Rules) -> Seen {
+    pub(crate) fn then(self: &Rc<Self>, writer: &str, kind: Kind, data_key: u8, rules: Rules) -> Seen {
         let number = self.number() + 1;
         let head = Some(rules.next_head(self.head(), number, &kind));
+        let previous = if number == 1 { Bytes::new() } else { Bytes::copy_from_slice(&self.id) };
         let writer = writer.to_owned();
-        let entry = LogEntry { number, written_ms: 0, writer, head, kind: Some(kind) };
+        let entry = LogEntry { number, written_ms: 0, writer, head, previous, kind: Some(kind) };
         let mut state = self.state.clone();
         state.apply(&entry);
         let id = digest(&(self.id, data_key, entry.encode_to_vec()));
-        Rc::new(Committed { entry, state, data_key, id })
+        let parent = Some(self.created.as_ref().unwrap_or(self).clone());
+        let is_torn = self.is_torn;
+        Rc::new(Committed { entry, state, data_key, is_torn, id, origin: id, parent, created: None })
     }
 
     pub(crate) fn number(&self) -> u64 {
@@ -61,11 +85,89 @@ impl Committed {
     pub(crate) fn is(&self, other: &Committed) -> bool {
         self.id == other.id
     }
+
+    /// Was it created as what is remembered there? An entry that broke since keeps its place in the history.
+    pub(crate) fn is_at(&self, position: Position) -> bool {
+        self.number() == position.number && [self.id, self.origin].contains(&position.digest)
+    }
+
+    /// Were both created as the same entry?
+    pub(crate) fn was(&self, other: &Committed) -> bool {
+        self.origin == other.origin
+    }
+
+    /// This entry and those it was written behind, the newest first.
+    pub(crate) fn line(&self) -> impl Iterator<Item = &Committed> {
+        std::iter::successors(Some(self), |one| one.parent.as_deref())
+    }
+
+    pub(crate) fn kind(&self) -> Option<&Kind> {
+        self.entry.kind.as_ref()
+    }
 }
 
 impl Hash for Committed {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
         hasher.write(&self.id);
+        hasher.write_u8(self.is_torn.into());
+    }
+}
+
+/// What lies at one number of the log.
+#[derive(Clone)]
+pub(crate) enum Slot {
+    Opens(Seen),
+    /// It was this entry and does not open any more.
+    Broken(Seen, Digest),
+}
+
+impl Slot {
+    fn broken(seen: Seen) -> Slot {
+        let digest = digest(&("broken", seen.id));
+        Slot::Broken(seen, digest)
+    }
+
+    pub(crate) fn opens(&self) -> Option<&Seen> {
+        match self {
+            Slot::Opens(seen) => Some(seen),
+            Slot::Broken(..) => None,
+        }
+    }
+
+    /// What was created there. No process may look at it if it does not open.
+    pub(crate) fn created(&self) -> &Seen {
+        match self {
+            Slot::Opens(seen) | Slot::Broken(seen, _) => seen,
+        }
+    }
+
+    pub(crate) fn number(&self) -> u64 {
+        self.created().number()
+    }
+
+    pub(crate) fn position(&self) -> Position {
+        let digest = match self {
+            Slot::Opens(seen) => seen.id,
+            Slot::Broken(_, digest) => *digest,
+        };
+        Position { number: self.number(), digest }
+    }
+
+    /// As it is read by somebody who made this of the log up to it.
+    pub(crate) fn read_as(&self, state: LogState, is_torn: bool) -> Seen {
+        let created = self.created();
+        let head = Some(state.head.clone());
+        let unread = || LogEntry { number: self.number(), head, ..LogEntry::default() };
+        Rc::new(Committed {
+            entry: self.opens().map_or_else(unread, |seen| seen.entry.clone()),
+            state,
+            data_key: created.data_key,
+            is_torn,
+            id: self.position().digest,
+            origin: created.origin,
+            parent: created.parent.clone(),
+            created: Some(created.clone()),
+        })
     }
 }
 
@@ -96,13 +198,39 @@ pub(crate) struct Objects {
     pub(crate) segments: BTreeMap<ObjectName, Rc<Segment>>,
 }
 
+/// What happened to the store itself. Known to the model only.
+#[derive(Clone, Hash, Default)]
+pub(crate) struct Harm {
+    /// Objects that disappeared or broke without anybody having deleted them.
+    pub(crate) lost: Rc<BTreeSet<Object>>,
+    /// Entries disappeared, broke, or were replaced by those of another history.
+    pub(crate) log: bool,
+}
+
+impl Harm {
+    pub(crate) fn is_none(&self) -> bool {
+        self.lost.is_empty() && !self.log
+    }
+}
+
+/// A store as it was at some time, or another one that has the same beginnings.
+#[derive(Clone)]
+pub(crate) struct Copied {
+    log: Rc<BTreeMap<u64, Slot>>,
+    is_torn: bool,
+    objects: Rc<Objects>,
+    objects_digest: Digest,
+}
+
 /// The store, the fleet's sequence and everybody who works with them.
 #[derive(Clone)]
 pub(crate) struct World {
     /// Every entry that was ever created, in the order of creation.
-    pub(crate) log: Rc<Vec<Seen>>,
-    /// Places in `log` of entries that were deleted; only a flaw does that.
-    pub(crate) log_deleted: BTreeSet<usize>,
+    pub(crate) created: Rc<Vec<Seen>>,
+    log: Rc<BTreeMap<u64, Slot>>,
+    /// Not every entry is there, opens and follows the one before it.
+    is_torn: bool,
+    pub(crate) harm: Harm,
     objects: Rc<Objects>,
     objects_digest: Digest,
     /// Pins by the process that wrote them.
@@ -125,8 +253,10 @@ impl World {
     /// An empty store.
     pub(crate) fn empty() -> World {
         World {
+            created: Rc::default(),
             log: Rc::default(),
-            log_deleted: BTreeSet::new(),
+            is_torn: false,
+            harm: Harm::default(),
             objects: Rc::default(),
             objects_digest: Digest::default(),
             pins: BTreeMap::new(),
@@ -136,17 +266,24 @@ impl World {
         }
     }
 
-    /// The entry of a number, as a `get` answers.
-    pub(crate) fn read(&self, number: u64) -> Option<Seen> {
-        let there = |place: &usize| self.log[*place].number() == number && !self.log_deleted.contains(place);
-        (0..self.log.len()).find(there).map(|place| self.log[place].clone())
+    /// What lies at each number.
+    pub(crate) fn slots(&self) -> impl DoubleEndedIterator<Item = &Slot> {
+        self.log.values()
     }
 
-    /// The newest entry; number 0 stands for a log that has not begun.
-    pub(crate) fn newest(&self) -> Seen {
-        let there = (0..self.log.len()).filter(|place| !self.log_deleted.contains(place));
-        let newest = there.max_by_key(|place| self.log[*place].number());
-        newest.map_or_else(Committed::nothing, |place| self.log[place].clone())
+    /// What lies at a number, as a `get` answers.
+    pub(crate) fn slot(&self, number: u64) -> Option<&Slot> {
+        self.log.get(&number)
+    }
+
+    /// The entry of a number, if it is there and opens.
+    pub(crate) fn read(&self, number: u64) -> Option<Seen> {
+        self.slot(number)?.opens().cloned()
+    }
+
+    /// Is every entry there, and does it open and follow the one before it?
+    pub(crate) fn is_torn(&self) -> bool {
+        self.is_torn
     }
 
     /// Does a copy of the key open this entry?
@@ -183,13 +320,102 @@ impl World {
         self.objects_digest = digest(&*self.objects);
     }
 
-    /// Everything but the pins. An entry's id stands for all entries before it.
+    /// Everything but the pins. In a log that was not harmed an entry's id stands for all entries before it.
     pub(crate) fn hash_store<H: Hasher>(&self, hasher: &mut H) {
-        (self.log.len(), self.log.last(), &self.log_deleted, self.objects_digest, &self.keys).hash(hasher);
+        (self.objects_digest, &self.keys, &self.harm).hash(hasher);
+        if !self.harm.log {
+            (self.created.len(), self.created.last()).hash(hasher);
+        }
+        if self.harm.log || self.is_torn {
+            self.log.values().for_each(|slot| (slot.number(), slot.position()).hash(hasher));
+        }
     }
 
     pub(crate) fn create_entry(&mut self, entry: Seen) {
-        Rc::make_mut(&mut self.log).push(entry);
+        let before = self.read(entry.number() - 1);
+        let follows = entry.parent.as_ref().is_some_and(|parent| {
+            parent.number() == 0 || before.is_some_and(|before| before.is(parent))
+        });
+        self.is_torn |= !follows;
+        Rc::make_mut(&mut self.created).push(entry.clone());
+        Rc::make_mut(&mut self.log).insert(entry.number(), Slot::Opens(entry));
+    }
+
+    pub(crate) fn delete_entry(&mut self, number: u64) {
+        self.is_torn = true;
+        Rc::make_mut(&mut self.log).remove(&number);
+    }
+
+    /// An entry disappears by itself. After the last one the log looks as if it had never been there.
+    pub(crate) fn lose_entry(&mut self, number: u64) {
+        let is_last = self.log.keys().next_back() == Some(&number);
+        self.harm.log = true;
+        self.is_torn |= !is_last;
+        Rc::make_mut(&mut self.log).remove(&number);
+    }
+
+    /// An entry does not open any more and keeps its number.
+    pub(crate) fn break_entry(&mut self, number: u64) {
+        self.harm.log = true;
+        self.is_torn = true;
+        if let Some(slot) = Rc::make_mut(&mut self.log).get_mut(&number) {
+            *slot = Slot::broken(slot.created().clone());
+        }
+    }
+
+    pub(crate) fn lose(&mut self, object: &Object) {
+        Rc::make_mut(&mut self.harm.lost).insert(*object);
+        self.delete(object);
+    }
+
+    /// A pack is there and nothing in it can be read.
+    pub(crate) fn break_pack(&mut self, name: ObjectName) {
+        Rc::make_mut(&mut self.harm.lost).insert(Object::Pack(name));
+        self.put_pack(name, 0);
+    }
+
+    pub(crate) fn copied(&self) -> Copied {
+        Copied {
+            log: self.log.clone(),
+            is_torn: self.is_torn,
+            objects: self.objects.clone(),
+            objects_digest: self.objects_digest,
+        }
+    }
+
+    /// The log is again as it was in the copy.
+    pub(crate) fn put_log_back(&mut self, copied: &Copied) {
+        self.harm.log = true;
+        self.log = copied.log.clone();
+        self.is_torn = copied.is_torn;
+    }
+
+    /// What lies in `packs/` and `segments/` is again as it was in the copy.
+    pub(crate) fn put_objects_back(&mut self, copied: &Copied) {
+        let before = self.stored();
+        self.objects = copied.objects.clone();
+        self.objects_digest = copied.objects_digest;
+        let gone: Vec<Object> = before.difference(&self.stored()).copied().collect();
+        Rc::make_mut(&mut self.harm.lost).extend(gone);
+    }
+
+    /// The copy's objects, and those of its entries that `wants` says, are written over what is here.
+    pub(crate) fn copy_over(&mut self, copied: &Copied, wants: impl Fn(&World, u64) -> bool) {
+        let wanted: Vec<Slot> =
+            copied.log.values().filter(|slot| wants(self, slot.number())).cloned().collect();
+        self.harm.log = true;
+        self.is_torn = true;
+        Rc::make_mut(&mut self.log).extend(wanted.into_iter().map(|slot| (slot.number(), slot)));
+        let other = copied.objects.clone();
+        self.change(|objects| {
+            objects.packs.extend(&other.packs);
+            objects.segments.extend(other.segments.iter().map(|(name, one)| (*name, one.clone())));
+        });
+        Rc::make_mut(&mut self.harm.lost).retain(|object| match object {
+            Object::Pack(name) => !other.packs.contains_key(name),
+            Object::Segment(name) => !other.segments.contains_key(name),
+            _ => true,
+        });
     }
 
     /// The processes, those of a series one by one.
@@ -224,9 +450,9 @@ impl World {
 pub(crate) type Digest = [u8; 16];
 
 /// The bytes that a value hashes.
-struct Bytes<'a>(&'a mut Vec<u8>);
+struct Hashed<'a>(&'a mut Vec<u8>);
 
-impl Hasher for Bytes<'_> {
+impl Hasher for Hashed<'_> {
     fn finish(&self) -> u64 {
         unreachable!("only the bytes are asked for")
     }
@@ -243,7 +469,7 @@ thread_local! {
 pub(crate) fn digest(value: &impl Hash) -> Digest {
     BUFFER.with_borrow_mut(|buffer| {
         buffer.clear();
-        value.hash(&mut Bytes(buffer));
+        value.hash(&mut Hashed(buffer));
         let hash = blake3::hash(buffer);
         *hash.as_bytes().first_chunk().expect("a hash has 32 bytes")
     })

@@ -2,16 +2,20 @@
 
 use std::rc::Rc;
 
-use proto::repository::Init;
+use bytes::Bytes;
 use proto::repository::log_entry::Kind;
+use proto::repository::{Init, Reset};
 use repository::log::fold::Rebase;
 
 use crate::append::{Append, Outcome};
 use crate::content::name;
-use crate::plan::{Plan, Style, Task, Uploaded};
+use crate::histories::continues;
+use crate::noting::{Noted, Noting};
+use crate::plan::{Begun, Plan, Style, Task, Uploaded};
 use crate::process::{Process, Turn};
+use crate::reading::{Look, damage};
 use crate::rules::{Flaw, Rules};
-use crate::world::{Seen, World};
+use crate::world::{Committed, Position, Seen, Slot, World};
 
 /// One worker on one backup.
 #[derive(Clone, Hash)]
@@ -31,6 +35,16 @@ pub(crate) struct Writer {
     data_key: Option<u8>,
     number: u64,
     uploaded: Option<Uploaded>,
+    /// It compares the log with what it remembers, and notes what it misses.
+    wary: bool,
+    memory: Option<Position>,
+    /// Whoever runs it accepts the history that the store shows.
+    accepts: bool,
+    gives_up: bool,
+    /// It has noted that a part of its base was missing.
+    has_met: bool,
+    /// It went on from what is no continuation of what it remembers. Known to the model only.
+    has_misread: bool,
     at: At,
 }
 
@@ -42,7 +56,12 @@ enum At {
     Draw,
     Read,
     Begin(Append),
-    Base(Seen),
+    Accept,
+    Accepting(Append),
+    List(Rc<Begun>),
+    /// With the base that it doubted; without one it missed a part of its base.
+    Note(Noting, Option<Rc<Begun>>),
+    Base(Rc<Begun>),
     Pack(Rc<Plan>),
     Segment(Rc<Plan>),
     Commit(Rc<Plan>, Append),
@@ -57,6 +76,12 @@ pub(crate) enum Stop {
     Erased,
     WrongKey,
     Refused,
+    /// The log is not a continuation of what it remembers.
+    History,
+    /// What the log names is not what it says.
+    Corrupt,
+    /// It got no answer, and says that the outcome is unknown.
+    Unknown,
 }
 
 impl Writer {
@@ -74,6 +99,12 @@ impl Writer {
             data_key: Some(0),
             number: 0,
             uploaded: None,
+            wary: false,
+            memory: None,
+            accepts: false,
+            gives_up: false,
+            has_met: false,
+            has_misread: false,
             at: At::Draw,
         }
     }
@@ -92,6 +123,23 @@ impl Writer {
         Writer { tries, ..self }
     }
 
+    pub(crate) fn wary(self) -> Writer {
+        Writer { wary: true, ..self }
+    }
+
+    /// It knows how far the log had come.
+    pub(crate) fn remembering(self, memory: Position) -> Writer {
+        Writer { wary: true, memory: Some(memory), ..self }
+    }
+
+    pub(crate) fn accepting(self) -> Writer {
+        Writer { accepts: true, ..self }
+    }
+
+    pub(crate) fn giving_up(self) -> Writer {
+        Writer { gives_up: true, ..self }
+    }
+
     pub(crate) fn start(self) -> Process {
         Process::Writer(self)
     }
@@ -108,6 +156,10 @@ impl Writer {
             At::Stopped(stop) => Some(*stop),
             _ => None,
         }
+    }
+
+    pub(crate) fn has_misread(&self) -> bool {
+        self.has_misread
     }
 
     pub(crate) fn job(&self) -> String {
@@ -134,10 +186,30 @@ impl Writer {
                 self.with(match outcome {
                     Outcome::Done(_) | Outcome::Taken(_) => At::Read,
                     Outcome::Again(append) => At::Begin(append),
+                    Outcome::GaveUp => At::Stopped(Stop::Unknown),
                 })
             }),
-            At::Base(seen) => {
-                let next = self.plan(seen, turn).unwrap_or_else(|| self.lost(None));
+            At::Accept => self.accept(turn),
+            At::Accepting(append) => append.steps(turn, |outcome| match outcome {
+                Outcome::Done(seen) => {
+                    let memory = Some(Slot::Opens(seen).position());
+                    Process::Writer(Writer { memory, at: At::Read, ..self.clone() })
+                }
+                Outcome::Again(append) => self.with(At::Accepting(append)),
+                Outcome::Taken(_) => self.with(At::Stopped(Stop::Lost)),
+                Outcome::GaveUp => self.with(At::Stopped(Stop::Unknown)),
+            }),
+            At::List(begun) => {
+                let found = damage(turn.world, &begun.base.segments, Look::Listing);
+                let next = match found.is_empty() {
+                    true => At::Base(begun.compared(turn.world)),
+                    false => At::Note(Noting::of(found, self.memory), Some(begun.clone())),
+                };
+                turn.to("compares its base with a listing", self.with(next));
+            }
+            At::Note(noting, doubted) => self.note(noting, doubted.as_ref(), turn),
+            At::Base(begun) => {
+                let next = self.plan(begun, turn).unwrap_or_else(|| self.missed(begun, turn));
                 turn.to("reads its base", next);
             }
             At::Pack(plan) => {
@@ -148,7 +220,7 @@ impl Writer {
             At::Segment(plan) => {
                 let (name, segment) = plan.segment.clone();
                 let put = |world: &mut World| world.put_segment(name, segment);
-                turn.change("writes a segment", put, self.append(plan, &plan.before, turn.rules));
+                turn.change("writes a segment", put, self.append(plan, &plan.begun.before, turn.rules));
             }
             At::Commit(plan, append) => self.commit(plan, append, turn),
             At::Stopped(_) => self.upload_late(turn),
@@ -196,15 +268,36 @@ impl Writer {
     }
 
     fn read(&self, turn: &mut Turn<'_>) {
-        let newest = turn.world.newest();
-        let key = self.data_key.unwrap_or_default();
-        let chain_goes_on = newest.state.progress.iter().any(|(_, slice)| slice.job == self.job());
-        let slot = newest.state.snapshots.iter().find(|(_, snapshot)| snapshot.slot == self.job());
-        let at = if newest.number() == 0 {
+        let tip = match turn.world.tip(self.memory, turn.rules) {
+            Ok(tip) => tip,
+            Err(_) => return self.find_another_history(turn),
+        };
+        let Some(tip) = tip else {
+            let (init, key) = (Kind::Init(Init::default()), self.data_key.unwrap_or_default());
             let begin =
-                Append::behind(&newest, &self.signature(), &Kind::Init(Init::default()), key, turn.rules);
-            begin.map_or(At::Stopped(Stop::Refused), At::Begin)
-        } else if newest.data_key != key {
+                Append::behind(&Committed::nothing(), &self.signature(), &init, key, turn.rules);
+            let at = begin.map_or(At::Stopped(Stop::Refused), At::Begin);
+            return turn.to("reads the log", self.with(at));
+        };
+        let mut read = self.clone();
+        if self.wary {
+            read.has_misread |= !continues(turn.world, self.memory, &tip);
+            read.memory = Some(tip.position());
+        }
+        read.go_on(&tip, turn);
+    }
+
+    fn find_another_history(&self, turn: &mut Turn<'_>) {
+        let at = if self.accepts { At::Accept } else { At::Stopped(Stop::History) };
+        turn.to("finds another history", self.with(at));
+    }
+
+    fn go_on(&self, tip: &Slot, turn: &mut Turn<'_>) {
+        let newest = turn.world.view(tip);
+        let job = self.job();
+        let chain_goes_on = newest.state.progress.iter().any(|(_, slice)| slice.job == job);
+        let slot = newest.state.snapshots.iter().find(|(_, snapshot)| snapshot.slot == job);
+        let at = if Some(newest.data_key) != self.data_key {
             At::Stopped(Stop::WrongKey)
         } else if newest.head().erased && !turn.rules.broken(Flaw::IgnoresErased) {
             At::Stopped(Stop::Erased)
@@ -213,29 +306,72 @@ impl Writer {
         } else if self.in_chain && !chain_goes_on {
             return turn.to("reads the log and finds its chain gone", self.lost(None));
         } else {
-            At::Base(newest)
+            match turn.world.base(tip, Some(&job), turn.rules) {
+                Err(Stop::History) => return self.find_another_history(turn),
+                Err(stop) => At::Stopped(stop),
+                Ok(base) if base.is_doubtful && !turn.rules.broken(Flaw::DoubtsNothing) => {
+                    At::List(Rc::new(Begun { before: newest, base }))
+                }
+                Ok(base) => At::Base(Rc::new(Begun { before: newest, base })),
+            }
         };
         turn.to("reads the log", self.with(at));
     }
 
-    /// `None` when the base is no longer as it was when the log was read.
-    fn plan(&self, before: &Seen, turn: &Turn<'_>) -> Option<Process> {
-        let job = self.job();
-        let uploaded = self.uploaded.as_ref().filter(|pack| !pack.doomed(before, turn));
-        let task = Task {
-            name: name(self.id, self.serial),
-            job: &job,
-            sees: self.sees,
-            style: self.style,
-            uploaded,
+    /// Appends an entry that names what is remembered and what is there.
+    fn accept(&self, turn: &mut Turn<'_>) {
+        let Some(tip) = turn.world.slots().next_back() else { return };
+        let before = turn.world.view(tip);
+        let digest = |position: Position| Bytes::copy_from_slice(&position.digest);
+        let reset = Reset {
+            remembered: self.memory.map_or(0, |memory| memory.number),
+            remembered_digest: self.memory.map(digest).unwrap_or_default(),
+            found: tip.number(),
+            found_digest: digest(tip.position()),
         };
-        let plan = task.plan(before, turn.world)?;
+        let kind = Kind::Reset(reset);
+        let append = Append::behind(&before, &self.signature(), &kind, before.data_key, turn.rules);
+        let at = append.map_or(At::Stopped(Stop::Erased), At::Accepting);
+        turn.to("reads the log that it accepts", self.with(at));
+    }
+
+    fn note(&self, noting: &Noting, doubted: Option<&Rc<Begun>>, turn: &mut Turn<'_>) {
+        let world = turn.world;
+        noting.steps(&self.signature(), turn, |noted| match (noted, doubted) {
+            (Noted::Again(noting), _) => self.with(At::Note(noting, doubted.cloned())),
+            (Noted::Written(seen), _) => {
+                let memory = self.memory.map(|_| Slot::Opens(seen).position());
+                Process::Writer(Writer { memory, at: At::Read, ..self.clone() })
+            }
+            (Noted::Known, Some(begun)) => self.with(At::Base(begun.compared(world))),
+            (Noted::Known, None) => self.lost(None),
+            (Noted::Stopped(stop), _) => self.with(At::Stopped(stop)),
+        });
+    }
+
+    /// A part of its base is missing that was not known to be.
+    fn missed(&self, begun: &Begun, turn: &Turn<'_>) -> Process {
+        if !self.wary || self.has_met {
+            return self.lost(None);
+        }
+        let found = damage(turn.world, &begun.base.segments, Look::Listing);
+        let at = At::Note(Noting::of(found, self.memory), None);
+        Process::Writer(Writer { has_met: true, at, ..self.clone() })
+    }
+
+    /// `None` when a segment of the base is missing and not known to be.
+    fn plan(&self, begun: &Rc<Begun>, turn: &Turn<'_>) -> Option<Process> {
+        let uploaded = self.uploaded.as_ref().filter(|pack| !pack.doomed(begun, turn));
+        let name = name(self.id, self.serial);
+        let task = Task { name, sees: self.sees, style: self.style, uploaded };
+        let plan = task.plan(begun, turn.world, turn.rules)?;
         Some(self.with(if plan.pack.is_some() { At::Pack(plan) } else { At::Segment(plan) }))
     }
 
     fn append(&self, plan: &Rc<Plan>, before: &Seen, rules: Rules) -> Process {
         let kind = plan.kind(self.job(), self.number);
         let append = Append::behind(before, &self.signature(), &kind, before.data_key, rules);
+        let append = append.map(|append| if self.gives_up { append.giving_up() } else { append });
         self.with(append.map_or(At::Stopped(Stop::Refused), |append| At::Commit(plan.clone(), append)))
     }
 
@@ -244,8 +380,10 @@ impl Writer {
         append.steps(turn, |outcome| match outcome {
             Outcome::Done(seen) => self.done(plan, seen),
             Outcome::Again(append) => self.with(At::Commit(plan.clone(), append)),
-            Outcome::Taken(found) => match rules.rebase(&found.entry, &plan.uses) {
-                Rebase::Next => self.append(plan, &found, rules),
+            Outcome::GaveUp if rules.broken(Flaw::GivesUpAsNotDone) => self.with(At::Stopped(Stop::Lost)),
+            Outcome::GaveUp => self.with(At::Stopped(Stop::Unknown)),
+            Outcome::Taken(found) => match rules.rebase(found.opens().map(|seen| &seen.entry), &plan.uses) {
+                Rebase::Next => self.append(plan, found.created(), rules),
                 Rebase::Lost => self.lost(Some(plan)),
                 Rebase::Erased => self.with(At::Stopped(Stop::Erased)),
             },
@@ -253,9 +391,10 @@ impl Writer {
     }
 
     fn done(&self, plan: &Rc<Plan>, seen: Seen) -> Process {
+        let memory = self.memory.map(|_| Slot::Opens(seen.clone()).position());
         if plan.is_slice() {
             let (serial, in_chain, uploaded) = (self.serial + 1, true, None);
-            return Process::Writer(Writer { serial, in_chain, uploaded, at: At::Read, ..self.clone() });
+            return Process::Writer(Writer { serial, in_chain, uploaded, memory, at: At::Read, ..self.clone() });
         }
         self.with(At::Done(seen))
     }
