@@ -68,3 +68,33 @@ fn a_hole_in_the_log_taken_for_its_end() {
 fn a_lost_answer_said_to_be_a_no() {
     check(Flaw::GivesUpAsNotDone, accidents::giving_up, "gave up and its snapshot is in the log");
 }
+
+#[test]
+fn a_writer_that_goes_behind_an_entry_that_does_not_open() {
+    check(Flaw::BlindToBroken, accidents::broken_logs, "noted as damaged by entry");
+}
+
+#[test]
+fn a_base_found_around_a_broken_entry_whose_rows_are_trusted() {
+    check(Flaw::TrustsRows, accidents::broken_logs, "no row tells where email");
+}
+
+#[test]
+fn a_snapshot_that_names_an_older_base() {
+    check(Flaw::NamesOldBase, accidents::broken_logs, "stopped with Some(Refused)");
+}
+
+#[test]
+fn a_checkpoint_over_entries_that_cannot_be_read() {
+    check(Flaw::CheckpointsTorn, accidents::broken_logs, "is not what the entries before add up to");
+}
+
+#[test]
+fn a_remembered_entry_that_is_gone() {
+    check(Flaw::IgnoresRollback, accidents::histories, "no continuation of what it remembers");
+}
+
+#[test]
+fn another_entry_in_the_place_of_the_remembered_one() {
+    check(Flaw::IgnoresFork, accidents::histories, "no continuation of what it remembers");
+}

@@ -5,6 +5,7 @@ use repository::Object;
 use crate::accidents::{Accident, Copier, Copying, Loss};
 use crate::commits::Checkpointer;
 use crate::content::name;
+use crate::entries::Position;
 use crate::finder::Finder;
 use crate::plan::Style;
 use crate::process::Process;
@@ -13,7 +14,7 @@ use crate::recovery::alone;
 use crate::rules::Rules;
 use crate::scenarios::{after, backup, forget, playing, prune, series, shared, unshared};
 use crate::search::Scenario;
-use crate::world::{Position, World};
+use crate::world::World;
 use crate::writer::Writer;
 
 /// Snapshots 2 and 3; the second has a segment and a pack of its own behind those of the first.
@@ -112,8 +113,17 @@ pub(crate) fn broken_logs(rules: Rules) -> Vec<Scenario> {
         let cast = vec![writer(3), listing(4), Checkpointer::start(), lost(losses)];
         playing(name, noted(rules), cast)
     };
+    // Snapshot 4 is the only one that tells where the blob of an email is that it does not have.
+    let alone_kept = after(vec![backup(1, 0b001), backup(2, 0b011), backup(6, 0b001), forget()], rules);
+    let slices = new(3, 0b0111, Style::Slices).start();
+    let chain = vec![slices, writer(4), lost(&[Loss::EntryBreaks])];
     let healed = alone(&noted(rules), writer(8), rules);
     vec![
+        playing(
+            "one that remembers entry 2, a lost entry",
+            long,
+            vec![remembering(3, second).start(), writer(4), lost(&[Loss::MiddleEntry])],
+        ),
         known("known damage, a writer, a finder, a checkpoint, a broken entry", &[Loss::EntryBreaks]),
         known("known damage, a writer, a finder, a checkpoint, a lost entry", &[Loss::MiddleEntry]),
         known("known damage, a writer, a finder, a checkpoint, the newest entry lost", &[Loss::NewestEntry]),
@@ -127,20 +137,11 @@ pub(crate) fn broken_logs(rules: Rules) -> Vec<Scenario> {
             grown(rules),
             vec![writer(3), listing(4), lost(&[Loss::EntryBreaks, Loss::Object])],
         ),
-        playing(
-            "two workers on a chain, a broken entry",
-            shared(rules),
-            vec![slices(3, 3), slices(4, 3), lost(&[Loss::EntryBreaks])],
-        ),
+        playing("a chain, a writer, a broken entry", alone_kept, chain),
         playing(
             "a prune, a writer, a snapshot's entry broken",
             unshared(rules),
             vec![prune(5), writer(3), lost(&[Loss::SnapshotBreaks])],
-        ),
-        playing(
-            "one that remembers entry 2, a lost entry",
-            long,
-            vec![remembering(3, second).start(), writer(4), lost(&[Loss::MiddleEntry])],
         ),
     ]
 }

@@ -5,8 +5,9 @@ use std::rc::Rc;
 
 use proto::repository::log_entry::Kind;
 
+use crate::entries::Slot;
 use crate::process::{Process, Turn};
-use crate::world::{Copied, Slot, World};
+use crate::world::{Copied, World};
 
 /// Each of some losses once, at any time and in any order, or not at all.
 #[derive(Clone, Hash)]
@@ -63,7 +64,8 @@ impl Loss {
                 }
             }
             Loss::EntryBreaks | Loss::SnapshotBreaks => {
-                for slot in entries.into_iter().filter(|slot| self == Loss::EntryBreaks || is_snapshot(slot)) {
+                for slot in entries.into_iter().filter(|slot| self == Loss::EntryBreaks || is_snapshot(slot))
+                {
                     let number = slot.number();
                     turn.change("an entry breaks", |world: &mut World| world.break_entry(number), then());
                 }
@@ -77,7 +79,11 @@ impl Loss {
             Loss::NewestEntry => {
                 if let Some(slot) = entries.last() {
                     let number = slot.number();
-                    turn.change("the newest entry is lost", |world: &mut World| world.lose_entry(number), then());
+                    turn.change(
+                        "the newest entry is lost",
+                        |world: &mut World| world.lose_entry(number),
+                        then(),
+                    );
                 }
             }
         }
@@ -114,17 +120,21 @@ impl Copier {
         if self.is_done {
             return;
         }
-        let copied = self.copied.clone();
-        let (label, copy): (_, Box<dyn FnOnce(&mut World)>) = match self.how {
-            Copying::AllBack => ("puts the store back", Box::new(move |world| {
-                world.put_log_back(&copied);
-                world.put_objects_back(&copied);
-            })),
-            Copying::LogBack => ("puts the log back", Box::new(move |world| world.put_log_back(&copied))),
-            Copying::Over => ("copies a fork over it", Box::new(move |world| world.copy_over(&copied, |_, _| true))),
-            Copying::Behind => ("copies a fork's new entries into it", Box::new(move |world| {
-                world.copy_over(&copied, |world, number| world.slot(number).is_none());
-            })),
+        let (copied, how) = (&self.copied, self.how);
+        let label = match how {
+            Copying::AllBack => "puts the store back",
+            Copying::LogBack => "puts the log back",
+            Copying::Over => "copies a fork over it",
+            Copying::Behind => "copies a fork's new entries into it",
+        };
+        let copy = |world: &mut World| match how {
+            Copying::AllBack => {
+                world.put_log_back(copied);
+                world.put_objects_back(copied);
+            }
+            Copying::LogBack => world.put_log_back(copied),
+            Copying::Over => world.copy_over(copied, |_, _| true),
+            Copying::Behind => world.copy_over(copied, |world, number| world.slot(number).is_none()),
         };
         turn.change(label, copy, Process::Copier(Copier { is_done: true, ..self.clone() }));
     }

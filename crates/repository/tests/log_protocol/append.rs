@@ -2,9 +2,10 @@
 
 use proto::repository::log_entry::Kind;
 
+use crate::entries::{Seen, Slot};
 use crate::process::{Process, Turn};
 use crate::rules::{Flaw, Rules};
-use crate::world::{Seen, Slot, World};
+use crate::world::World;
 
 /// An entry on its way to the log.
 #[derive(Clone, Hash)]

@@ -4,9 +4,10 @@ use proto::repository::log_entry::Kind;
 use proto::repository::{Erased, Forget};
 
 use crate::append::{Append, Outcome};
+use crate::entries::Seen;
 use crate::process::{Process, Turn};
 use crate::rules::Flaw;
-use crate::world::{Seen, World};
+use crate::world::World;
 
 /// How far one of them is.
 #[derive(Clone, Hash)]
@@ -89,7 +90,8 @@ impl Checkpointer {
                 let newest = turn.world.newest();
                 let kind = Kind::Checkpoint(newest.state.checkpoint());
                 let append = Append::behind(&newest, "checkpoint", &kind, newest.data_key, turn.rules);
-                let append = append.filter(|_| !newest.is_torn);
+                let writes = !newest.is_torn || turn.rules.broken(Flaw::CheckpointsTorn);
+                let append = append.filter(|_| writes);
                 turn.to("reads the log", with(append.map_or(At::Done, At::Append)));
             }
             At::Append(append) => append.steps(turn, |outcome| with(At::after(outcome))),

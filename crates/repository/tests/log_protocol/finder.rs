@@ -1,13 +1,13 @@
-//! Who looks whether the base of the next snapshot is there, and notes in the log what is not.
+//! Looking whether the base of the next snapshot is there, and noting in the log what is not.
 
+use crate::entries::Position;
 use crate::noting::{Noted, Noting};
 use crate::process::{Process, Turn};
 use crate::reading::{Look, damage};
-use crate::world::Position;
 use crate::writer::Stop;
 use repository::ObjectName;
 
-/// A verification, a check or a restore, as far as it finds damage.
+/// A process that finds damage: a verification, a check, a restore.
 #[derive(Clone, Hash)]
 pub(crate) struct Finder {
     id: u8,

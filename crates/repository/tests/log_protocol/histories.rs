@@ -1,11 +1,12 @@
-//! What somebody knows who sees all that ever happened, of a log and of what is remembered of it. Processes do not see this:
-//! how they find out is in `reading`.
+//! Whether a log is one history with what is remembered of it, judged by what was created behind what. Processes do not
+//! see that: how they find out is in `reading`.
 
 use std::collections::BTreeMap;
 
 use proto::repository::log_entry::Kind;
 
-use crate::world::{Committed, Position, Slot, World};
+use crate::entries::{Committed, Position, Slot};
+use crate::world::World;
 
 /// Is `tip` the end of the log, and is the log up to there what grew from what is remembered? Where it is not, somebody has
 /// accepted that.
@@ -29,6 +30,5 @@ pub(crate) fn continues(world: &World, memory: Option<Position>, tip: &Slot) -> 
         (Some(Slot::Opens(seen)), Some(one)) => one.was(seen),
         _ => true,
     };
-    (is_remembered || memory.number <= accepted)
-        && (memory.number.max(accepted)..tip.number()).all(is_one)
+    (is_remembered || memory.number <= accepted) && (memory.number.max(accepted)..tip.number()).all(is_one)
 }

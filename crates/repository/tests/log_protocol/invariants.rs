@@ -9,11 +9,12 @@ use repository::log::fold::{LogState, newest_segments};
 use repository::log::prune_rules::{pinned, reachable};
 
 use crate::content::Tables;
+use crate::entries::{Seen, Slot};
 use crate::process::Process;
 use crate::reader::Reader;
 use crate::rules::{Flaw, Rules};
 use crate::soundness;
-use crate::world::{Seen, Slot, World};
+use crate::world::World;
 use crate::writer::{Stop, Writer};
 
 /// `Err` says in words what is wrong.

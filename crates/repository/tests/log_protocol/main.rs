@@ -1,16 +1,24 @@
 //! The exhaustive model of the log protocol: every interleaving of small casts of writers, slices, forget, prune, sweep,
-//! readers and erasure, with every lost answer and every death, through the very rules of `repository::log`.
+//! readers, finders of damage and erasure, with every lost answer, every death and every loss of the store, through the very
+//! rules of `repository::log`.
 //!
-//! A state is the store and where everybody stands; a step is one call of one process to the store. A process that dies
+//! A state is the store and where every process stands; a step is one call of one process to the store. A process that dies
 //! takes no further step, so every state is also the state after any of the deaths, and `recovery` must be possible from
 //! each. A request that arrives long after its sender has gone is a process that sleeps before it and dies after it. A
 //! create may happen or not and lose its answer either way (`append`).
 //!
-//! `invariants` says what must hold. `sanity` breaks one rule at a time and demands that the search finds out.
+//! The store loses packs, segments and log entries, is put back to an older copy, or is mixed with a fork of itself
+//! (`accidents`). How processes read such a log is in `reading`: the model's own words for what `Journal` and
+//! `begin_snapshot` do. Whether what they read is one history is judged apart from that, in `histories`.
+//!
+//! `invariants` and `soundness` say what must hold. `sanity` and `accident_sanity` break one rule at a time and demand that
+//! the search finds out.
 //!
 //! Not modelled: stores without conditional create, pages of one listing seen at different times (an object it misses is
-//! condemned later), clocks (a pin lapses when its reader is dead, the grace time lasts as long as short readers need), and
-//! what is inside packs and rows beyond *which blob lies where*.
+//! condemned later), clocks (a pin lapses when its reader is dead, the grace time lasts as long as short readers need), what
+//! is inside packs and rows beyond *which blob lies where*, two copies of entry 1, logs so long that a walk asks for a
+//! listing, objects that are noted as sound again, and a broken pack together with the loss of the entry that noted it: a
+//! listing does not find that pack again.
 
 mod accident_sanity;
 mod accident_scenarios;
@@ -18,6 +26,7 @@ mod accidents;
 mod append;
 mod commits;
 mod content;
+mod entries;
 mod finder;
 mod histories;
 mod invariants;

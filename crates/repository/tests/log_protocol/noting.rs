@@ -8,9 +8,9 @@ use proto::repository::log_entry::Kind;
 use repository::Object;
 
 use crate::append::{Append, Outcome};
+use crate::entries::{Position, Seen, Slot};
 use crate::process::{Process, Turn};
 use crate::rules::Flaw;
-use crate::world::{Position, Seen, Slot};
 use crate::writer::Stop;
 
 /// Damage on its way to the log.

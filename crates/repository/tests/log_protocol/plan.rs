@@ -9,10 +9,11 @@ use repository::log::fold::dooms;
 use repository::{Object, ObjectName};
 
 use crate::content::{Segment, Tables, bits, reference};
+use crate::entries::Seen;
 use crate::process::Turn;
 use crate::reading::Base;
 use crate::rules::{Flaw, Rules};
-use crate::world::{Seen, World};
+use crate::world::World;
 
 /// How a writer makes its snapshot.
 #[derive(Debug, Clone, Copy, Hash, PartialEq, Eq)]
@@ -88,7 +89,7 @@ impl Begun {
         let mut tables = Tables::default();
         segments.iter().for_each(|(_, segment)| tables.add(segment));
         tables.blobs.retain(|_, pack| !packs.contains(pack));
-        let is_compared = is_older || self.base.is_doubtful;
+        let is_compared = is_older || (self.base.is_doubtful && !rules.broken(Flaw::TrustsRows));
         let lost = bits(tables.emails).filter(|email| is_compared && !tables.blobs.contains_key(email));
         let lost = lost.fold(0, |all, email| all | 1 << email);
         Some(Held { segments, tables, lost, packs })
@@ -131,9 +132,8 @@ impl Task<'_> {
 impl Held {
     /// The segments that stay, and one instead of the new one and all from the oldest on that names a damaged pack.
     fn grown(self, new: Segment, rules: Rules) -> (Vec<ObjectName>, Segment) {
-        let names_lost = |(_, segment): &(_, Rc<Segment>)| {
-            segment.packs().iter().any(|pack| self.packs.contains(pack))
-        };
+        let names_lost =
+            |(_, segment): &(_, Rc<Segment>)| segment.packs().iter().any(|pack| self.packs.contains(pack));
         let first = self.segments.iter().position(names_lost).unwrap_or(self.segments.len());
         if first == self.segments.len() || rules.broken(Flaw::HealsWithoutMerging) {
             return (self.segments.iter().map(|(name, _)| *name).collect(), new);
@@ -161,7 +161,7 @@ impl Plan {
     }
 
     /// The entry that commits it.
-    pub(crate) fn kind(&self, job: String, backup_number: u64) -> Kind {
+    pub(crate) fn kind(&self, job: String, backup_number: u64, rules: Rules) -> Kind {
         let before = &self.begun.before;
         let (base, head) = (&self.begun.base, before.head());
         let segments = self.segments.iter().copied().map(reference).collect();
@@ -171,11 +171,13 @@ impl Plan {
             return Kind::Progress(Progress { base, previous, segments, job, ..Progress::default() });
         }
         // An older one than the head's is a base of which only what can be read counts.
-        let base = if base.snapshot == head.snapshot { base.snapshot } else { 0 };
+        let is_newest = base.snapshot == head.snapshot || rules.broken(Flaw::NamesOldBase);
+        let base = if is_newest { base.snapshot } else { 0 };
         let (emails, slot) = (self.emails.into(), job);
         // Which entry its writer began behind is known to the model only.
         let started_ms = i64::try_from(before.number()).expect("a small number");
-        let snapshot = Snapshot { base, segments, emails, slot, backup_number, started_ms, ..Snapshot::default() };
+        let snapshot =
+            Snapshot { base, segments, emails, slot, backup_number, started_ms, ..Snapshot::default() };
         Kind::Snapshot(snapshot)
     }
 }

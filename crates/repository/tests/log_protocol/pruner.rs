@@ -9,10 +9,11 @@ use repository::{Object, ObjectName};
 
 use crate::append::{Append, Outcome};
 use crate::content::{Segment, Tables, bits, name, reference};
+use crate::entries::Seen;
 use crate::process::{Process, Turn};
 use crate::rules::Flaw;
 use crate::sweeper::Sweeper;
-use crate::world::{Seen, World};
+use crate::world::World;
 
 /// Which snapshot is rewritten: its live rows to one new segment, its live blobs to one new pack.
 #[derive(Clone, Copy, Hash, PartialEq, Eq)]

@@ -7,8 +7,9 @@ use repository::log::prune_rules::Pin;
 use repository::{Object, ObjectName};
 
 use crate::content::Tables;
+use crate::entries::Seen;
 use crate::process::{Process, Turn};
-use crate::world::{Seen, World};
+use crate::world::World;
 
 /// What protects the reader from the sweep.
 #[derive(Clone, Copy, Hash, PartialEq, Eq)]

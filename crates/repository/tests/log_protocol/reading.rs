@@ -9,8 +9,9 @@ use proto::repository::{Head, Progress, SegmentRef};
 use repository::log::fold::{LogState, newest_segments, segment_name};
 use repository::{HistoryFault, Object, ObjectName};
 
+use crate::entries::{Committed, Position, Seen, Slot};
 use crate::rules::{Flaw, Rules};
-use crate::world::{Committed, Position, Seen, Slot, World};
+use crate::world::World;
 use crate::writer::Stop;
 
 /// The state that a log adds up to, as far as it can be read.
@@ -53,19 +54,23 @@ impl World {
     /// The end of the log; `None`: it has not begun.
     pub(crate) fn tip(&self, memory: Option<Position>, rules: Rules) -> Result<Option<Slot>, HistoryFault> {
         let start = match memory.filter(|_| !rules.broken(Flaw::IgnoresMemory)) {
-            Some(memory) => Some(self.remembered(memory)?),
+            Some(memory) => self.remembered(memory, rules)?,
             None => self.slots().next_back(),
         };
         start.map(|start| self.walk(start, rules)).transpose()
     }
 
-    fn remembered(&self, memory: Position) -> Result<&Slot, HistoryFault> {
+    fn remembered(&self, memory: Position, rules: Rules) -> Result<Option<&Slot>, HistoryFault> {
         if let Some(found) = self.slot(memory.number) {
             let is_it = found.position() == memory || found.opens().is_none();
-            return if is_it { Ok(found) } else { Err(HistoryFault::Forked) };
+            let is_it = is_it || rules.broken(Flaw::IgnoresFork);
+            return if is_it { Ok(Some(found)) } else { Err(HistoryFault::Forked) };
         }
-        let last = self.slots().next_back().filter(|last| last.number() > memory.number);
-        last.ok_or(HistoryFault::RolledBack)
+        let last = self.slots().next_back();
+        // The remembered entry alone is missing: that is damage, not another history.
+        let goes_on = last.is_some_and(|last| last.number() > memory.number);
+        let goes_on = goes_on || rules.broken(Flaw::IgnoresRollback);
+        if goes_on { Ok(last) } else { Err(HistoryFault::RolledBack) }
     }
 
     fn walk(&self, start: &Slot, rules: Rules) -> Result<Slot, HistoryFault> {

@@ -59,6 +59,8 @@ pub(crate) enum Flaw {
     PrunesTorn,
     /// A writer goes behind an entry that notes damage.
     BlindToDamaged,
+    /// A writer goes behind an entry that does not open.
+    BlindToBroken,
     /// A writer goes behind an entry that accepts another history.
     BlindToReset,
     /// A writer takes what is noted as damaged for held.
@@ -67,6 +69,12 @@ pub(crate) enum Flaw {
     HealsWithoutMerging,
     /// A base that was found around a broken entry is not compared with a listing.
     DoubtsNothing,
+    /// The rows of a base that was found around a broken entry are not compared with each other.
+    TrustsRows,
+    /// A snapshot that grew from an older one names it as its base.
+    NamesOldBase,
+    /// A checkpoint is written over entries that cannot be read.
+    CheckpointsTorn,
     /// A *Damaged* entry that does not open is taken for none.
     NoLostNote,
     /// Another entry in the place of a *Damaged* one ends every look and every backup.
@@ -75,6 +83,10 @@ pub(crate) enum Flaw {
     DamagedForgets,
     /// What is remembered is not compared with the log.
     IgnoresMemory,
+    /// That the remembered entry is gone is no reason to stop.
+    IgnoresRollback,
+    /// That another entry stands in the place of the remembered one is no reason to stop.
+    IgnoresFork,
     /// An entry behind another one than it says is taken as it is.
     IgnoresPrevious,
     /// The first number without an entry is taken for the end of the log.
@@ -96,7 +108,9 @@ impl Rules {
 
     /// `None`: the entry does not open.
     pub(crate) fn rebase(self, found: Option<&LogEntry>, uses: &BTreeSet<Object>) -> Rebase {
-        let Some(found) = found else { return Rebase::Lost };
+        let Some(found) = found else {
+            return if self.broken(Flaw::BlindToBroken) { Rebase::Next } else { Rebase::Lost };
+        };
         match (self.flaw, &found.kind) {
             (Some(Flaw::BlindToDamaged), Some(Kind::Damaged(_)))
             | (Some(Flaw::BlindToReset), Some(Kind::Reset(_))) => Rebase::Next,

@@ -9,11 +9,12 @@ use proto::repository::SegmentRef;
 use proto::repository::log_entry::Kind;
 use repository::Object;
 
+use crate::entries::Seen;
 use crate::invariants::{self, Verdict};
 use crate::process::{Next, Turn};
 use crate::recovery;
 use crate::rules::Rules;
-use crate::world::{Digest, Seen, World, digest};
+use crate::world::{Digest, World, digest};
 
 /// Some processes at work on a store.
 pub(crate) struct Scenario {

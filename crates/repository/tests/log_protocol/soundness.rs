@@ -8,8 +8,9 @@ use repository::Object;
 use repository::log::fold::{LogState, segment_name};
 
 use crate::content::{Tables, bits};
+use crate::entries::{Committed, Slot};
 use crate::invariants::{Verdict, demand};
-use crate::world::{Committed, Slot, World};
+use crate::world::World;
 
 /// No snapshot refers to what was noted as damaged before it, and none was begun before an entry that it may not step over.
 pub(crate) fn of_what_is_noted(world: &World) -> Verdict {
@@ -36,7 +37,9 @@ fn refers_to_nothing_noted(world: &World, seen: &Committed, snapshot: &Snapshot)
         for object in packs.chain([Object::Segment(name)]) {
             if let Some(entry) = is_noted(&object) {
                 let (number, object) = (seen.number(), object.relative());
-                return Err(format!("snapshot {number} refers to {object}, noted as damaged by entry {entry}"));
+                return Err(format!(
+                    "snapshot {number} refers to {object}, noted as damaged by entry {entry}"
+                ));
             }
         }
     }
@@ -55,14 +58,23 @@ fn noted_before(seen: &Committed) -> BTreeMap<Object, u64> {
     noted
 }
 
-/// What cannot be read of a kept snapshot was lost by the store, not by anybody who works with it.
+/// What cannot be read of a kept snapshot was lost by the store, not by anybody who works with it. Kept are those, too, whose
+/// entries nobody can read any more.
 pub(crate) fn of_what_is_kept(world: &World) -> Verdict {
     let Some(tip) = world.slots().next_back() else { return Ok(()) };
     let mut line: Vec<&Committed> = tip.created().line().collect();
     line.reverse();
-    // As nobody may be able to read it any more.
     let mut state = LogState::default();
-    line.iter().filter(|one| one.number() > 0).for_each(|one| state.apply(&one.entry));
+    for one in line.iter().filter(|one| one.number() > 0) {
+        let carries_all = match one.kind() {
+            Some(Kind::Checkpoint(checkpoint)) => *checkpoint == state.checkpoint(),
+            _ => true,
+        };
+        demand(carries_all, || {
+            format!("checkpoint {} is not what the entries before add up to", one.number())
+        })?;
+        state.apply(&one.entry);
+    }
     state.snapshots.iter().try_for_each(|(number, snapshot)| {
         is_whole_but_for_losses(world, &snapshot.segments, snapshot.emails)
             .map_err(|what| format!("snapshot {number}: {what}"))
@@ -73,7 +85,9 @@ fn is_whole_but_for_losses(world: &World, segments: &[SegmentRef], emails: u64) 
     let lost = &world.harm.lost;
     for name in segments.iter().filter_map(segment_name) {
         let is_there = world.segments().contains_key(&name);
-        demand(is_there || lost.contains(&Object::Segment(name)), || format!("segment {name} is missing and not lost"))?;
+        demand(is_there || lost.contains(&Object::Segment(name)), || {
+            format!("segment {name} is missing and not lost")
+        })?;
     }
     let Some(tables) = Tables::read(world, segments) else { return Ok(()) };
     demand(emails == u64::from(tables.emails), || {

@@ -5,9 +5,10 @@ use proto::repository::log_entry::Kind;
 use repository::Object;
 
 use crate::append::{Append, Outcome};
+use crate::entries::Seen;
 use crate::process::{Process, Turn};
 use crate::rules::Flaw;
-use crate::world::{Seen, World};
+use crate::world::World;
 
 /// Sweeps one condemnation.
 #[derive(Clone, Hash)]

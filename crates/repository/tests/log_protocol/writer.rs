@@ -9,13 +9,14 @@ use repository::log::fold::Rebase;
 
 use crate::append::{Append, Outcome};
 use crate::content::name;
+use crate::entries::{Committed, Position, Seen, Slot};
 use crate::histories::continues;
 use crate::noting::{Noted, Noting};
 use crate::plan::{Begun, Plan, Style, Task, Uploaded};
 use crate::process::{Process, Turn};
 use crate::reading::{Look, damage};
 use crate::rules::{Flaw, Rules};
-use crate::world::{Committed, Position, Seen, Slot, World};
+use crate::world::World;
 
 /// One worker on one backup.
 #[derive(Clone, Hash)]
@@ -38,7 +39,7 @@ pub(crate) struct Writer {
     /// It compares the log with what it remembers, and notes what it misses.
     wary: bool,
     memory: Option<Position>,
-    /// Whoever runs it accepts the history that the store shows.
+    /// The operator accepts the history that the store shows.
     accepts: bool,
     gives_up: bool,
     /// It has noted that a part of its base was missing.
@@ -123,6 +124,7 @@ impl Writer {
         Writer { tries, ..self }
     }
 
+    /// It remembers what it reads, and notes what it misses.
     pub(crate) fn wary(self) -> Writer {
         Writer { wary: true, ..self }
     }
@@ -201,9 +203,10 @@ impl Writer {
             }),
             At::List(begun) => {
                 let found = damage(turn.world, &begun.base.segments, Look::Listing);
-                let next = match found.is_empty() {
-                    true => At::Base(begun.compared(turn.world)),
-                    false => At::Note(Noting::of(found, self.memory), Some(begun.clone())),
+                let next = if found.is_empty() {
+                    At::Base(begun.compared(turn.world))
+                } else {
+                    At::Note(Noting::of(found, self.memory), Some(begun.clone()))
                 };
                 turn.to("compares its base with a listing", self.with(next));
             }
@@ -274,8 +277,7 @@ impl Writer {
         };
         let Some(tip) = tip else {
             let (init, key) = (Kind::Init(Init::default()), self.data_key.unwrap_or_default());
-            let begin =
-                Append::behind(&Committed::nothing(), &self.signature(), &init, key, turn.rules);
+            let begin = Append::behind(&Committed::nothing(), &self.signature(), &init, key, turn.rules);
             let at = begin.map_or(At::Stopped(Stop::Refused), At::Begin);
             return turn.to("reads the log", self.with(at));
         };
@@ -369,7 +371,7 @@ impl Writer {
     }
 
     fn append(&self, plan: &Rc<Plan>, before: &Seen, rules: Rules) -> Process {
-        let kind = plan.kind(self.job(), self.number);
+        let kind = plan.kind(self.job(), self.number, rules);
         let append = Append::behind(before, &self.signature(), &kind, before.data_key, rules);
         let append = append.map(|append| if self.gives_up { append.giving_up() } else { append });
         self.with(append.map_or(At::Stopped(Stop::Refused), |append| At::Commit(plan.clone(), append)))
@@ -394,7 +396,14 @@ impl Writer {
         let memory = self.memory.map(|_| Slot::Opens(seen.clone()).position());
         if plan.is_slice() {
             let (serial, in_chain, uploaded) = (self.serial + 1, true, None);
-            return Process::Writer(Writer { serial, in_chain, uploaded, memory, at: At::Read, ..self.clone() });
+            return Process::Writer(Writer {
+                serial,
+                in_chain,
+                uploaded,
+                memory,
+                at: At::Read,
+                ..self.clone()
+            });
         }
         self.with(At::Done(seen))
     }

@@ -14,7 +14,6 @@ use crate::error::Result;
 use crate::restore::content::hash_blob;
 use crate::restore::exact::prove;
 use crate::restore::report::RestoredObjects;
-use crate::restore::request::Mode;
 use crate::restore::uploads::is_damage;
 use crate::types::to_jmap;
 
