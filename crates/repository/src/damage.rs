@@ -115,8 +115,7 @@ impl Repository {
         }
     }
 
-    /// Notes in the log that these packs and segments are missing or damaged; others are left out. True if one of them was
-    /// not noted before.
+    /// Notes in the log that these packs and segments are missing or damaged; others are left out. True if that took an entry.
     pub async fn note_damage(
         &self,
         found: impl IntoIterator<Item = Object>,
@@ -146,7 +145,8 @@ impl Repository {
             let known = self.damaged_by(&head).await?;
             let mut all = known.clone();
             change(&mut all);
-            if all == known {
+            // A note that was lost is replaced even if nothing is found, so that it is not looked for by every backup to come.
+            if all == known && !self.has_lost_note(&head).await? {
                 return Ok(false);
             }
             let kind = Kind::Damaged(Damaged { objects: all.iter().map(Object::relative).collect() });
@@ -163,7 +163,7 @@ impl Repository {
     pub(crate) async fn has_lost_note(&self, head: &Head) -> Result<bool> {
         match head.damaged {
             0 => Ok(false),
-            number => Ok(unless_damaged(self.journal().read(number).await)?.is_none()),
+            number => Ok(self.note(number).await?.is_none()),
         }
     }
 
@@ -172,14 +172,17 @@ impl Repository {
         if head.damaged == 0 {
             return Ok(BTreeSet::new());
         }
-        match unless_damaged(self.journal().read(head.damaged).await)?.map(|entry| entry.kind) {
-            None => Ok(BTreeSet::new()),
-            Some(Some(Kind::Damaged(damaged))) => Ok(objects(&damaged.objects)),
-            Some(_) => Err(Error::corrupt(
-                Object::Log(head.damaged).relative(),
-                "a later entry names it as a list of damaged objects, and it is not one",
-            )),
-        }
+        let note = self.note(head.damaged).await?;
+        Ok(note.map(|damaged| objects(&damaged.objects)).unwrap_or_default())
+    }
+
+    /// The *Damaged* entry of this number; `None`: it cannot be read, or another one stands in its place.
+    async fn note(&self, number: u64) -> Result<Option<Damaged>> {
+        let entry = unless_damaged(self.journal().read(number).await)?;
+        Ok(entry.and_then(|entry| match entry.kind {
+            Some(Kind::Damaged(damaged)) => Some(damaged),
+            _ => None,
+        }))
     }
 
     /// Notes which of these segments, and of the packs that they name, a listing does not show as long as they have to be.

@@ -361,9 +361,15 @@ impl SnapshotWriter {
         let (mut position, mut head) = self.newest.clone();
         for _ in 0..MAX_REBASES {
             let before = Some((position, &head));
-            let found = match self.journal.append(before, kind.clone(), clock.now()).await? {
-                (ours, Appended::Done) => return Ok(ours),
-                (_, Appended::Taken(found)) => found,
+            let found = match self.journal.append(before, kind.clone(), clock.now()).await {
+                Ok((ours, Appended::Done)) => return Ok(ours),
+                Ok((_, Appended::Taken(found))) => found,
+                // The entry in between knew another newest snapshot: this one's base is no longer what it was.
+                Err(Error::Misplaced { number }) if position != self.newest.0 => {
+                    let (winner, unused_bytes) = ("another entry".to_owned(), self.unused_bytes(segments));
+                    return Err(Error::Lost { winner, number: number - 1, unused_bytes });
+                }
+                Err(error) => return Err(error),
             };
             self.step_over(&found, &uses, segments)?;
             position = found.position;

@@ -58,7 +58,8 @@ impl Found {
 
     /// Whether this entry was written behind another one than `before`. Only what opens can tell.
     fn contradicts(&self, before: &Found) -> bool {
-        let Some(entry) = self.entry.as_ref().filter(|_| before.entry.is_some()) else { return false };
+        let is_next = before.entry.is_some() && self.position.number == before.position.number + 1;
+        let Some(entry) = self.entry.as_ref().filter(|_| is_next) else { return false };
         !entry.previous.is_empty() && entry.previous.as_ref() != before.position.digest
     }
 }
@@ -131,7 +132,7 @@ impl Journal {
     async fn walk(&self, start: Found) -> Result<Found> {
         let first = start.position.number;
         let (mut last, mut accepted, mut broken) = (start, 0, None);
-        while let Some(next) = self.found(last.position.number + 1).await? {
+        while let Some(next) = self.found_behind(last.position.number).await? {
             if next.contradicts(&last) {
                 broken = Some(next.clone());
             }
@@ -149,6 +150,15 @@ impl Journal {
         match broken.filter(|broken| broken.position.number > accepted) {
             Some(broken) => Err(history(self.remembered(), &broken, HistoryFault::Merged)),
             None => Ok(last),
+        }
+    }
+
+    /// What stands behind a number. One entry that is lost is a hole in the log, not its end: whoever wrote into it would
+    /// stand before entries that know nothing of it.
+    async fn found_behind(&self, number: u64) -> Result<Option<Found>> {
+        match self.found(number + 1).await? {
+            Some(found) => Ok(Some(found)),
+            None => self.found(number + 2).await,
         }
     }
 

@@ -24,15 +24,15 @@ async fn unchanged_night(site: &Site, mailbox: &Mailbox, remembered: Option<LogP
 }
 
 #[tokio::test]
-async fn an_unchanged_night_takes_five_requests_and_a_kilobyte() {
+async fn an_unchanged_night_takes_one_put_five_gets_and_a_kilobyte() {
     use CallKind::{Create, Get, List};
     let site = Site::new(Sizes::default());
     let mailbox = mails(0, 3000);
     let committed = backup(&site.open().await, &mailbox, &clock()).await.expect("commits");
-    // Descriptor, key, the entry that is remembered, "none behind it"; the entry.
-    let remembered = [Get, Get, Get, Get, Create].as_slice();
-    // What nobody remembers is listed, and the snapshot is the entry before.
-    let listed = [Get, Get, List, Get, Get, Create].as_slice();
+    // Descriptor, key, the entry that is remembered, "none behind it", "nor behind that"; the entry.
+    let remembered = [Get, Get, Get, Get, Get, Create].as_slice();
+    // What nobody remembers is listed.
+    let listed = [Get, Get, List, Get, Get, Get, Create].as_slice();
     for (position, expected) in [(Some(committed.at), remembered), (None, listed)] {
         let calls = unchanged_night(&site, &mailbox, position).await;
         let kinds: Vec<CallKind> = calls.0.iter().map(|call| call.kind).collect();

@@ -145,3 +145,18 @@ async fn an_entry_that_is_lost_or_damaged_takes_no_other_snapshot_along() {
         }
     }
 }
+
+/// A writer that remembers an entry before a hole goes on behind the end of the log, not in the hole.
+#[tokio::test]
+async fn one_lost_entry_is_a_hole_and_not_the_end() {
+    let site = Site::new(SMALL);
+    let positions = nights(&site, 0, 4).await;
+    let repository = site.open().await;
+    site.inner.delete(&entry(&repository, 4)).await.expect("deletes");
+    repository.remember(Some(positions[1]));
+    let committed = backup(&repository, &mails(30, 3), &clock()).await.expect("commits");
+    assert_eq!(committed.number.0, 6);
+    let listing = repository.listing().await.expect("lists");
+    assert_eq!(listing.unreadable, [4].into());
+    assert_eq!(read(&repository, None).await.expect("reads"), mails(30, 3));
+}
