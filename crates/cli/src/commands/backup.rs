@@ -49,7 +49,7 @@ pub(crate) async fn run(prepared: Prepared<'_>, out: &Out) -> Result<Exit> {
     let (client, account, _cancelled_when_dropped) = server.open(name, id, out).await?;
     let store = store_url::open_to_write(&args.store).await?;
     let owner = Owner::new((&store, &ring), &account, host(&url), args.server_name.as_deref());
-    let Made { identity, held, is_first, report } = back_up(args, out, &owner, &client).await?;
+    let Made { identity, held, is_first, report } = Box::pin(back_up(args, out, &owner, &client)).await?;
     owner.remember_name();
     let done = Done {
         report: &report,

@@ -84,7 +84,8 @@ pub(crate) async fn run(prepared: Prepared<'_>, out: &Out) -> Result<Exit> {
         (RestoreMode::Exact, Some(own)) => Some(&own.repository),
         (RestoreMode::Beside | RestoreMode::Missing, _) => None,
     };
-    let folders = FolderTree::read(&snapshot).await?;
+    let reading = async { Ok(FolderTree::read(&snapshot).await?) };
+    let folders = mailbox::noting(&mailbox.repository, reading).await?;
     if let Some(path) = selection.missing_folder(std::slice::from_ref(&folders)) {
         let what = format!("choose emails: snapshot {} has no folder {path:?}", snapshot.info().number);
         return Err(Failure::new(Exit::NotFound, what, "`malle show` and `malle find` name them").into());
@@ -112,7 +113,7 @@ pub(crate) async fn run(prepared: Prepared<'_>, out: &Out) -> Result<Exit> {
         clock: &SystemClock,
     };
     let restoring = async { Ok(engine::restore(&client, &account, &snapshot, &how).await?) };
-    let restored = mailbox::noting(&mailbox.repository, restoring).await?;
+    let restored = mailbox::noting(&mailbox.repository, Box::pin(restoring)).await?;
     let refused = match args.dry_run {
         true => None,
         false => keep_refused(args, &restored, &snapshot).await?,
