@@ -64,6 +64,11 @@ impl Memory {
     /// dropped.
     pub(crate) fn watch(&self, repository: &Repository, known: Option<LogPosition>) -> Watch {
         repository.remember(known);
+        self.replace(repository, known)
+    }
+
+    /// Writes down how far the log was seen when the answer is dropped, in the place of `known`, which the log need not have.
+    pub(crate) fn replace(&self, repository: &Repository, known: Option<LogPosition>) -> Watch {
         let path = self.file(&format!("{}.json", repository.dir()));
         Watch { repository: repository.clone(), path, known }
     }

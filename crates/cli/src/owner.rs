@@ -59,7 +59,7 @@ impl<'a> Owner<'a> {
     /// Begins the mailbox.
     pub(crate) async fn begin(&self, identity: &MailboxIdentity) -> Result<Held> {
         let repository = self.store.create_mailbox(self.ring, identity, &self.account.name).await?;
-        let watch = self.memory.watch(&repository, None);
+        let watch = self.memory.replace(&repository, self.memory.position(repository.dir())?);
         Ok(Held { repository, _watch: watch })
     }
 

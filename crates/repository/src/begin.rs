@@ -106,6 +106,7 @@ impl Repository {
                 (tip, _) => tip?,
             };
             if tip.position.number == 1 {
+                // Whoever began it may have been cut off between a small object and its copy.
                 self.heal_copies().await?;
             }
             let Some(head) = tip.head().filter(|_| tip.format < FORMAT) else { return Ok(tip) };

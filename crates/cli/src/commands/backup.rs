@@ -114,7 +114,8 @@ async fn back_up_until(
     let slice =
         Slice { length: Duration::MAX, stop: stop.clone(), keep: Some(Duration::from_secs(args.keep_every)) };
     kept.begin();
-    let Made { identity, held, is_first, ended } = back_up(args, out, &owner, (&client, &slice, kept)).await?;
+    let Made { identity, held, is_first, ended } =
+        Box::pin(back_up(args, out, &owner, (&client, &slice, kept))).await?;
     owner.remember_name();
     let Ended::Done(report) = ended else { return Ok(None) };
     let done = Done {

@@ -20,7 +20,8 @@ pub(crate) async fn run(args: &DiffArgs, out: &Out) -> Result<Exit> {
     let ring = secrets::ring(&args.store.key, out)?;
     let store = store_url::open(&args.store).await?;
     let mailbox = mailbox::find(&store, &ring, &args.which).await?;
-    mailbox::noting(&mailbox.repository, compare(args, &mailbox.repository, out)).await?;
+    let comparing = Box::pin(compare(args, &mailbox.repository, out));
+    mailbox::noting(&mailbox.repository, comparing).await?;
     Ok(Exit::Good)
 }
 

@@ -57,13 +57,13 @@ pub(crate) async fn run(prepared: Prepared<'_>, out: &Out) -> Result<Exit> {
     if is_one(args) {
         let mailbox = mailbox::find_with(&store, &ring, &args.which, history).await?;
         let fetching = server.map(|server| (server, args.which.server_name.as_deref()));
-        return repair(&mailbox, (&store, &ring), fetching, out).await;
+        return Box::pin(repair(&mailbox, (&store, &ring), fetching, out)).await;
     }
     let mut worst = Exit::Good;
     for opened in mailbox::open_all_with(&store, &ring, history).await? {
         let repaired = match opened.mailbox {
             Ok(None) | Err(Error::Erased { .. }) => continue,
-            Ok(Some(mailbox)) => repair(&mailbox, (&store, &ring), None, out).await,
+            Ok(Some(mailbox)) => Box::pin(repair(&mailbox, (&store, &ring), None, out)).await,
             Err(error) => Err(error.into()),
         };
         worst = match repaired {

@@ -151,7 +151,8 @@ async fn give(
         (Mode::Exact, Some(own)) => Some(&own.repository),
         (Mode::Beside | Mode::Missing, _) => None,
     };
-    let folders = FolderTree::read(&snapshot).await?;
+    let reading = async { Ok(FolderTree::read(&snapshot).await?) };
+    let folders = mailbox::noting(&mailbox.repository, reading).await?;
     let selection = chosen(select.as_deref(), &snapshot, &folders)?;
     let predicate = selection.among(&folders);
     let progress = progress::shown(out);
@@ -179,7 +180,7 @@ async fn give(
         announce(&how.id, known.as_ref());
     }
     let restoring = async { Ok(engine::restore(&client, &account, &snapshot, &how).await?) };
-    let restored = mailbox::noting(&mailbox.repository, restoring).await?;
+    let restored = mailbox::noting(&mailbox.repository, Box::pin(restoring)).await?;
     let refused = match args.dry_run {
         true => None,
         false => keep_refused(args, &restored, &snapshot).await?,

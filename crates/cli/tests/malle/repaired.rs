@@ -104,23 +104,24 @@ async fn whoever_meets_damage_notes_it_and_what_is_whole_again_is_good_again() {
     let home = Home::new().await;
     home.sim.add_account(&AccountSpec::new(BOB, PASSWORD).alias(ALICE));
     home.back_up().await;
-    let pack = largest(&home, "packs");
-    let content = fs::read(&pack).expect("readable");
     let (to, email) = (home.path("exported"), home.alice().emails().remove(0).id);
     let target = to.display().to_string();
-    for args in [
-        &["verify", "--account", ALICE][..],
-        &["check"],
-        &["check", "--read-data"],
-        &["export", "--account", ALICE, "--format", "mbox", "--to", &target],
-        &["cat", "--account", ALICE, &email],
-        &["restore", "--account", ALICE, "--to-account", BOB, "--user", BOB],
+    for (kind, args) in [
+        ("packs", &["verify", "--account", ALICE][..]),
+        ("packs", &["check"]),
+        ("segments", &["check", "--read-data"]),
+        ("packs", &["export", "--account", ALICE, "--format", "mbox", "--to", &target]),
+        ("packs", &["cat", "--account", ALICE, &email]),
+        ("segments", &["find", "--account", ALICE, "from:bob"]),
+        ("segments", &["restore", "--account", ALICE, "--to-account", BOB, "--user", BOB]),
     ] {
-        fs::remove_file(&pack).expect("ours");
+        let lost = largest(&home, kind);
+        let content = fs::read(&lost).expect("readable");
+        fs::remove_file(&lost).expect("ours");
         let ended = home.run(args).await;
         assert!(matches!(ended.code, 3 | 9), "{args:?}: {ended:?}");
         assert_eq!(states(&home).await, ["damaged"], "{args:?}");
-        fs::write(&pack, &content).expect("ours");
+        fs::write(&lost, &content).expect("ours");
         let whole = repair_alone(&home).await.good().objects().remove(0);
         assert_eq!(whole["sound"].as_array().expect("a list").len(), 1, "{whole}");
         assert_eq!(states(&home).await, ["good"], "{args:?}");

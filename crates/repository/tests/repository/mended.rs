@@ -26,8 +26,7 @@ async fn what_is_read_to_its_end_is_whole_and_only_that() {
     let repository = site.open().await;
     let all = paths(site.inner.as_ref()).await;
     let is_large = |object: &Object| matches!(object, Object::Pack(_) | Object::Segment(_));
-    let large: BTreeSet<Object> =
-        all.iter().filter_map(|(path, _)| object(path)).filter(is_large).collect();
+    let large: BTreeSet<Object> = all.iter().filter_map(|(path, _)| object(path)).filter(is_large).collect();
     let report = repository.check(None, Depth::Data).await.expect("checks");
     assert_eq!(report.unreferenced, 0);
     assert_eq!(report.whole, large);
@@ -55,10 +54,7 @@ async fn what_is_written_again_from_a_copy_is_named() {
     let repository = site.open().await;
     assert_eq!(repository.heal_copies().await.expect("looks"), []);
     let small = |object: &Object| {
-        matches!(
-            object,
-            Object::Key(_) | Object::KeyCopy(_) | Object::Log(1) | Object::FirstEntryCopy
-        )
+        matches!(object, Object::Key(_) | Object::KeyCopy(_) | Object::Log(1) | Object::FirstEntryCopy)
     };
     let mut healed = 0;
     for (path, _) in paths(site.inner.as_ref()).await {
@@ -82,4 +78,25 @@ async fn whoever_reads_a_mailbox_whose_log_is_gone_is_told() {
     let repository = site.open().await;
     let error = repository.snapshots().await.expect_err("is refused");
     assert!(matches!(error, Error::LogGone { .. }), "{error}");
+}
+
+/// As one that is cut off leaves it: a key without its copy, then entry 1 without its own.
+#[tokio::test]
+async fn a_beginning_that_was_cut_off_is_no_damage_and_the_next_writer_makes_the_copies() {
+    for lost in ["copies/keys/", "copies/log/"] {
+        let site = Site::new(SMALL);
+        drop(site.open().await.begin_snapshot(&clock()).await.expect("begins the log"));
+        for (path, _) in paths(site.inner.as_ref()).await {
+            if path.as_ref().contains(lost) {
+                site.inner.delete(&path).await.expect("deletes");
+            }
+        }
+        let repository = site.open().await;
+        let report = repository.check(None, Depth::Data).await.expect("checks");
+        assert_eq!(report.problems, [], "{lost}");
+        backup(&repository, &mails(0, 5), &clock()).await.expect("commits");
+        let report = repository.check(None, Depth::Data).await.expect("checks");
+        assert_eq!(report.problems, [], "{lost}");
+        assert_eq!(repository.heal_copies().await.expect("looks"), [], "{lost}: nothing is left to heal");
+    }
 }
