@@ -143,7 +143,7 @@ fn by_class(class: Class) -> Judgement {
 pub(crate) fn of_repository(error: &repository::Error) -> Judgement {
     use repository::Error as E;
     match error {
-        E::Store { trouble, .. } => (Exit::Store, of_store(trouble)),
+        E::Store { source, .. } => (Exit::Store, of_store(&Trouble::of(source))),
         E::NotKept { .. } => (
             Exit::Damage,
             "what lies between here and the store's disks (a proxy, the network, the store itself) changes or loses data: find \

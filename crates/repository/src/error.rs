@@ -9,13 +9,11 @@ use crate::trouble::Trouble;
 #[non_exhaustive]
 pub enum Error {
     /// The object store answered with an error other than "not found".
-    #[error("reach the object store while {doing}: {trouble}")]
+    #[error("reach the object store while {doing}: {}", Trouble::of(.source))]
     Store {
         /// What was being done, without secrets.
         doing: String,
-        /// What the error means.
-        trouble: Trouble,
-        /// The store's own words.
+        /// The store's own words; [`Trouble::of`] says what they mean.
         #[source]
         source: object_store::Error,
     },
@@ -230,7 +228,7 @@ impl Error {
     /// What a caller should do about it.
     pub fn class(&self) -> ErrorClass {
         match self {
-            Error::Store { trouble, .. } => trouble.class(),
+            Error::Store { source, .. } => Trouble::of(source).class(),
             Error::StoreFull { .. }
             | Error::UnfitStore { .. }
             | Error::WrongZone { .. }
@@ -271,7 +269,7 @@ impl Error {
     pub(crate) fn store(doing: impl Into<String>, source: object_store::Error) -> Error {
         match Trouble::of(&source) {
             Trouble::Full => Error::StoreFull { source },
-            trouble => Error::Store { doing: doing.into(), trouble, source },
+            _ => Error::Store { doing: doing.into(), source },
         }
     }
 

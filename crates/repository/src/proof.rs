@@ -145,7 +145,8 @@ mod tests {
 
     #[test]
     fn short_objects_are_read_whole() {
-        assert_eq!(sample(&parts(&[32, 1000, 20, 4])), [0..1056]);
+        let ranges = sample(&parts(&[32, 1000, 20, 4]));
+        assert!(matches!(&ranges[..], [all] if *all == (0..1056)), "{ranges:?}");
     }
 
     #[test]

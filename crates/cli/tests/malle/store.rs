@@ -165,5 +165,5 @@ async fn a_bucket_is_a_store() {
         .env("AWS_ENDPOINT_URL", s3.endpoint())
         .env("AWS_ACCESS_KEY_ID", ACCESS_KEY)
         .env("AWS_SECRET_ACCESS_KEY", SECRET_KEY);
-    end(command.spawn().expect("malle runs")).await.refused(7, &["no-such-bucket", "check"]);
+    end(command.spawn().expect("malle runs")).await.refused(7, &["does not exist", "create it"]);
 }
