@@ -150,7 +150,10 @@ struct Types {
 impl Types {
     fn set(&mut self, data_type: DataType, status: TypeStatus, state: &str, count: u64, reason: &str) {
         let (state, reason) = (state.to_owned(), reason.to_owned());
-        self.states.insert(data_type, TypeState { data_type, status, state, count, reason, witness: 0, recent: Vec::new() });
+        self.states.insert(
+            data_type,
+            TypeState { data_type, status, state, count, reason, witness: 0, recent: Vec::new() },
+        );
     }
 
     /// Records the witness of this type.
@@ -200,7 +203,12 @@ impl Run<'_> {
 
     /// Records beside the state of emails what the next backup compares. Returns false if the server shows other emails than
     /// this run has by the server's changes, or these changes were not true.
-    async fn set_witness_of_emails(&self, types: &mut Types, changed: bool, look: Option<Look>) -> Result<bool> {
+    async fn set_witness_of_emails(
+        &self,
+        types: &mut Types,
+        changed: bool,
+        look: Option<Look>,
+    ) -> Result<bool> {
         let is_listed = types.listed;
         if self.contradicted && !is_listed {
             return Ok(false);

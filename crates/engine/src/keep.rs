@@ -157,11 +157,8 @@ mod tests {
 
     #[test]
     fn a_run_that_fetched_little_commits_nothing_by_itself() {
-        let slice = Slice {
-            length: Duration::MAX,
-            stop: CancellationToken::new(),
-            keep: Some(Duration::ZERO),
-        };
+        let slice =
+            Slice { length: Duration::MAX, stop: CancellationToken::new(), keep: Some(Duration::ZERO) };
         let keeping = Keeping::of(Some(&slice), &Counts::default()).expect("it keeps");
         let later = keeping.began + Duration::from_secs(3_600);
         let few = Counts { fetched: LEAST_EMAILS - 1, fetched_bytes: LEAST_BYTES - 1, ..Counts::default() };

@@ -11,13 +11,13 @@ use repository::{BlobHasher, FailureRecord, ObjectRecord, Snapshot, SnapshotInfo
 use crate::emails::server_blob;
 use crate::error::{Error, Result};
 use crate::fetch::{Arrived, Content, Fetched, Fetcher, Miss, Subject, Wanted};
+use crate::keep::{Keeping, at};
 use crate::listed::Listed;
 use crate::metadata::{self, Metadata};
 use crate::options::Backup;
-use crate::recent::{Recent, digest_of_row};
 use crate::pump::{Intake, Planner, Step, pipeline};
+use crate::recent::{Recent, digest_of_row};
 use crate::renumbered::Renumbered;
-use crate::keep::{Keeping, at};
 use crate::slice::{Alarm, Cursor, Slice};
 
 /// After so many failures without a success between them it may not be the emails' fault.

@@ -77,7 +77,12 @@ impl Asked {
     }
 
     /// The answer to [`ask_recent`].
-    pub(crate) fn take_recent(self, answer: &Answer, rows: &[RowDigest], hasher: &BlobHasher) -> Option<Seen> {
+    pub(crate) fn take_recent(
+        self,
+        answer: &Answer,
+        rows: &[RowDigest],
+        hasher: &BlobHasher,
+    ) -> Option<Seen> {
         let total = answer.take(self.query).ok()?.total?;
         let emails = answer.take(self.emails).ok()?;
         let differing = recent::differing(rows, &emails, hasher);

@@ -192,9 +192,8 @@ async fn five_ids_that_hold_other_emails_are_found_behind_seven_hundred_new_ones
     let copy = home.alice.checkpoint();
     Life::Comes(5).pass(&home.alice, "lost");
     home.good_backup().await;
-    let newest = || -> Vec<String> {
-        home.alice.emails().into_iter().rev().take(5).map(|email| email.id).collect()
-    };
+    let newest =
+        || -> Vec<String> { home.alice.emails().into_iter().rev().take(5).map(|email| email.id).collect() };
     let lost = newest();
     home.alice.roll_back(&copy);
     Life::Comes(5).pass(&home.alice, "real");
@@ -208,15 +207,10 @@ async fn five_ids_that_hold_other_emails_are_found_behind_seven_hundred_new_ones
 async fn changes_of_the_witnesses_themselves_are_no_other_past() {
     let home = Home::of(alice(2_000).sizes(Sizes::tiny())).await;
     home.good_backup().await;
-    for (night, life) in [
-        Life::Comes(3),
-        Life::Flagged(1_990, 20),
-        Life::Moved(12),
-        Life::Goes(7),
-        Life::Flagged(1_980, 40),
-    ]
-    .into_iter()
-    .enumerate()
+    for (night, life) in
+        [Life::Comes(3), Life::Flagged(1_990, 20), Life::Moved(12), Life::Goes(7), Life::Flagged(1_980, 40)]
+            .into_iter()
+            .enumerate()
     {
         life.pass(&home.alice, &format!("night {night}"));
         let before = home.simulator.counters();

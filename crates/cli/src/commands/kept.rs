@@ -76,7 +76,8 @@ mod tests {
         assert_eq!(kept.explain(anyhow::anyhow!("read it")).to_string(), "read it");
         kept.kept(Paused { emails: 1_200, fetched_bytes: 3_400_000 });
         let error = kept.explain(anyhow::anyhow!("read it"));
-        let expected = "finish the backup; 1200 emails (3.40 MB) that came are kept and the next run goes on from there";
+        let expected =
+            "finish the backup; 1200 emails (3.40 MB) that came are kept and the next run goes on from there";
         assert_eq!(error.to_string(), expected);
     }
 }

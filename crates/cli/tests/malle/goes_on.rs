@@ -29,7 +29,9 @@ async fn whole() -> (u64, u64) {
 /// How many log entries there are.
 fn entries(home: &Home) -> usize {
     match home.store().exists() {
-        true => files(&home.store()).iter().filter(|(path, _)| path.to_string_lossy().contains("/log/")).count(),
+        true => {
+            files(&home.store()).iter().filter(|(path, _)| path.to_string_lossy().contains("/log/")).count()
+        }
         false => 0,
     }
 }
@@ -99,7 +101,10 @@ async fn a_token_that_expires_for_good_keeps_what_came() {
     let child = fetching_with_token(&home).await;
     assert!(home.sim.replace_token("the first", "the second"));
     let ended = end(child).await;
-    ended.refused(4, &["that came are kept and the next run goes on from there", "does not accept", "MALLE_TOKEN"]);
+    ended.refused(
+        4,
+        &["that came are kept and the next run goes on from there", "does not accept", "MALLE_TOKEN"],
+    );
     assert!(!ended.err.contains("the first"), "{ended:?}");
 
     home.sim.faults().clear();

@@ -59,7 +59,13 @@ async fn state(client: &Client) -> Result<(), Error> {
 }
 
 /// How many requests one call takes, and how often newer credentials are asked for.
-async fn check(valid: &'static str, tokens: Option<&[&'static str]>, good: bool, requests: usize, asked: usize) {
+async fn check(
+    valid: &'static str,
+    tokens: Option<&[&'static str]>,
+    good: bool,
+    requests: usize,
+    asked: usize,
+) {
     let server = server(valid).await;
     let tokens = tokens.map(Tokens::of);
     let client = client(&server, tokens.clone()).await;
