@@ -83,12 +83,14 @@ pub enum Error {
         object: String,
     },
     /// Another writer committed first.
-    #[error("commit: {winner} committed entry {number} first")]
+    #[error("commit: {winner} committed entry {number} first{}", leaves(*unused_bytes))]
     Lost {
         /// Who wrote the entry that won.
         winner: String,
         /// The entry's number.
         number: u64,
+        /// Bytes that this writer stored and that no entry refers to.
+        unused_bytes: u64,
     },
     /// The mailbox was erased.
     #[error("use the mailbox: it was erased by log entry {number}")]
@@ -185,6 +187,13 @@ impl Error {
         } else {
             Error::Store { doing: doing.into(), source }
         }
+    }
+}
+
+fn leaves(unused_bytes: u64) -> String {
+    match unused_bytes {
+        0 => String::new(),
+        bytes => format!("; {bytes} bytes that this one had stored are not used by any snapshot"),
     }
 }
 

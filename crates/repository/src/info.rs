@@ -32,6 +32,17 @@ pub struct TypeState {
     /// Keyed hash of a sample of what the server held at `state`, 0: none. The same state with another sample is another
     /// past: the server was restored from an old copy, or the account was made anew.
     pub witness: u64,
+    /// Rows that changed last, as they were at `state`: what a server that was put back to an older copy cannot have.
+    pub recent: Vec<RowDigest>,
+}
+
+/// What the server said of one object, as a keyed hash.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RowDigest {
+    /// The object's id.
+    pub id: String,
+    /// 0: the server had no object of this id.
+    pub digest: u64,
 }
 
 /// What the writer of a snapshot says of it.
@@ -191,6 +202,7 @@ fn type_from_disk(t: disk::TypeState) -> Option<TypeState> {
         count: t.count,
         reason: t.reason,
         witness: t.witness,
+        recent: t.recent.into_iter().map(|row| RowDigest { id: row.id, digest: row.digest }).collect(),
     })
 }
 
@@ -208,5 +220,6 @@ fn type_to_disk(t: TypeState) -> disk::TypeState {
         count: t.count,
         reason: t.reason,
         witness: t.witness,
+        recent: t.recent.into_iter().map(|row| disk::RowDigest { id: row.id, digest: row.digest }).collect(),
     }
 }

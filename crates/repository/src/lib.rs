@@ -29,7 +29,7 @@ pub use bucket::{Store, StoreOptions};
 pub use check::{CheckReport, Depth, Problem};
 pub use error::{Error, Result};
 pub use history::{Differing, EmailHistory, EmailVersion, History, Keys, Places};
-pub use info::{Origin, SnapshotInfo, Summary, TypeState, TypeStatus};
+pub use info::{Origin, RowDigest, SnapshotInfo, Summary, TypeState, TypeStatus};
 pub use layout::{MailboxDir, Object, ObjectName};
 pub use object_store::ObjectStore;
 pub use proto::EmailRow;

@@ -1,7 +1,9 @@
 //! Writing one snapshot.
 //!
 //! **Order.** packs → segments → log entry. Rows of blobs reach a segment only after their pack lies on the store.
-//! **Crash.** Before the log entry: packs and segments that nobody refers to. After it: the snapshot is complete.
+//! **Slices.** Between its beginning and the snapshot a writer may commit slices, each in the same order; the next writer goes
+//! on from the newest one.
+//! **Crash.** Before a log entry: packs and segments that nobody refers to. After it: the slice or the snapshot is complete.
 //! **Retry.** Start again from the newest entry; blobs that the lost attempt stored are stored once more.
 
 use std::cmp::Ordering;
@@ -63,10 +65,20 @@ pub struct SnapshotWriter {
     rows_weight: usize,
     rows_memory: usize,
     spilled: Vec<SegmentRef>,
+    kept: Kept,
     sizes: Sizes,
     held_bytes: u64,
     /// No step failed or was dropped half way.
     intact: bool,
+}
+
+/// What this writer committed in slices of its own.
+#[derive(Default)]
+struct Kept {
+    segments: Vec<SegmentRef>,
+    /// Bytes of these segments, and of the packs that they may refer to.
+    segment_bytes: u64,
+    pack_bytes: u64,
 }
 
 /// Slices of this snapshot that were committed before: [`SnapshotWriter::base`] has their rows, too.
@@ -112,6 +124,7 @@ impl SnapshotWriter {
             rows_weight: 0,
             rows_memory: 0,
             spilled: Vec::new(),
+            kept: Kept::default(),
             sizes: repository.sizes(),
             held_bytes: 0,
             intact: true,
@@ -245,27 +258,28 @@ impl SnapshotWriter {
             summary,
             segments,
         };
-        let number = self.append(EntryKind::Snapshot(info.to_disk()), &info.segments, clock).await?;
+        let entry = self.append(EntryKind::Snapshot(info.to_disk()), &info.segments, clock).await?;
+        let number = entry.number;
         let checkpoint_due = number >= self.newest.1.checkpoint + self.sizes.checkpoint;
         Ok(Committed { number: SnapshotNumber(number), stored_bytes, checkpoint_due })
     }
 
-    /// Commits what was written so far as a slice: whoever begins the next snapshot goes on from there, with `cursor`. The
-    /// bytes that all slices added; `None` if this one would be empty.
+    /// Commits what was written since the last slice as one more: the writer of the next snapshot goes on from there, with
+    /// `cursor`, unless this writer comes to its own end. Returns the bytes that all slices added, or `None` if this one would be
+    /// empty.
     pub async fn commit_slice(
-        mut self,
+        &mut self,
         cursor: Bytes,
         origin: &Origin,
         started: Timestamp,
         clock: &dyn Clock,
     ) -> Result<Option<u64>> {
         self.store_all().await?;
-        let mut segments = std::mem::take(&mut self.spilled);
-        let rows = std::mem::take(&mut self.rows);
-        segments.extend(self.build(rows).await?);
-        if segments.is_empty() {
+        self.spill().await?;
+        if self.spilled.is_empty() {
             return Ok(None);
         }
+        let segments = self.spilled.clone();
         let stored_bytes = self.stored_bytes(&segments);
         let progress = disk::Progress {
             base: self.number_of_base().map_or(0, |base| base.0),
@@ -277,21 +291,51 @@ impl SnapshotWriter {
             started_ms: self.slices.as_ref().map_or(started, |slices| slices.started).as_millisecond(),
             stored_bytes,
         };
-        self.append(EntryKind::Progress(progress), &segments, clock).await?;
+        let entry = self.append(EntryKind::Progress(progress), &segments, clock).await?;
+        self.newest = (entry.number, entry.head.unwrap_or_default());
+        self.spilled.clear();
+        self.kept.segment_bytes += segments.iter().map(|segment| segment.bytes).sum::<u64>();
+        self.kept.segments.extend(segments);
+        self.kept.pack_bytes = self.packer.written().0;
         Ok(Some(stored_bytes))
+    }
+
+    /// Looks whether an entry stands in the log behind which this writer can commit nothing; one request to the store as long
+    /// as nothing was appended.
+    ///
+    /// # Errors
+    /// [`Error::Lost`] and [`Error::Erased`] as a commit would return them.
+    pub async fn look_for_rival(&mut self) -> Result<()> {
+        let uses = self.uses(&self.spilled);
+        while let Some(found) = self.journal.read_or_none(self.newest.0 + 1).await? {
+            self.step_over(&found, &uses, &self.spilled)?;
+            self.newest = (found.number, found.head.unwrap_or_default());
+        }
+        Ok(())
     }
 
     /// Bytes added by this writer, `segments` among them, and by the slices before.
     fn stored_bytes(&self, segments: &[SegmentRef]) -> u64 {
-        let added: u64 = segments.iter().filter(|s| !self.in_base(s)).map(|s| s.bytes).sum();
-        self.packer.written().0 + added + self.slices.as_ref().map_or(0, |slices| slices.stored_bytes)
+        let added = self.packer.written().0 + self.kept.segment_bytes + self.fresh_bytes(segments);
+        added + self.slices.as_ref().map_or(0, |slices| slices.stored_bytes)
+    }
+
+    /// Bytes of those of these segments that no entry refers to yet.
+    fn fresh_bytes(&self, segments: &[SegmentRef]) -> u64 {
+        let is_kept = |segment: &SegmentRef| self.kept.segments.iter().any(|kept| kept.name == segment.name);
+        segments.iter().filter(|s| !self.in_base(s) && !is_kept(s)).map(|s| s.bytes).sum()
+    }
+
+    /// Bytes that this writer stored and that no entry refers to, `segments` among them.
+    fn unused_bytes(&self, segments: &[SegmentRef]) -> u64 {
+        self.packer.written().0 - self.kept.pack_bytes + self.fresh_bytes(segments)
     }
 
     fn number_of_base(&self) -> Option<SnapshotNumber> {
         self.base.as_ref().map(|base| base.info().number).filter(|number| number.0 > 0)
     }
 
-    async fn append(&self, kind: EntryKind, segments: &[SegmentRef], clock: &dyn Clock) -> Result<u64> {
+    async fn append(&self, kind: EntryKind, segments: &[SegmentRef], clock: &dyn Clock) -> Result<LogEntry> {
         let uses = self.uses(segments);
         let (mut number, mut head) = self.newest.clone();
         for _ in 0..MAX_REBASES {
@@ -300,22 +344,29 @@ impl SnapshotWriter {
             let found = match appended {
                 Appended::Done => {
                     self.journal.write_hint(entry.number).await;
-                    return Ok(entry.number);
+                    return Ok(entry);
                 }
                 Appended::Taken(found) => found,
             };
-            match rebase(&found, &uses) {
-                Rebase::Next => {
-                    number = found.number;
-                    head = found.head.unwrap_or_default();
-                }
-                Rebase::Lost => {
-                    return Err(Error::Lost { winner: found.writer, number: found.number });
-                }
-                Rebase::Erased => return Err(Error::Erased { number: found.number }),
-            }
+            self.step_over(&found, &uses, segments)?;
+            number = found.number;
+            head = found.head.unwrap_or_default();
         }
-        Err(Error::Lost { winner: "a stream of other entries".to_owned(), number })
+        let winner = "a stream of other entries".to_owned();
+        Err(Error::Lost { winner, number, unused_bytes: self.unused_bytes(segments) })
+    }
+
+    /// An error unless this writer may commit behind the entry of another one.
+    fn step_over(&self, found: &LogEntry, uses: &BTreeSet<Object>, segments: &[SegmentRef]) -> Result<()> {
+        match rebase(found, uses) {
+            Rebase::Next => Ok(()),
+            Rebase::Lost => Err(Error::Lost {
+                winner: found.writer.clone(),
+                number: found.number,
+                unused_bytes: self.unused_bytes(segments),
+            }),
+            Rebase::Erased => Err(Error::Erased { number: found.number }),
+        }
     }
 
     /// What a prune must not have condemned meanwhile: the segments and the packs of this run. The packs of the base and the
@@ -346,12 +397,18 @@ impl SnapshotWriter {
         self.rows_memory += weight + ROW_OVERHEAD;
         self.rows.insert((row.table, row.key), row.content);
         if self.rows_memory >= self.sizes.spill {
-            self.begin_step()?;
-            let rows = std::mem::take(&mut self.rows);
-            self.spilled.extend(self.build(rows).await?);
-            (self.rows_weight, self.rows_memory) = (0, 0);
-            self.intact = true;
+            self.spill().await?;
         }
+        Ok(())
+    }
+
+    /// Writes the rows in memory into segments of their own.
+    async fn spill(&mut self) -> Result<()> {
+        self.begin_step()?;
+        let rows = std::mem::take(&mut self.rows);
+        self.spilled.extend(self.build(rows).await?);
+        (self.rows_weight, self.rows_memory) = (0, 0);
+        self.intact = true;
         Ok(())
     }
 
@@ -382,6 +439,7 @@ impl SnapshotWriter {
     /// Writes the remaining rows, merged with as many of the newest segments as is worth it.
     async fn write_segments(&mut self, live_rows: u64) -> Result<Vec<SegmentRef>> {
         let mut segments = self.base.as_ref().map(|base| base.info().segments.clone()).unwrap_or_default();
+        segments.extend_from_slice(&self.kept.segments);
         segments.append(&mut self.spilled);
         if self.rows.is_empty() {
             return Ok(segments);

@@ -35,6 +35,9 @@ impl LogState {
         self.head = entry.head.clone().unwrap_or_default();
         match entry.kind.as_ref() {
             Some(Kind::Snapshot(snapshot)) => {
+                if let Some(mut older) = self.snapshots.last_entry() {
+                    older.get_mut().types.iter_mut().for_each(|known| known.recent.clear());
+                }
                 self.snapshots.insert(entry.number, snapshot.clone());
                 self.progress.clear();
             }
@@ -247,7 +250,7 @@ pub fn dooms(found: &LogEntry, uses: &BTreeSet<Object>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use proto::repository::{Erased, Init, Swept};
+    use proto::repository::{Erased, Init, RowDigest, Swept, TypeState};
 
     use super::*;
 
@@ -280,6 +283,20 @@ mod tests {
         folded.apply(&entry);
         assert_eq!(fresh, folded);
         assert_eq!(fresh.roots().len(), 1);
+    }
+
+    #[test]
+    fn only_the_newest_snapshot_keeps_the_rows_that_changed_last() {
+        let with_rows = || {
+            let Kind::Snapshot(mut snapshot) = snapshot(1) else { unreachable!() };
+            let recent = vec![RowDigest { id: "a".to_owned(), digest: 1 }];
+            snapshot.types.push(TypeState { recent, ..TypeState::default() });
+            Kind::Snapshot(snapshot)
+        };
+        let state = state_after(vec![with_rows(), with_rows(), with_rows()]);
+        let kept = state.checkpoint().snapshots.into_iter().filter_map(|numbered| numbered.snapshot);
+        let kept: Vec<usize> = kept.map(|snapshot| snapshot.types[0].recent.len()).collect();
+        assert_eq!(kept, [0, 0, 1]);
     }
 
     #[test]

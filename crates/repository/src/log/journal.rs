@@ -98,7 +98,8 @@ impl Journal {
         entry.ok_or_else(|| Error::Missing { object: Object::Log(number).relative() })
     }
 
-    async fn read_or_none(&self, number: u64) -> Result<Option<LogEntry>> {
+    /// The entry of this number, if there is one.
+    pub(crate) async fn read_or_none(&self, number: u64) -> Result<Option<LogEntry>> {
         let object = Object::Log(number);
         self.objects.get(&object).await?.map(|bytes| self.open(number, &bytes)).transpose()
     }

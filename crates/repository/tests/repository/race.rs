@@ -52,7 +52,7 @@ async fn race(seed: u64, stubborn: bool) {
                 let taken = winners.insert(number, (name, mailbox));
                 assert!(taken.is_none(), "seed {seed}: number {number} was taken twice");
             }
-            (_, Err(Error::Lost { winner, number })) => losers.push((winner, number)),
+            (_, Err(Error::Lost { winner, number, .. })) => losers.push((winner, number)),
             (name, Err(error)) => panic!("seed {seed}: {name} met {error}"),
         }
     }
