@@ -1,7 +1,9 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use engine::{Act, Backup, Ended, Mode, Planned, Report, Restore, RestoreId, Restored, Silent, Slice, Tell};
+use engine::{
+    Act, Backup, Ended, Mode, Planned, Progress, Report, Restore, RestoreId, Restored, Silent, Slice, Tell,
+};
 use jmap::{Account, AccountRef, Client, Config, Credentials};
 use model::{DataType, MailboxIdentity, SnapshotNumber, SystemClock};
 use object_store::ObjectStore;
@@ -142,12 +144,22 @@ impl Bed {
 
     /// One slice of a backup.
     pub async fn slice(&self, url: &str, slice: &Slice) -> Result<Ended, engine::Error> {
+        self.slice_as(url, "test", slice, &Silent).await
+    }
+
+    /// The same by a named writer, which tells how it goes.
+    pub async fn slice_as(
+        &self,
+        url: &str,
+        writer: &str,
+        slice: &Slice,
+        progress: &dyn Progress,
+    ) -> Result<Ended, engine::Error> {
         let server = |source| engine::Error::Server { what: "the session", source };
         let client = self.client(url).await.map_err(server)?;
         let account = self.account(&client).await.map_err(server)?;
-        let repository = self.recreated(&account, "test").await?;
-        let how =
-            Backup { origin: Origin::default(), full_listing: false, progress: &Silent, clock: &SystemClock };
+        let repository = self.recreated(&account, writer).await?;
+        let how = Backup { origin: Origin::default(), full_listing: false, progress, clock: &SystemClock };
         Box::pin(engine::backup_slice(&client, &account, &repository, &how, slice)).await
     }
 

@@ -2,26 +2,23 @@
 
 use std::collections::BTreeMap;
 
-use jmap::{Account, Batch, Client, Ids, Objects, State};
+use jmap::{Account, Client, State};
 use model::{DataType, FolderId};
 use repository::{ObjectRecord, Repository, Summary, TypeState, TypeStatus};
 
 use crate::emails::Synced;
 use crate::error::{Error, Result};
-use crate::objects::{has_state, state_tells_all};
 use crate::options::Backup;
+use crate::probe::{Offer, Probe};
 use crate::report::{Report, State as Quality};
 use crate::run::Run;
-use crate::slice::{Alarm, Cursor, Paused, Slice};
-use crate::types::to_jmap;
-use crate::witness::{self, Sample};
+use crate::slice::{Paused, Slice};
+use crate::witness::Look;
 
 /// Every so many backups everything is listed, whatever the server's states say.
 pub(crate) const LIST_EVERY: u32 = 7;
 /// Types with more objects than this are brought up to date by `/changes`.
 const LONG_TYPE: u64 = 400;
-/// Method calls that ask for a sample of the emails.
-const CALLS_OF_SAMPLE: usize = 2;
 /// Rounds in which emails and folders are brought to agree.
 const AGREEMENT_ROUNDS: usize = 8;
 
@@ -72,24 +69,23 @@ async fn run_slice(
     let mut trusts = true;
     let (report, wants_checkpoint) = loop {
         let writer = repository.begin_snapshot(how.clock).await?;
-        let mut run = Run::new(client, account, writer, how, trusts, Alarm::of(slice)).await?;
+        let mut run = Run::new(client, account, writer, how, trusts, (slice, started)).await?;
         let mut types = Types::default();
-        match run.bring_up_to_date(&mut types).await {
+        match run.bring_up_to_date_unless_stopped(&mut types).await {
             Ok(true) => {
                 how.progress.phase("committing");
                 break run.commit(types, started).await?;
             }
-            // The server is at another past than the base, or contradicts itself: what it says of changes is worth nothing.
+            // The server's history was rolled back, or the server contradicts itself: its changes cannot be used.
             Ok(false) => trusts = false,
             Err(Error::Paused) => {
                 how.progress.phase("committing");
-                return run.pause(started).await.map(Ended::Paused);
+                return run.keep_fetched().await.map(Ended::Paused);
             }
             Err(error) => {
-                let may_pass = matches!(error.class(), model::ErrorClass::Transient { .. });
-                if slice.is_some() && may_pass && run.counts.fetched > 0 {
-                    // Best effort: what came is not fetched again.
-                    let _ = run.pause(started).await;
+                if slice.is_some() && run.counts.fetched > 0 && is_of_server(&error) {
+                    // Best effort: what came is not fetched again. Whoever watches the progress hears if it went well.
+                    let _ = run.keep_fetched().await;
                 }
                 return Err(error);
             }
@@ -99,14 +95,6 @@ async fn run_slice(
         repository.checkpoint_if_due(how.clock).await?;
     }
     Ok(Ended::Done(report))
-}
-
-/// What the server said of a type before anything else was asked.
-enum Offer {
-    /// Its state, and for a type without states a fingerprint of its content.
-    State(Option<State>, Option<String>),
-    No,
-    Broken(String),
 }
 
 /// The types of the snapshot as they come to be known.
@@ -119,11 +107,14 @@ struct Types {
 impl Types {
     fn set(&mut self, data_type: DataType, status: TypeStatus, state: &str, count: u64, reason: &str) {
         let (state, reason) = (state.to_owned(), reason.to_owned());
-        self.states.insert(data_type, TypeState { data_type, status, state, count, reason, witness: 0 });
+        self.states.insert(
+            data_type,
+            TypeState { data_type, status, state, count, reason, witness: 0, recent: Vec::new() },
+        );
     }
 
-    /// What the type showed besides its state.
-    fn bear(&mut self, data_type: DataType, witness: u64) {
+    /// Records the witness of this type.
+    fn set_witness(&mut self, data_type: DataType, witness: u64) {
         if let Some(state) = self.states.get_mut(&data_type) {
             state.witness = witness;
         }
@@ -131,65 +122,25 @@ impl Types {
 }
 
 impl Run<'_> {
-    /// False if the server is at another past than it says.
+    async fn bring_up_to_date_unless_stopped(&mut self, types: &mut Types) -> Result<bool> {
+        let alarm = self.alarm.clone();
+        tokio::select! {
+            biased;
+            ended = self.bring_up_to_date(types) => ended,
+            // Nothing came that could be committed.
+            () = alarm.is_over_without_gain() => Err(Error::Paused),
+        }
+    }
+
+    /// False if what the server says of changes is not true.
     async fn bring_up_to_date(&mut self, types: &mut Types) -> Result<bool> {
-        let (now, sample) = self.probe_types().await?;
-        self.trusts &= !sample.as_ref().is_some_and(|sample| self.is_another_past(sample));
-        let emails_changed = self.sync(&now, types).await?;
-        self.bear_witness(types, sample.filter(|_| !emails_changed)).await
-    }
-
-    /// The states of all types and a sample of the emails in one request.
-    async fn probe_types(&self) -> Result<(BTreeMap<DataType, Offer>, Option<Sample>)> {
-        let offered = DataType::ALL.into_iter().filter(|t| self.account.offers(to_jmap(*t)));
-        let offered: Vec<DataType> = offered.collect();
-        let mut offers: BTreeMap<_, _> = DataType::ALL.into_iter().map(|t| (t, Offer::No)).collect();
-        let most_calls = self.client.session().limits.max_calls_in_request;
-        let (mut sample, mut is_open, mut refusal) = (None, false, None);
-        for types in offered.chunks(most_calls.saturating_sub(CALLS_OF_SAMPLE).max(1)) {
-            let mut batch = Batch::new(&self.account.id);
-            let asked = types.contains(&DataType::Email).then(|| witness::ask(&mut batch));
-            let asked = asked.filter(|_| most_calls > CALLS_OF_SAMPLE);
-            let calls: Vec<_> = types
-                .iter()
-                .map(|t| {
-                    let ids = if state_tells_all(*t) { Ids::These(Vec::new()) } else { Ids::All };
-                    (*t, batch.get(to_jmap(*t), ids))
-                })
-                .collect();
-            let answer = self.client.call(&batch).await;
-            let answer =
-                answer.map_err(|source| Error::Server { what: "the states of the account", source })?;
-            for (data_type, call) in calls {
-                let answer = answer.take(call);
-                is_open |= answer.is_ok();
-                offers.insert(data_type, self.offer(data_type, &answer));
-                refusal = refusal.or(answer.err().filter(is_refusal));
-            }
-            sample = sample.or(asked.and_then(|asked| asked.take(&answer)));
+        let Probe { offers, look } = self.probe().await?;
+        self.trusts &= !look.as_ref().is_some_and(|look| self.is_another_past(look));
+        if let Some(Look::Recent(seen)) = &look {
+            self.unexplained.clone_from(&seen.differing);
         }
-        match refusal.filter(|_| !is_open) {
-            Some(source) => Err(Error::Server { what: "the account", source }),
-            None => Ok((offers, sample)),
-        }
-    }
-
-    fn offer(&self, data_type: DataType, answer: &Result<Objects, jmap::Error>) -> Offer {
-        match answer {
-            Ok(objects) => {
-                let state = objects.state.clone().filter(|_| has_state(data_type));
-                match state_tells_all(data_type) {
-                    true => Offer::State(state, None),
-                    false => Offer::State(state, self.fingerprint_of(data_type, objects)),
-                }
-            }
-            Err(error)
-                if error.method_error().is_some_and(|e| e.kind == jmap::MethodErrorKind::UnknownMethod) =>
-            {
-                Offer::No
-            }
-            Err(error) => Offer::Broken(error.to_string()),
-        }
+        let emails_changed = self.sync(&offers, types).await?;
+        self.set_witness_of_emails(types, emails_changed, look).await
     }
 
     /// Whether emails may have changed.
@@ -207,9 +158,14 @@ impl Run<'_> {
         Ok(emails_changed || folders_changed)
     }
 
-    /// Puts a sample beside the state of emails. False if it shows other emails than this run has by the server's changes, or
-    /// these changes were not true.
-    async fn bear_witness(&self, types: &mut Types, sample: Option<Sample>) -> Result<bool> {
+    /// Records beside the state of emails what the next backup compares. Returns false if the server shows other emails than
+    /// this run has by the server's changes, or these changes were not true.
+    async fn set_witness_of_emails(
+        &self,
+        types: &mut Types,
+        changed: bool,
+        look: Option<Look>,
+    ) -> Result<bool> {
         let is_listed = types.listed;
         if self.contradicted && !is_listed {
             return Ok(false);
@@ -218,18 +174,22 @@ impl Run<'_> {
         if emails.status != TypeStatus::Complete {
             return Ok(true);
         }
-        let is_unchanged = sample.is_some();
-        let base = self.base.as_ref().and_then(|base| base.info().type_state(DataType::Email));
-        emails.witness = base.filter(|base| base.state == emails.state).map_or(0, |base| base.witness);
-        let sample = match sample {
-            Some(sample) => Some(sample),
-            None => self.sample().await?,
+        if let Some(base) = self.emails_of_base().filter(|base| self.trusts && base.state == emails.state) {
+            emails.witness = base.witness;
+            emails.recent.clone_from(&base.recent);
+        }
+        let is_compared = !changed && look.is_some();
+        let sample = match look {
+            Some(Look::Recent(_)) if is_compared => return Ok(true),
+            Some(Look::Sample(sample)) if is_compared => Some(sample),
+            _ => self.sample().await?,
         };
-        let Some(sample) = sample.filter(|sample| sample.state.as_str() == emails.state) else {
-            return Ok(true);
-        };
+        let sample = sample.filter(|sample| sample.state.as_str() == emails.state);
+        let has_failed = |id: &str| self.failures.contains_key(&(DataType::Email, id.to_owned()));
+        emails.recent = self.recent.list(&self.late, sample.as_ref(), &self.hasher, has_failed);
+        let Some(sample) = sample else { return Ok(true) };
         emails.witness = sample.witness(&self.hasher);
-        Ok(is_unchanged || is_listed || self.agrees_with(&sample).await?)
+        Ok(is_compared || is_listed || self.agrees_with(&sample).await?)
     }
 
     /// Whether anything about emails may have changed.
@@ -252,8 +212,7 @@ impl Run<'_> {
             Offer::No => return self.not_offered(t, types).map(|()| false),
             Offer::Broken(reason) => return self.keep(t, reason, types).map(|()| false),
         };
-        let has_failed = self.failures.keys().any(|(failed, _)| *failed == t);
-        if self.trusted_state(t).as_ref() == Some(state) && !has_failed {
+        if self.trusted_state(t).as_ref() == Some(state) && !self.has_failed_emails() {
             types.set(t, TypeStatus::Complete, state.as_str(), self.counts.emails, "");
             return Ok(false);
         }
@@ -298,14 +257,14 @@ impl Run<'_> {
         let unchanged = trusted.as_ref().is_some_and(|trusted| trusted.as_str() == state) && !has_failed;
         if let (true, Some(base)) = (unchanged, base) {
             types.set(t, TypeStatus::Complete, state, base.count, "");
-            types.bear(t, witness);
+            types.set_witness(t, witness);
             return Ok(());
         }
         let rows = self.known(known).await?.entry(t).or_default();
         match self.sync_objects(t, trusted.filter(|_| is_long && !has_failed), rows).await? {
             Ok(synced) => {
                 types.set(t, synced.status, &synced.state, synced.count, "");
-                types.bear(t, witness);
+                types.set_witness(t, witness);
             }
             Err(error) => self.keep(t, &error.to_string(), types)?,
         }
@@ -373,17 +332,6 @@ impl Run<'_> {
         (types.states.get(&t)? == base).then_some(())
     }
 
-    /// Commits what was fetched.
-    async fn pause(self, started: model::Timestamp) -> Result<Paused> {
-        let paused = Paused {
-            emails: self.counts.fetched,
-            fetched_bytes: self.counts.fetched_bytes - self.fetched_before,
-        };
-        let (cursor, how) = (Cursor::of(&self.counts), self.how);
-        self.writer.commit_slice(cursor, &how.origin, started, how.clock).await?;
-        Ok(paused)
-    }
-
     async fn commit(self, types: Types, started: model::Timestamp) -> Result<(Report, bool)> {
         let base = self.base.as_ref().map(|base| base.info()).filter(|info| info.number.0 > 0);
         let base = base.map(|info| &info.summary);
@@ -426,12 +374,6 @@ impl Run<'_> {
     }
 }
 
-/// The user may not read this account; when that is so of every type, there is nothing to make a snapshot of.
-fn is_refusal(error: &jmap::Error) -> bool {
-    use jmap::MethodErrorKind::{AccountNotFound, Forbidden};
-    error.method_error().is_some_and(|error| matches!(error.kind, Forbidden | AccountNotFound))
-}
-
 /// Objects by type and id.
 type Known = BTreeMap<DataType, BTreeMap<String, ObjectRecord>>;
 
@@ -449,6 +391,11 @@ fn is_about_type(error: &Error) -> bool {
         Error::Unlisted { .. } => true,
         _ => false,
     }
+}
+
+/// Errors after which the repository can still be written to.
+fn is_of_server(error: &Error) -> bool {
+    matches!(error, Error::Server { .. } | Error::ManyFailures { .. } | Error::Unlisted { .. })
 }
 
 fn root_cause(error: &Error) -> String {

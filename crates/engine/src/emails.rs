@@ -49,6 +49,10 @@ impl Delta {
         self.changed.iter().chain(&self.gone).any(|id| ids.contains(id))
     }
 
+    fn names(&self, id: &Id) -> bool {
+        self.changed.contains(id) || self.gone.contains(id)
+    }
+
     fn is_empty(&self) -> bool {
         self.changed.is_empty() && self.gone.is_empty()
     }
@@ -57,11 +61,14 @@ impl Delta {
 impl Run<'_> {
     /// `now` is the server's state of emails before anything was read.
     pub(crate) async fn sync_emails(&mut self, now: State) -> Result<Synced> {
-        if let Some(since) = self.trusted_state(DataType::Email)
-            && let Some(first) = self.changes(&since).await?
-        {
-            let touched = self.apply(&first, self.failed_emails()).await?;
-            return self.catch_up(first.to, touched).await;
+        if let Some(since) = self.trusted_state(DataType::Email) {
+            let first = self.changes(&since).await?;
+            if let Some(first) = first.filter(|first| self.unexplained.iter().all(|id| first.names(id))) {
+                let touched = self.apply(&first, self.failed_emails()).await?;
+                return self.catch_up(first.to, touched).await;
+            }
+            // Rows that differ without a change of the server's: its history was rolled back. That of other types was, too.
+            self.trusts &= self.unexplained.is_empty();
         }
         let listed = self.list().await?;
         self.listed_under_way = listed != now;
@@ -156,7 +163,7 @@ impl Run<'_> {
     }
 
     /// Everything between `since` and now; `None` when the server does not know, or it is too much.
-    async fn changes(&self, since: &State) -> Result<Option<Delta>> {
+    async fn changes(&mut self, since: &State) -> Result<Option<Delta>> {
         let mut delta = Delta { to: since.clone(), changed: BTreeSet::new(), gone: BTreeSet::new() };
         for _ in 0..CHANGES_PAGES {
             let mut batch = Batch::new(&self.account.id);
@@ -167,6 +174,7 @@ impl Run<'_> {
                 Err(error) if cannot_tell(&error) => return Ok(None),
                 Err(source) => return Err(Error::Server { what: "the changes of emails", source }),
             };
+            self.recent.name(&page);
             for id in page.created.into_iter().chain(page.updated) {
                 delta.gone.remove(&id);
                 delta.changed.insert(id);

@@ -1,6 +1,8 @@
 use model::Clock;
 use repository::Origin;
 
+use crate::slice::Paused;
+
 /// What one backup needs to know besides where from and where to.
 pub struct Backup<'a> {
     /// What asked for it; goes into the log.
@@ -21,6 +23,8 @@ pub trait Progress: Send + Sync {
     fn expect(&self, emails: u64);
     /// So many emails were looked at since the last call, and this many bytes of them were fetched.
     fn advance(&self, emails: u64, bytes: u64);
+    /// All that this run fetched so far is committed: if it is cut off now, the next one goes on from there.
+    fn kept(&self, _so_far: Paused) {}
 }
 
 /// Tells nobody.

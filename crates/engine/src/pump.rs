@@ -29,6 +29,8 @@ pub(crate) enum Step {
     Unreadable(EmailId, String),
     /// So many emails were compared: those that are as they were, and the folders that all of them lie in.
     Compared(u64, BTreeSet<FolderId>),
+    /// Nothing came for a while.
+    Idle,
 }
 
 /// Hands wanted things to the fetchers in batches, and what needs no fetching straight to the intake.

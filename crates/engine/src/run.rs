@@ -5,17 +5,19 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 use jmap::{Account, Client, Download, Id, JmapBlobId, State};
-use model::{DataType, EmailId, EmailRecord, FolderId};
+use model::{DataType, EmailId, EmailRecord, FolderId, Timestamp};
 use repository::{BlobHasher, FailureRecord, Snapshot, SnapshotInfo, SnapshotWriter};
 
 use crate::emails::server_blob;
 use crate::error::{Error, Result};
 use crate::fetch::{Arrived, Content, Fetched, Fetcher, Miss, Subject, Wanted};
+use crate::keep::{Keeping, at};
 use crate::listed::Listed;
 use crate::metadata::{self, Metadata};
 use crate::options::Backup;
 use crate::pump::{Intake, Planner, Step, pipeline};
-use crate::slice::{Alarm, Cursor};
+use crate::recent::{Recent, digest_of_row};
+use crate::slice::{Alarm, Cursor, Slice};
 
 /// After so many failures without a success between them it may not be the emails' fault.
 const FAILURES_IN_A_ROW: u32 = 8;
@@ -47,6 +49,10 @@ pub(crate) struct Run<'a> {
     pub(crate) listed_under_way: bool,
     /// What the server says of states may be believed.
     pub(crate) trusts: bool,
+    /// Emails of the base that were touched last and are other ones now; the server's changes must name them.
+    pub(crate) unexplained: BTreeSet<Id>,
+    /// Emails of the snapshot that grows that were touched last.
+    pub(crate) recent: Recent,
     /// Emails whose bytes are gone although the server listed them.
     pub(crate) vanished: BTreeSet<EmailId>,
     /// Emails the server named and then said not to have; its changes must say that they were destroyed.
@@ -55,6 +61,8 @@ pub(crate) struct Run<'a> {
     /// Bytes that the slices before fetched.
     pub(crate) fetched_before: u64,
     pub(crate) alarm: Alarm,
+    pub(crate) keeping: Option<Keeping>,
+    pub(crate) started: Timestamp,
     /// The last email that came.
     fetched: Option<JmapBlobId>,
     /// The listing changed a row without fetching.
@@ -89,9 +97,13 @@ impl<'a> Run<'a> {
         writer: SnapshotWriter,
         how: &'a Backup<'a>,
         trusts: bool,
-        alarm: Alarm,
+        (slice, started): (Option<&Slice>, Timestamp),
     ) -> Result<Run<'a>> {
         let base = writer.base().cloned();
+        let emails = base.as_ref().and_then(|base| base.info().type_state(DataType::Email));
+        // Slices may have changed these rows.
+        let recent = emails.filter(|_| writer.slices().is_none()).map_or(&[][..], |emails| &emails.recent);
+        let recent = Recent::new(recent);
         let mut failures = BTreeMap::new();
         let mut counts = Counts::default();
         let slices = writer.slices();
@@ -121,11 +133,15 @@ impl<'a> Run<'a> {
             listed_folders: BTreeSet::new(),
             contradicted: false,
             listed_under_way: false,
+            unexplained: BTreeSet::new(),
+            recent,
             vanished: BTreeSet::new(),
             doubted: BTreeSet::new(),
             fetched_before: counts.fetched_bytes,
+            keeping: Keeping::of(slice, &counts),
             counts,
-            alarm,
+            alarm: Alarm::of(slice),
+            started,
             fetched: None,
             relabelled: false,
             failed_in_a_row: 0,
@@ -135,6 +151,11 @@ impl<'a> Run<'a> {
     /// No row of an email was written or counted yet.
     pub(crate) fn is_untouched(&self) -> bool {
         self.late.is_empty() && self.counts.fetched_bytes == 0 && self.counts.removed == 0 && !self.relabelled
+    }
+
+    /// Emails whose bytes or metadata could not be had.
+    pub(crate) fn has_failed_emails(&self) -> bool {
+        self.failures.keys().any(|(data_type, _)| *data_type == DataType::Email)
     }
 
     pub(crate) fn pipeline(&self) -> (Planner, Intake) {
@@ -178,15 +199,22 @@ impl<'a> Run<'a> {
         let alarm = self.alarm.clone();
         let mut is_over = Box::pin(alarm.is_over());
         loop {
+            let next_look = self.keeping.as_ref().map(Keeping::next_look);
             let step = tokio::select! {
                 biased;
-                step = intake.next() => step?,
+                step = intake.next() => step,
                 () = &mut is_over => return Err(Error::Paused),
+                () = at(next_look) => Ok(Some(Step::Idle)),
             };
             match step {
-                Some(step) => self.take(step).await?,
-                None => return Ok(()),
+                Ok(Some(step)) => self.take(step).await?,
+                Ok(None) => return Ok(()),
+                Err(error) => {
+                    self.take_rest(intake).await;
+                    return Err(error);
+                }
             }
+            self.keep_if_due().await?;
         }
     }
 
@@ -201,9 +229,14 @@ impl<'a> Run<'a> {
             Step::Relabelled(record) => {
                 self.how.progress.advance(1, 0);
                 self.relabelled = true;
+                self.recent.note(&record.id, Some(digest_of_row(&self.hasher, &record)));
                 self.writer.put_email(*record).await?;
             }
-            Step::Removed(record) => self.count_removed(&record.id, record.size, true).await?,
+            Step::Idle => {}
+            Step::Removed(record) => {
+                self.recent.note(&record.id, None);
+                self.count_removed(&record.id, record.size, true).await?;
+            }
             Step::Doubted(id) => drop(self.doubted.insert(id)),
             Step::Unreadable(id, reason) => self.fail(DataType::Email, id.into(), reason).await?,
             Step::Compared(unchanged, folders) => {
@@ -264,7 +297,10 @@ impl<'a> Run<'a> {
             }
         }
         match &mut self.listed {
-            Some(listed) if self.listing => listed.note(&record.id, record.size),
+            Some(listed) if self.listing => {
+                self.recent.note(&record.id, Some(digest_of_row(&self.hasher, &record)));
+                listed.note(&record.id, record.size);
+            }
             _ => {
                 self.late.insert(record.id.clone(), Some(Box::new(record.clone())));
             }

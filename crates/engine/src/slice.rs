@@ -1,4 +1,5 @@
-//! A backup in slices: it pauses while emails are being fetched, commits what it has, and another one goes on from there.
+//! A backup in slices: it pauses while emails are being fetched, commits what it has, and another one goes on from there. It may
+//! also commit now and then while it goes on, so that a process that is killed loses minutes of work and not all of it.
 //!
 //! What was fetched is not a state that the account ever had, so that the next slice lists everything again and fetches what
 //! is not held yet. Only the slice that comes to an end makes a snapshot.
@@ -18,10 +19,10 @@ use crate::run::Counts;
 
 /// A slice that is over its time goes on until it has fetched this much: one that only lists would achieve nothing, and so
 /// would all that follow.
-const LEAST_EMAILS: u64 = 200;
-const LEAST_BYTES: u64 = 16 << 20;
+pub(crate) const LEAST_EMAILS: u64 = 200;
+pub(crate) const LEAST_BYTES: u64 = 16 << 20;
 /// What is under way when it is told to stop may take so long.
-const PATIENCE: Duration = Duration::from_secs(3);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(3);
 
 /// When a backup pauses.
 #[derive(Debug, Clone)]
@@ -30,10 +31,13 @@ pub struct Slice {
     pub length: Duration,
     /// At once.
     pub stop: CancellationToken,
+    /// Commits what came also while it goes on: first after this time, then less and less often, at most some 6 % of the work
+    /// apart. As often it looks whether another writer has committed, and ends if so. `None`: only when it pauses.
+    pub keep: Option<Duration>,
 }
 
 /// What a slice that paused has achieved.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Paused {
     /// Emails fetched in it.
     pub emails: u64,
@@ -61,6 +65,7 @@ struct Ringing {
     emails: AtomicU64,
     bytes: AtomicU64,
     rang: AtomicBool,
+    ended: AtomicBool,
 }
 
 impl Alarm {
@@ -73,6 +78,7 @@ impl Alarm {
                 emails: AtomicU64::new(0),
                 bytes: AtomicU64::new(0),
                 rang: AtomicBool::new(false),
+                ended: AtomicBool::new(false),
             })
         }))
     }
@@ -83,11 +89,19 @@ impl Alarm {
         let is_enough = ringing.emails.load(Ordering::Relaxed) >= LEAST_EMAILS
             || ringing.bytes.load(Ordering::Relaxed) >= LEAST_BYTES;
         let is_late = || ringing.since.get().is_some_and(|since| since.elapsed() >= ringing.length);
-        let rings = ringing.stop.is_cancelled() || is_enough && is_late();
+        let is_told = ringing.stop.is_cancelled() || ringing.ended.load(Ordering::Relaxed);
+        let rings = is_told || is_enough && is_late();
         if rings {
             ringing.rang.store(true, Ordering::Relaxed);
         }
         rings
+    }
+
+    /// Nothing more is to be planned, because of an error. Returns false for a run that cannot pause.
+    pub(crate) fn end(&self) -> bool {
+        let Some(ringing) = &self.0 else { return false };
+        ringing.ended.store(true, Ordering::Relaxed);
+        true
     }
 
     /// One more email was planned.
@@ -96,6 +110,15 @@ impl Alarm {
             ringing.since.get_or_init(Instant::now);
             ringing.emails.fetch_add(1, Ordering::Relaxed);
             ringing.bytes.fetch_add(bytes, Ordering::Relaxed);
+        }
+    }
+
+    /// Returns when a backup that was told to stop, and has nothing that could be committed, need not be waited for any more.
+    pub(crate) async fn is_over_without_gain(&self) {
+        self.is_over().await;
+        let Some(ringing) = &self.0 else { return };
+        if ringing.emails.load(Ordering::Relaxed) > 0 {
+            std::future::pending().await
         }
     }
 

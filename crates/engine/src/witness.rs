@@ -1,12 +1,18 @@
-//! A sample of the mailbox that is kept with its state. A server that names the same state and shows another sample was
-//! restored from an old copy, or the account was made anew: its states say nothing about what changed since the last backup.
+//! What a snapshot keeps of emails beside their state, so that the next backup sees when the server's history was rolled back or
+//! the account was made anew. The states of such a server say nothing about what changed since the last backup.
+//!
+//! Two things are kept: rows that changed last (`recent.rs`), which the next backup asks for in the request for the states, and
+//! a hash over the last emails of the server's own order, for snapshots that have no such rows.
 
-use jmap::{Answer, Batch, Call, Email, Emails, Ids, Query, QueryPage, State};
+use std::collections::BTreeSet;
+
+use jmap::{Answer, Batch, Call, Email, Emails, Id, Ids, Query, QueryPage, State};
 use model::{DataType, EmailId, FolderId};
-use repository::BlobHasher;
+use repository::{BlobHasher, RowDigest, TypeState};
 
 use crate::emails::server_blob;
 use crate::error::{Error, Result};
+use crate::recent;
 use crate::run::{Run, folders_of, relabelled};
 
 /// The last emails of the server's own order, on Stalwart the newest.
@@ -14,7 +20,10 @@ const SAMPLE: usize = 16;
 /// Most bytes of the answer.
 const MOST_BYTES: u64 = 1 << 20;
 
-/// A sample that was asked for.
+/// Method calls that [`ask`] and [`ask_recent`] add to a batch.
+pub(crate) const CALLS: usize = 2;
+
+/// Two calls whose answers are compared with the base.
 #[derive(Clone, Copy)]
 pub(crate) struct Asked {
     query: Call<QueryPage>,
@@ -25,13 +34,36 @@ pub(crate) struct Asked {
 pub(crate) struct Sample {
     pub(crate) state: State,
     total: u64,
-    emails: Vec<Email>,
+    pub(crate) emails: Vec<Email>,
 }
 
-/// Adds two calls to a batch.
+/// What became of the rows that the base kept.
+pub(crate) struct Seen {
+    state: State,
+    total: u64,
+    /// Those that are other ones now.
+    pub(crate) differing: BTreeSet<Id>,
+}
+
+/// What the first request of a backup shows of emails, besides their state.
+pub(crate) enum Look {
+    /// The base has rows to compare with.
+    Recent(Seen),
+    /// It has none.
+    Sample(Sample),
+}
+
+/// Adds the calls for a sample to a batch.
 pub(crate) fn ask(batch: &mut Batch) -> Asked {
     let query = batch.query(jmap::DataType::Email, &Query::last(SAMPLE).with_total());
     Asked { query, emails: batch.emails(Ids::Of(query.ids())) }
+}
+
+/// Adds the calls for these rows to a batch, at most `most` of them.
+pub(crate) fn ask_recent(batch: &mut Batch, rows: &[RowDigest], most: usize) -> Asked {
+    let query = batch.query(jmap::DataType::Email, &Query::last(1).with_total());
+    let ids = rows.iter().take(most).filter_map(|row| Id::new(&row.id).ok()).collect();
+    Asked { query, emails: batch.emails(Ids::These(ids)) }
 }
 
 impl Asked {
@@ -42,6 +74,19 @@ impl Asked {
         let is_clear = not_found.is_empty() && failures.is_empty();
         list.sort_unstable_by(|a, b| a.id.cmp(&b.id));
         Some(Sample { state: state.filter(|_| is_clear)?, total, emails: list })
+    }
+
+    /// The answer to [`ask_recent`].
+    pub(crate) fn take_recent(
+        self,
+        answer: &Answer,
+        rows: &[RowDigest],
+        hasher: &BlobHasher,
+    ) -> Option<Seen> {
+        let total = answer.take(self.query).ok()?.total?;
+        let emails = answer.take(self.emails).ok()?;
+        let differing = recent::differing(rows, &emails, hasher);
+        Some(Seen { state: emails.state?, total, differing })
     }
 }
 
@@ -58,14 +103,24 @@ impl Sample {
 }
 
 impl Run<'_> {
+    /// What the base knows of emails.
+    pub(crate) fn emails_of_base(&self) -> Option<&TypeState> {
+        self.base.as_ref()?.info().type_state(DataType::Email)
+    }
+
     /// Whether the server is at the state of the base's emails and yet shows others.
-    pub(crate) fn is_another_past(&self, sample: &Sample) -> bool {
-        let base = self.base.as_ref().and_then(|base| base.info().type_state(DataType::Email));
-        base.is_some_and(|base| {
-            base.state == sample.state.as_str()
-                && base.witness > 0
-                && base.witness != sample.witness(&self.hasher)
-        })
+    pub(crate) fn is_another_past(&self, look: &Look) -> bool {
+        let Some(base) = self.emails_of_base() else { return false };
+        match look {
+            Look::Sample(sample) => {
+                let is_comparable = base.state == sample.state.as_str() && base.witness > 0;
+                is_comparable && base.witness != sample.witness(&self.hasher)
+            }
+            Look::Recent(seen) => {
+                let is_other_count = !self.has_failed_emails() && seen.total != base.count;
+                base.state == seen.state.as_str() && (is_other_count || !seen.differing.is_empty())
+            }
+        }
     }
 
     /// A sample of now.
@@ -83,8 +138,7 @@ impl Run<'_> {
     pub(crate) async fn agrees_with(&self, sample: &Sample) -> Result<bool> {
         let failed =
             |email: &Email| self.failures.contains_key(&(DataType::Email, email.id.as_str().to_owned()));
-        let any_failed = self.failures.keys().any(|(data_type, _)| *data_type == DataType::Email);
-        if !any_failed && sample.total != self.counts.emails {
+        if !self.has_failed_emails() && sample.total != self.counts.emails {
             return Ok(false);
         }
         let ids = sample.emails.iter().map(|email| EmailId::from(email.id.as_str())).collect();

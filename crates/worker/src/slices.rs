@@ -51,7 +51,7 @@ impl Backups for InSlices {
     async fn slice(&self, task: &SliceTask<'_>) -> Result<Slice, engine::Error> {
         let SliceTask { client, account, repository, how, until, stop } = *task;
         let length = until.saturating_duration_since(Instant::now());
-        let slice = engine::Slice { length, stop: stop.clone() };
+        let slice = engine::Slice { length, stop: stop.clone(), keep: None };
         match Box::pin(engine::backup_slice(client, account, repository, how, &slice)).await? {
             Ended::Done(report) => Ok(Slice::Done(report)),
             Ended::Paused(paused) => Ok(Slice::Sliced { progressed: paused.has_progressed() }),

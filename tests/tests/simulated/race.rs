@@ -2,11 +2,17 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use engine::{Ended, Silent, Slice};
+use futures::TryStreamExt;
 use model::ErrorClass;
+use object_store::{ObjectMeta, ObjectStore};
+use repository::Error;
 use sim_stalwart::Kinds;
 use testkit::{Decorated, Shaken};
 use tests::{assert_is_now, seeds};
+use tokio_util::sync::CancellationToken;
 
 use crate::{Home, alice};
 
@@ -51,7 +57,7 @@ async fn numbers(home: &Home) -> BTreeSet<u64> {
     };
     match repository.snapshots().await {
         Ok(snapshots) => snapshots.iter().map(|snapshot| snapshot.number.0).collect(),
-        Err(repository::Error::NoMailbox) => BTreeSet::new(),
+        Err(Error::NoMailbox) => BTreeSet::new(),
         Err(error) => panic!("{error}"),
     }
 }
@@ -73,4 +79,36 @@ async fn the_winners_are_visible_and_the_losers_say_who_won() {
         home.good_backup().await;
     }
     assert!(losers > 0, "nobody ever lost: nothing was tested");
+}
+
+/// Of two that begin together on a slow server the one that is behind notices it long before its own end, and says truly what it
+/// leaves.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_loser_notices_early_and_says_what_it_leaves() {
+    let limits = sim_stalwart::Limits { max_concurrent_requests: 64, ..Default::default() };
+    let slow = sim_stalwart::Simulator::builder().limits(limits).latency(Duration::from_millis(150));
+    let home = Home::with(slow, alice(6_000)).await;
+    let keep = Some(Duration::from_millis(40));
+    let run = async |writer: &'static str| {
+        let slice = Slice { length: Duration::MAX, stop: CancellationToken::new(), keep };
+        let ended = home.bed.slice_as(&home.url, writer, &slice, &Silent).await;
+        (writer, ended, Instant::now())
+    };
+    let began = Instant::now();
+    let (one, two) = tokio::join!(run("one"), run("two"));
+    let (won, lost) = if one.1.is_ok() { (one, two) } else { (two, one) };
+    let Ok(Ended::Done(report)) = won.1 else { panic!("{:?}", won.1) };
+    let Err(engine::Error::Repository(Error::Lost { winner, unused_bytes, .. })) = lost.1 else {
+        panic!("{:?}", lost.1)
+    };
+    assert_eq!(winner, won.0);
+    let (first, last) = (lost.2 - began, won.2 - began);
+    println!("the loser ended after {first:?}, the winner after {last:?}; {unused_bytes} bytes were left");
+    assert!(first < last * 4 / 5, "{first:?} of {last:?}");
+    let objects: Vec<_> = home.bed.objects.list(None).try_collect().await.expect("lists");
+    let holds = |part| move |meta: &&ObjectMeta| meta.location.as_ref().contains(part);
+    let of = |part| objects.iter().filter(holds(part)).map(|meta| meta.size).sum::<u64>();
+    assert_eq!(of("/packs/") + of("/segments/"), report.stored_bytes + unused_bytes);
+    home.bed.checked(&home.url).await;
+    home.good_backup().await;
 }

@@ -1,9 +1,9 @@
 //! A backup that pauses and goes on later.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use engine::{Ended, Paused, Report, Slice, State};
+use engine::{Ended, Paused, Progress, Report, Slice, State};
 use model::ErrorClass;
 use object_store::ObjectStore;
 use repository::Sizes;
@@ -21,7 +21,46 @@ const LEAST: u64 = 200;
 
 /// As short as it can be.
 fn short() -> Slice {
-    Slice { length: Duration::ZERO, stop: CancellationToken::new() }
+    Slice { length: Duration::ZERO, stop: CancellationToken::new(), keep: None }
+}
+
+/// As long as it takes; what came is committed all the time.
+fn keeping() -> Slice {
+    let keep = Some(Duration::from_millis(20));
+    Slice { length: Duration::MAX, stop: CancellationToken::new(), keep }
+}
+
+/// Hears what is committed.
+#[derive(Default)]
+struct Heard(Mutex<Paused>);
+
+impl Heard {
+    fn kept(&self) -> Paused {
+        *self.0.lock().expect("nobody panics")
+    }
+
+    async fn until_kept(&self, emails: u64) {
+        while self.kept().emails < emails {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+impl Progress for Heard {
+    fn phase(&self, _name: &'static str) {}
+    fn expect(&self, _emails: u64) {}
+    fn advance(&self, _emails: u64, _bytes: u64) {}
+
+    fn kept(&self, so_far: Paused) {
+        *self.0.lock().expect("nobody panics") = so_far;
+    }
+}
+
+/// Bytes that the server sends for a good backup.
+async fn sent_for_good_backup(home: &Home) -> u64 {
+    let before = home.simulator.counters();
+    home.good_backup().await;
+    home.simulator.counters().since(&before).bytes_out
 }
 
 /// The slices before the last one, and what that one made. `between` is done after each.
@@ -165,22 +204,39 @@ async fn slices_become_a_snapshot_by_a_listing_only() {
     home.good_backup().await;
 }
 
-/// A server that wants to be left alone in the middle: what came before is not fetched again.
+/// A server that wants to be left alone in the middle, a lost line, a token that is not valid any more: what came before is not
+/// fetched again.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_came_before_a_slice_broke_off_is_kept() {
+    let status = |code| Effect::Status { code, retry_after: Some(3_600) };
+    for (what, effect, transient) in [
+        ("429", status(429), true),
+        ("503", status(503), true),
+        ("401", status(401), false),
+        ("403", status(403), false),
+        ("a lost line", Effect::ResetUnserved, true),
+    ] {
+        kept_in_spite_of(what, effect, transient).await;
+    }
+}
+
+async fn kept_in_spite_of(text: &str, effect: Effect, transient: bool) {
     let home = Home::of(alice(2_000)).await;
     let bed = home.bed.clone().impatient();
-    let busy = Effect::Status { code: 429, retry_after: Some(3_600) };
     let faults = home.simulator.faults();
-    let fault = faults.add(Fault::new(Target::method("Blob/get"), busy).after(3));
-    let patient = Slice { length: Duration::from_secs(3_600), stop: CancellationToken::new() };
-    let error = bed.slice(&home.url, &patient).await.expect_err("the server is busy");
-    assert!(matches!(error.class(), ErrorClass::Transient { .. }), "{error}");
+    let fault = faults.add(Fault::new(Target::method("Blob/get"), effect.clone()).after(3));
+    let downloads = faults.add(Fault::new(Target::Download, effect));
+    let patient = Slice { length: Duration::MAX, ..short() };
+    let heard = Heard::default();
+    let error = bed.slice_as(&home.url, "test", &patient, &heard).await.expect_err("the server is busy");
+    assert_eq!(matches!(error.class(), ErrorClass::Transient { .. }), transient, "{text}: {error}");
+    assert!(heard.kept().has_progressed(), "{text}: {error}");
     faults.remove(fault);
+    faults.remove(downloads);
     let before = home.simulator.counters();
     let report = home.good_backup().await;
     let read = home.simulator.counters().since(&before).bytes_out;
-    assert!(read < report.email_bytes * 4 / 3, "{read} of {} bytes of emails", report.email_bytes);
+    assert!(read < report.email_bytes * 4 / 3, "{text}: {read} of {} bytes", report.email_bytes);
 }
 
 /// Told to stop while the server holds its answers back, it does not wait for them.
@@ -190,7 +246,7 @@ async fn a_server_that_holds_its_answers_back_does_not_keep_a_slice_from_ending(
     let faults = home.simulator.faults();
     let fault =
         faults.add(Fault::new(Target::method("Blob/get"), Effect::Delay(Duration::from_secs(600))).after(3));
-    let slice = Slice { length: Duration::from_secs(3_600), stop: CancellationToken::new() };
+    let slice = Slice { length: Duration::MAX, ..short() };
     let stop = slice.stop.clone();
     let stopping = async {
         tokio::time::sleep(Duration::from_secs(2)).await;
@@ -199,6 +255,84 @@ async fn a_server_that_holds_its_answers_back_does_not_keep_a_slice_from_ending(
     let both = async { tokio::join!(home.bed.slice(&home.url, &slice), stopping).0 };
     let ended = tokio::time::timeout(Duration::from_secs(20), both).await.expect("it ends soon");
     assert!(matches!(ended, Ok(Ended::Paused(paused)) if paused.has_progressed()));
+    faults.remove(fault);
+    home.good_backup().await;
+}
+
+/// Killed at any part of the way it asks for the rest, and for little more.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_backup_asks_for_what_was_missing() {
+    const EMAILS: u64 = 3_000;
+    let home = Home::of(alice(3_000)).await;
+    let fetch = Target::method("Blob/get");
+    let counted = home.simulator.faults().add(Fault::new(fetch.clone(), Effect::Delay(Duration::ZERO)));
+    let whole = sent_for_good_backup(&home).await;
+    let bytes: u64 = home.alice.emails().iter().map(|email| email.size).sum();
+    let batches = home.simulator.faults().struck(counted);
+    assert!(batches > 8, "{batches}");
+    for part in [30, 76, 95] {
+        let home = Home::of(alice(3_000)).await;
+        let faults = home.simulator.faults();
+        let hang = Effect::Delay(Duration::from_secs(3_600));
+        faults.add(Fault::new(fetch.clone(), hang).after(batches * part / 100));
+        let (heard, slice) = (Heard::default(), keeping());
+        // What came last may be less than is worth a commit.
+        let reached = heard.until_kept(EMAILS * (batches * part / 100) / batches - 2 * LEAST);
+        tokio::select! {
+            ended = home.bed.slice_as(&home.url, "test", &slice, &heard) => panic!("it ended: {ended:?}"),
+            () = reached => {}
+        }
+        faults.clear();
+        let kept = heard.kept();
+        let left = whole - whole * kept.fetched_bytes / bytes;
+        let sent = sent_for_good_backup(&home).await;
+        println!("killed at {part} %: {kept:?} were kept, {sent} of {whole} bytes were asked for again");
+        assert!(sent <= left + EMAILS * 250, "{part} %: {sent} of {left}");
+        assert_eq!(home.bed.checked(&home.url).await, 1);
+    }
+}
+
+/// What a run commits while it goes on is the same snapshot in the end, whatever happens to the mailbox meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_that_commits_on_its_way_makes_one_snapshot() {
+    for seed in seeds() {
+        println!("MALLE_SEED={seed}");
+        let home = Home::of(alice(1_500).seed(seed)).await;
+        for round in 0..3 {
+            let heard = Heard::default();
+            let live = async {
+                heard.until_kept(1).await;
+                home.alice.mutate(40, seed * 10 + round, Kinds::All);
+                std::future::pending::<()>().await;
+            };
+            let slice = keeping();
+            let ended = tokio::select! {
+                ended = home.bed.slice_as(&home.url, "test", &slice, &heard) => ended.expect("it ends"),
+                () = live => unreachable!("it waits for ever"),
+            };
+            let Ended::Done(report) = ended else { panic!("nobody told it to pause") };
+            assert!(matches!(report.state, State::Good | State::Moving), "seed {seed}: {report:?}");
+            assert!(heard.kept().has_progressed() || round > 0, "nothing was committed on the way");
+            home.good_backup().await;
+            assert_eq!(home.bed.checked(&home.url).await, 2 * round + 2);
+            home.alice.mutate(900, seed * 10 + 5 + round, Kinds::All);
+        }
+    }
+}
+
+/// Told to stop while the server does not even tell its states, it ends soon and leaves nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_does_not_answer_at_all_does_not_keep_a_slice_from_ending() {
+    let home = Home::of(alice(300)).await;
+    let faults = home.simulator.faults();
+    let silence = Effect::Delay(Duration::from_secs(600));
+    let fault = faults.add(Fault::new(Target::method("Mailbox/get"), silence));
+    let slice = keeping();
+    slice.stop.cancel();
+    let ended = tokio::time::timeout(Duration::from_secs(20), home.bed.slice(&home.url, &slice)).await;
+    let ended = ended.expect("it ends soon");
+    assert!(matches!(ended, Ok(Ended::Paused(paused)) if !paused.has_progressed()), "{ended:?}");
+    assert!(faults.struck(fault) > 0);
     faults.remove(fault);
     home.good_backup().await;
 }
