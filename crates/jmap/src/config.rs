@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::credentials::Credentials;
+use crate::renewal::Renewal;
 use crate::throttle::Throttle;
 
 /// Everything a client needs. [`Config::new`] fills in the defaults named on each field.
@@ -16,6 +17,8 @@ pub struct Config {
     pub url: Url,
     /// Sent to this URL's origin and nowhere else.
     pub credentials: Credentials,
+    /// Asked for newer credentials when the server answers 401, once for each refused request. None.
+    pub renewal: Option<Arc<dyn Renewal>>,
     /// PEM certificates of authorities that are trusted beside the system's. Empty.
     pub authorities: Vec<u8>,
     /// `User-Agent`; `malle` by default.
@@ -80,6 +83,7 @@ impl Config {
         Self {
             url,
             credentials,
+            renewal: None,
             authorities: Vec::new(),
             user_agent: "malle".into(),
             concurrency: 8,

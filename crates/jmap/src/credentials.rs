@@ -11,8 +11,8 @@ use crate::error::Error;
 
 /// Credentials, wiped from memory when dropped; `Debug` shows the kind only.
 ///
-/// The HTTP stack holds one copy of the `Authorization` header for the life of a client, marked sensitive
-/// (never logged, never compressed), which is not wiped.
+/// The HTTP stack holds one copy of the `Authorization` header for the life of a client or until it is renewed, marked
+/// sensitive (never logged, never compressed), which is not wiped.
 #[derive(Clone)]
 pub struct Credentials(Kind);
 

@@ -21,6 +21,7 @@ use crate::counters::Tally;
 use crate::error::{Error, Wait};
 use crate::gate::{Gate, Pass};
 use crate::problem::Problem;
+use crate::renewal::Authorization;
 use crate::retry::{random, retry_after, wait_before_retry};
 use crate::template::origin;
 use crate::throttle::{Metered, Throttle, Underway};
@@ -74,7 +75,7 @@ impl Body {
 pub(crate) struct Transport {
     http: reqwest::Client,
     origin: url::Origin,
-    authorization: HeaderValue,
+    authorization: Authorization,
     timeouts: Timeouts,
     retry: RetryPolicy,
     cancel: CancellationToken,
@@ -106,7 +107,7 @@ impl Transport {
         Ok(Self {
             http,
             origin: config.url.origin(),
-            authorization: config.credentials.header()?,
+            authorization: Authorization::new(&config.credentials, config.renewal.clone())?,
             timeouts: config.timeouts,
             retry: config.retry,
             cancel: config.cancel.clone(),
@@ -232,11 +233,22 @@ impl Transport {
         }
     }
 
-    /// Sends a request, follows redirects within the origin, and turns every other status than success into an error.
+    /// Sends a request; a second time if its credentials were refused and there are newer ones.
     async fn send(&self, request: &Outgoing) -> Result<Response, Error> {
+        let authorization = self.authorization.value();
+        match self.send_as(request, &authorization).await {
+            Err(Error::Unauthorized) if self.authorization.renew(&authorization).await => {
+                self.send_as(request, &self.authorization.value()).await
+            }
+            answer => answer,
+        }
+    }
+
+    /// Follows redirects within the origin, and turns every other status than success into an error.
+    async fn send_as(&self, request: &Outgoing, authorization: &HeaderValue) -> Result<Response, Error> {
         let mut url = request.url.clone();
         for _ in 0..=MOST_REDIRECTS {
-            let response = self.send_once(request, &url).await?;
+            let response = self.send_once(request, &url, authorization).await?;
             let status = response.status();
             if status.is_success() {
                 return Ok(response);
@@ -253,7 +265,12 @@ impl Transport {
         Err(Error::BadRedirect)
     }
 
-    async fn send_once(&self, request: &Outgoing, url: &Url) -> Result<Response, Error> {
+    async fn send_once(
+        &self,
+        request: &Outgoing,
+        url: &Url,
+        authorization: &HeaderValue,
+    ) -> Result<Response, Error> {
         debug_assert!(url.origin() == self.origin, "credentials stay with their origin");
         let builder = match &request.body {
             Body::None => self.http.get(url.clone()),
@@ -269,8 +286,7 @@ impl Transport {
             }
         };
         self.tally.requests.fetch_add(1, Relaxed);
-        let builder =
-            builder.header(ACCEPT, request.accept).header(AUTHORIZATION, self.authorization.clone());
+        let builder = builder.header(ACCEPT, request.accept).header(AUTHORIZATION, authorization.clone());
         builder.send().await.map_err(broken)
     }
 

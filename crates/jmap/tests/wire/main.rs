@@ -7,6 +7,7 @@ mod discovery;
 mod downloads;
 mod faults;
 mod hostile;
+mod renewal;
 mod requests;
 mod server;
 mod throttle;
