@@ -198,6 +198,13 @@ impl Simulator {
         true
     }
 
+    /// Another bearer token signs in whom this one did; false if nobody has it.
+    pub fn replace_token(&self, token: &str, new: &str) -> bool {
+        let mut directory = self.server.directory_mut();
+        let user = directory.tokens.remove(token);
+        user.is_some_and(|user| directory.tokens.insert(new.to_owned(), user).is_none())
+    }
+
     /// The faults in force.
     #[must_use]
     pub fn faults(&self) -> &Faults {
