@@ -3,7 +3,7 @@ use std::io;
 use std::time::Duration;
 
 use deadpool_postgres::{PoolError, TimeoutType};
-use model::{BackupNumber, ErrorClass, MailboxId};
+use model::{BackupNumber, ErrorClass, JobId, MailboxId};
 use tokio_postgres::{self, error::SqlState};
 
 /// What the catalogue's methods answer.
@@ -94,6 +94,9 @@ pub enum Error {
         /// Until then.
         retry_after: Duration,
     },
+    /// The mailbox's backup by hand runs, and what it was asked for is less than this request.
+    #[error("backup by hand that runs, job {0}, was asked for less")]
+    Underway(JobId),
     /// The number stands for another snapshot.
     #[error("number {0} belongs to another backup")]
     NumberTaken(BackupNumber),
@@ -118,6 +121,7 @@ impl Error {
             | Error::AccountTaken(_)
             | Error::PersonalPlan
             | Error::NoPlan
+            | Error::Underway(_)
             | Error::NumberTaken(_) => ErrorClass::Permanent,
         }
     }

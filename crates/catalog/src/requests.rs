@@ -48,11 +48,12 @@ pub struct Requested {
 }
 
 impl Catalog {
-    /// Makes a job that is due at once. A backup by hand while another one is unfinished is that other one; a nightly one that
-    /// waits is not in its way.
+    /// Makes a job that is due at once. A backup by hand while another one is unfinished is that other one, which is given this
+    /// request's parameters if it waits; a nightly one that waits is not in its way.
     ///
     /// # Errors
-    /// [`Error::PersonalPlan`], [`Error::NoPlan`], [`Error::TooMany`], [`Error::UnknownMailbox`], [`Error::MailboxGone`].
+    /// [`Error::PersonalPlan`], [`Error::NoPlan`], [`Error::TooMany`], [`Error::UnknownMailbox`], [`Error::MailboxGone`],
+    /// [`Error::Underway`].
     pub async fn request(&self, request: &Request<'_>, now: Timestamp) -> Result<Requested> {
         self.within(async {
             let mut client = self.client().await?;
@@ -62,6 +63,7 @@ impl Catalog {
                         'malle/request/' || current_schema() || coalesce($1::bigint::text, ''), 0))";
             changed(&transaction, turn, &[&mailbox]).await?;
             if let Some(job) = existing(&transaction, request).await? {
+                transaction.commit().await?;
                 return Ok(Requested { job, new: false });
             }
             if let Some(mailbox) = request.mailbox {
@@ -95,16 +97,27 @@ fn requests_like(request: &Request<'_>) -> &'static str {
     }
 }
 
-/// The same request, or the unfinished backup by hand.
+/// The same request, or the unfinished backup by hand, which from then on does what this request asks for, too.
 async fn existing(on: &impl GenericClient, request: &Request<'_>) -> Result<Option<JobId>> {
     let sql = format!(
-        "SELECT id FROM jobs WHERE {} AND (request_key = $3 OR kind = 'manual' AND state IN ('waiting', 'running')) \
+        "SELECT id, state, request_key IS NOT DISTINCT FROM $3 \
+            OR coalesce(parameters, '{{}}') @> coalesce($4::jsonb, '{{}}') AS covers \
+         FROM jobs WHERE {} AND (request_key = $3 OR kind = 'manual' AND state IN ('waiting', 'running')) \
          ORDER BY request_key = $3 DESC NULLS LAST LIMIT 1",
         requests_like(request)
     );
-    let mailbox = request.mailbox.map(Number::sql);
-    let found = row(on, &sql, &[&mailbox, &request.kind.as_str(), &request.key]).await?;
-    found.map(|row| Number::of(&row, "id")).transpose()
+    let (mailbox, parameters) = (request.mailbox.map(Number::sql), request.parameters.map(Json));
+    let found = row(on, &sql, &[&mailbox, &request.kind.as_str(), &request.key, &parameters]).await?;
+    let Some(found) = found else { return Ok(None) };
+    let job: JobId = Number::of(&found, "id")?;
+    if !get::<bool>(&found, "covers")? {
+        if get::<&str>(&found, "state")? == "running" {
+            return Err(Error::Underway(job));
+        }
+        let extend = "UPDATE jobs SET parameters = coalesce(parameters, '{}') || $2 WHERE id = $1 AND state = 'waiting'";
+        changed(on, extend, &[&job.sql(), &parameters]).await?;
+    }
+    Ok(Some(job))
 }
 
 /// What is gone can still be given back, verified and pruned; it cannot be backed up.

@@ -106,6 +106,9 @@ pub(crate) struct EnqueueArgs {
     pub(crate) config: ConfigFile,
     /// The mailbox's address, or its number
     pub(crate) mailbox: String,
+    /// List everything, whatever the mail server says of changes: after its database was put back to an older copy
+    #[arg(long)]
+    pub(crate) full: bool,
     /// Asking again with the same key answers the same job
     #[arg(long, value_name = "KEY")]
     pub(crate) key: Option<String>,

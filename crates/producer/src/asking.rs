@@ -41,6 +41,9 @@ pub enum Refusal {
         /// Until then.
         retry_after: Duration,
     },
+    /// A backup by hand runs that does not list everything.
+    #[error("a backup by hand that does not list everything is running: ask again when it is done")]
+    Underway,
     /// No backup has this number.
     #[error("there is no backup of this number")]
     UnknownBackup,
@@ -70,6 +73,7 @@ impl From<catalog::Error> for Refusal {
             catalog::Error::MailboxGone(_) => Refusal::Gone,
             catalog::Error::PersonalPlan => Refusal::PersonalPlan,
             catalog::Error::NoPlan => Refusal::NoPlan,
+            catalog::Error::Underway(_) => Refusal::Underway,
             catalog::Error::TooMany { retry_after } => Refusal::TooMany { retry_after },
             other => Refusal::Catalog(other),
         }
@@ -112,6 +116,22 @@ impl RestoreMode {
     }
 }
 
+/// What a backup by hand reads of the mail server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// What changed, as far as the server's states can be trusted.
+    Changes,
+    /// A list of everything, whatever the server says of changes.
+    Everything,
+}
+
+impl Extent {
+    /// As the job's parameters have it.
+    fn parameters(self) -> Option<Value> {
+        (self == Extent::Everything).then(|| json!({"full": true}))
+    }
+}
+
 /// Who asks, and how.
 #[derive(Debug, Clone, Copy)]
 pub struct Asker<'a> {
@@ -133,9 +153,14 @@ impl Asking {
     ///
     /// # Errors
     /// [`Refusal`], in words for who asks.
-    pub async fn backup(&self, asker: &Asker<'_>, mailbox: &MailboxName) -> Result<Requested, Refusal> {
+    pub async fn backup(
+        &self,
+        asker: &Asker<'_>,
+        mailbox: &MailboxName,
+        extent: Extent,
+    ) -> Result<Requested, Refusal> {
         let mailbox = self.find(mailbox).await?;
-        self.ask(asker, JobKind::Manual, mailbox, None, None).await
+        self.ask(asker, JobKind::Manual, mailbox, None, extent.parameters().as_ref()).await
     }
 
     /// A restore of a numbered backup into the mailbox that it is of.

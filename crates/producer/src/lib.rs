@@ -17,7 +17,7 @@ mod verifier;
 mod watch;
 
 pub use api::{Api, openapi};
-pub use asking::{Asker, Asking, Refusal};
+pub use asking::{Asker, Asking, Extent, Refusal};
 pub use directory::{
     BadLine, Directory, DirectoryError, Disappeared, Entry, Imported, List, Listing, ListingError,
     OnBadLines, Page, Rule, Rules, StalwartCredentials, StalwartJmap, StalwartRest, discover, import,

@@ -6,7 +6,7 @@ use queue::{BackupRequest, Delivery, QueueError, Source};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use crate::asking::{Asker, Asking, Refusal};
+use crate::asking::{Asker, Asking, Extent, Refusal};
 use crate::error::chain;
 
 /// For the audit log: other programs ask through the queue without saying who they are.
@@ -94,7 +94,7 @@ async fn ask(
 ) -> Result<Requested, Refusal> {
     let asker = Asker { actor: ACTOR, key: &request.idempotency_key, traceparent };
     loop {
-        match asking.backup(&asker, &request.mailbox).await {
+        match asking.backup(&asker, &request.mailbox, Extent::Changes).await {
             Err(Refusal::Catalog(error)) if !lasts(&error) && !stop.is_cancelled() => {
                 tracing::warn!(error = chain(&error), "a request could not be recorded; it is tried again");
             }

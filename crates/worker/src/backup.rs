@@ -15,6 +15,7 @@ use crate::adopt::{committed_earlier, origin, row};
 use crate::disposition::wants_another;
 use crate::error::{Error, Result};
 use crate::job::Job;
+use crate::order::BackupOrder;
 use crate::server::Reached;
 use crate::slices::{Slice, SliceTask};
 use crate::steps::Step;
@@ -74,7 +75,7 @@ impl Job<'_> {
         let services = &self.worker.services;
         let how = Backup {
             origin: origin(self.claimed, number),
-            full_listing: false,
+            full_listing: BackupOrder::read(self.claimed.parameters.as_ref())?.full,
             progress: self.shown,
             clock: &*services.clock,
         };

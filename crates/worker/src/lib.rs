@@ -28,7 +28,7 @@ mod window;
 pub use adopt::facts;
 pub use error::{Error, Result};
 pub use metrics::Metrics;
-pub use order::{RestoreMode, RestoreOrder, VerifyOrder};
+pub use order::{BackupOrder, RestoreMode, RestoreOrder, VerifyOrder};
 pub use run::{Services, run};
 pub use settings::{BackupStore, Limits, MailServer, Settings, Slots, Times};
 pub use slices::{Backups, InSlices, Slice, SliceTask};

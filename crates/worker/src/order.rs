@@ -46,6 +46,15 @@ impl From<RestoreMode> for Mode {
     }
 }
 
+/// Parameters of a backup; none at all mean an incremental one.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BackupOrder {
+    /// Everything is listed, whatever the server says of changes.
+    #[serde(default)]
+    pub full: bool,
+}
+
 /// Parameters of a verification; none at all mean the newest backup.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -73,6 +82,12 @@ impl RestoreOrder {
             None => Ok(Selection::default()),
             Some(text) => text.parse().map_err(|_| Error::Order { reason: "the selection cannot be read" }),
         }
+    }
+}
+
+impl BackupOrder {
+    pub(crate) fn read(parameters: Option<&Value>) -> Result<BackupOrder> {
+        parameters.map_or(Ok(BackupOrder::default()), read)
     }
 }
 
@@ -105,6 +120,9 @@ mod tests {
             "unknown to this version"
         );
         assert!(RestoreOrder::read(None).is_err());
+        assert_eq!(BackupOrder::read(None).ok(), Some(BackupOrder { full: false }));
+        assert_eq!(BackupOrder::read(Some(&json!({"full": true}))).ok(), Some(BackupOrder { full: true }));
+        assert!(BackupOrder::read(Some(&json!({"fool": true}))).is_err());
         assert_eq!(VerifyOrder::read(None).ok(), Some(VerifyOrder::default()));
     }
 

@@ -81,3 +81,31 @@ async fn requests_are_refused_with_the_reason() {
     let restore = Request { kind: JobKind::Restore, ..manual(personal, "r") };
     assert!(ask(&restore, 0).await.unwrap().new, "what is gone can be given back");
 }
+
+#[tokio::test]
+async fn a_request_for_more_makes_the_waiting_backup_by_hand_do_more() {
+    let room = Room::new().await;
+    let mailbox = room.mailbox().await;
+    let full = json!({"full": true});
+    let ask = async |key: &str, parameters| {
+        room.catalog.request(&Request { parameters, ..manual(mailbox, key) }, at(0)).await
+    };
+    let first = ask("k1", None).await.unwrap();
+    let second = ask("k2", Some(&full)).await.unwrap();
+    assert_eq!(second, Requested { new: false, ..first });
+    assert_eq!(ask("k3", None).await.unwrap().job, first.job, "less is covered");
+    let claimed = room.claimed(first.job, at(1)).await;
+    assert_eq!(claimed.parameters, Some(full.clone()));
+    assert_eq!(ask("k4", Some(&full)).await.unwrap().job, first.job, "it runs and does that");
+    room.catalog.complete(&claimed.claim, None).await.unwrap();
+
+    let plain = ask("k5", None).await.unwrap();
+    assert!(plain.new);
+    let claimed = room.claimed(plain.job, at(2)).await;
+    assert_eq!(claimed.parameters, None);
+    let refused = ask("k6", Some(&full)).await;
+    assert!(matches!(refused, Err(Error::Underway(job)) if job == plain.job), "{refused:?}");
+    assert_eq!(ask("k5", Some(&full)).await.unwrap().job, plain.job, "the same key is the same request");
+    room.catalog.complete(&claimed.claim, None).await.unwrap();
+    assert!(ask("k6", Some(&full)).await.unwrap().new);
+}

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use model::{Clock, MailboxId, SystemClock};
-use producer::{Asker, Asking, Refusal};
+use producer::{Asker, Asking, Extent, Refusal};
 use queue::MailboxName;
 use serde_json::json;
 
@@ -26,7 +26,8 @@ pub(crate) async fn enqueue(args: &EnqueueArgs, out: &Out) -> Result<Exit> {
         Ok(number) => MailboxName::Id(MailboxId(number)),
         Err(_) => MailboxName::Address(args.mailbox.clone()),
     };
-    let requested = asking.backup(&asker, &mailbox).await.map_err(|refusal| match refusal {
+    let extent = if args.full { Extent::Everything } else { Extent::Changes };
+    let requested = asking.backup(&asker, &mailbox, extent).await.map_err(|refusal| match refusal {
         Refusal::Catalog(error) => anyhow::Error::from(error),
         refusal => Failure::new(exit(&refusal), format!("enqueue a backup: {refusal}"), "").into(),
     })?;

@@ -50,6 +50,7 @@ impl From<Refusal> for Problem {
             Refusal::Gone => Problem::new(StatusCode::GONE, "mailbox-gone", detail),
             Refusal::PersonalPlan => Problem::new(StatusCode::FORBIDDEN, "personal-plan", detail),
             Refusal::NoPlan => Problem::new(StatusCode::CONFLICT, "no-plan", detail),
+            Refusal::Underway => Problem::new(StatusCode::CONFLICT, "underway", detail),
             Refusal::TooMany { retry_after } => {
                 let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "too-many-requests", detail);
                 Problem { retry_after: Some(retry_after), ..problem }

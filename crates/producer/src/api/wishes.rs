@@ -13,7 +13,7 @@ use super::authorize::Actor;
 use super::body::{Body, Key};
 use super::problem::Problem;
 use super::server::Shared;
-use crate::asking::{Asker, RestoreWish};
+use crate::asking::{Asker, Extent, RestoreWish};
 
 /// By its number or by its present address.
 #[derive(Deserialize)]
@@ -21,9 +21,16 @@ use crate::asking::{Asker, RestoreWish};
 pub(super) struct BackupWish {
     mailbox: Option<u64>,
     address: Option<String>,
+    /// Lists everything, whatever the server says of changes.
+    #[serde(default)]
+    full: bool,
 }
 
 impl BackupWish {
+    fn extent(&self) -> Extent {
+        if self.full { Extent::Everything } else { Extent::Changes }
+    }
+
     fn name(self) -> Result<MailboxName, Problem> {
         match (self.mailbox, self.address) {
             (Some(id), None) => Ok(MailboxName::Id(MailboxId(id))),
@@ -41,7 +48,8 @@ pub(super) async fn backup(
 ) -> Result<Response, Problem> {
     let traceparent = telemetry::traceparent(&Span::current());
     let asker = Asker { actor: &actor, key: &key, traceparent: traceparent.as_deref() };
-    Ok(accepted(shared.asking.backup(&asker, &wish.name()?).await?))
+    let extent = wish.extent();
+    Ok(accepted(shared.asking.backup(&asker, &wish.name()?, extent).await?))
 }
 
 pub(super) async fn restore(

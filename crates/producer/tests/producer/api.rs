@@ -106,6 +106,14 @@ async fn backups_by_hand_are_granted_once_a_key_and_refused_with_the_reason() {
     assert_eq!(served.ask("POST /v1/backups", "k1", by_address).await, (202, again), "by its address");
 
     let line = "POST /v1/backups";
+    let full = json!({"mailbox": ids[0].0, "full": true});
+    assert_eq!(served.ask(line, "k3", full.clone()).await, (202, json!({"job": job, "new": false})));
+    let of_full = "SELECT count(*) FROM jobs WHERE parameters = '{\"full\": true}'";
+    assert_eq!(served.room.number(of_full).await, 1, "it waited and becomes a full one");
+    served.room.sql("UPDATE jobs SET parameters = NULL, state = 'running'").await;
+    served.refused(line, "k4", full, 409, "underway").await;
+    served.refused(line, "k", json!({"mailbox": 1, "full": 1}), 422, "unusable").await;
+    served.room.sql("UPDATE jobs SET state = 'waiting'").await;
     let answer = served.refused(line, "k", json!({"mailbox": personal.0}), 403, "personal-plan").await;
     let detail = "the personal plan has no backups by hand: the mailbox is backed up once each weekend";
     assert_eq!(answer["detail"], detail);

@@ -1,5 +1,5 @@
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use catalog::Backup;
@@ -32,12 +32,42 @@ impl Backups for Sliced {
     }
 }
 
+/// Notes which backups list everything.
+#[derive(Default)]
+struct Noted(Mutex<Vec<bool>>);
+
+#[async_trait]
+impl Backups for Noted {
+    async fn slice(&self, task: &SliceTask<'_>) -> Result<Slice, engine::Error> {
+        self.0.lock().unwrap().push(task.how.full_listing);
+        Unsliced.slice(task).await
+    }
+}
+
+/// A listing of everything can be asked for.
+async fn full_listings(house: &House) {
+    let room = Room::new(house, "full").await;
+    let mailbox = room.mailboxes([3]).await[0];
+    let noted = Arc::new(Noted::default());
+    let mut shift = room.plan("w1");
+    shift.backups = noted.clone();
+    let worker = room.start(shift);
+    for order in [None, Some(json!({"full": true})), Some(json!({"full": false}))] {
+        let job = room.request(JobKind::Manual, mailbox, order.as_ref()).await;
+        room.until_done(job).await;
+        room.sql("UPDATE jobs SET request_key = NULL").await;
+    }
+    worker.drain().await;
+    assert_eq!(*noted.0.lock().unwrap(), [false, true, false]);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn everyday() {
     let house = House::new(4, 12).await;
     every_kind_of_job(&house).await;
     what_is_not_allowed_is_dead_at_once(&house).await;
     slices(&house).await;
+    full_listings(&house).await;
     let log = LOG.text();
     let mut private: Vec<String> = (0..4).map(address).collect();
     let of_services = [testkit::postgres::PASSWORD, testkit::rabbitmq::PASSWORD, testkit::redis::PASSWORD];
