@@ -147,7 +147,8 @@ pub(crate) fn of_repository(error: &repository::Error) -> Judgement {
         E::Unverified { .. } => (Exit::Unexpected, ""),
         E::Lost { .. } => (
             Exit::LostRace,
-            "that backup stands and this one left nothing; run again to catch what changed since",
+            "that one stands or goes on, so this one ended; run again later to catch what changed since (`malle check` counts \
+             bytes that nothing uses)",
         ),
         E::Erased { .. } => (Exit::Erased, "no backup of it can be read or made any more"),
         E::NoMailbox => (Exit::NotFound, "check --account and --store; `malle list` shows all mailboxes"),

@@ -16,6 +16,7 @@ mod progress;
 mod run;
 mod secrets;
 mod server;
+mod signals;
 mod store_client;
 mod store_url;
 

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::{CommandFactory, FromArgMatches};
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::allocator;
 use crate::args::{Cli, Command, MANUAL};
@@ -17,6 +16,7 @@ use crate::failure;
 use crate::fleet;
 use crate::fleet_args::{CatalogCommand, ConfigCommand, MailboxCommand};
 use crate::output::{Out, remark};
+use crate::signals::Signals;
 
 /// How long blocking work (one file written, one frame compressed) may take to end after everything else did.
 const LAST_BREATH: Duration = Duration::from_secs(5);
@@ -45,9 +45,9 @@ pub(crate) fn main() -> ExitCode {
         }
     };
     let out = Out::new(cli.talk);
-    let is_role = matches!(cli.command, Command::Produce(_) | Command::Work(_));
-    let ended = command(&cli, &out).and_then(|work| match is_role {
-        // Signals are their own concern: they end what they have under way.
+    // They end what they have under way when a signal comes.
+    let minds_signals = matches!(cli.command, Command::Produce(_) | Command::Work(_) | Command::Backup(_));
+    let ended = command(&cli, &out).and_then(|work| match minds_signals {
         true => runtime.block_on(work),
         false => runtime.block_on(until_signal(work)),
     });
@@ -98,12 +98,10 @@ fn command<'a>(cli: &'a Cli, out: &'a Out) -> Result<Work<'a>> {
 
 /// A signal drops the command where it stands: what was committed stays, the rest was never announced.
 async fn until_signal(work: Work<'_>) -> Result<Exit> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
+    let mut signals = Signals::catch()?;
     tokio::select! {
         ended = work => ended,
-        _ = interrupt.recv() => Ok(Exit::Interrupted),
-        _ = terminate.recv() => Ok(Exit::Terminated),
+        signal = signals.next() => Ok(signal),
     }
 }
 
@@ -111,8 +109,11 @@ fn conclude(ended: Result<Exit>, command: &Command) -> Exit {
     match ended {
         Ok(exit @ (Exit::Interrupted | Exit::Terminated)) => {
             let now = match command {
+                // It has said itself what it kept.
+                Command::Backup(_) => return exit,
                 Command::Export(_) => "nothing of this export is left",
-                _ => "the next run (of a restore: --resume) goes on from there",
+                Command::Restore(_) => "--resume with the id of this restore goes on from there",
+                _ => "what this command did not finish it does when it is run again",
             };
             remark(format_args!("stopped by a signal; nothing that was backed up before is lost, and {now}"));
             exit

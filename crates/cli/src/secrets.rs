@@ -1,13 +1,15 @@
 //! Key rings, passwords and tokens: from files, the environment or a prompt, never from the command line.
 
 use std::env;
+use std::fmt;
 use std::fs;
 use std::io::{IsTerminal, Read};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use jmap::Credentials;
+use jmap::{Credentials, Renewal};
 use repository::KeyRing;
 use zeroize::Zeroizing;
 
@@ -55,8 +57,14 @@ pub(crate) fn read_file(path: &Path, exit: Exit) -> Result<Zeroizing<String>, Fa
     Ok(text)
 }
 
+/// A secret, and the file that it came from.
+struct Found {
+    secret: Zeroizing<String>,
+    file: Option<PathBuf>,
+}
+
 /// A secret from a variable, or from the file that the variable with `_FILE` behind its name points to.
-fn variable(name: &str) -> Result<Option<Zeroizing<String>>, Failure> {
+fn variable(name: &str) -> Result<Option<Found>, Failure> {
     let file = format!("{name}_FILE");
     let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty());
     match (set(name), set(&file)) {
@@ -64,37 +72,82 @@ fn variable(name: &str) -> Result<Option<Zeroizing<String>>, Failure> {
             Err(Failure::usage(format!("read {name}: {file} is set too"), "set one of them"))
         }
         (Some(value), None) => match value.into_string() {
-            Ok(secret) => Ok(Some(Zeroizing::new(secret))),
-            Err(_) => Err(Failure::usage(format!("read {name}: it is not UTF-8"), "set it anew")),
+            Ok(secret) => Ok(Some(Found { secret: Zeroizing::new(secret), file: None })),
+            Err(_) => Err(Failure::usage(format!("read {name}: it is not UTF-8"), "set it again")),
         },
         (None, Some(path)) => {
-            let text = read_file(Path::new(&path), Exit::Usage)?;
-            let line = text.strip_suffix('\n').unwrap_or(&text);
-            Ok(Some(Zeroizing::new(line.strip_suffix('\r').unwrap_or(line).to_owned())))
+            let path = PathBuf::from(path);
+            Ok(Some(Found { secret: secret_in(&path)?, file: Some(path) }))
         }
         (None, None) => Ok(None),
     }
 }
 
-/// Who signs in at the mail server: a token, or a user with a password.
-pub(crate) fn credentials(user: Option<&str>, account: Option<&str>, host: &str) -> Result<Credentials> {
+/// A file's text without the line break at its end.
+fn secret_in(path: &Path) -> Result<Zeroizing<String>, Failure> {
+    let text = read_file(path, Exit::Usage)?;
+    let line = text.strip_suffix('\n').unwrap_or(&text);
+    Ok(Zeroizing::new(line.strip_suffix('\r').unwrap_or(line).to_owned()))
+}
+
+/// Who signs in at the mail server, and where a newer secret comes from.
+pub(crate) struct SignIn {
+    pub(crate) credentials: Credentials,
+    /// Only of a secret in a file.
+    pub(crate) renewal: Option<Arc<dyn Renewal>>,
+}
+
+/// A file with a secret that may be replaced while the program runs: tokens expire.
+pub(crate) struct SecretFile {
+    path: PathBuf,
+    /// Whose password it is; `None`: it is a token.
+    user: Option<String>,
+}
+
+impl SecretFile {
+    pub(crate) fn of(path: &Path, user: Option<&str>) -> Arc<dyn Renewal> {
+        Arc::new(SecretFile { path: path.to_owned(), user: user.map(str::to_owned) })
+    }
+}
+
+impl Renewal for SecretFile {
+    fn renewed(&self) -> Option<Credentials> {
+        // An empty file is one that is being written.
+        let secret = secret_in(&self.path).ok().filter(|secret| !secret.is_empty())?;
+        Some(match &self.user {
+            Some(user) => Credentials::basic(user.as_str(), secret),
+            None => Credentials::bearer(secret),
+        })
+    }
+}
+
+impl fmt::Debug for SecretFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretFile(…)")
+    }
+}
+
+/// A token, or a user with a password; may ask for the password.
+pub(crate) fn sign_in(user: Option<&str>, account: Option<&str>, host: &str) -> Result<SignIn> {
     let (token, password) = (variable("MALLE_TOKEN")?, variable("MALLE_PASSWORD")?);
     if token.is_some() && password.is_some() {
         let what = "choose how to sign in: both a token and a password are set";
         return Err(Failure::usage(what, "unset MALLE_TOKEN or MALLE_PASSWORD").into());
     }
-    if let Some(token) = token {
-        return Ok(Credentials::bearer(token));
+    if let Some(Found { secret, file }) = token {
+        let renewal = file.map(|path| SecretFile::of(&path, None));
+        return Ok(SignIn { credentials: Credentials::bearer(secret), renewal });
     }
     let user = user.filter(|user| !user.is_empty()).or(account).ok_or_else(|| {
         let hint = "set MALLE_USER and MALLE_PASSWORD (or MALLE_PASSWORD_FILE), or MALLE_TOKEN";
         Failure::usage("sign in: nobody is named", hint)
     })?;
-    let password = match password {
+    let Found { secret, file } = match password {
         Some(password) => password,
-        None => ask(user, host)?,
+        None => Found { secret: ask(user, host)?, file: None },
     };
-    Ok(Credentials::basic(user, password))
+    let renewal = file.map(|path| SecretFile::of(&path, Some(user)));
+    Ok(SignIn { credentials: Credentials::basic(user, secret), renewal })
 }
 
 fn ask(user: &str, host: &str) -> Result<Zeroizing<String>> {

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use jmap::{Account, AccountId, AccountRef, Client, Config};
+use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::args::ServerArgs;
@@ -28,12 +29,18 @@ impl Server {
     /// Reads the address and the credentials; may ask for a password. `account` signs in when nobody else is named.
     pub(crate) fn prepare(args: &ServerArgs, account: Option<&str>) -> Result<Server> {
         let url = server_url(args.server.as_deref())?;
-        let credentials = secrets::credentials(args.user.as_deref(), account, &host(&url))?;
-        let mut config = Config::new(url.clone(), credentials);
+        let sign_in = secrets::sign_in(args.user.as_deref(), account, &host(&url))?;
+        let mut config = Config::new(url.clone(), sign_in.credentials);
+        config.renewal = sign_in.renewal;
         config.authorities = authorities(args.ca_file.as_deref())?;
         config.user_agent = USER_AGENT.to_owned();
         config.concurrency = args.concurrency.into();
         Ok(Server { config, url })
+    }
+
+    /// Cancelled, all requests of the client end.
+    pub(crate) fn cancel(&self) -> CancellationToken {
+        self.config.cancel.clone()
     }
 
     /// Connects and finds the account. What the client still does ends when the guard is dropped.

@@ -1,28 +1,34 @@
 //! `malle backup`: one snapshot of one account.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use engine::{Backup, Report, State};
+use engine::{Backup, Ended, Report, Slice, State};
 use futures::{StreamExt, stream};
 use jmap::{Account, Client};
 use model::{MailboxIdentity, SystemClock};
 use repository::{Error, FailureRecord, KeyRing, Origin, Repository, Store};
 use serde::Serialize;
+use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use super::kept::Kept;
 use super::show::TypeRow;
 use crate::args::BackupArgs;
 use crate::exit::Exit;
 use crate::failure::{Failure, one_line};
-use crate::output::{Out, bytes, count, duration};
+use crate::output::{Out, bytes, count, duration, remark};
 use crate::progress;
 use crate::server::{Server, host};
+use crate::signals::Signals;
 use crate::{secrets, store_url};
 
 /// Mailboxes that are tried before a ring is called the wrong one.
 const RING_TRIALS: usize = 64;
 const TRIALS_IN_FLIGHT: usize = 8;
+/// When told to stop, emails that are under way are waited for, then for no answer of the mail server any more. A little longer
+/// than the engine waits by itself.
+const PATIENCE: Duration = Duration::from_secs(4);
 /// Failures that are named; the snapshot holds them all.
 const NAMED_FAILURES: usize = 20;
 
@@ -40,8 +46,64 @@ pub(crate) fn prepare<'a>(args: &'a BackupArgs, out: &Out) -> Result<Prepared<'a
     Ok(Prepared { args, ring, server })
 }
 
-/// Runs it.
+/// Runs it. At a signal it commits what came, then ends; at a second one it ends at once.
 pub(crate) async fn run(prepared: Prepared<'_>, out: &Out) -> Result<Exit> {
+    let mut signals = Signals::catch()?;
+    let (stop, answers) = (CancellationToken::new(), prepared.server.cancel());
+    let kept = Kept::behind(progress::shown(out));
+    let mut work = Box::pin(back_up_until(prepared, out, &stop, &kept));
+    let signal = tokio::select! {
+        ended = &mut work => return conclude(ended, &kept, None),
+        signal = signals.next() => signal,
+    };
+    if !kept.has_begun() {
+        return conclude(Ok(None), &kept, Some(signal));
+    }
+    out.warn("told to stop: what came is being kept; a second signal ends this at once");
+    stop.cancel();
+    let impatience = async {
+        tokio::time::sleep(PATIENCE).await;
+        answers.cancel();
+        std::future::pending().await
+    };
+    let ended = tokio::select! {
+        ended = &mut work => ended,
+        _ = signals.next() => Ok(None),
+        () = impatience => Ok(None),
+    };
+    conclude(ended, &kept, Some(signal))
+}
+
+/// `ended` holds nothing if there is no snapshot because a signal came.
+fn conclude(ended: Result<Option<Exit>>, kept: &Kept, signal: Option<Exit>) -> Result<Exit> {
+    match (ended, signal) {
+        (Ok(Some(exit)), _) => Ok(exit),
+        (Err(error), Some(signal)) if is_cancelled(&error) => Ok(stopped(signal, kept)),
+        (Err(error), _) => Err(kept.explain(error)),
+        (Ok(None), signal) => Ok(stopped(signal.unwrap_or(Exit::Interrupted), kept)),
+    }
+}
+
+fn is_cancelled(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| matches!(cause.downcast_ref(), Some(jmap::Error::Cancelled)))
+}
+
+fn stopped(signal: Exit, kept: &Kept) -> Exit {
+    let now = match kept.text() {
+        Some(kept) => format!("{kept} that came are kept and the next run goes on from there"),
+        None => "nothing came that could be kept".to_owned(),
+    };
+    remark(format_args!("stopped by a signal; nothing that was backed up before is lost; {now}"));
+    signal
+}
+
+/// Everything from connecting to printing the result; `None`: it paused because it was told to stop.
+async fn back_up_until(
+    prepared: Prepared<'_>,
+    out: &Out,
+    stop: &CancellationToken,
+    kept: &Kept,
+) -> Result<Option<Exit>> {
     let start = Instant::now();
     let Prepared { args, ring, server } = prepared;
     let url = server.url.clone();
@@ -49,7 +111,12 @@ pub(crate) async fn run(prepared: Prepared<'_>, out: &Out) -> Result<Exit> {
     let (client, account, _cancelled_when_dropped) = server.open(name, id, out).await?;
     let store = store_url::open_or_init(&args.store).await?;
     let identity = identity(args, &url, &account);
-    let (repository, report) = back_up(args, out, &store, &ring, &identity, (&client, &account)).await?;
+    let slice =
+        Slice { length: Duration::MAX, stop: stop.clone(), keep: Some(Duration::from_secs(args.keep_every)) };
+    kept.begin();
+    let (repository, ended) =
+        back_up(args, (&store, &ring, &identity), (&client, &account), (&slice, kept)).await?;
+    let Ended::Done(report) = ended else { return Ok(None) };
     let done = Done {
         report: &report,
         account: &account,
@@ -60,10 +127,10 @@ pub(crate) async fn run(prepared: Prepared<'_>, out: &Out) -> Result<Exit> {
         seconds: start.elapsed().as_secs_f64(),
     };
     done.print(out)?;
-    Ok(match report.state {
+    Ok(Some(match report.state {
         State::Good => Exit::Good,
         State::Partial | State::Shrunk | State::Moving => Exit::Incomplete,
-    })
+    }))
 }
 
 fn identity(args: &BackupArgs, server: &Url, account: &Account) -> MailboxIdentity {
@@ -78,21 +145,18 @@ fn identity(args: &BackupArgs, server: &Url, account: &Account) -> MailboxIdenti
 /// The backup itself. A mailbox that was never backed up is made first; one that is known costs no extra request.
 async fn back_up(
     args: &BackupArgs,
-    out: &Out,
-    store: &Store,
-    ring: &KeyRing,
-    identity: &MailboxIdentity,
+    (store, ring, identity): (&Store, &KeyRing, &MailboxIdentity),
     (client, account): (&Client, &Account),
-) -> Result<(Repository, Report)> {
-    let progress = progress::shown(out);
+    (slice, kept): (&Slice, &Kept),
+) -> Result<(Repository, Ended)> {
     let how = Backup {
         origin: Origin { kind: "manual".to_owned(), ..Origin::default() },
         full_listing: args.full,
-        progress: &*progress,
+        progress: kept,
         clock: &SystemClock,
     };
     match store.mailbox(ring, ring.directory(identity)).await {
-        Ok(repository) => match engine::backup(client, account, &repository, &how).await {
+        Ok(repository) => match engine::backup_slice(client, account, &repository, &how, slice).await {
             // Only the key is there: a first backup was cut off before its log began.
             Err(engine::Error::Repository(Error::NoMailbox)) => {}
             ended => return Ok((repository, ended?)),
@@ -102,8 +166,8 @@ async fn back_up(
         Err(error) => return Err(error.into()),
     }
     let repository = store.create_mailbox(ring, identity, &account.name).await?;
-    let report = engine::backup(client, account, &repository, &how).await?;
-    Ok((repository, report))
+    let ended = engine::backup_slice(client, account, &repository, &how, slice).await?;
+    Ok((repository, ended))
 }
 
 /// With a ring made by mistake, a mailbox looks as if it had never been backed up. A store whose mailboxes the ring does

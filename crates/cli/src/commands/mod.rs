@@ -7,6 +7,7 @@ mod checked;
 pub(crate) mod diff;
 pub(crate) mod export;
 pub(crate) mod find;
+mod kept;
 pub(crate) mod key;
 pub(crate) mod list;
 mod refused;

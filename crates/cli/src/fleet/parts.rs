@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use catalog::Catalog;
 use coordination::{BudgetRules, LeaseTerms};
-use jmap::Credentials;
+use jmap::{Credentials, Renewal};
 use model::{SignedDuration, SystemClock};
 use planning::TimeZone;
 use producer::{Disappeared, Listing, Secret, StalwartCredentials, StalwartJmap, StalwartRest};
@@ -23,6 +23,7 @@ use super::source::Source;
 use crate::args::KeyFile;
 use crate::failure::Failure;
 use crate::output::Out;
+use crate::secrets::SecretFile;
 use crate::store_client::{Access, Keys};
 use crate::{secrets, server, store_url};
 
@@ -320,10 +321,20 @@ pub(crate) fn client(server: &Server) -> Result<jmap::Config> {
         Agent::User { name, password } => Credentials::basic(name, password),
     };
     let mut config = jmap::Config::new(url, credentials);
+    config.renewal = renewal(server);
     config.authorities = server::authorities(server.ca_file.as_deref())?;
     config.user_agent = server::USER_AGENT.to_owned();
     config.timeouts.request = seconds(server.request_seconds);
     Ok(config)
+}
+
+/// A file that holds the token or the password is read again when the server refuses it.
+fn renewal(server: &Server) -> Option<Arc<dyn Renewal>> {
+    match (&server.token, &server.password) {
+        (Some(Source::File(token)), _) => Some(SecretFile::of(token, None)),
+        (None, Some(Source::File(password))) => Some(SecretFile::of(password, server.user.as_deref())),
+        _ => None,
+    }
 }
 
 /// A service's URL with its password. Errors do not repeat it.

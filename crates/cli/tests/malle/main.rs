@@ -11,6 +11,7 @@ mod exporting_much;
 mod finding;
 mod fleet;
 mod giving_back;
+mod goes_on;
 mod home;
 mod interrupted_export;
 mod keys;
