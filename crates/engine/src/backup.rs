@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use jmap::{Account, Client, State};
 use model::{DataType, FolderId};
-use repository::{Look, ObjectRecord, Repository, SnapshotWriter, Summary, TypeState, TypeStatus};
+use repository::{ObjectRecord, Repository, SnapshotWriter, Summary, TypeState, TypeStatus};
 
 use crate::emails::Synced;
 use crate::error::{Error, Result};
@@ -121,7 +121,7 @@ impl Doubts {
         if std::mem::replace(&mut self.listed, true) {
             return Ok(false);
         }
-        Ok(repository.examine(Look::Listing, how.clock).await?)
+        Ok(repository.examine(repository::Look::Listing, how.clock).await?)
     }
 
     /// Notes what could not be read and looks for more of the kind. True if that was not known: begin again without it.
@@ -136,7 +136,7 @@ impl Doubts {
             return Ok(false);
         }
         let is_new = repository.note_damage(error.damaged(), how.clock).await?;
-        Ok(repository.examine(Look::Rows, how.clock).await? || is_new)
+        Ok(repository.examine(repository::Look::Rows, how.clock).await? || is_new)
     }
 }
 

@@ -384,11 +384,9 @@ impl SnapshotWriter {
         let number = found.position.number;
         match found.entry.as_ref().map_or(Rebase::Lost, |entry| rebase(entry, uses)) {
             Rebase::Next => Ok(()),
-            Rebase::Lost => Err(Error::Lost {
-                winner: found.writer(),
-                number,
-                unused_bytes: self.unused_bytes(segments),
-            }),
+            Rebase::Lost => {
+                Err(Error::Lost { winner: found.writer(), number, unused_bytes: self.unused_bytes(segments) })
+            }
             Rebase::Erased => Err(Error::Erased { number }),
         }
     }

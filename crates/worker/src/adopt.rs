@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use catalog::{Claimed, Facts, NewBackup};
+use catalog::{Backup, Claimed, Facts, NewBackup};
 use model::{BackupNumber, BackupState};
 use repository::{Origin, Repository, SnapshotInfo, TypeStatus};
 use serde_json::json;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::settings::BackupStore;
 
 /// What the log says of who asked.
@@ -34,6 +34,17 @@ pub(crate) async fn committed_earlier(
     };
     let is_ours = |origin: &Origin| origin.job == ours && origin.backup_number == Some(number);
     Ok(snapshots.into_iter().find(|info| is_ours(&info.summary.origin)))
+}
+
+/// Fails unless a snapshot is the one that the catalogue's backup was made as: a number never means another one.
+pub(crate) fn assert_same(info: &SnapshotInfo, backup: &Backup) -> Result<()> {
+    let number = info.summary.origin.backup_number;
+    // One that was made without a fleet got its number later.
+    let is_numbered_so = number.is_none_or(|number| number == backup.number);
+    match is_numbered_so && info.finished == backup.facts.finished_at {
+        true => Ok(()),
+        false => Err(Error::OtherSnapshot),
+    }
 }
 
 /// The row that people see.

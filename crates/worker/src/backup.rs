@@ -96,7 +96,8 @@ impl Job<'_> {
     /// row never shows a snapshot that the memory has not seen.
     pub(crate) async fn remember(&self, repository: &Repository, store: &str) -> Result<()> {
         let Some(position) = repository.position() else { return Ok(()) };
-        self.worker.persist(|| self.catalog().remember_log(self.mailbox.id, store, &position)).await
+        let (catalog, mailbox) = (self.catalog(), self.mailbox.id);
+        Ok(self.worker.persist(|| catalog.remember_log(mailbox, store, &position)).await?)
     }
 
     async fn list(&self, number: BackupNumber, info: &SnapshotInfo) -> Result<Answer> {

@@ -59,6 +59,9 @@ pub enum Error {
     /// The backup is another mailbox's, and the job does not say that this is meant.
     #[error("backup belongs to another mailbox, and the job does not say that this is meant")]
     OtherMailbox,
+    /// The snapshot that the store has under the backup's number is not the one that was made.
+    #[error("store has another snapshot in the place of this backup's: it was rolled back or exchanged")]
+    OtherSnapshot,
     /// A backup that was read again is not what was written.
     #[error("backup is damaged: {problems} problems")]
     Damaged {
@@ -93,7 +96,7 @@ impl Error {
             },
             Error::Repository(error) => error.class(),
             Error::Engine(error) => error.class(),
-            Error::Damaged { .. } => ErrorClass::Corrupt,
+            Error::Damaged { .. } | Error::OtherSnapshot => ErrorClass::Corrupt,
             Error::Settings { .. }
             | Error::UnknownAccount
             | Error::Unsupported

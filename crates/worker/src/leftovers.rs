@@ -46,7 +46,7 @@ impl Job<'_> {
         let Some(backup) = catalog.backup(dropped.number).await? else { return Ok(None) };
         let source = catalog.mailbox(backup.mailbox).await?;
         let Some(identity) = source.and_then(|source| source.identity()) else { return Ok(None) };
-        match self.worker.stores.to_read(&backup.facts.store, &identity).await {
+        match self.worker.stores.to_read(catalog, backup.mailbox, &backup.facts.store, &identity).await {
             Err(Error::RepositoryMissing | Error::UnknownStore) => Ok(None),
             repository => repository.map(Some),
         }

@@ -11,6 +11,7 @@ use repository::{Repository, Snapshot};
 use serde_json::{Value, json};
 use tracing::Instrument;
 
+use crate::adopt::assert_same;
 use crate::error::{Error, Result};
 use crate::job::Job;
 use crate::order::RestoreOrder;
@@ -39,6 +40,7 @@ impl Job<'_> {
         let (stores, store) = (&self.worker.stores, &backup.facts.store);
         let repository = stores.to_read(catalog, backup.mailbox, store, &source).await?;
         let snapshot = Arc::new(repository.snapshot(Some(backup.facts.snapshot)).await?);
+        assert_same(snapshot.info(), &backup)?;
         self.reach(Step::RepositoryOpened).await;
         let id = self.begin(&order).await?;
         self.reach(Step::RestoreBegun).await;

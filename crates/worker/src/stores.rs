@@ -72,7 +72,8 @@ impl Stores {
         store: &str,
         identity: &MailboxIdentity,
     ) -> Result<Repository> {
-        let repository = existing(self.open(self.named(store)?).await?, &self.ring.current(), identity).await?;
+        let repository =
+            existing(self.open(self.named(store)?).await?, &self.ring.current(), identity).await?;
         repository.remember(catalog.log_position(mailbox, store).await?);
         Ok(repository)
     }

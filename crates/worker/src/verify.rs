@@ -7,6 +7,7 @@ use repository::Depth;
 use telemetry::Verification;
 use tracing::Instrument;
 
+use crate::adopt::assert_same;
 use crate::error::{Error, Result};
 use crate::job::Job;
 use crate::order::VerifyOrder;
@@ -33,6 +34,7 @@ impl Job<'_> {
         let identity = self.mailbox.identity().ok_or(Error::NoBackup)?;
         let (stores, store) = (&self.worker.stores, &backup.facts.store);
         let repository = stores.to_read(self.catalog(), self.mailbox.id, store, &identity).await?;
+        assert_same(repository.snapshot(Some(backup.facts.snapshot)).await?.info(), &backup)?;
         self.reach(Step::RepositoryOpened).await;
         self.shown.phase("verifying");
         let checking: BoxFuture<'_, _> = Box::pin(repository.check(Some(backup.facts.snapshot), Depth::Data));

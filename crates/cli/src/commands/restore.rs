@@ -95,7 +95,9 @@ pub(crate) async fn run(prepared: Prepared<'_>, out: &Out) -> Result<Exit> {
         (Some(named), _) => clean::run(args, named, server, (&store, &ring), out).await,
         (None, Some(asked)) => give(args, asked, server, (&store, &ring), out).await,
         (None, None) => {
-            let asked = begun(args, mailbox::find_with(&store, &ring, &args.which, (&args.history).into()).await?).await?;
+            let asked =
+                begun(args, mailbox::find_with(&store, &ring, &args.which, (&args.history).into()).await?)
+                    .await?;
             give(args, asked, server, (&store, &ring), out).await
         }
     }

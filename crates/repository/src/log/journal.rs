@@ -325,7 +325,9 @@ impl Journal {
 impl Found {
     /// Who wrote it, for people.
     pub(crate) fn writer(&self) -> String {
-        self.entry.as_ref().map_or_else(|| "an entry that cannot be read".to_owned(), |entry| entry.writer.clone())
+        self.entry
+            .as_ref()
+            .map_or_else(|| "an entry that cannot be read".to_owned(), |entry| entry.writer.clone())
     }
 
     /// The error of a writer of nothing but an entry, which was to stand here.
