@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use model::DataType;
 
-use crate::args::{ServerArgs, StoreArgs, Which};
+use crate::args::{HistoryArgs, ServerArgs, StoreArgs, Which};
 
 /// `malle restore`
 #[derive(Debug, Args)]

@@ -206,7 +206,7 @@ async fn healing_in_slices_comes_to_its_end() {
     let before = home.simulator.counters();
     let mut slices = 0;
     loop {
-        let slice = Slice { length: std::time::Duration::ZERO, stop: CancellationToken::new() };
+        let slice = Slice { length: std::time::Duration::ZERO, stop: CancellationToken::new(), keep: None };
         match home.bed.slice(&home.url, &slice).await.expect("runs") {
             Ended::Paused(_) => slices += 1,
             Ended::Done(report) => {
