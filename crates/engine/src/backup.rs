@@ -42,7 +42,7 @@ pub async fn backup(
     repository: &Repository,
     how: &Backup<'_>,
 ) -> Result<Report> {
-    match run_slice(client, account, repository, how, None).await? {
+    match Box::pin(run_slice(client, account, repository, how, None)).await? {
         Ended::Done(report) => Ok(report),
         Ended::Paused(_) => unreachable!("nothing tells it to pause"),
     }
@@ -56,7 +56,7 @@ pub async fn backup_slice(
     how: &Backup<'_>,
     slice: &Slice,
 ) -> Result<Ended> {
-    run_slice(client, account, repository, how, Some(slice)).await
+    Box::pin(run_slice(client, account, repository, how, Some(slice))).await
 }
 
 async fn run_slice(
@@ -121,7 +121,12 @@ impl Doubts {
         if std::mem::replace(&mut self.listed, true) {
             return Ok(false);
         }
-        Ok(repository.examine(repository::Look::Listing, how.clock).await?)
+        // Reading every row costs what the tables are long: for who asks for a full listing, not for each seventh night.
+        let look = match how.full_listing {
+            true => repository::Look::Rows,
+            false => repository::Look::Listing,
+        };
+        Ok(repository.examine(look, how.clock).await?)
     }
 
     /// Notes what could not be read and looks for more of the kind. True if that was not known: begin again without it.

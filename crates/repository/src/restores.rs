@@ -80,10 +80,11 @@ impl Repository {
 
 impl Snapshot {
     /// Tells the snapshot from any other that may come to have its number: a keyed hash of what the log says of it. Where
-    /// its rows lie is not part of that, since a prune may move them.
+    /// its rows lie is not part of that, since a prune may move them, nor are rows that only the newest snapshot keeps.
     pub fn digest(&self) -> [u8; 32] {
         let mut said = self.info().to_disk();
         said.segments.clear();
+        said.types.iter_mut().for_each(|known| known.recent.clear());
         let mut text = self.info().number.0.to_be_bytes().to_vec();
         text.extend(said.encode_to_vec());
         self.hasher().id(&text).0

@@ -382,7 +382,11 @@ impl SnapshotWriter {
     /// An error unless this writer may commit behind what another one wrote.
     fn step_over(&self, found: &Found, uses: &BTreeSet<Object>, segments: &[SegmentRef]) -> Result<()> {
         let number = found.position.number;
-        match found.entry.as_ref().map_or(Rebase::Lost, |entry| rebase(entry, uses)) {
+        let Some(entry) = &found.entry else {
+            let what = "what stands there cannot be read: the store changed it, or it is damaged; the next run goes on behind it";
+            return Err(Error::corrupt(Object::Log(number).relative(), what));
+        };
+        match rebase(entry, uses) {
             Rebase::Next => Ok(()),
             Rebase::Lost => {
                 Err(Error::Lost { winner: found.writer(), number, unused_bytes: self.unused_bytes(segments) })

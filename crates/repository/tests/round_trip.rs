@@ -122,7 +122,7 @@ async fn of_two_writers_one_wins_and_the_other_learns_who() {
     let slow = second.begin_snapshot(&SystemClock).await.expect("begins");
     add(&first, 0..10).await.expect("commits");
     let lost = slow.commit(summary(0, 0), &SystemClock).await.expect_err("loses");
-    assert!(matches!(&lost, Error::Lost { winner, number: 2 } if winner == "first"), "{lost}");
+    assert!(matches!(&lost, Error::Lost { winner, number: 2, .. } if winner == "first"), "{lost}");
     assert_eq!(first.snapshots().await.expect("lists").len(), 1);
 }
 

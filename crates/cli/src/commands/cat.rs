@@ -26,7 +26,7 @@ pub(crate) async fn run(args: &CatArgs, out: &Out) -> Result<Exit> {
     let ring = secrets::ring(&args.store.key, out)?;
     let store = store_url::open(&args.store).await?;
     let mailbox = mailbox::find(&store, &ring, &args.which).await?;
-    mailbox::noting(&mailbox.repository, print(args, &mailbox)).await?;
+    mailbox::noting(&mailbox.repository, Box::pin(print(args, &mailbox))).await?;
     Ok(Exit::Good)
 }
 

@@ -93,12 +93,12 @@ pub(crate) async fn run(prepared: Prepared<'_>, out: &Out) -> Result<Exit> {
     };
     match (&args.clean, asked) {
         (Some(named), _) => clean::run(args, named, server, (&store, &ring), out).await,
-        (None, Some(asked)) => give(args, asked, server, (&store, &ring), out).await,
+        (None, Some(asked)) => Box::pin(give(args, asked, server, (&store, &ring), out)).await,
         (None, None) => {
             let asked =
                 begun(args, mailbox::find_with(&store, &ring, &args.which, (&args.history).into()).await?)
                     .await?;
-            give(args, asked, server, (&store, &ring), out).await
+            Box::pin(give(args, asked, server, (&store, &ring), out)).await
         }
     }
 }

@@ -42,6 +42,7 @@ async fn a_store_that_overwrites_is_refused_unless_there_is_a_single_writer() {
 async fn what_a_bucket_refuses_is_said_in_one_line_with_what_to_do() {
     let (home, s3) = (Home::new().await, S3::start(Quirk::Honest).await.expect("listens"));
     let backup = ["backup", "--account", ALICE];
+    run(&s3, &home, &["init"]).await.good();
     run(&s3, &home, &backup).await.good();
     let refuses = |status, code| Quirk::Refuses(Refusal::Code(status, code));
     let full = Quirk::RefusesWrites(Refusal::Code(403, "QuotaExceeded"));

@@ -34,7 +34,7 @@ impl Renewal for Tokens {
 
 /// Takes "old" for the session, and only `valid` behind it.
 async fn server(valid: &'static str) -> Server {
-    let is_signed = |seen: &Seen, token: &str| seen.head.contains(&format!("Bearer {token}\r\n"));
+    let is_signed = |seen: &Seen, token: &str| seen.head.contains(&format!("bearer {token}\r\n"));
     Server::start(move |seen| -> Vec<Step> {
         match seen.line.as_str() {
             "get /.well-known/jmap" => ok(session("", 8)),
