@@ -6,10 +6,6 @@ part=${1:-}
 export MALLE_BIN=target/release/malle
 
 tests/setup.sh peers
-case $part in
-plan | fairness) ;;
-*) MALLE_TEST_STALWART=$(tests/stalwart/build.sh release) && export MALLE_TEST_STALWART ;;
-esac
 cargo build --release -p cli -p tests --bins
 
 case $part in

@@ -1,13 +1,11 @@
 #!/bin/sh
-# Builds test-stalwart once and prints the path of the binary, alone, on stdout: build.sh [quick|release]
-# `quick` is for tests, `release` for measuring. The binary stays in
-# ${MALLE_CACHE_DIR:-~/.cache/malle}/stalwart/<hash of what it is made of>/.
+# Builds test-stalwart once and prints the path of the binary, alone, on stdout.
+# The binary stays in ${MALLE_CACHE_DIR:-~/.cache/malle}/stalwart/<hash of what it is made of>/.
 set -eu
 
-profile=${1:-quick}
 here=$(cd "$(dirname "$0")" && pwd)
 cache=${MALLE_CACHE_DIR:-$HOME/.cache/malle}/stalwart
-key=$(cd "$here" && { echo "$profile"; sha256sum Cargo.lock Cargo.toml src/*.rs; } | sha256sum | cut -c1-16)
+key=$(cd "$here" && sha256sum Cargo.lock Cargo.toml src/*.rs | sha256sum | cut -c1-16)
 binary=$cache/$key/test-stalwart
 
 install_missing() {
@@ -21,12 +19,12 @@ install_missing() {
 }
 
 build() {
-    echo "test-stalwart: building once, minutes on two cores" >&2
-    CARGO_TARGET_DIR=$cache/target CARGO_INCREMENTAL=0 nice -n 5 \
-        cargo build --profile "$profile" --locked --manifest-path "$here/Cargo.toml" >&2
+    echo "test-stalwart: building once, about 20 minutes on two cores" >&2
+    CARGO_TARGET_DIR=$cache/target nice -n 10 \
+        cargo build --release --locked --manifest-path "$here/Cargo.toml" >&2
     mkdir -p "$cache/$key"
     # The rename is the commit: a killed build leaves no half binary behind.
-    cp "$cache/target/$profile/test-stalwart" "$binary.new"
+    cp "$cache/target/release/test-stalwart" "$binary.new"
     mv "$binary.new" "$binary"
     rm -rf "$cache/target"
 }
