@@ -162,6 +162,7 @@ async fn whole_segment(mut described: SegmentBlock, rows: &[u8]) {
             SegmentBlock { sealed_length: length(&filter), raw_length: 8, ..SegmentBlock::default() },
         ],
         packs: vec![Bytes::copy_from_slice(&NAME.0)],
+        pack_reach: vec![1 << 20],
     };
     let footer = sealed(&cipher, FOOTER, &footer.encode_to_vec());
     let end = length(&footer).to_be_bytes();
@@ -225,8 +226,12 @@ pub fn seeds() -> Vec<(&'static str, Vec<u8>)> {
     }
     seeds.push((
         "segment",
-        SegmentFooter { blocks: vec![SegmentBlock::default(); 3], packs: vec![Bytes::from_static(&[8; 16])] }
-            .encode_to_vec(),
+        SegmentFooter {
+            blocks: vec![SegmentBlock::default(); 3],
+            packs: vec![Bytes::from_static(&[8; 16])],
+            pack_reach: vec![64],
+        }
+        .encode_to_vec(),
     ));
     seeds.push(("key_ring", KeyRing::generate().rotated().to_text().as_bytes().to_vec()));
     let key = proto::repository::WrappedKey { data_key: Bytes::from_static(&[1; 32]) }.encode_to_vec();
