@@ -313,7 +313,8 @@ async fn packs(home: &Home) -> Vec<object_store::path::Path> {
 /// A long email is streamed: that its pack is damaged shows in the middle of its upload, and is no fault of the server's.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_long_email_is_named_and_the_rest_comes_back() {
-    for is_deleted in [false, true] {
+    let mut of_a_whole_one = None;
+    for damage in [None, Some(false), Some(true)] {
         let two = crate::restore::Two::unsaved(alice(20), Limits::default(), Version::V0_15).await;
         let home = &two.home;
         assert_eq!(home.backup().await.state, State::Good);
@@ -326,18 +327,23 @@ async fn a_damaged_long_email_is_named_and_the_rest_comes_back() {
             let mut bytes = whole.to_vec();
             let middle = bytes.len() / 2;
             bytes[middle] ^= 1;
-            match is_deleted {
-                true => home.bed.objects.delete(pack).await.expect("it is deleted"),
-                false => drop(home.bed.objects.put(pack, bytes.into()).await.expect("it is written")),
+            match damage {
+                None => {}
+                Some(true) => home.bed.objects.delete(pack).await.expect("it is deleted"),
+                Some(false) => drop(home.bed.objects.put(pack, bytes.into()).await.expect("it is written")),
             }
         }
         let requests = home.simulator.counters();
         let restored = two.give_bob(Mode::Missing, &RestoreId::random()).await.expect("restores");
-        assert_eq!((restored.restored, restored.refused.count), (20, 1), "{restored:#?}");
-        let reason = &restored.refused.named[0].reason;
-        assert!(reason.contains("cannot be read"), "{reason}");
         let requests = home.simulator.counters().since(&requests).requests;
-        assert!(requests < 60, "{requests} requests: it was sent again and again");
+        let lost = u64::from(damage.is_some());
+        assert_eq!((restored.restored, restored.refused.count), (21 - lost, lost), "{restored:#?}");
+        // A broken upload that is taken for the server's fault is sent again some thirty times.
+        let whole = *of_a_whole_one.get_or_insert(requests);
+        assert!(requests <= whole + 10, "{requests} requests, {whole} with nothing damaged");
+        if let Some(refusal) = restored.refused.named.first() {
+            assert!(refusal.reason.contains("cannot be read"), "{}", refusal.reason);
+        }
     }
 }
 

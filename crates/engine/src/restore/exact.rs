@@ -58,6 +58,11 @@ pub(super) struct Exact<'a> {
 }
 
 impl Exact<'_> {
+    /// Emails in one request, as far as the server takes so many.
+    fn at_once(&self) -> usize {
+        AT_ONCE.min(self.target.client.session().limits.max_objects_in_set).max(1)
+    }
+
     /// Gives emails that are there their folders and keywords back; how many were not as they should be before the first attempt.
     pub(super) async fn relabel(&self, ledger: &Ledger) -> Result<u64> {
         let mut pairs: Vec<(Id, EmailRecord)> = Vec::new();
@@ -69,7 +74,7 @@ impl Exact<'_> {
             {
                 pairs.push((id, email));
             }
-            if pairs.len() == AT_ONCE {
+            if pairs.len() == self.at_once() {
                 changed += self.relabel_some(std::mem::take(&mut pairs)).await?;
             }
             position += 1;
@@ -141,7 +146,7 @@ impl Exact<'_> {
             at += 1;
             if surplus.len() == READ_BACK || is_end {
                 let read = self.read_back(std::mem::take(&mut surplus), &mut unremoved).await?;
-                for some in read.chunks(AT_ONCE) {
+                for some in read.chunks(self.at_once()) {
                     removed += self.remove(some, &bin).await?;
                 }
             }

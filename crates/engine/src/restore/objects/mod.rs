@@ -319,8 +319,9 @@ impl<'a> Objects<'a> {
                 }
                 continue;
             }
+            let most = self.target.client.session().limits.max_objects_in_set;
             for level in levels(surplus.clone()).iter().rev() {
-                for things in level.chunks(DESTROYED_AT_ONCE) {
+                for things in level.chunks(DESTROYED_AT_ONCE.min(most).max(1)) {
                     self.destroy(*data_type, things, report).await?;
                 }
             }
