@@ -46,7 +46,7 @@ impl Backups for Noted {
 
 /// A listing of everything can be asked for.
 async fn full_listings(house: &House) {
-    let room = Room::new(house, "full").await;
+    let room = Room::new(house, "listings").await;
     let mailbox = room.mailboxes([3]).await[0];
     let noted = Arc::new(Noted::default());
     let mut shift = room.plan("w1");
