@@ -119,7 +119,10 @@ impl Run {
     }
 
     async fn reset(&mut self) {
-        self.raw.batch_execute("TRUNCATE mailboxes, jobs, backups, restores, downloads").await.unwrap();
+        self.raw
+            .batch_execute("TRUNCATE mailboxes, jobs, backups, restores, downloads CASCADE")
+            .await
+            .unwrap();
         self.mailboxes = self.room.mailboxes(Plan::Professional, MAILBOXES).await;
         (self.jobs, self.claims, self.epochs, self.now) = (vec![], vec![], [0; 3], at(0));
     }
