@@ -28,6 +28,6 @@ pub use postgres::Postgres;
 pub use quirk::Quirk;
 pub use recording::{Recorded, Recorder, Recording};
 pub use s3::S3;
-pub use seeds::seeds;
+pub use seeds::{is_soak, seeds, stride};
 pub use service::http;
 pub use shaken::Shaken;

@@ -8,6 +8,7 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use repository::{Depth, Repository, Sizes};
 use serde_json::json;
 use sim_stalwart::DataType;
+use testkit::stride;
 use tests::assert_is_now;
 
 use crate::{Home, alice};
@@ -111,9 +112,13 @@ async fn assert_whole(home: &Home, what: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn three_backups_after_any_damage_everything_the_server_has_is_readable() {
     let kinds = ["copies/keys", "copies/log", "keys", "log", "malle-store", "packs", "segments"];
-    for wanted in kinds {
-        for damage_done in DAMAGES {
+    for (row, wanted) in kinds.into_iter().enumerate() {
+        for (column, damage_done) in DAMAGES.into_iter().enumerate() {
             for is_verified in [false, true] {
+                // In the usual run one of the two.
+                if (row + column + usize::from(is_verified)) % stride(2) > 0 {
+                    continue;
+                }
                 let home = home().await;
                 let store = home.bed.objects.clone();
                 let of_kind: Vec<Path> = objects(store.as_ref())

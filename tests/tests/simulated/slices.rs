@@ -9,7 +9,7 @@ use object_store::ObjectStore;
 use repository::Sizes;
 use sim_stalwart::{Effect, Fault, Kinds, Target};
 use testkit::failing::{self, Moment, Span};
-use testkit::{Decorated, Failing};
+use testkit::{Decorated, Failing, stride};
 use tests::{Bed, assert_is_now, seeds};
 use tokio_util::sync::CancellationToken;
 
@@ -164,7 +164,7 @@ async fn cut_off_anywhere_slices_come_to_the_same_end() {
         while is_cut_off(&home, &empty, Failing::at(at, moment, failing::Fault::Hang, Span::Once), SMALL)
             .await
         {
-            at += if at < 30 { 1 } else { 11 };
+            at += if at < 30 { stride(3) as u64 } else { 11 };
         }
         println!("killed {moment:?} each of {at} calls");
         assert!(at > 40, "only {at}");

@@ -30,6 +30,11 @@ fn an_email_of_a_hundred_megabytes_takes_little_memory() {
 fn measured(task: &str) {
     for format in 0..4 {
         for container in 0..3 {
+            // In the usual run one container for each format.
+            let is_soak = std::env::var_os("MALLE_SOAK").is_some();
+            if !is_soak && (format + container) % 3 > 0 {
+                continue;
+            }
             let place = Place::below(&fast_directory(), Container::ALL[container]);
             for way in ["write", "read"] {
                 let peak = child(&format!("{format} {container} {task} {way} {}", place.dir.display()));
