@@ -41,6 +41,8 @@ pub struct Snapshot {
     frames: Mutex<VecDeque<KeptFrame>>,
     /// Packs that count as not there.
     lost: BTreeSet<ObjectName>,
+    /// Packs that could not be read since it was opened.
+    met: Mutex<BTreeSet<Object>>,
 }
 
 struct KeptFrame {
@@ -67,6 +69,7 @@ impl Snapshot {
             filters: OnceCell::new(),
             frames: Mutex::default(),
             lost,
+            met: Mutex::default(),
         }
     }
 
@@ -81,6 +84,14 @@ impl Snapshot {
     /// Whether a blob lies in a pack that counts as not there. Of chunks nothing is known from this row.
     pub(crate) fn is_lost(&self, place: &BlobPlace) -> bool {
         matches!(place, BlobPlace::Whole(at) if self.has_lost(at.pack))
+    }
+
+    /// The packs that blobs were read from in vain since it was opened, for [`Repository::note_damage`]: readers that go
+    /// around what is damaged see no error.
+    ///
+    /// [`Repository::note_damage`]: crate::Repository::note_damage
+    pub fn damage_met(&self) -> BTreeSet<Object> {
+        self.met.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What the log says of it.
@@ -257,6 +268,12 @@ impl Snapshot {
     }
 
     async fn read(&self, at: &Location) -> Result<Bytes> {
+        self.read_piece(at).await.inspect_err(|error| {
+            self.met.lock().unwrap_or_else(PoisonError::into_inner).extend(error.damaged());
+        })
+    }
+
+    async fn read_piece(&self, at: &Location) -> Result<Bytes> {
         let raw = match self.kept_frame(at) {
             Some(raw) => raw,
             None => self.read_frame(at).await?,

@@ -2,7 +2,8 @@
 //!
 //! Everything is measured by a backup of the account that was made just before: what arrived later is not in it, and stays;
 //! nothing is destroyed that it does not hold. A row that says where bytes lie is no proof that they are there: before an email is
-//! removed, its copy is read from the store and hashed. An email whose copy does not open stays, and is named in the report.
+//! removed, its copy is read from the store and hashed. Copies that do not open are fetched from the server again, into another
+//! backup, before the first attempt changes anything; one that is damaged later stays, and is named in the report.
 //!
 //! What was done is counted by comparing with the backup that was made before the first attempt, so that it does not matter how
 //! many attempts it took.
@@ -12,7 +13,7 @@ use std::sync::Arc;
 
 use jmap::{DataType, Id, Set};
 use model::{BlobId, EmailId, EmailRecord};
-use repository::{Located, Snapshot};
+use repository::{Located, ObjectRecord, Snapshot};
 use serde_json::{Map, Value, json};
 
 use crate::emails::server_blob;
@@ -177,8 +178,8 @@ impl Exact<'_> {
         Ok(gone)
     }
 
-    /// Reads the copies of these emails from the store, in the order in which they lie there; those whose copy does not open
-    /// are left out and named. What is in no backup from before the first attempt came by this restore, or is left alone later.
+    /// Leaves those out whose copy does not open, and names them. What is in no backup from before the first attempt came by
+    /// this restore, or is left alone later.
     async fn read_back(
         &self,
         surplus: Vec<(EmailId, u64)>,
@@ -186,17 +187,10 @@ impl Exact<'_> {
     ) -> Result<Vec<(EmailId, u64)>> {
         self.progress.phase("reading back");
         let ids: Vec<EmailId> = surplus.iter().map(|(id, _)| id.clone()).collect();
-        let copies = self.safety.first.find_emails(&ids).await?;
-        let blobs: Vec<BlobId> = copies.iter().map(|email| email.blob).collect();
-        let places = self.safety.first.locate(&blobs).await?;
-        let mut in_order: Vec<&EmailRecord> = copies.iter().collect();
-        in_order.sort_by_cached_key(|email| places.get(&email.blob).map(Located::order));
         let mut lost = BTreeSet::new();
-        for email in in_order {
-            if let Some(reason) = prove(&self.safety.first, places.get(&email.blob).cloned()).await? {
-                unremoved.add(email, reason);
-                lost.insert(&email.id);
-            }
+        for (email, reason) in unreadable(&self.safety.first, &ids).await? {
+            unremoved.add(&email, reason);
+            lost.insert(email.id);
         }
         self.progress.phase("removing");
         Ok(surplus.into_iter().filter(|(id, _)| !lost.contains(id)).collect())
@@ -261,6 +255,49 @@ impl Exact<'_> {
         }
         Ok(removed)
     }
+}
+
+/// Reads from the store what a backup holds and the snapshot does not. What is damaged the backup remembers as met.
+pub(super) async fn read_surplus(
+    backup: &Snapshot,
+    snapshot: &Snapshot,
+    held: &Held,
+    ledger: &Ledger,
+) -> Result<()> {
+    let is_kept = ledger.paired(held.len());
+    let mut surplus = Vec::new();
+    for (at, _) in is_kept.iter().enumerate().filter(|(_, kept)| !**kept) {
+        surplus.push(EmailId::from(held.id(at)));
+    }
+    for ids in surplus.chunks(READ_BACK) {
+        unreadable(backup, ids).await?;
+    }
+    let mut objects = backup.each_object().await?;
+    while let Some(found) = objects.next().await? {
+        let Ok(ObjectRecord { data_type, id, blob: Some(blob), .. }) = found.object else { continue };
+        let wanted = snapshot.find_object(data_type, &id).await;
+        if wanted.is_ok_and(|wanted| wanted.and_then(|wanted| wanted.blob) == Some(blob)) {
+            continue;
+        }
+        let place = backup.locate(&[blob]).await?.remove(&blob);
+        prove(backup, place).await?;
+    }
+    Ok(())
+}
+
+/// Those of these emails whose copies do not open, and why. They are read in the order in which they lie in the store.
+async fn unreadable(backup: &Snapshot, ids: &[EmailId]) -> Result<Vec<(EmailRecord, String)>> {
+    let mut copies = backup.find_emails(ids).await?;
+    let blobs: Vec<BlobId> = copies.iter().map(|email| email.blob).collect();
+    let places = backup.locate(&blobs).await?;
+    copies.sort_by_cached_key(|email| places.get(&email.blob).map(Located::order));
+    let mut lost = Vec::new();
+    for email in copies {
+        if let Some(reason) = prove(backup, places.get(&email.blob).cloned()).await? {
+            lost.push((email, reason));
+        }
+    }
+    Ok(lost)
 }
 
 /// Reads bytes back that lie there and hashes them. `Some`: why they do not open.

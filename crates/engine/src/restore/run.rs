@@ -71,7 +71,7 @@ pub async fn restore(
     let landing = Landing::of(account);
     let before = records.as_ref().map(|records| records.record.before.clone());
     let mut work = Work { target, landing, snapshot, how, has_emails, before, ledger, done, objects };
-    match (records, how.dry_run) {
+    let ended = match (records, how.dry_run) {
         (Some(mut records), _) => work.attempts(&mut records).await,
         (None, tell) => {
             if let Some(tell) = tell {
@@ -79,7 +79,10 @@ pub async fn restore(
             }
             work.report().await
         }
-    }
+    };
+    // Best effort: the next backup then fetches what this restore went around.
+    let _ = how.records.note_damage(snapshot.damage_met(), how.clock).await;
+    ended
 }
 
 /// An account that became a snapshot with holes would lose what is in the holes.

@@ -7,7 +7,7 @@ use repository::{Origin, Repository, Snapshot};
 
 use crate::error::{Error, Result};
 use crate::options::Backup;
-use crate::restore::exact::Safety;
+use crate::restore::exact::{Safety, read_surplus};
 use crate::restore::held::Held;
 use crate::restore::ledger::Mark;
 use crate::restore::record::{Pinned, Records};
@@ -28,8 +28,30 @@ impl Work<'_> {
         records: &mut Records<'_>,
         staging: &Staging<'_>,
     ) -> Result<(Safety, Held)> {
-        let safety = self.back_up(repository, records, staging).await?;
+        let first = match &records.record.safety {
+            Some(safety) => Some(Arc::new(safety.open(repository).await?)),
+            None => None,
+        };
+        let is_named = first.is_some();
+        let (mut safety, mut held) = self.look_at(repository, first, staging).await?;
+        // Until it is named nothing in the account is changed, so that another one is as good.
+        if !is_named && self.has_damage(repository, &safety, &held).await? {
+            (safety, held) = self.look_at(repository, None, staging).await?;
+        }
+        records.name_safety(Pinned::of(&safety.first)).await?;
         self.done.safety = Some(safety.first.info().number);
+        Ok((safety, held))
+    }
+
+    /// Makes another backup and compares with that.
+    async fn look_at(
+        &mut self,
+        repository: &Repository,
+        first: Option<Arc<Snapshot>>,
+        staging: &Staging<'_>,
+    ) -> Result<(Safety, Held)> {
+        let now = self.back_up(repository, first.is_none(), staging).await?;
+        let safety = Safety { first: first.unwrap_or_else(|| Arc::clone(&now)), now };
         self.how.progress.phase("comparing");
         // What an earlier attempt brought back is in the backup, and must be found there: what is not is too much.
         self.ledger.forget(&[Mark::Present, Mark::Restored]);
@@ -40,17 +62,29 @@ impl Work<'_> {
         Ok((safety, held))
     }
 
+    /// Reads what may be removed from the store, and notes what does not open: the next backup fetches it from the server again.
+    async fn has_damage(&self, repository: &Repository, safety: &Safety, held: &Held) -> Result<bool> {
+        self.how.progress.phase("reading back");
+        // Opened once more: what it keeps in memory must prove nothing when the removing begins.
+        let backup = repository.snapshot(Some(safety.now.info().number)).await?;
+        read_surplus(&backup, self.snapshot, held, &self.ledger).await?;
+        let damaged = backup.damage_met();
+        let is_any = !damaged.is_empty();
+        if is_any {
+            repository.note_damage(damaged, self.how.clock).await?;
+        }
+        Ok(is_any)
+    }
+
     /// Backups that are complete: what one lacks would come twice, or could not be undone.
     async fn back_up(
         &self,
         repository: &Repository,
-        records: &mut Records<'_>,
+        is_first: bool,
         staging: &Staging<'_>,
-    ) -> Result<Safety> {
+    ) -> Result<Arc<Snapshot>> {
         let Target { client, account } = self.target;
-        let job = self.how.id.to_string();
-        let earlier = self.earlier_safety(repository, records).await?;
-        let origin = Origin { kind: SAFETY.to_owned(), job, ..Origin::default() };
+        let origin = Origin { kind: SAFETY.to_owned(), job: self.how.id.to_string(), ..Origin::default() };
         let (progress, clock) = (self.how.progress, self.how.clock);
         let how = Backup { origin, full_listing: false, progress, clock };
         let mut last = SnapshotNumber(0);
@@ -58,38 +92,12 @@ impl Work<'_> {
             last = crate::backup::backup(client, account, repository, &how).await?.number;
             let now = Arc::new(repository.snapshot(Some(last)).await?);
             if now.info().is_good() {
-                let first = match earlier {
-                    Some(earlier) => Arc::new(earlier),
-                    None => Arc::clone(&now),
-                };
-                records.name_safety(Pinned::of(&first)).await?;
-                return Ok(Safety { now, first });
+                return Ok(now);
             }
         }
-        if earlier.is_none() {
+        if is_first {
             staging.clear(&staging.folder).await?;
         }
         Err(Error::Unsafe { number: last, times: SAFETY_BACKUPS })
-    }
-
-    /// The backup that an earlier attempt made first. It may have died before it could name it: then the log tells.
-    async fn earlier_safety(
-        &self,
-        repository: &Repository,
-        records: &Records<'_>,
-    ) -> Result<Option<Snapshot>> {
-        if let Some(safety) = &records.record.safety {
-            return safety.open(repository).await.map(Some);
-        }
-        let known = match repository.snapshots().await {
-            Err(repository::Error::NoMailbox) => Vec::new(),
-            known => known?,
-        };
-        let is_ours = |origin: &Origin| origin.kind == SAFETY && origin.job == self.how.id.as_str();
-        let earlier = known.into_iter().find(|known| is_ours(&known.summary.origin) && known.is_good());
-        match earlier {
-            Some(earlier) => Ok(Some(repository.snapshot(Some(earlier.number)).await?)),
-            None => Ok(None),
-        }
     }
 }
