@@ -9,9 +9,9 @@ use repository::{Error, KeyRing, Listing, MailboxDir, Object, Repository, Snapsh
 
 use crate::args::{HistoryArgs, Which};
 use crate::exit::Exit;
-use crate::failure::Failure;
+use crate::failure::{Failure, one_line};
 use crate::memory::{Memory, Watch};
-use crate::output::SnapshotRow;
+use crate::output::{SnapshotRow, remark};
 
 /// Mailboxes opened at the same time.
 const OPENING: usize = 8;
@@ -44,6 +44,18 @@ impl Mailbox {
     pub(crate) fn row(&self, info: &SnapshotInfo) -> SnapshotRow {
         let row = SnapshotRow::of(info);
         if self.damaged.contains(&info.number) { row.damaged() } else { row }
+    }
+
+    /// Names log entries that cannot be read, on standard error. Returns what that means for the exit code.
+    pub(crate) fn name_unreadable(&self) -> Exit {
+        for number in &self.unreadable {
+            let name = one_line(self.name(), 200);
+            remark(format_args!(
+                "log entry {number} of {name} is missing or damaged; if it was a snapshot, that one cannot be restored any more, \
+                 and the others are as they are listed; the next `malle backup` begins behind it"
+            ));
+        }
+        if self.unreadable.is_empty() { Exit::Good } else { Exit::Damage }
     }
 
     pub(crate) fn describe(&self) -> String {

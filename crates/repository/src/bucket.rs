@@ -137,14 +137,26 @@ impl Store {
     /// Makes the descriptor and its copy alike, if one of them is missing or damaged. Returns the name of the one that was
     /// written.
     pub async fn heal_copies(&self) -> Result<Option<&'static str>> {
+        let Some((lost, bytes)) = self.lost_copy().await? else { return Ok(None) };
+        self.objects.put(&Path::from(lost), bytes.into()).await?;
+        Ok(Some(lost))
+    }
+
+    /// Returns the name of the descriptor or of its copy, if that one is missing or damaged. Format 1 had no copy.
+    pub async fn damaged_copy(&self) -> Result<Option<&'static str>> {
+        let is_old = self.format < FORMAT.into();
+        let lost = self.lost_copy().await?.map(|(name, _)| name);
+        Ok(lost.filter(|name| !is_old || *name != DESCRIPTOR_COPY))
+    }
+
+    /// The one of the two that is not sound, and the bytes of the other.
+    async fn lost_copy(&self) -> Result<Option<(&'static str, Bytes)>> {
         let read = async |path| Ok::<_, Error>(self.objects.get(&Path::from(path)).await?.filter(is_sound));
-        let (healed, bytes) = match (read(DESCRIPTOR).await?, read(DESCRIPTOR_COPY).await?) {
-            (Some(bytes), None) => (DESCRIPTOR_COPY, bytes),
-            (None, Some(bytes)) => (DESCRIPTOR, bytes),
-            _ => return Ok(None),
-        };
-        self.objects.put(&Path::from(healed), bytes.into()).await?;
-        Ok(Some(healed))
+        Ok(match (read(DESCRIPTOR).await?, read(DESCRIPTOR_COPY).await?) {
+            (Some(bytes), None) => Some((DESCRIPTOR_COPY, bytes)),
+            (None, Some(bytes)) => Some((DESCRIPTOR, bytes)),
+            _ => None,
+        })
     }
 
     /// Where the store lies; empty if it was never told.

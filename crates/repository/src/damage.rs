@@ -94,7 +94,7 @@ async fn held(base: &Snapshot) -> Result<Fingerprints> {
 pub enum Look {
     /// Segments and packs are there and as long as they have to be.
     Listing,
-    /// All of that, and every row of every segment is read.
+    /// All of that, every row of every segment is read, and second copies are made good again.
     Rows,
 }
 
@@ -108,6 +108,7 @@ impl Repository {
         match look {
             Look::Listing => self.note_missing(&segments, clock).await,
             Look::Rows => {
+                self.heal_copies().await?;
                 let damaged = self.unreadable(&segments).await?;
                 let is_new = self.note_damage(damaged, clock).await?;
                 Ok(self.note_missing(&segments, clock).await? || is_new)

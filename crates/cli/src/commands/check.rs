@@ -8,7 +8,7 @@ use crate::args::CheckArgs;
 use crate::exit::Exit;
 use crate::failure::explain;
 use crate::mailbox::{self, Opened};
-use crate::output::{Out, bytes, count};
+use crate::output::{Out, bytes, count, remark};
 use crate::temporaries::Temporaries;
 use crate::{secrets, store_url};
 
@@ -18,6 +18,12 @@ pub(crate) async fn run(args: &CheckArgs, out: &Out) -> Result<Exit> {
     let store = store_url::open(&args.store).await?;
     let depth = depth(args.read_data);
     let (mut total, mut worst) = (0, Exit::Good);
+    if let Some(name) = store.damaged_copy().await? {
+        remark(format_args!(
+            "{name} is missing or damaged; `malle repair` writes it again from its second copy"
+        ));
+        worst = Exit::Damage;
+    }
     for opened in mailbox::open_all_with(&store, &ring, (&args.history).into()).await? {
         if let Some((checked, exit)) = check(opened, args, depth).await? {
             checked.print(depth, out)?;

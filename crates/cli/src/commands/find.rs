@@ -30,7 +30,8 @@ pub(crate) async fn run(args: &FindArgs, out: &Out) -> Result<Exit> {
     } else {
         print(&found, snapshots, out)?;
     }
-    Ok(Exit::Good)
+    // What is in a snapshot that cannot be read was not looked at.
+    Ok(if args.snapshot.is_none() { mailbox.name_unreadable() } else { Exit::Good })
 }
 
 /// Reads a query.

@@ -24,19 +24,7 @@ pub(crate) async fn run(args: &ListArgs, out: &Out) -> Result<Exit> {
     }
     let mailbox = mailbox::find(&store, &ring, which).await?;
     snapshots(&mailbox, out)?;
-    Ok(name_unreadable(&mailbox))
-}
-
-/// Log entries that cannot be read, on standard error; what it means for the exit code.
-fn name_unreadable(mailbox: &Mailbox) -> Exit {
-    for number in &mailbox.unreadable {
-        let name = one_line(mailbox.name(), 200);
-        remark(format_args!(
-            "log entry {number} of {name} is missing or damaged; if it was a snapshot, that one cannot be restored any more, and \
-             the others are as they are listed; the next `malle backup` begins behind it"
-        ));
-    }
-    if mailbox.unreadable.is_empty() { Exit::Good } else { Exit::Damage }
+    Ok(mailbox.name_unreadable())
 }
 
 fn is_of(opened: &Opened, server: &str) -> bool {
@@ -93,7 +81,7 @@ fn mailboxes(opened: Vec<Opened>, out: &Out) -> Result<Exit> {
     for Opened { dir, mailbox } in opened {
         match mailbox {
             Ok(Some(mailbox)) => {
-                if name_unreadable(&mailbox) != Exit::Good {
+                if mailbox.name_unreadable() != Exit::Good {
                     exit = Exit::Damage;
                 }
                 rows.push(row(&mailbox));

@@ -4,6 +4,7 @@
 
 mod beginning;
 mod careless_store;
+mod damage_matrix;
 mod door;
 mod everyday;
 mod exported;

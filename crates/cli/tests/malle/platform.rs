@@ -275,6 +275,9 @@ async fn one_trace_leads_from_the_request_to_the_last_upload(seen: &Seen, worker
 
 /// The table in the README of `telemetry` is what a fleet serves.
 async fn metrics_are_those_of_the_table(seen: &Seen, worker: usize) {
+    // Spans leave in batches, and count once the collector has answered.
+    let none = "malle_spans_exported_total 0";
+    until("spans were exported", async || !seen.metrics(worker).await.lines().any(|line| line == none)).await;
     let listed: BTreeSet<&str> = include_str!("../../../telemetry/README.md")
         .lines()
         .filter_map(|line| line.strip_prefix("| `")?.split('`').next())

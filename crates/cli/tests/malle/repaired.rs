@@ -114,6 +114,7 @@ async fn whoever_meets_damage_notes_it_and_what_is_whole_again_is_good_again() {
         ("packs", &["cat", "--account", ALICE, &email]),
         ("segments", &["find", "--account", ALICE, "from:bob"]),
         ("segments", &["restore", "--account", ALICE, "--to-account", BOB, "--user", BOB]),
+        ("packs", &["restore", "--account", ALICE, "--to-account", BOB, "--user", BOB]),
     ] {
         let lost = largest(&home, kind);
         let content = fs::read(&lost).expect("readable");
