@@ -22,7 +22,7 @@ check: ## Format, lints, licences and bans, documentation, tidiness
 	$(STAGE) licences tests/deny.sh
 	$(STAGE) tidiness cargo test --quiet --workspace --test tidy
 
-bench: services ## Speed, size, fairness, planning; PART=speed|size|nights|restore|fairness|plan
+bench: services ## Speed, size, fairness, planning; PART=speed|size|nights|restore|requests|fairness|plan
 	tests/bench.sh $(PART)
 
 soak: setup ## The large sizes and many seeds: a million emails, 500 seeds

@@ -1,5 +1,5 @@
 #!/bin/sh
-# What `make bench` runs, release builds all: bench.sh [speed|size|nights|restore|fairness|plan]; all of it without an argument.
+# What `make bench` runs, release builds all: bench.sh [speed|size|nights|restore|requests|fairness|plan]; all of it without an argument.
 set -eu
 cd "$(dirname "$0")/.."
 part=${1:-}
@@ -10,6 +10,7 @@ cargo build --release -p cli -p tests --bins
 
 case $part in
 plan | fairness) ;;
+requests) target/release/bench requests ;;
 *) MALLE_CORPUS=$(tests/corpus.sh) target/release/bench $part ;;
 esac
 

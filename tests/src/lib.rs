@@ -7,6 +7,7 @@ mod corpus;
 pub mod fleet;
 mod import;
 mod plain;
+mod store_requests;
 pub mod truth;
 
 pub use bed::Bed;
@@ -14,5 +15,6 @@ pub use belongings::Belongings;
 pub use corpus::{Message, attachment, attachments, real_mail};
 pub use import::{Importer, Letter};
 pub use plain::Plain;
+pub use store_requests::{StoreRequests, store_requests};
 pub use testkit::seeds;
 pub use truth::{assert_emails_equal, assert_is_now, assert_objects_equal, assert_was_once};

@@ -17,7 +17,7 @@ const TRIM: (&str, &str) = ("MALLOC_TRIM_THRESHOLD_", "2097152");
 /// Heaps that all threads share.
 const HEAPS: (&str, &str) = ("MALLOC_ARENA_MAX", "2");
 
-/// Starts this program anew, as the same process, unless the environment says something already. Where that does not work it
+/// Starts this program again, as the same process, unless the environment says something already. Where that does not work it
 /// goes on as it is: more memory, nothing else.
 pub(crate) fn tune() {
     if cfg!(not(all(target_os = "linux", target_env = "gnu"))) || env::var_os(THRESHOLD.0).is_some() {

@@ -222,7 +222,7 @@ pub(crate) struct BackupArgs {
     #[arg(long)]
     pub(crate) full: bool,
     /// Seconds until what came is first committed while the backup goes on; later it happens less often
-    #[arg(long, value_name = "SECONDS", default_value_t = 10, hide = true, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, hide = true, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub(crate) keep_every: u64,
     /// Begin with this key ring in a store whose mailboxes another ring opens
     #[arg(long)]

@@ -57,6 +57,17 @@ pub(crate) enum MailboxCommand {
     Import(ImportArgs),
     /// List mailboxes that have been gone for longer than their backups are kept
     Expired(ExpiredList),
+    /// Go on with the log that the stores show, although workers remember another one: after a store was put back to an older copy
+    AcceptHistory(HistoryAccept),
+}
+
+/// A mailbox whose store is not a continuation of what is remembered.
+#[derive(Debug, Args)]
+pub(crate) struct HistoryAccept {
+    #[command(flatten)]
+    pub(crate) config: ConfigFile,
+    /// The mailbox's address, or its number
+    pub(crate) mailbox: String,
 }
 
 /// Mailboxes nobody keeps backups for any more.

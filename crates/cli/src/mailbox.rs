@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context, Result};
 use futures::{StreamExt, stream};
-use model::{LogPosition, MailboxIdentity, SnapshotNumber, SystemClock};
-use repository::{Error, KeyRing, Listing, MailboxDir, Object, Repository, SnapshotInfo, Store};
+use model::{ErrorClass, LogPosition, MailboxIdentity, SnapshotNumber, SystemClock};
+use repository::{
+    Error, HistoryFault, KeyRing, Listing, MailboxDir, Object, Repository, SnapshotInfo, Store,
+};
 
 use crate::args::{HistoryArgs, Which};
 use crate::exit::Exit;
@@ -87,6 +89,21 @@ pub(crate) struct Opened {
     pub(crate) mailbox: repository::Result<Option<Mailbox>>,
 }
 
+impl Opened {
+    /// The mailbox, or `None` if it is none of this ring's or cannot be read. A store that does not answer is an error: what could
+    /// not be looked at may be what is looked for; so is a history that nobody accepted.
+    pub(crate) fn of_ring(self) -> repository::Result<Option<Mailbox>> {
+        match self.mailbox {
+            Err(Error::WrongKey { .. }) => Ok(None),
+            Err(error @ Error::History { .. }) => Err(error),
+            Err(error) if matches!(error.class(), ErrorClass::Transient { .. } | ErrorClass::Auth) => {
+                Err(error)
+            }
+            opened => Ok(opened.ok().flatten()),
+        }
+    }
+}
+
 /// Opens every mailbox of the store, ordered by directory.
 pub(crate) async fn open_all(store: &Store, ring: &KeyRing) -> Result<Vec<Opened>> {
     open_all_with(store, ring, OtherHistory::Refused).await
@@ -126,6 +143,9 @@ impl Opener<'_> {
     /// Opens one directory, of whose log this much is known.
     async fn open(&self, dir: MailboxDir, known: Option<LogPosition>) -> repository::Result<Option<Mailbox>> {
         match self.open_begun(dir, known).await {
+            Err(Error::NoMailbox) if known.is_some() && self.history == OtherHistory::Refused => {
+                Err(all_gone(known))
+            }
             Err(Error::NoMailbox) => Ok(None),
             opened => opened.map(Some),
         }
@@ -153,6 +173,12 @@ impl Opener<'_> {
         let server = which.server_name.as_deref();
         Ok(is_called_so && server.is_none_or(|server| identity.server.eq_ignore_ascii_case(server)))
     }
+}
+
+/// Everything of a mailbox is gone, which is no beginning.
+pub(crate) fn all_gone(remembered: Option<LogPosition>) -> Error {
+    let found = LogPosition { number: 0, digest: [0; 32] };
+    Error::History { remembered, found, fault: HistoryFault::RolledBack }
 }
 
 /// The snapshots of a mailbox; another history than the remembered one is accepted first if that may be.

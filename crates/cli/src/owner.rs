@@ -6,8 +6,8 @@
 
 use anyhow::Result;
 use jmap::Account;
-use model::{LogPosition, MailboxIdentity};
-use repository::{Error, HistoryFault, KeyRing, Repository, Store};
+use model::MailboxIdentity;
+use repository::{Error, KeyRing, Repository, Store};
 
 use crate::failure::{Failure, one_line};
 use crate::mailbox::{self, Mailbox, OtherHistory};
@@ -73,8 +73,17 @@ impl<'a> Owner<'a> {
     /// Mailboxes under other servers' names whose account has the same id and the same name.
     pub(crate) async fn elsewhere(&self, identity: &MailboxIdentity) -> Result<Vec<Mailbox>> {
         let opened = mailbox::open_all(self.store, self.ring).await?;
-        let mailboxes = opened.into_iter().filter_map(|opened| opened.mailbox.ok().flatten());
-        Ok(mailboxes.filter(|mailbox| self.has_names_of(mailbox) && mailbox.identity != *identity).collect())
+        let mut others = Vec::new();
+        for opened in opened {
+            // Another mailbox's history is not this account's concern.
+            if matches!(opened.mailbox, Err(Error::History { .. })) {
+                continue;
+            }
+            let mailbox = opened.of_ring()?;
+            let is_meant = |mailbox: &Mailbox| self.has_names_of(mailbox) && mailbox.identity != *identity;
+            others.extend(mailbox.filter(is_meant));
+        }
+        Ok(others)
     }
 
     /// Fails if a new mailbox would be the second history of the account.
@@ -141,9 +150,7 @@ impl<'a> Owner<'a> {
                 Ok(Some(Held { repository, _watch: watch }))
             }
             (Err(Error::NoMailbox), Some(known)) if history == OtherHistory::Refused => {
-                // Everything of it is gone, which is no beginning.
-                let found = LogPosition { number: 0, digest: [0; 32] };
-                Err(Error::History { remembered: Some(known), found, fault: HistoryFault::RolledBack }.into())
+                Err(mailbox::all_gone(Some(known)).into())
             }
             (Err(Error::NoMailbox), _) => Ok(None),
             (Err(error), _) => Err(error.into()),

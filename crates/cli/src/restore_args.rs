@@ -102,7 +102,7 @@ impl Part {
 }
 
 impl RestoreArgs {
-    /// What was said of what to restore: --resume takes all of it from what is written down.
+    /// Returns the names of the given options that --resume takes from the record: --resume takes all of it from what is written down.
     pub(crate) fn words(&self) -> Vec<&'static str> {
         let said = [
             ("--snapshot", self.snapshot.is_some()),

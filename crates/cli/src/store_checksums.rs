@@ -53,7 +53,10 @@ impl ObjectStore for Checksums {
         let answer = self.without.put_opts(path, payload, options).await;
         let is_of_checksums = match &answer {
             Ok(_) => true,
-            Err(error) => Trouble::of(error) != Trouble::of(&refused),
+            Err(error) => {
+                let now = Trouble::of(error);
+                now != Trouble::of(&refused) && now.is_final()
+            }
         };
         self.are_refused.fetch_or(is_of_checksums, Ordering::Relaxed);
         answer

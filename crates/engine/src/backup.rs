@@ -76,6 +76,8 @@ async fn run_slice(
         let mut run = Run::new(client, account, writer, how, trusts, (slice, started)).await?;
         let mut types = Types::default();
         match run.bring_up_to_date_unless_stopped(&mut types).await {
+            // Whatever made it list everything, that is the time to compare with the store.
+            Ok(true) if types.listed && run.base.is_some() && doubts.of_listing(repository, how).await? => {}
             Ok(true) => {
                 how.progress.phase("committing");
                 break run.commit(types, started).await?;
@@ -97,7 +99,8 @@ async fn run_slice(
         }
     };
     if wants_checkpoint {
-        repository.checkpoint_if_due(how.clock).await?;
+        // The snapshot stands already. A checkpoint that fails is made by a later backup.
+        let _ = repository.checkpoint_if_due(how.clock).await;
     }
     Ok(Ended::Done(report))
 }

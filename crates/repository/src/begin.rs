@@ -11,7 +11,7 @@ use model::Clock;
 use proto::repository::log_entry::Kind;
 use proto::repository::{Head, Init, LogEntry, Progress, SegmentRef, Upgrade};
 
-use crate::damage::Damage;
+use crate::damage::{Damage, unless_damaged};
 use crate::error::{Error, Result};
 use crate::info::{SnapshotInfo, millis};
 use crate::layout::{Object, ObjectName};
@@ -106,7 +106,7 @@ impl Repository {
                 (tip, _) => tip?,
             };
             if tip.position.number == 1 {
-                // Whoever began it may have been cut off between a small object and its copy.
+                // The writer that began the log may have ended before it made the copies.
                 self.heal_copies().await?;
             }
             let Some(head) = tip.head().filter(|_| tip.format < FORMAT) else { return Ok(tip) };
@@ -154,7 +154,7 @@ impl Repository {
                 let newest = folded.state.snapshots.last_key_value();
                 let info = newest.map(|(number, snapshot)| SnapshotInfo::from_disk(*number, snapshot));
                 let slices = match &tip.entry {
-                    Some(newest) => self.slices_of(newest).await.unwrap_or_default(),
+                    Some(newest) => unless_damaged(self.slices_of(newest).await)?.unwrap_or_default(),
                     None => Vec::new(),
                 };
                 Ok(Base { info, slices, is_doubtful: true })

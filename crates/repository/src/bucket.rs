@@ -31,7 +31,7 @@ const PROBE_RACERS: usize = 8;
 pub struct StoreOptions {
     /// The zone the store must lie in; when it is new, the zone it is given. `None`: whatever it says.
     pub zone: Option<String>,
-    /// Never two writers at once is promised by whoever runs this; a store without conditional create will do then.
+    /// The operator promises that there is never more than one writer. Conditional create is then not needed.
     pub single_writer: bool,
     /// Who writes, for the loser of a race to read: host, process, job.
     pub writer: String,

@@ -63,6 +63,9 @@ pub struct CheckReport {
     pub whole: BTreeSet<Object>,
     /// Empty: all is well.
     pub problems: Vec<Problem>,
+    /// All problems, those that are not listed too, and those of them that harm no snapshot: of log entries and second copies.
+    found: u64,
+    beside: u64,
 }
 
 /// More problems than this are not listed: the first ones say enough.
@@ -134,12 +137,12 @@ impl Repository {
         let gaps = (2..=last).filter(|number| !present.contains(number));
         for number in gaps.take(MAX_PROBLEMS) {
             unreadable.remove(&number);
-            report.problem(None, format!("log entry {number} is missing"));
+            report.problem_beside(format!("log entry {number} is missing"));
         }
         match depth {
             Depth::Structure => {
                 for number in unreadable {
-                    report.problem(None, format!("log entry {number} was altered or damaged"));
+                    report.problem_beside(format!("log entry {number} was altered or damaged"));
                 }
                 Ok(())
             }
@@ -147,7 +150,7 @@ impl Repository {
         }
     }
 
-    /// What lies twice lies there twice.
+    /// Checks that each copied object and its copy are the same bytes.
     async fn check_copies(&self, report: &mut CheckReport) -> Result<()> {
         let mut listed = self.objects().list("keys").await?;
         listed.extend(self.objects().list("copies").await?);
@@ -159,7 +162,7 @@ impl Repository {
             if first.is_none() || first != second {
                 let names = format!("{} and {}", original.relative(), copy.relative());
                 let what = format!("{names} are not the same bytes; `malle repair` makes them so again");
-                report.problem(None, what);
+                report.problem_beside(what);
             }
         }
         Ok(())
@@ -176,6 +179,7 @@ impl Repository {
                     // What comes behind an entry that cannot be read adds up to something unknown.
                     folded = None;
                     report.problem_of(None, error)?;
+                    report.beside += 1;
                 }
             }
         }
@@ -298,7 +302,7 @@ fn fold_on(mut state: LogState, entry: &LogEntry, report: &mut CheckReport) -> O
         && *checkpoint != state.checkpoint()
     {
         let what = format!("checkpoint {} is not what the entries before it add up to", entry.number);
-        report.problem(None, what);
+        report.problem_beside(what);
         return None;
     }
     state.apply(entry);
@@ -448,7 +452,19 @@ impl Needs {
 }
 
 impl CheckReport {
+    /// Whether a snapshot that was looked at lacks anything. A log entry that is damaged stays so, and says nothing against the
+    /// snapshots that can be read.
+    pub fn is_harmful(&self) -> bool {
+        self.found > self.beside
+    }
+
+    fn problem_beside(&mut self, what: String) {
+        self.beside += 1;
+        self.problem(None, what);
+    }
+
     fn problem(&mut self, snapshot: Option<SnapshotNumber>, what: String) {
+        self.found += 1;
         if self.problems.len() < MAX_PROBLEMS {
             self.problems.push(Problem { snapshot, what });
         }

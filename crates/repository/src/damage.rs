@@ -193,17 +193,35 @@ impl Repository {
         listed.extend(self.objects().list("packs").await?);
         let is_there =
             |object: &Object, length: u64| listed.get(object).is_some_and(|found| *found >= length);
-        let mut missing = BTreeSet::new();
+        let mut missing = BTreeMap::new();
         for (segment, packs) in self.packs_of(segments).await? {
             let object = Object::Segment(segment.0);
             let packs = packs.filter(|_| is_there(&object, segment.1));
             if packs.is_none() {
-                missing.insert(object);
+                missing.insert(object, segment.1);
             }
             let packs = packs.into_iter().flatten().map(|(pack, reach)| (Object::Pack(pack), reach));
-            missing.extend(packs.filter(|(pack, reach)| !is_there(pack, *reach)).map(|(pack, _)| pack));
+            missing.extend(packs.filter(|(pack, reach)| !is_there(pack, *reach)));
         }
+        let missing = self.truly_missing(missing).await?;
         self.note_damage(missing, clock).await
+    }
+
+    /// Those of these objects that are missing or shorter. A listing may be old or cut off, so each is asked for its last byte.
+    async fn truly_missing(&self, unlisted: BTreeMap<Object, u64>) -> Result<Vec<Object>> {
+        let mut asked = stream::iter(unlisted)
+            .map(|(object, length)| async move {
+                let end = length.max(1);
+                (object, self.objects().range(&object, end - 1..end).await)
+            })
+            .buffered(READS_IN_FLIGHT);
+        let mut missing = Vec::new();
+        while let Some((object, read)) = asked.next().await {
+            if unless_damaged(read)?.is_none() {
+                missing.push(object);
+            }
+        }
+        Ok(missing)
     }
 
     /// The packs that each segment's footer names, and how long they are at least; `None`: it cannot be opened.
@@ -268,8 +286,8 @@ impl Repository {
     }
 }
 
-/// Damage as `None`; any other error ends the look.
-fn unless_damaged<T>(result: Result<T>) -> Result<Option<T>> {
+/// Returns `None` for damaged or missing data; passes other errors on.
+pub(crate) fn unless_damaged<T>(result: Result<T>) -> Result<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),
         Err(Error::Corrupt { .. } | Error::Missing { .. }) => Ok(None),

@@ -45,8 +45,13 @@ pub struct Listing {
 impl Repository {
     pub(crate) async fn open(store: &Store, ring: &KeyRing, dir: MailboxDir) -> Result<Option<Repository>> {
         let objects = store.mailbox_objects(dir);
-        let key = keys::load(&objects, ring).await?;
-        Ok(key.map(|key| Repository::with(store, ring, objects, key)))
+        let key = match keys::load(&objects, ring).await? {
+            Some(key) => key,
+            None if is_empty(&objects).await? => return Ok(None),
+            // Another writer may have begun the mailbox since it was looked for.
+            None => keys::load(&objects, ring).await?.ok_or_else(|| log_gone(&objects))?,
+        };
+        Ok(Some(Repository::with(store, ring, objects, key)))
     }
 
     pub(crate) async fn open_or_create(
@@ -180,7 +185,7 @@ impl Repository {
         }
     }
 
-    /// Writes a checkpoint if the last one is long ago, so that readers start near the end. Losing a race here is fine.
+    /// Writes a checkpoint if the last one is long ago, so that readers start near the end. If another writer is faster, nothing is written.
     ///
     /// None is written over entries that cannot be read: what they said would be lost for good.
     pub async fn checkpoint_if_due(&self, clock: &dyn Clock) -> Result<()> {

@@ -222,7 +222,7 @@ impl Objects {
             Trouble::NotImplemented if self.writing == Writing::Conditional => {
                 Err(Error::unfit_create("it does not know how to create an object only if it is absent"))
             }
-            trouble if trouble.is_refusal() => Err(Error::store(format!("creating {path}"), error)),
+            trouble if trouble.is_final() => Err(Error::store(format!("creating {path}"), error)),
             _ => Ok(Err(error)),
         }
     }

@@ -124,7 +124,7 @@ fn by_code(code: &str, region: &str) -> Option<Trouble> {
         "PermanentRedirect" | "TemporaryRedirect" | "IllegalLocationConstraintException" => {
             Trouble::WrongRegion(region.to_owned())
         }
-        // It also says this of an access key that is none.
+        // It also says this of an invalid access key.
         "AuthorizationHeaderMalformed" if !region.is_empty() => Trouble::WrongRegion(region.to_owned()),
         "AuthorizationHeaderMalformed"
         | "InvalidAccessKeyId"
@@ -133,6 +133,10 @@ fn by_code(code: &str, region: &str) -> Option<Trouble> {
         | "AuthenticationFailed"
         | "InvalidAuthenticationInfo" => Trouble::Credentials,
         "NotImplemented" => Trouble::NotImplemented,
+        // Amazon answers 400 when a body stalls or breaks off.
+        "RequestTimeout" | "IncompleteBody" | "SlowDown" | "Throttling" | "ThrottlingException" => {
+            Trouble::Unreachable
+        }
         "BadDigest" | "Md5Mismatch" | "XAmzContentSHA256Mismatch" | "XAmzContentChecksumMismatch" => {
             Trouble::Damaged
         }
@@ -156,7 +160,7 @@ impl Trouble {
         })
     }
 
-    /// What a caller should do about it. What a person has to set right is not given up at once: a fleet tries again.
+    /// What a caller should do about it. Credentials and rights are asked for again later; a full store ends the job.
     pub fn class(&self) -> ErrorClass {
         match self {
             Trouble::NoBucket
@@ -173,7 +177,7 @@ impl Trouble {
     }
 
     /// Whether the store said for certain that it did nothing, and would say so again.
-    pub(crate) fn is_refusal(&self) -> bool {
+    pub fn is_final(&self) -> bool {
         !matches!(self, Trouble::Unreachable | Trouble::Stranger | Trouble::Damaged)
     }
 }

@@ -1,4 +1,4 @@
-//! Brings sealed packs and segments to the store, and believes the store only what it gives back.
+//! Uploads sealed packs and segments, and reads a sample of each back.
 //!
 //! **Order.** The object is written, a sample of it is read back; only then does its name leave this module.
 //! **Crash.** An object nobody refers to; a later prune removes it. So is one that the store changed: names are used once,

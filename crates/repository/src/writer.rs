@@ -144,7 +144,7 @@ impl SnapshotWriter {
         self.base.as_ref()
     }
 
-    /// What was done of this snapshot before.
+    /// Returns the slices of this snapshot that were committed earlier.
     pub fn slices(&self) -> Option<&Slices> {
         self.slices.as_ref()
     }

@@ -92,7 +92,7 @@ impl Job<'_> {
             Mode::Exact => Some(stores.to_write(catalog, self.mailbox, identity, name).await?),
             Mode::Beside | Mode::Missing => None,
         };
-        let folders = FolderTree::read(snapshot).await?;
+        let folders = self.noting(repository, FolderTree::read(snapshot)).await?;
         let selection = order.selection()?;
         if selection.missing_folder(std::slice::from_ref(&folders)).is_some() {
             return Err(Error::Order { reason: "the selection names a folder that the backup has not" });
@@ -114,7 +114,24 @@ impl Job<'_> {
         };
         let giving: BoxFuture<'_, _> =
             Box::pin(engine::restore(&server.client, &server.account, snapshot, &how));
-        Ok(giving.await?)
+        let restored = self.noting(repository, giving).await;
+        if let Some(safety) = &safety {
+            self.remember(safety, &stores.of(self.mailbox)?.settings.name).await?;
+        }
+        Ok(restored?)
+    }
+
+    /// Notes what an error says is damaged, so that the mailbox's next backup fetches it from the server again; best effort.
+    async fn noting<T>(
+        &self,
+        repository: &Repository,
+        reading: impl Future<Output = engine::Result<T>>,
+    ) -> engine::Result<T> {
+        let read = reading.await;
+        if let Err(engine::Error::Repository(error)) = &read {
+            let _ = repository.note_damage(error.damaged(), &*self.worker.services.clock).await;
+        }
+        read
     }
 }
 

@@ -3,6 +3,7 @@
 use catalog::Backup;
 use engine::Progress;
 use futures::future::BoxFuture;
+use model::ErrorClass;
 use repository::Depth;
 use telemetry::Verification;
 use tracing::Instrument;
@@ -20,7 +21,9 @@ impl Job<'_> {
         let verifications = &self.worker.services.metrics.backups.verifications;
         match &result {
             Ok(Answer::Done) => verifications.of(Verification::Sound).inc(),
-            Err(Error::Damaged { .. }) => verifications.of(Verification::Damaged).inc(),
+            Err(error) if error.class() == ErrorClass::Corrupt => {
+                verifications.of(Verification::Damaged).inc()
+            }
             Ok(Answer::Incomplete | Answer::Sliced { .. }) | Err(_) => {
                 verifications.of(Verification::Unfinished).inc()
             }
@@ -50,10 +53,8 @@ impl Job<'_> {
         for problem in &report.problems {
             tracing::error!(number = backup.number.0, problem = %telemetry::mask(&problem.what), "what a verification found");
         }
-        // A damaged entry elsewhere in the log stays damaged, and says nothing against this backup.
-        let of_it = report.problems.iter().filter(|problem| problem.snapshot.is_some()).count();
-        if of_it + report.damaged.len() > 0 {
-            return Err(Error::Damaged { problems: of_it + report.damaged.len() });
+        if report.is_harmful() {
+            return Err(Error::Damaged { problems: report.problems.len() });
         }
         self.reach(Step::Verified).await;
         self.complete(None).await

@@ -1,6 +1,8 @@
 //! The store loses and damages what it was given: what the mail server still has is fetched again, and *good* is said of
 //! nothing else.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use engine::{Report, State};
 use object_store::path::Path;
@@ -8,7 +10,7 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use repository::{Depth, Repository, Sizes};
 use serde_json::json;
 use sim_stalwart::DataType;
-use testkit::stride;
+use testkit::{Decorated, Lie, stride};
 use tests::assert_is_now;
 
 use crate::{Home, alice};
@@ -151,6 +153,39 @@ async fn three_backups_after_any_damage_everything_the_server_has_is_readable() 
             }
         }
     }
+}
+
+/// Nobody verifies, and nobody asks for a full listing: the seventh backup compares with the store by itself, and so does one that
+/// lists everything because the server does not tell any more what changed.
+#[tokio::test(flavor = "multi_thread")]
+async fn backups_find_by_themselves_what_is_lost() {
+    for is_forgetful in [false, true] {
+        let home = home().await;
+        let store = home.bed.objects.clone();
+        let all = objects(store.as_ref()).await;
+        let (pack, _) = all.iter().find(|(path, _)| kind(path) == "packs").expect("a pack").clone();
+        store.delete(&pack).await.expect("deletes");
+        for night in 0..if is_forgetful { 1 } else { 7 } {
+            home.alice.mutate(5, night, sim_stalwart::Kinds::Emails);
+            if is_forgetful {
+                home.alice.truncate_history();
+            }
+            backup(&home, false, "a usual night").await;
+        }
+        assert_whole(&home, if is_forgetful { "listed" } else { "after seven nights" }).await;
+    }
+}
+
+/// A listing that shows nothing is no proof that nothing is there.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_listing_leaves_out_is_asked_for_before_it_is_called_lost() {
+    let home = home().await;
+    let blind = Decorated::new(home.bed.objects.clone(), Arc::new(Lie::ListsNothing));
+    let before = home.simulator.counters();
+    let report = home.bed.moved_to(blind).backup_as(&home.url, "test", true).await.expect("backs up");
+    assert_eq!((report.state, report.fetched_bytes), (State::Good, 0), "{report:?}");
+    assert_eq!(home.simulator.counters().since(&before).blobs, 0);
+    assert_eq!(repository(&home).await.listing().await.expect("lists").damaged, [].into());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,7 +6,7 @@ use engine::State;
 use sim_stalwart::{Counters, Kinds, Sizes};
 use testkit::Decorated;
 use testkit::recording::{Recorder, Recording};
-use tests::{Bed, assert_is_now};
+use tests::{Bed, assert_is_now, store_requests};
 
 use crate::{Home, alice};
 
@@ -50,6 +50,24 @@ async fn an_unchanged_mailbox_of_100_000_emails_costs_ten_requests_and_16_kiloby
     );
     assert!(unchanged.requests() <= 10, "{unchanged:#?}");
     assert!(unchanged.store.sent() <= 16_000, "{unchanged:#?}");
+}
+
+/// A PUT costs twelve times a GET, and an unchanged night is made a million times.
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_to_the_store_are_few() {
+    // PUT, GET, LIST. Nothing is remembered between the operations, which takes one listing of the log each.
+    let most = [
+        ("first backup", [20, 44, 13]),
+        ("unchanged", [1, 6, 1]),
+        ("20 changes", [3, 20, 1]),
+        ("full listing", [1, 30, 3]),
+        ("restore", [5, 40, 3]),
+    ];
+    for (of, (what, [puts, gets, lists])) in store_requests(2_000).await.into_iter().zip(most) {
+        println!("{what}: {} PUT, {} GET, {} LIST", of.puts(), of.gets(), of.lists());
+        assert_eq!(of.what, what);
+        assert!(of.puts() <= puts && of.gets() <= gets && of.lists() <= lists, "{what}: {:#?}", of.calls);
+    }
 }
 
 /// The same new emails as a backup of a mailbox that holds nothing else.

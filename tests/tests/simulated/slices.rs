@@ -288,12 +288,25 @@ async fn a_killed_backup_asks_for_what_was_missing() {
         }
         faults.clear();
         let kept = heard.kept();
+        settled(&home).await;
         // What is kept may count more than the emails: scripts are fetched, too.
         let left = whole.saturating_sub(whole * kept.fetched_bytes / bytes);
         let sent = sent_for_good_backup(&home).await;
         println!("killed at {part} %: {kept:?} were kept, {sent} of {whole} bytes were asked for again");
         assert!(sent <= left + listing * 4 / 3, "{part} %: {sent} of {left} and {listing}");
         assert_eq!(home.bed.checked(&home.url).await, 1);
+    }
+}
+
+/// Returns when the server has served what it was asked for by a client that is gone.
+async fn settled(home: &Home) {
+    let mut last = home.simulator.counters().bytes_out;
+    loop {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let now = home.simulator.counters().bytes_out;
+        if std::mem::replace(&mut last, now) == now {
+            return;
+        }
     }
 }
 

@@ -78,7 +78,7 @@ async fn check(opened: Opened, args: &CheckArgs, depth: Depth) -> Result<Option<
 }
 
 /// Damage outweighs what merely could not be looked at.
-fn worse(a: Exit, b: Exit) -> Exit {
+pub(super) fn worse(a: Exit, b: Exit) -> Exit {
     match (a, b) {
         (Exit::Damage, _) | (_, Exit::Good) => a,
         _ => b,

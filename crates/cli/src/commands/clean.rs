@@ -86,7 +86,11 @@ pub(super) async fn run(
 
 async fn repositories(store: &Store, ring: &KeyRing) -> Result<Vec<Repository>> {
     let opened = mailbox::open_all(store, ring).await?;
-    Ok(opened.into_iter().filter_map(|opened| Some(opened.mailbox.ok()??.repository)).collect())
+    let mut repositories = Vec::new();
+    for opened in opened {
+        repositories.extend(opened.of_ring()?.map(|mailbox| mailbox.repository));
+    }
+    Ok(repositories)
 }
 
 async fn state(repositories: &[Repository], id: &RestoreId) -> Result<State> {

@@ -7,6 +7,7 @@ use repository::{CheckReport, Depth, Error, KeyRing, Object, Origin, Store};
 use serde::Serialize;
 
 use super::backup::{FailureRow, print_failures};
+use super::check::worse;
 use super::checked::ProblemRow;
 use crate::args::RepairArgs;
 use crate::exit::Exit;
@@ -66,15 +67,12 @@ pub(crate) async fn run(prepared: Prepared<'_>, out: &Out) -> Result<Exit> {
             Ok(Some(mailbox)) => Box::pin(repair(&mailbox, (&store, &ring), None, out)).await,
             Err(error) => Err(error.into()),
         };
-        worst = match repaired {
-            Ok(exit) if worst == Exit::Good => exit,
-            Ok(_) => worst,
-            Err(error) => {
-                let (exit, line) = explain(&error);
-                remark(format_args!("mailbox {}: {line}", opened.dir));
-                exit
-            }
-        };
+        let exit = repaired.unwrap_or_else(|error| {
+            let (exit, line) = explain(&error);
+            remark(format_args!("mailbox {}: {line}", opened.dir));
+            exit
+        });
+        worst = worse(worst, exit);
     }
     Ok(worst)
 }

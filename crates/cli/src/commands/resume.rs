@@ -1,4 +1,4 @@
-//! `malle restore --resume`: what the restore is is read from the store, and nothing else may be said of it.
+//! `malle restore --resume`: reads the restore's parameters from the store and refuses options that would change them.
 
 use std::sync::Arc;
 
@@ -7,13 +7,13 @@ use engine::{KnownRestore, RestoreId};
 use repository::{KeyRing, Store};
 
 use super::restore::Asked;
-use crate::args::{RestoreArgs, Which};
+use crate::args::RestoreArgs;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::mailbox::{self, Mailbox};
 use crate::server::{Server, host, server_url};
 
-/// The id, with which nothing is said that is written down.
+/// Parses the id and refuses options that the record already fixes.
 pub(super) fn id(args: &RestoreArgs, text: &str) -> Result<RestoreId, Failure> {
     if let [word, ..] = args.words()[..] {
         let what = format!(
@@ -31,7 +31,7 @@ pub(super) fn id(args: &RestoreArgs, text: &str) -> Result<RestoreId, Failure> {
 
 /// What is written down of the restore.
 pub(super) async fn asked(args: &RestoreArgs, store: &Store, ring: &KeyRing, id: RestoreId) -> Result<Asked> {
-    let Some((mailbox, known)) = find(store, ring, &args.which, &id).await? else {
+    let Some((mailbox, known)) = find(store, ring, args, &id).await? else {
         let what = format!("go on with restore {id}: nothing of that name was begun in this store");
         let hint = "check the id, --store and --account; what was never begun has changed nothing: begin a new restore \
             without --resume";
@@ -59,17 +59,17 @@ pub(super) async fn asked(args: &RestoreArgs, store: &Store, ring: &KeyRing, id:
 async fn find(
     store: &Store,
     ring: &KeyRing,
-    which: &Which,
+    args: &RestoreArgs,
     id: &RestoreId,
 ) -> Result<Option<(Mailbox, KnownRestore)>> {
+    let (which, history) = (&args.which, (&args.history).into());
     if which.account.is_some() || which.mailbox.is_some() {
-        let mailbox = mailbox::find(store, ring, which).await?;
+        let mailbox = mailbox::find_with(store, ring, which, history).await?;
         let known = KnownRestore::find(&mailbox.repository, id).await?;
         return Ok(known.map(|known| (mailbox, known)));
     }
-    for opened in mailbox::open_all(store, ring).await? {
-        // What does not open with this ring is no restore of its owner's.
-        let Ok(Some(mailbox)) = opened.mailbox else { continue };
+    for opened in mailbox::open_all_with(store, ring, history).await? {
+        let Some(mailbox) = opened.of_ring()? else { continue };
         if let Some(known) = KnownRestore::find(&mailbox.repository, id).await? {
             return Ok(Some((mailbox, known)));
         }

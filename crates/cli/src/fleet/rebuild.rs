@@ -60,14 +60,14 @@ pub(crate) async fn rebuild(args: &RebuildArgs, out: &Out) -> Result<Exit> {
 }
 
 /// A store of the configuration, opened.
-struct Shelf {
-    of: BackupStore,
-    store: Store,
+pub(super) struct Shelf {
+    pub(super) of: BackupStore,
+    pub(super) store: Store,
 }
 
 impl Shelf {
     /// A store that is not there is an error: what was in it would be left out, and its numbers be drawn again.
-    async fn open(of: BackupStore) -> Result<Shelf> {
+    pub(super) async fn open(of: BackupStore) -> Result<Shelf> {
         let options = StoreOptions { zone: Some(of.zone.clone()), ..StoreOptions::default() };
         let store = Store::open(Arc::clone(&of.objects), options).await;
         let store = store.with_context(|| format!("open the store {}", of.name))?;

@@ -11,7 +11,7 @@ use axum::extract::State;
 use axum::routing::get;
 use axum::{Json, Router};
 use catalog::{Address, Catalog, Settings};
-use model::{JobId, JobState};
+use model::{JobId, JobState, LogPosition};
 use serde_json::{Value, json};
 use sim_stalwart::{Effect, Fault, Target};
 use tests::fleet::{Fleet, Plan, TOKEN, address};
@@ -315,6 +315,30 @@ async fn metrics_are_those_of_the_table(seen: &Seen, worker: usize) {
     }
 }
 
+/// What workers remember is not what the store shows, as after the store was put back to an older copy.
+async fn another_history_is_accepted_when_somebody_says_so(seen: &Seen) {
+    let at = seen.catalog.mailboxes_at(&address(7).as_str().into()).await.expect("it answers");
+    let newest = seen.catalog.backups_of(at[0].id, None, 1).await.expect("it answers").remove(0);
+    let store = newest.facts.store;
+    let position =
+        async || seen.catalog.log_position(at[0].id, &store).await.expect("it answers").expect("one");
+    let before = position().await;
+    let lost = LogPosition { number: before.number + 3, digest: [7; 32] };
+    seen.catalog.remember_log(at[0].id, &store, &lost).await.expect("it is written");
+    let accept = ["mailbox", "accept-history", &address(7)];
+    let said = seen.fleet.run(&accept).await.expect("it is accepted");
+    assert!(said.contains(&format!("log entry {} was remembered", lost.number)), "{said}");
+    assert_eq!(position().await.number, before.number + 1, "behind the entry that says so");
+    let again = seen.fleet.run(&accept).await.expect("nothing is left");
+    assert!(again.starts_with("nothing to accept"), "{again}");
+    let asked = seen.fleet.run(&["enqueue", &address(7), "--json"]).await.expect("a job");
+    let asked: Value = serde_json::from_str(&asked).expect("JSON");
+    let job = JobId(asked["job"].as_u64().expect("a number"));
+    until("a backup behind it", async || seen.is(job, JobState::Done).await).await;
+    let unknown = seen.fleet.run(&["mailbox", "accept-history", "nobody@example.org"]).await;
+    assert!(unknown.expect_err("there is none").to_string().contains("no such mailbox"));
+}
+
 /// Redis may be away; without Postgres or RabbitMQ nobody is ready, and says why.
 async fn health_tells_what_is_away(seen: &mut Seen, worker: usize) {
     let roles = [0, worker];
@@ -351,6 +375,7 @@ async fn what_a_fleet_shows_to_platform_people_is_true_and_tells_no_secret() {
     backups_lie_in_two_stores(&seen).await;
     let worker = one_trace_leads_from_the_request_to_the_last_upload(&seen, worker).await;
     metrics_are_those_of_the_table(&seen, 2).await;
+    another_history_is_accepted_when_somebody_says_so(&seen).await;
     health_tells_what_is_away(&mut seen, 2).await;
     seen.fleet.check_silent().await.expect("nothing secret is said");
     for role in [worker, producer] {

@@ -181,3 +181,22 @@ async fn what_nothing_refers_to_is_counted_with_its_bytes() {
     assert!(said.contains("1 object (1.23 kB)") && said.contains("1 temporary file (500 B)"), "{said}");
     assert!(said.contains("2 temporary files (560 B) in the whole store"), "{said}");
 }
+
+/// Packs and segments without key and log are the rest of a mailbox, not the beginning of one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mailbox_of_which_only_packs_are_left_is_named() {
+    let home = Home::new().await;
+    let dir = home.back_up().await["mailbox"].as_str().expect("text").to_owned();
+    for lost in ["keys", "copies", "log"] {
+        fs::remove_dir_all(home.store().join("mailboxes").join(&dir).join(lost)).expect("ours");
+    }
+    for state in ["state", "another-machine"] {
+        for args in [&["check"][..], &["list"], &["repair"]] {
+            let mut command = home.malle(args);
+            command.env("MALLE_STATE_DIR", home.path(state));
+            let ended = end(command.spawn().expect("malle runs")).await;
+            let said = format!("{}{}", ended.out, ended.err);
+            assert!(ended.code == 9 && said.contains(&dir), "{args:?}: {ended:?}");
+        }
+    }
+}

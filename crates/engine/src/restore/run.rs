@@ -166,6 +166,7 @@ impl Work<'_> {
 
     async fn attempt(&mut self, records: &mut Records<'_>) -> Result<()> {
         records.reload().await?;
+        self.assert_not_given_up(records)?;
         if records.record.report.is_some() && !Staging::is_there(self.target, &self.how.id).await? {
             return records.end(End::Finished).await;
         }
@@ -173,6 +174,10 @@ impl Work<'_> {
         if staging.is_alone {
             // Another process may have brought the restore to its end since we looked.
             records.reload().await?;
+            if records.record.end == Some(End::GivenUp) {
+                staging.clear(&staging.folder).await?;
+            }
+            self.assert_not_given_up(records)?;
         }
         if records.record.report.is_none() {
             self.assert_known(&staging).await?;
@@ -183,6 +188,14 @@ impl Work<'_> {
         self.how.progress.phase("finishing");
         staging.finish(&self.home().await?).await?;
         records.end(End::Finished).await
+    }
+
+    /// Somebody took its folders away for good while this process slept.
+    fn assert_not_given_up(&self, records: &Records<'_>) -> Result<()> {
+        match records.record.end {
+            Some(End::GivenUp) => Err(Error::GivenUp { id: self.how.id.to_string() }),
+            Some(End::Finished) | None => Ok(()),
+        }
     }
 
     async fn do_all(&mut self, records: &mut Records<'_>, staging: &Staging<'_>) -> Result<()> {

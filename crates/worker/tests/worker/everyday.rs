@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use catalog::Backup;
-use model::{BackupState, JobKind, JobState, MailboxId};
+use model::{BackupState, JobKind, JobState, MailboxId, SnapshotNumber};
 use serde_json::json;
 use telemetry::{Ending, Verification};
 use testkit::leaks;
@@ -68,6 +68,7 @@ async fn everyday() {
     what_is_not_allowed_is_dead_at_once(&house).await;
     slices(&house).await;
     full_listings(&house).await;
+    an_exact_restore_can_be_undone(&house).await;
     let log = LOG.text();
     let mut private: Vec<String> = (0..4).map(address).collect();
     let of_services = [testkit::postgres::PASSWORD, testkit::rabbitmq::PASSWORD, testkit::redis::PASSWORD];
@@ -78,6 +79,47 @@ async fn everyday() {
     let ours: Vec<&[u8]> = log.split(|byte| *byte == b'\n').filter(is_ours).collect();
     assert!(ours.len() > 10, "the worker's own lines are among them");
     assert_eq!(leaks(&ours.join(&b'\n'), &private), Vec::<&str>::new());
+}
+
+/// What the store has lost of the account is backed up again before it is removed; how far the log has come is remembered.
+async fn an_exact_restore_can_be_undone(house: &House) {
+    let room = Room::new(house, "exact").await;
+    let mailbox = room.mailboxes([2]).await[0];
+    let worker = room.worker("w1");
+    let account = house.sim.account(&address(2)).unwrap();
+    let first = room.backed_up(&[mailbox]).await.remove(0);
+    let packs = room
+        .dir
+        .path()
+        .join("mailboxes")
+        .join(room.repository(mailbox).await.dir().to_string())
+        .join("packs");
+    let names =
+        || -> Vec<_> { std::fs::read_dir(&packs).unwrap().map(|entry| entry.unwrap().path()).collect() };
+    let before = names();
+    account.deliver("Subject: too much\r\n\r\nHello".as_bytes(), &[], &[]);
+    room.sql("UPDATE jobs SET request_key = NULL").await;
+    let second = room.backed_up(&[mailbox]).await.remove(0);
+    for lost in names().iter().filter(|name| !before.contains(name)) {
+        std::fs::remove_file(lost).unwrap();
+    }
+    let order = json!({"number": first.number.0, "mode": "exact"});
+    let restore = room.request(JobKind::Restore, mailbox, Some(&order)).await;
+    room.until_done(restore).await;
+    assert_eq!(account.email_count() as u64, EMAILS);
+    let safety = format!("SELECT (report->>'safety')::bigint FROM restores WHERE job = {restore}");
+    let safety = room.number(&safety).await.cast_unsigned();
+    assert!(safety > second.facts.snapshot.0, "{safety} is one of its own");
+    let repository = room.repository(mailbox).await;
+    let undo = repository.snapshot(Some(SnapshotNumber(safety))).await.unwrap();
+    assert_eq!(undo.info().summary.emails, EMAILS + 1);
+    let mut emails = undo.emails().await.unwrap();
+    while let Some(email) = emails.next().await.unwrap() {
+        undo.blob(&email.blob).await.expect("what was removed can be given back");
+    }
+    let known = room.catalog.log_position(mailbox, "main").await.unwrap().unwrap();
+    assert!(known.number >= safety, "{known:?}");
+    worker.drain().await;
 }
 
 async fn every_kind_of_job(house: &House) {

@@ -5,6 +5,7 @@
 
 mod backlog;
 mod crashes;
+mod damage;
 mod everyday;
 mod fleet;
 mod halts;

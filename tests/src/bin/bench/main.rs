@@ -10,6 +10,7 @@ mod cpu;
 mod floor;
 mod nights;
 mod programs;
+mod requests;
 mod restore;
 mod size;
 mod speed;
@@ -33,6 +34,14 @@ struct Bench {
 #[tokio::main]
 async fn main() -> Result<()> {
     let _ = rustls::crypto::ring::default_provider().install_default();
+    let only = std::env::args().nth(1);
+    let wants = |part: &str| only.as_deref().is_none_or(|only| only == part);
+    if wants("requests") {
+        requests::requests().await;
+    }
+    if only.as_deref() == Some("requests") {
+        return Ok(());
+    }
     let corpus = PathBuf::from(std::env::var("MALLE_CORPUS").context("run it by `make bench`")?);
     let malle = PathBuf::from(std::env::var("MALLE_BIN").context("run it by `make bench`")?);
     let dir = tempfile::tempdir()?;
@@ -47,8 +56,6 @@ async fn main() -> Result<()> {
     drop(importer);
     // A server that has not just swallowed all this, as at night.
     let bench = Bench { dir: dir.path().to_owned(), server: server.restart().await?, malle };
-    let only = std::env::args().nth(1);
-    let wants = |part: &str| only.as_deref().is_none_or(|only| only == part);
     // Makes the repository that the others work on.
     bench.speed(&messages, bytes).await?;
     if wants("size") {
