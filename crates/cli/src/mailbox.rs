@@ -90,7 +90,7 @@ pub(crate) struct Opened {
 }
 
 impl Opened {
-    /// The mailbox, or `None` if it is none of this ring's or cannot be read. A store that does not answer is an error: what could
+    /// Returns the mailbox, or `None` if it belongs to another ring or cannot be read. A store that does not answer is an error: what could
     /// not be looked at may be what is looked for; so is a history that nobody accepted.
     pub(crate) fn of_ring(self) -> repository::Result<Option<Mailbox>> {
         match self.mailbox {

@@ -17,7 +17,7 @@ use crate::snapshot::Snapshot;
 use crate::store::Created;
 use prost::Message;
 
-/// A restore needs a handful; this limits the search for the newest one, and a restore needs a handful.
+/// Limits the search for the newest record; a restore needs a handful.
 const MOST_RECORDS: u32 = 9_999;
 
 /// The newest record of a restore.

@@ -1,6 +1,6 @@
 use anyhow::{Context, Result};
 use catalog::{AuditEntry, Catalog, Mailbox};
-use model::{Clock, MailboxId, SystemClock};
+use model::{Clock, LogPosition, MailboxId, SystemClock};
 use repository::Error;
 use serde_json::json;
 
@@ -22,7 +22,7 @@ pub(crate) async fn accept_history(args: &HistoryAccept, out: &Out) -> Result<Ex
     catalog.require_migrated().await?;
     let mailbox = find(&catalog, &args.mailbox).await?;
     let Some(identity) = mailbox.identity() else {
-        return Err(not_found(&args.mailbox, "it was never backed up").into());
+        return Err(not_found(&args.mailbox, "it was never backed up, so there is no history").into());
     };
     let mut accepted = 0;
     for settings in config.stores()? {
@@ -39,29 +39,40 @@ pub(crate) async fn accept_history(args: &HistoryAccept, out: &Out) -> Result<Ex
         }
         let now = repository.accept_history(&SystemClock).await?;
         catalog.accept_log(mailbox.id, name, &now).await?;
-        let details = json!({ "store": name, "remembered": remembered.number, "now": now.number });
-        let actor = format!("cli {}", store_url::writer());
-        let entry = AuditEntry {
-            actor: &actor,
-            action: "history.accepted",
-            mailbox: Some(mailbox.id),
-            number: None,
-            details: &details,
-        };
-        catalog.append_audit(&entry, SystemClock.now()).await?;
         accepted += 1;
-        match out.json() {
-            true => out.object(&details)?,
-            false => out.line(format_args!(
-                "{name}: log entry {} was remembered, and the log goes on behind {} now; ask for a full backup",
-                remembered.number, now.number
-            ))?,
-        }
+        tell(&catalog, mailbox.id, name, (&remembered, &now), out).await?;
     }
     if accepted == 0 && !out.json() {
         out.line(format_args!("nothing to accept: the stores go on from what was remembered"))?;
     }
     Ok(Exit::Good)
+}
+
+/// Says what was accepted, to the audit log first.
+async fn tell(
+    catalog: &Catalog,
+    mailbox: MailboxId,
+    store: &str,
+    (remembered, now): (&LogPosition, &LogPosition),
+    out: &Out,
+) -> Result<()> {
+    let details = json!({ "store": store, "remembered": remembered.number, "now": now.number });
+    let actor = format!("cli {}", store_url::writer());
+    let entry = AuditEntry {
+        actor: &actor,
+        action: "history.accepted",
+        mailbox: Some(mailbox),
+        number: None,
+        details: &details,
+    };
+    catalog.append_audit(&entry, SystemClock.now()).await?;
+    match out.json() {
+        true => out.object(&details),
+        false => out.line(format_args!(
+            "{store}: log entry {} was remembered, and the log goes on behind {} now; `malle enqueue --full` makes a full backup",
+            remembered.number, now.number
+        )),
+    }
 }
 
 async fn find(catalog: &Catalog, named: &str) -> Result<Mailbox> {
@@ -84,5 +95,6 @@ async fn find(catalog: &Catalog, named: &str) -> Result<Mailbox> {
 }
 
 fn not_found(named: &str, why: &str) -> Failure {
-    Failure::new(Exit::NotFound, format!("accept the history of {named}: {why}"), "")
+    let hint = "name an address that `malle mailbox import` listed, or the mailbox's number";
+    Failure::new(Exit::NotFound, format!("accept the history of {named}: {why}"), hint)
 }

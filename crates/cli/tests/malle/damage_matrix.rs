@@ -78,7 +78,7 @@ fn digests(account: &AccountHandle) -> Vec<[u8; 32]> {
 
 impl Matrix {
     async fn new() -> Matrix {
-        // 0.16 refuses what is no email, and every email shall come back here.
+        // 0.16 refuses what is not an email, and every email must come back here.
         let home = Home::with(Simulator::builder().version(Version::V0_15).account(alice())).await;
         let picture = "x".repeat(100_000);
         home.alice().insert(DataType::ContactCard, json!({ "name": { "full": "Bob" }, "notes": picture }));
@@ -396,7 +396,7 @@ async fn each_answer_is_right_or_names_the_damage_and_three_backups_later_all_is
                     harmed.push(reader.0);
                 }
             }
-            // Whoever reads everything misses nothing.
+            // A command that reads everything misses nothing.
             let misses = |reader| !harmed.is_empty() && !harmed.contains(&reader);
             assert!(!misses("check --read-data"), "{cell:?} harms {harmed:?}");
             for is_verified in [false, true] {
