@@ -90,8 +90,8 @@ pub(crate) struct Opened {
 }
 
 impl Opened {
-    /// Returns the mailbox, or `None` if it belongs to another ring or cannot be read. A store that does not answer is an error: what could
-    /// not be looked at may be what is looked for; so is a history that nobody accepted.
+    /// Returns the mailbox, or `None` if it belongs to another ring or cannot be read. A store that does not answer is an error:
+    /// what could not be looked at may be what is looked for. So is a history that nobody accepted.
     pub(crate) fn of_ring(self) -> repository::Result<Option<Mailbox>> {
         match self.mailbox {
             Err(Error::WrongKey { .. }) => Ok(None),

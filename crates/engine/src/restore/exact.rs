@@ -265,13 +265,14 @@ pub(super) async fn read_surplus(
     ledger: &Ledger,
 ) -> Result<()> {
     let is_kept = ledger.paired(held.len());
-    let mut surplus = Vec::new();
+    let mut ids = Vec::new();
     for (at, _) in is_kept.iter().enumerate().filter(|(_, kept)| !**kept) {
-        surplus.push(EmailId::from(held.id(at)));
+        ids.push(EmailId::from(held.id(at)));
+        if ids.len() == READ_BACK {
+            unreadable(backup, &std::mem::take(&mut ids)).await?;
+        }
     }
-    for ids in surplus.chunks(READ_BACK) {
-        unreadable(backup, ids).await?;
-    }
+    unreadable(backup, &ids).await?;
     let mut objects = backup.each_object().await?;
     while let Some(found) = objects.next().await? {
         let Ok(ObjectRecord { data_type, id, blob: Some(blob), .. }) = found.object else { continue };

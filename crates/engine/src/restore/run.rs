@@ -118,9 +118,15 @@ async fn open_records<'a>(
     how: &'a Restore<'a>,
 ) -> Result<Records<'a>> {
     let records = retried(|| Records::open(target, snapshot, how)).await?;
+    assert_not_given_up(&records, how)?;
+    Ok(records)
+}
+
+/// Nobody may go on with a restore whose folders were taken away for good.
+fn assert_not_given_up(records: &Records<'_>, how: &Restore<'_>) -> Result<()> {
     match records.record.end {
         Some(End::GivenUp) => Err(Error::GivenUp { id: how.id.to_string() }),
-        Some(End::Finished) | None => Ok(records),
+        Some(End::Finished) | None => Ok(()),
     }
 }
 
@@ -166,7 +172,7 @@ impl Work<'_> {
 
     async fn attempt(&mut self, records: &mut Records<'_>) -> Result<()> {
         records.reload().await?;
-        self.assert_not_given_up(records)?;
+        assert_not_given_up(records, self.how)?;
         if records.record.report.is_some() && !Staging::is_there(self.target, &self.how.id).await? {
             return records.end(End::Finished).await;
         }
@@ -177,7 +183,7 @@ impl Work<'_> {
             if records.record.end == Some(End::GivenUp) {
                 staging.clear(&staging.folder).await?;
             }
-            self.assert_not_given_up(records)?;
+            assert_not_given_up(records, self.how)?;
         }
         if records.record.report.is_none() {
             self.assert_known(&staging).await?;
@@ -188,14 +194,6 @@ impl Work<'_> {
         self.how.progress.phase("finishing");
         staging.finish(&self.home().await?).await?;
         records.end(End::Finished).await
-    }
-
-    /// Somebody took its folders away for good while this process slept.
-    fn assert_not_given_up(&self, records: &Records<'_>) -> Result<()> {
-        match records.record.end {
-            Some(End::GivenUp) => Err(Error::GivenUp { id: self.how.id.to_string() }),
-            Some(End::Finished) | None => Ok(()),
-        }
     }
 
     async fn do_all(&mut self, records: &mut Records<'_>, staging: &Staging<'_>) -> Result<()> {
