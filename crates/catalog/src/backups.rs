@@ -4,7 +4,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Json;
 
 use crate::catalog::Catalog;
-use crate::columns::{Number, count, get, maybe_word, word};
+use crate::columns::{Number, count, get, maybe_digest, maybe_word, word};
 use crate::error::Result;
 
 /// What a snapshot says of itself.
@@ -12,7 +12,7 @@ use crate::error::Result;
 pub struct Facts {
     /// Its number in the mailbox's repository.
     pub snapshot: SnapshotNumber,
-    /// How good it is.
+    /// How good it is. Where the catalogue knows of damage it reads as [`BackupState::Damaged`]; nobody writes that.
     pub state: BackupState,
     /// When the backup began.
     pub started_at: Timestamp,
@@ -30,6 +30,9 @@ pub struct Facts {
     pub stored_bytes: u64,
     /// How many objects of each type, for people.
     pub contents: Value,
+    /// Tells it from any other that may come to have its number (`repository::Snapshot::digest`); `None`: written before
+    /// digests were.
+    pub digest: Option<[u8; 32]>,
 }
 
 /// A backup as people see it.
@@ -49,8 +52,9 @@ pub struct Backup {
     pub facts: Facts,
 }
 
-const COLUMNS: &str = "number, mailbox, kind, slot_date, job, snapshot, state, started_at, finished_at, store, zone, \
-                       emails, bytes, stored_bytes, contents";
+const COLUMNS: &str = "number, mailbox, kind, slot_date, job, snapshot, \
+                       CASE WHEN damaged_at IS NULL THEN state ELSE 'damaged' END AS state, started_at, finished_at, \
+                       store, zone, emails, bytes, stored_bytes, contents, digest";
 
 impl Backup {
     fn of(row: &Row) -> Result<Backup> {
@@ -65,6 +69,7 @@ impl Backup {
             bytes: count(row, "bytes")?,
             stored_bytes: count(row, "stored_bytes")?,
             contents: get::<Json<Value>>(row, "contents")?.0,
+            digest: maybe_digest(row, "digest")?,
         };
         Ok(Backup {
             number: Number::of(row, "number")?,

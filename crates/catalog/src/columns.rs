@@ -39,6 +39,17 @@ pub(crate) fn small_count(row: &Row, column: &'static str) -> Result<u32> {
     Ok(get::<i32>(row, column)?.cast_unsigned())
 }
 
+/// A column of 32 bytes.
+pub(crate) fn digest(row: &Row, column: &'static str) -> Result<[u8; 32]> {
+    maybe_digest(row, column)?.ok_or_else(|| Error::Unreadable { column, source: "it is null".into() })
+}
+
+/// A column of 32 bytes that may be null.
+pub(crate) fn maybe_digest(row: &Row, column: &'static str) -> Result<Option<[u8; 32]>> {
+    let digest = get::<Option<&[u8]>>(row, column)?.map(TryInto::try_into).transpose();
+    digest.map_err(|_| Error::Unreadable { column, source: "it is not 32 bytes".into() })
+}
+
 /// A text that Postgres can hold, cut to a length that a row can bear.
 pub(crate) fn storable(text: &str) -> String {
     const LONGEST: usize = 4000;

@@ -98,8 +98,8 @@ async fn insert(
 ) -> Result<()> {
     // A rebuild may have found the snapshot before we came.
     let sql = "INSERT INTO backups AS b (number, mailbox, snapshot, state, kind, slot_date, job, started_at, finished_at, \
-                   store, zone, emails, bytes, stored_bytes, contents) \
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) \
+                   store, zone, emails, bytes, stored_bytes, contents, digest) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) \
                ON CONFLICT (number) DO UPDATE SET job = excluded.job \
                WHERE b.mailbox = excluded.mailbox AND b.snapshot = excluded.snapshot";
     let Facts {
@@ -113,6 +113,7 @@ async fn insert(
         bytes,
         stored_bytes,
         contents,
+        digest,
     } = &backup.facts;
     let (kind, slot_date) = (get::<&str>(job, "kind")?, get::<Option<Date>>(job, "slot_date")?);
     let written = changed(
@@ -134,6 +135,7 @@ async fn insert(
             &bytes.cast_signed(),
             &stored_bytes.cast_signed(),
             &Json(contents),
+            &digest.as_ref().map(|digest| digest.as_slice()),
         ],
     )
     .await?;

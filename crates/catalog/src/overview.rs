@@ -139,7 +139,8 @@ impl Catalog {
     /// How many mailboxes have a newest backup of each state. Looks into the backups of every mailbox: ask every few minutes.
     pub async fn newest_backups(&self) -> Result<Vec<(BackupState, u64)>> {
         let sql = "SELECT b.state, count(*) AS mailboxes FROM mailboxes m CROSS JOIN LATERAL (\
-                       SELECT state FROM backups WHERE mailbox = m.id ORDER BY finished_at DESC LIMIT 1) AS b \
+                       SELECT CASE WHEN damaged_at IS NULL THEN state ELSE 'damaged' END AS state FROM backups \
+                       WHERE mailbox = m.id ORDER BY finished_at DESC LIMIT 1) AS b \
                    WHERE m.state = 'active' GROUP BY b.state ORDER BY b.state";
         let rows = self.query(sql, &[]).await?;
         rows.iter().map(|row| Ok((word(row, "state")?, count(row, "mailboxes")?))).collect()

@@ -1,13 +1,16 @@
 //! Backups found in the stores, after the catalogue was lost or restored from an old copy.
 
+use std::collections::BTreeSet;
+
 use deadpool_postgres::GenericClient;
-use model::{BackupNumber, Date, JobKind, MailboxIdentity, Timestamp};
+use model::{BackupNumber, Date, JobKind, LogPosition, MailboxIdentity, SnapshotNumber, Timestamp};
 use serde_json::{Value, json};
 use tokio_postgres::types::Json;
 
 use crate::backups::Facts;
 use crate::catalog::{Catalog, changed, row, rows};
 use crate::columns::Number;
+use crate::damage::NEWEST_GOOD;
 use crate::error::Result;
 use crate::mailboxes::Address;
 
@@ -28,6 +31,19 @@ pub struct Found {
     pub facts: Facts,
 }
 
+/// A mailbox's log in a store.
+#[derive(Debug, Clone)]
+pub struct FoundLog {
+    /// Whose.
+    pub mailbox: MailboxIdentity,
+    /// The configured store it lies in.
+    pub store: String,
+    /// How far it has come.
+    pub position: LogPosition,
+    /// Its snapshots that are known to be damaged, those whose entries cannot be read too.
+    pub damaged: BTreeSet<SnapshotNumber>,
+}
+
 /// What a rebuild did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rebuilt {
@@ -41,7 +57,8 @@ const FOUND: &str = "
     WITH found AS (
         SELECT * FROM jsonb_to_recordset($1) AS f(server text, account text, incarnation integer, address text,
             number bigint, kind text, slot_date date, snapshot bigint, state text, started_at timestamptz,
-            finished_at timestamptz, store text, zone text, emails bigint, bytes bigint, stored_bytes bigint, contents jsonb)
+            finished_at timestamptz, store text, zone text, emails bigint, bytes bigint, stored_bytes bigint, contents jsonb,
+            digest text)
     ), owned AS (
         SELECT m.id AS mailbox, f.* FROM found f JOIN mailboxes m USING (server, account, incarnation)
     )";
@@ -68,9 +85,9 @@ const NEWEST_INCARNATIONS: &str = "
 /// In the order of the logs: of two snapshots of one number the first one gets it.
 const BACKUPS: &str = "
     INSERT INTO backups (number, mailbox, snapshot, state, kind, slot_date, started_at, finished_at, store, zone,
-        emails, bytes, stored_bytes, contents)
+        emails, bytes, stored_bytes, contents, digest)
     SELECT coalesce(o.number, nextval('backup_numbers')), o.mailbox, o.snapshot, o.state, o.kind, o.slot_date,
-        o.started_at, o.finished_at, o.store, o.zone, o.emails, o.bytes, o.stored_bytes, o.contents
+        o.started_at, o.finished_at, o.store, o.zone, o.emails, o.bytes, o.stored_bytes, o.contents, decode(o.digest, 'hex')
     FROM (SELECT DISTINCT ON (mailbox, store, snapshot) * FROM owned ORDER BY mailbox, store, snapshot, number) o
     WHERE NOT EXISTS (
         SELECT FROM backups b WHERE b.mailbox = o.mailbox AND b.store = o.store AND b.snapshot = o.snapshot)
@@ -80,21 +97,39 @@ const TAKEN: &str = "
     SELECT DISTINCT b.number FROM owned o JOIN backups b USING (number)
     WHERE (b.mailbox, b.snapshot) IS DISTINCT FROM (o.mailbox, o.snapshot) ORDER BY b.number";
 
+const LOGS: &str = "
+    WITH logs AS (
+        SELECT m.id AS mailbox, l.store, l.number, decode(l.digest, 'hex') AS digest, l.damaged
+        FROM jsonb_to_recordset($1) AS l(server text, account text, incarnation integer, store text, number bigint,
+            digest text, damaged bigint[])
+        JOIN mailboxes m USING (server, account, incarnation)
+    )";
+
+/// What is remembered is never taken back: a log that went back is found by the next job that opens it.
+const POSITIONS: &str = "
+    INSERT INTO log_positions AS p (mailbox, store, number, digest) SELECT mailbox, store, number, digest FROM logs
+    ON CONFLICT (mailbox, store) DO UPDATE
+    SET number = excluded.number, digest = excluded.digest, noted_at = now() WHERE p.number < excluded.number";
+
+const MARKS: &str = "
+    UPDATE backups b SET damaged_at = now() FROM logs l
+    WHERE b.mailbox = l.mailbox AND b.store = l.store AND b.snapshot = ANY(l.damaged) AND b.damaged_at IS NULL";
+
 const NEWEST: &str = "
-    UPDATE mailboxes m SET first_backup_at = least(m.first_backup_at, b.first),
-        newest_good_at = greatest(m.newest_good_at, b.newest_good)
-    FROM (SELECT mailbox, min(started_at) AS first, max(started_at) FILTER (WHERE state = 'good') AS newest_good
-        FROM backups WHERE mailbox IN (SELECT mailbox FROM owned) GROUP BY mailbox) b
-    WHERE m.id = b.mailbox";
+    UPDATE mailboxes m SET
+        first_backup_at = least(m.first_backup_at, (SELECT min(started_at) FROM backups b WHERE b.mailbox = m.id)),
+        newest_good_at = ";
 
 impl Catalog {
-    /// Writes down backups found in the stores, with their numbers and the mailboxes they belong to; what is known stays as it
-    /// is, so doing it again changes nothing. Of two snapshots of one number the first in the log has it, the other is in
+    /// Writes down backups found in the stores, with their numbers and the mailboxes they belong to, and of each log how far it
+    /// has come and which of its backups are damaged. What else is known stays as it is, so doing it again changes nothing. Of two snapshots of one number the first in the log has it, the other is in
     /// [`Rebuilt::taken`]; so give all snapshots of a mailbox together, and some thousands at once.
     /// Call [`Catalog::raise_numbers`] with the highest number of all stores first, or snapshots without a number are given one that
     /// a later call brings.
-    pub async fn rebuild(&self, found: &[Found], now: Timestamp) -> Result<Rebuilt> {
+    pub async fn rebuild(&self, found: &[Found], logs: &[FoundLog], now: Timestamp) -> Result<Rebuilt> {
         let records = Json(Value::Array(found.iter().map(record).collect()));
+        let logs = Json(Value::Array(logs.iter().map(log_record).collect()));
+        let newest = format!("{LOGS}{NEWEST}{NEWEST_GOOD} WHERE m.id IN (SELECT mailbox FROM logs)");
         self.within(async {
             let mut client = self.client().await?;
             let transaction = client.transaction().await?;
@@ -106,7 +141,9 @@ impl Catalog {
             changed(&transaction, &format!("{FOUND}{NEWEST_INCARNATIONS}"), &[&records]).await?;
             let new = changed(&transaction, &format!("{FOUND}{BACKUPS}"), &[&records]).await?;
             let taken = rows(&transaction, &format!("{FOUND}{TAKEN}"), &[&records]).await?;
-            changed(&transaction, &format!("{FOUND}{NEWEST}"), &[&records]).await?;
+            for step in [&format!("{LOGS}{POSITIONS}"), &format!("{LOGS}{MARKS}"), &newest] {
+                changed(&transaction, step, &[&logs]).await?;
+            }
             transaction.commit().await?;
             let taken = taken.iter().map(|row| Number::of(row, "number")).collect::<Result<_>>()?;
             Ok(Rebuilt { new, taken })
@@ -158,5 +195,20 @@ fn record(found: &Found) -> Value {
         "bytes": facts.bytes,
         "stored_bytes": facts.stored_bytes,
         "contents": facts.contents,
+        "digest": facts.digest.map(hex::encode),
+    })
+}
+
+fn log_record(log: &FoundLog) -> Value {
+    let FoundLog { mailbox, store, position, damaged } = log;
+    let damaged: Vec<i64> = damaged.iter().map(|number| number.sql()).collect();
+    json!({
+        "server": mailbox.server,
+        "account": mailbox.account.as_str(),
+        "incarnation": mailbox.incarnation,
+        "store": store,
+        "number": position.number.cast_signed(),
+        "digest": hex::encode(position.digest),
+        "damaged": damaged,
     })
 }

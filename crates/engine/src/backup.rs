@@ -36,27 +36,29 @@ pub enum Ended {
 ///
 /// What fails by itself (an email, a type) makes the snapshot *partial*; what would make it untrue ends the backup with
 /// an error, and the repository is as it was. Goes on where slices of an unfinished backup ended.
-pub async fn backup(
-    client: &Client,
-    account: &Account,
-    repository: &Repository,
-    how: &Backup<'_>,
-) -> Result<Report> {
-    match Box::pin(run_slice(client, account, repository, how, None)).await? {
-        Ended::Done(report) => Ok(report),
-        Ended::Paused(_) => unreachable!("nothing tells it to pause"),
-    }
+pub fn backup<'a>(
+    client: &'a Client,
+    account: &'a Account,
+    repository: &'a Repository,
+    how: &'a Backup<'_>,
+) -> BoxFuture<'a, Result<Report>> {
+    Box::pin(async move {
+        match run_slice(client, account, repository, how, None).await? {
+            Ended::Done(report) => Ok(report),
+            Ended::Paused(_) => unreachable!("nothing tells it to pause"),
+        }
+    })
 }
 
 /// The same, unless it is told to pause: then what was fetched is committed for the next one.
-pub async fn backup_slice(
-    client: &Client,
-    account: &Account,
-    repository: &Repository,
-    how: &Backup<'_>,
-    slice: &Slice,
-) -> Result<Ended> {
-    Box::pin(run_slice(client, account, repository, how, Some(slice))).await
+pub fn backup_slice<'a>(
+    client: &'a Client,
+    account: &'a Account,
+    repository: &'a Repository,
+    how: &'a Backup<'_>,
+    slice: &'a Slice,
+) -> BoxFuture<'a, Result<Ended>> {
+    Box::pin(run_slice(client, account, repository, how, Some(slice)))
 }
 
 async fn run_slice(

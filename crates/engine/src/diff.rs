@@ -189,27 +189,25 @@ struct Side {
 
 impl Diff {
     /// From `was` to `now`, two snapshots of this repository.
-    pub async fn new(repository: &Repository, was: Snapshot, now: Snapshot) -> Result<Diff> {
-        let differing = repository.differing(was.info(), now.info()).await?;
-        Ok(Diff {
-            was: Side::read(was).await?,
-            now: Side::read(now).await?,
-            objects: Some(differing.objects()),
-            emails: None,
-            differing,
-            ready: VecDeque::new(),
-            counts: DiffCounts::default(),
+    pub fn new(repository: &Repository, was: Snapshot, now: Snapshot) -> BoxFuture<'_, Result<Diff>> {
+        Box::pin(async move {
+            let differing = repository.differing(was.info(), now.info()).await?;
+            Ok(Diff {
+                was: Side::read(was).await?,
+                now: Side::read(now).await?,
+                objects: Some(differing.objects()),
+                emails: None,
+                differing,
+                ready: VecDeque::new(),
+                counts: DiffCounts::default(),
+            })
         })
     }
 
     /// The next change; `None` at the end.
     pub async fn next(&mut self) -> Result<Option<Change>> {
         while self.ready.is_empty() {
-            let more = match self.objects.is_some() {
-                true => self.read_objects().await?,
-                false => self.read_emails().await?,
-            };
-            if !more {
+            if !self.read().await? {
                 return Ok(None);
             }
         }
@@ -229,6 +227,14 @@ impl Diff {
     }
 
     /// Always true: emails come after the last object.
+    /// Reads on; false at the end.
+    fn read(&mut self) -> BoxFuture<'_, Result<bool>> {
+        match self.objects.is_some() {
+            true => Box::pin(self.read_objects()),
+            false => Box::pin(self.read_emails()),
+        }
+    }
+
     async fn read_objects(&mut self) -> Result<bool> {
         let Some(keys) = &mut self.objects else { return Ok(true) };
         let ids = keys.next_objects(AT_ONCE).await?;

@@ -33,7 +33,16 @@ pub struct Found {
 
 /// The emails that a selection means in any of these snapshots (of one mailbox, oldest first): the `limit` newest by
 /// `receivedAt`, each once, and how many there are. Reads each segment once and no pack; memory follows `limit`.
-pub async fn find(
+pub fn find<'a>(
+    repository: &'a Repository,
+    snapshots: &'a [SnapshotInfo],
+    selection: &'a Selection,
+    limit: usize,
+) -> BoxFuture<'a, Result<Found>> {
+    Box::pin(find_in(repository, snapshots, selection, limit))
+}
+
+async fn find_in(
     repository: &Repository,
     snapshots: &[SnapshotInfo],
     selection: &Selection,

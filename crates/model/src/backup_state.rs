@@ -11,5 +11,7 @@ words! {
         Shrunk = "shrunk",
         /// The mailbox never held still.
         Moving = "moving",
+        /// Something of it was found missing or damaged later.
+        Damaged = "damaged",
     }
 }

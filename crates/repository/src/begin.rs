@@ -30,7 +30,7 @@ pub(crate) struct Base {
     /// The live slices behind it, oldest first.
     slices: Vec<Progress>,
     /// The log could not be read as its newest entry says: nothing is known of what its objects are worth.
-    is_doubtful: bool,
+    pub(crate) is_doubtful: bool,
 }
 
 impl Base {

@@ -1,7 +1,10 @@
 //! What a snapshot says of itself, in the program's words.
 
 use model::{BackupNumber, DataType, SnapshotNumber, Timestamp};
+use prost::Message;
 use proto::repository as disk;
+
+use crate::seal::BlobHasher;
 
 /// How well a snapshot knows one data type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,6 +111,17 @@ impl SnapshotInfo {
     pub fn is_good(&self) -> bool {
         let held = |t: &TypeState| matches!(t.status, TypeStatus::Complete | TypeStatus::NotOffered);
         self.summary.failures == 0 && self.summary.types.iter().all(held)
+    }
+
+    /// Tells the snapshot from any other that may come to have its number: a keyed hash of what the log says of it. Where
+    /// its rows lie is not part of that, since a prune may move them, nor are rows that only the newest snapshot keeps.
+    pub fn digest(&self, hasher: &BlobHasher) -> [u8; 32] {
+        let mut said = self.to_disk();
+        said.segments.clear();
+        said.types.iter_mut().for_each(|known| known.recent.clear());
+        let mut text = self.number.0.to_be_bytes().to_vec();
+        text.extend(said.encode_to_vec());
+        hasher.id(&text).0
     }
 
     /// Segments that its tables are spread over; compaction keeps it small.

@@ -41,7 +41,7 @@ pub use keys::OlderWraps;
 pub use layout::{MailboxDir, Object, ObjectName, RestoreName};
 pub use object_store::ObjectStore;
 pub use proto::EmailRow;
-pub use repository::{Listing, Repository};
+pub use repository::{Listing, Newest, Repository};
 pub use restores::{Recorded, RestoreRecord};
 pub use ring_file::KeyRing;
 pub use rows::{BlobPlace, FailureRecord, Location, ObjectRecord, Table};

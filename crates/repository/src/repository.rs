@@ -13,7 +13,7 @@ use crate::keys::{self, OlderWraps};
 use crate::layout::{MailboxDir, Object, ObjectName};
 use crate::log::journal::{Appended, Folded, Found, Journal};
 use crate::ring_file::KeyRing;
-use crate::seal::Secret;
+use crate::seal::{BlobHasher, Secret};
 use crate::sizes::Sizes;
 use crate::snapshot::Snapshot;
 use crate::store::MailboxObjects;
@@ -40,6 +40,23 @@ pub struct Listing {
     pub damaged: BTreeSet<SnapshotNumber>,
     /// Numbers of log entries that are missing or damaged; each may have been a snapshot.
     pub unreadable: BTreeSet<u64>,
+}
+
+impl Listing {
+    /// Numbers of snapshots that cannot be given back whole, as far as the log knows. Some may never have been snapshots.
+    pub fn not_whole(&self) -> BTreeSet<SnapshotNumber> {
+        let unreadable = self.unreadable.iter().map(|number| SnapshotNumber(*number));
+        self.damaged.iter().copied().chain(unreadable).collect()
+    }
+}
+
+/// The newest snapshot.
+#[derive(Debug, Clone)]
+pub struct Newest {
+    /// `None`: there is none.
+    pub info: Option<SnapshotInfo>,
+    /// The log notes damage, or has some: [`Repository::listing`] tells which snapshots that touches.
+    pub notes_damage: bool,
 }
 
 impl Repository {
@@ -152,10 +169,17 @@ impl Repository {
         Ok(BackupNumber(self.head(&tip).await?.highest_backup_number))
     }
 
-    /// What the newest snapshot says, from the newest log entry and at most two more; `None`: there is none.
-    pub async fn newest_snapshot(&self) -> Result<Option<SnapshotInfo>> {
+    /// What the newest snapshot says, from the newest log entry and at most two more.
+    pub async fn newest(&self) -> Result<Newest> {
         let tip = self.tip().await?;
-        Ok(self.base(&tip).await?.info)
+        let base = self.base(&tip).await?;
+        let notes_damage = base.is_doubtful || self.head(&tip).await?.damaged > 0;
+        Ok(Newest { info: base.info, notes_damage })
+    }
+
+    /// Hashes bytes as this mailbox's blobs are hashed.
+    pub fn hasher(&self) -> BlobHasher {
+        BlobHasher::new(&self.key)
     }
 
     /// Opens one snapshot, the newest if no number is given.

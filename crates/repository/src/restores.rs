@@ -1,6 +1,6 @@
 //! What is written down of restores, so that whoever goes on with one does the same.
 //!
-//! **Layout.** `restores/<restore>/<4 digits>`, numbered from 1 without a gap, each sealed and created if absent. Each
+//! **Layout.** `restores/<restore>/<4 digits>`, numbered from 1, each sealed and created if absent. Each
 //! holds all that is to be known at that time; the newest one counts. The text is the engine's: JSON.
 //! **Order.** Record 1 stands before the restore writes anything to the account.
 //! **Crash.** A record without its next one: a restore that was cut off, or is under way.
@@ -13,9 +13,7 @@ use crate::frame::{open_object, seal_object};
 use crate::layout::{Object, RestoreName};
 use crate::repository::Repository;
 use crate::seal::{Cipher, Kind};
-use crate::snapshot::Snapshot;
 use crate::store::Created;
-use prost::Message;
 
 /// Limits the search for the newest record; a restore needs a handful.
 const MOST_RECORDS: u32 = 9_999;
@@ -40,23 +38,37 @@ pub enum Recorded {
 
 impl Repository {
     /// The newest record of a restore; `None`: nothing is written down of it here.
+    ///
+    /// One that is lost or damaged is gone around, both to those before it and to those behind it.
     pub async fn restore_record(&self, restore: RestoreName) -> Result<Option<RestoreRecord>> {
-        let (mut number, mut text, mut damage) = (0, None, None);
-        while number < MOST_RECORDS
-            && let Some(bytes) = self.objects().get(&Object::Restore(restore, number + 1)).await?
-        {
-            number += 1;
+        let mut newest = self.last_listed_record(restore).await?;
+        // A listing may be older than what it lists.
+        while newest < MOST_RECORDS && self.record(restore, newest + 1).await?.is_some() {
+            newest += 1;
+        }
+        let mut damage = None;
+        for number in (1..=newest).rev() {
+            let Some(bytes) = self.record(restore, number).await? else { continue };
             match self.open_record(restore, number, &bytes) {
-                Ok(opened) => text = Some(opened),
+                Ok(text) => return Ok(Some(RestoreRecord { number: newest, text })),
                 Err(error @ Error::Corrupt { .. }) => damage = Some(error),
                 Err(error) => return Err(error),
             }
         }
-        match (text, damage) {
-            (Some(text), _) => Ok(Some(RestoreRecord { number, text })),
-            (None, Some(damage)) => Err(damage),
-            (None, None) => Ok(None),
-        }
+        damage.map_or(Ok(None), Err)
+    }
+
+    async fn last_listed_record(&self, restore: RestoreName) -> Result<u32> {
+        let listed = self.objects().list(&format!("restores/{}", restore.as_str())).await?;
+        let number = |(object, _)| match object {
+            Object::Restore(name, number) if name == restore => Some(number),
+            _ => None,
+        };
+        Ok(listed.into_iter().filter_map(number).max().unwrap_or_default())
+    }
+
+    async fn record(&self, restore: RestoreName, number: u32) -> Result<Option<Bytes>> {
+        self.objects().get(&Object::Restore(restore, number)).await
     }
 
     /// Writes down a record under the number after the newest one.
@@ -75,19 +87,6 @@ impl Repository {
         let name = Object::Restore(restore, number).relative();
         let cipher = Cipher::read(self.key(), bytes, Kind::Restore, self.dir(), name)?;
         open_object(&cipher, bytes)
-    }
-}
-
-impl Snapshot {
-    /// Tells the snapshot from any other that may come to have its number: a keyed hash of what the log says of it. Where
-    /// its rows lie is not part of that, since a prune may move them, nor are rows that only the newest snapshot keeps.
-    pub fn digest(&self) -> [u8; 32] {
-        let mut said = self.info().to_disk();
-        said.segments.clear();
-        said.types.iter_mut().for_each(|known| known.recent.clear());
-        let mut text = self.info().number.0.to_be_bytes().to_vec();
-        text.extend(said.encode_to_vec());
-        self.hasher().id(&text).0
     }
 }
 
@@ -133,7 +132,12 @@ mod tests {
         inner.put(&place(2), Bytes::from_static(b"rubbish").into()).await.expect("writes");
         let newest = repository.restore_record(name).await.expect("reads");
         assert_eq!(newest, Some(RestoreRecord { number: 2, text: b"begun".to_vec() }));
-        inner.put(&place(1), Bytes::from_static(b"rubbish").into()).await.expect("writes");
+        inner.delete(&place(1)).await.expect("deletes");
+        assert!(matches!(repository.restore_record(name).await, Err(Error::Corrupt { .. })));
+        repository.record_restore(name, 3, b"further").await.expect("writes");
+        let newest = repository.restore_record(name).await.expect("reads");
+        assert_eq!(newest, Some(RestoreRecord { number: 3, text: b"further".to_vec() }), "behind a gap");
+        inner.put(&place(3), Bytes::from_static(b"rubbish").into()).await.expect("writes");
         assert!(matches!(repository.restore_record(name).await, Err(Error::Corrupt { .. })));
     }
 }

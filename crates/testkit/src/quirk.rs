@@ -137,7 +137,10 @@ fn changed(change: Change) -> [Row; 2] {
     let fails = End::Fails(9, "3 times in a row");
     // Which object is met first, an old or a new one, is a matter of where in it the flipped byte falls.
     let later = if change == Change::OnTheWayBack { End::Fails(9, "") } else { fails };
-    [both(Quirk::Bytes(change, Times::Once), End::Works), row(Quirk::Bytes(change, Times::Always), fails, later)]
+    [
+        both(Quirk::Bytes(change, Times::Once), End::Works),
+        row(Quirk::Bytes(change, Times::Always), fails, later),
+    ]
 }
 
 /// Rows that a store can be without any quirk; a real one runs them too.

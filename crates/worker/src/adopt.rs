@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use catalog::{Backup, Claimed, Facts, NewBackup};
+use catalog::{Backup, Claimed, Facts};
 use model::{BackupNumber, BackupState};
-use repository::{Origin, Repository, SnapshotInfo, TypeStatus};
+use repository::{BlobHasher, Origin, Repository, Snapshot, SnapshotInfo, TypeStatus};
 use serde_json::json;
 
 use crate::error::{Error, Result};
@@ -37,23 +37,22 @@ pub(crate) async fn committed_earlier(
 }
 
 /// Fails unless a snapshot is the one that the catalogue's backup was made as: a number never means another one.
-pub(crate) fn assert_same(info: &SnapshotInfo, backup: &Backup) -> Result<()> {
+pub(crate) fn assert_same(snapshot: &Snapshot, backup: &Backup) -> Result<()> {
+    let info = snapshot.info();
     let number = info.summary.origin.backup_number;
     // One that was made without a fleet got its number later.
     let is_numbered_so = number.is_none_or(|number| number == backup.number);
-    match is_numbered_so && info.finished == backup.facts.finished_at {
+    let digest = info.digest(&snapshot.hasher());
+    let is_same = backup.facts.digest.is_none_or(|written| written == digest)
+        && info.finished == backup.facts.finished_at;
+    match is_numbered_so && is_same {
         true => Ok(()),
         false => Err(Error::OtherSnapshot),
     }
 }
 
-/// The row that people see.
-pub(crate) fn row(number: BackupNumber, info: &SnapshotInfo, store: &BackupStore) -> NewBackup {
-    NewBackup { number, facts: facts(info, store) }
-}
-
 /// What a snapshot's log entry says, as the catalogue keeps it: the same when the job ends and when the catalogue is made anew.
-pub fn facts(info: &SnapshotInfo, store: &BackupStore) -> Facts {
+pub fn facts(info: &SnapshotInfo, hasher: &BlobHasher, store: &BackupStore) -> Facts {
     let known = info.summary.types.iter().filter(|known| known.status != TypeStatus::NotOffered);
     let contents: BTreeMap<&str, u64> = known.map(|known| (known.data_type.name(), known.count)).collect();
     Facts {
@@ -67,6 +66,7 @@ pub fn facts(info: &SnapshotInfo, store: &BackupStore) -> Facts {
         bytes: info.summary.email_bytes,
         stored_bytes: info.stored_bytes,
         contents: json!(contents),
+        digest: Some(info.digest(hasher)),
     }
 }
 

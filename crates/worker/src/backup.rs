@@ -5,13 +5,14 @@
 //! after the second a snapshot that the next claim finds by job and number and adopts; after the third nothing is left to do.
 //! A partial backup fills no slot: it gets its row, and the job is tried again a few times.
 
+use catalog::NewBackup;
 use engine::Backup;
-use model::BackupNumber;
+use model::{BackupNumber, SnapshotNumber};
 use repository::{Repository, SnapshotInfo};
 use tokio::time::Instant;
 use tracing::Instrument;
 
-use crate::adopt::{committed_earlier, origin, row};
+use crate::adopt::{committed_earlier, facts, origin};
 use crate::disposition::wants_another;
 use crate::error::{Error, Result};
 use crate::job::Job;
@@ -23,9 +24,9 @@ use crate::watch::Answer;
 
 impl Job<'_> {
     pub(crate) async fn back_up(&self) -> Result<Answer> {
-        if let Some((number, info)) = self.find_committed().await? {
-            tracing::info!(number = number.0, "an earlier try committed the snapshot: it is adopted");
-            return self.list(number, &info).await;
+        if let Some(backup) = self.find_committed().await? {
+            tracing::info!(number = backup.number.0, "an earlier try committed the snapshot: it is adopted");
+            return self.list(&backup).await;
         }
         let server = self.reach_server().await?;
         self.reach(Step::ServerReached).await;
@@ -49,14 +50,14 @@ impl Job<'_> {
             Slice::Done(report) => {
                 self.reach(Step::SnapshotCommitted).await;
                 metrics.count_backup(&report);
-                let info = read(&repository, report.number).await?;
-                self.list(number, &info).await
+                let info = self.read(&repository, report.number).await?;
+                self.list(&self.row(number, &info, &repository)?).await
             }
         }
     }
 
     /// Only a number drawn before can stand in a log.
-    async fn find_committed(&self) -> Result<Option<(BackupNumber, SnapshotInfo)>> {
+    async fn find_committed(&self) -> Result<Option<NewBackup>> {
         let (Some(number), Some(identity)) = (self.claimed.number, self.mailbox.identity()) else {
             return Ok(None);
         };
@@ -66,8 +67,9 @@ impl Job<'_> {
             // That try did not get so far as to make it.
             Err(Error::RepositoryMissing) => Ok(None),
             repository => {
-                let found = committed_earlier(&repository?, self.claimed, number).await?;
-                Ok(found.map(|info| (number, info)))
+                let repository = repository?;
+                let found = committed_earlier(&repository, self.claimed, number).await?;
+                found.map(|info| self.row(number, &info, &repository)).transpose()
             }
         }
     }
@@ -100,23 +102,33 @@ impl Job<'_> {
         Ok(self.worker.persist(|| catalog.remember_log(mailbox, store, &position)).await?)
     }
 
-    async fn list(&self, number: BackupNumber, info: &SnapshotInfo) -> Result<Answer> {
+    /// What the log says of the snapshot that was just committed; nobody else commits under our claim, but people at a terminal do.
+    async fn read(&self, repository: &Repository, number: SnapshotNumber) -> Result<SnapshotInfo> {
+        let newest = repository.newest().await?;
+        if newest.notes_damage {
+            let store = &self.worker.stores.of(self.mailbox)?.settings.name;
+            self.mark_damaged(repository, self.mailbox.id, store).await?;
+        }
+        match newest.info {
+            Some(info) if info.number == number => Ok(info),
+            _ => Ok(repository.snapshot(Some(number)).await?.info().clone()),
+        }
+    }
+
+    /// What people see of it.
+    fn row(&self, number: BackupNumber, info: &SnapshotInfo, repository: &Repository) -> Result<NewBackup> {
         let store = &self.worker.stores.of(self.mailbox)?.settings;
-        let (backup, claimed) = (row(number, info, store), self.claimed);
+        Ok(NewBackup { number, facts: facts(info, &repository.hasher(), store) })
+    }
+
+    async fn list(&self, backup: &NewBackup) -> Result<Answer> {
+        let claimed = self.claimed;
         let scheduled = claimed.slot_date.is_some();
         if !scheduled || !wants_another(backup.facts.state, claimed.attempt, self.worker.settings.retry) {
-            return self.complete(Some(&backup)).await;
+            return self.complete(Some(backup)).await;
         }
-        self.worker.persist(|| self.catalog().record(&claimed.claim, &backup)).await?;
+        self.worker.persist(|| self.catalog().record(&claimed.claim, backup)).await?;
         self.worker.services.metrics.count_state(backup.facts.state);
         Ok(Answer::Incomplete)
-    }
-}
-
-/// What the log says of the snapshot that was just committed; nobody else commits under our claim, but people at a terminal do.
-async fn read(repository: &Repository, number: model::SnapshotNumber) -> Result<SnapshotInfo> {
-    match repository.newest_snapshot().await? {
-        Some(info) if info.number == number => Ok(info),
-        _ => Ok(repository.snapshot(Some(number)).await?.info().clone()),
     }
 }

@@ -2,6 +2,7 @@
 
 mod adopt;
 mod backup;
+mod damage;
 mod disposition;
 mod error;
 mod job;

@@ -40,7 +40,7 @@ impl Job<'_> {
         let (stores, store) = (&self.worker.stores, &backup.facts.store);
         let repository = stores.to_read(catalog, backup.mailbox, store, &source).await?;
         let snapshot = Arc::new(repository.snapshot(Some(backup.facts.snapshot)).await?);
-        assert_same(snapshot.info(), &backup)?;
+        assert_same(&snapshot, &backup)?;
         self.reach(Step::RepositoryOpened).await;
         let id = self.begin(&order).await?;
         self.reach(Step::RestoreBegun).await;
@@ -119,19 +119,6 @@ impl Job<'_> {
             self.remember(safety, &stores.of(self.mailbox)?.settings.name).await?;
         }
         Ok(restored?)
-    }
-
-    /// Notes what an error says is damaged, so that the mailbox's next backup fetches it from the server again; best effort.
-    async fn noting<T>(
-        &self,
-        repository: &Repository,
-        reading: impl Future<Output = engine::Result<T>>,
-    ) -> engine::Result<T> {
-        let read = reading.await;
-        if let Err(engine::Error::Repository(error)) = &read {
-            let _ = repository.note_damage(error.damaged(), &*self.worker.services.clock).await;
-        }
-        read
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use catalog::{Catalog, Mailbox};
-use model::{MailboxId, MailboxIdentity};
+use catalog::{Backup, Catalog, Mailbox};
+use model::{BackupState, MailboxId, MailboxIdentity};
 use repository::{KeyRing, Repository, Store, StoreOptions};
 use tokio::sync::OnceCell;
 
@@ -52,15 +52,20 @@ impl Stores {
         let place = self.of(mailbox)?;
         let store = self.open(place).await?;
         let ring = self.ring.current();
-        let newest = match mailbox.first_backup_at {
+        let name = &place.settings.name;
+        let position = catalog.log_position(mailbox.id, name).await?;
+        let newest = match mailbox.first_backup_at.filter(|_| position.is_none()) {
             Some(_) => catalog.backups_of(mailbox.id, None, 1).await?.pop(),
             None => None,
         };
-        let repository = match newest.is_some_and(|newest| newest.facts.store == place.settings.name) {
+        // Of what an operator accepted as lost no position is remembered, and all of it is called damaged.
+        let is_here =
+            |newest: Backup| newest.facts.store == *name && newest.facts.state != BackupState::Damaged;
+        let repository = match position.is_some() || newest.is_some_and(is_here) {
             true => existing(store, &ring, identity).await?,
             false => store.create_mailbox(&ring, identity, account_name).await?,
         };
-        repository.remember(catalog.log_position(mailbox.id, &place.settings.name).await?);
+        repository.remember(position);
         Ok(repository)
     }
 

@@ -34,17 +34,28 @@ impl Job<'_> {
     async fn read_again(&self) -> Result<Answer> {
         let order = VerifyOrder::read(self.claimed.parameters.as_ref())?;
         let backup = self.backup(&order).await?;
+        let read = self.read_all_of(&backup).await;
+        self.mark_read(&backup, &read).await?;
+        match read? {
+            false => Ok(Answer::Sliced { progressed: false }),
+            true => {
+                self.reach(Step::Verified).await;
+                self.complete(None).await
+            }
+        }
+    }
+
+    /// False: it was told to stop.
+    async fn read_all_of(&self, backup: &Backup) -> Result<bool> {
         let identity = self.mailbox.identity().ok_or(Error::NoBackup)?;
         let (stores, store) = (&self.worker.stores, &backup.facts.store);
         let repository = stores.to_read(self.catalog(), self.mailbox.id, store, &identity).await?;
-        assert_same(repository.snapshot(Some(backup.facts.snapshot)).await?.info(), &backup)?;
+        assert_same(&repository.snapshot(Some(backup.facts.snapshot)).await?, backup)?;
         self.reach(Step::RepositoryOpened).await;
         self.shown.phase("verifying");
         let checking: BoxFuture<'_, _> = Box::pin(repository.check(Some(backup.facts.snapshot), Depth::Data));
         let checking = checking.instrument(tracing::info_span!("verify", number = backup.number.0));
-        let Some(report) = self.stop.run_until_cancelled(checking).await else {
-            return Ok(Answer::Sliced { progressed: false });
-        };
+        let Some(report) = self.stop.run_until_cancelled(checking).await else { return Ok(false) };
         let report = report?;
         // Best effort: what is noted as lost is fetched again by the mailbox's next backup.
         let _ = repository.note_damage(report.damaged.iter().copied(), &*self.worker.services.clock).await;
@@ -53,11 +64,11 @@ impl Job<'_> {
         for problem in &report.problems {
             tracing::error!(number = backup.number.0, problem = %telemetry::mask(&problem.what), "what a verification found");
         }
-        if report.is_harmful() {
-            return Err(Error::Damaged { problems: report.problems.len() });
+        self.mark_damaged(&repository, backup.mailbox, store).await?;
+        match report.is_harmful() {
+            true => Err(Error::Damaged { problems: report.problems.len() }),
+            false => Ok(true),
         }
-        self.reach(Step::Verified).await;
-        self.complete(None).await
     }
 
     async fn backup(&self, order: &VerifyOrder) -> Result<Backup> {

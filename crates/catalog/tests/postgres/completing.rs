@@ -1,5 +1,5 @@
 use catalog::{AuditEntry, Error, Facts, NewBackup, Request};
-use model::{BackupNumber, BackupState, ErrorClass, JobKind, JobState};
+use model::{BackupNumber, BackupState, ErrorClass, JobKind, JobState, SnapshotNumber};
 use serde_json::json;
 
 use crate::room::{Room, at, date, facts, new_backup, nightly};
@@ -74,6 +74,35 @@ async fn a_backup_is_written_once_however_often_it_is_completed() {
     let moved = NewBackup { number, facts: elsewhere };
     catalog.complete(&claimed.claim, Some(&moved)).await.unwrap();
     assert_eq!(snapshots(None).await, [7, 11], "the newest is the last one committed");
+}
+
+#[tokio::test]
+async fn a_damaged_backup_is_called_so_and_no_longer_counts_as_good() {
+    let room = Room::new().await;
+    let claim = room.running().await.claim;
+    let (catalog, mailbox) = (&room.catalog, claim.mailbox.unwrap());
+    catalog.complete(&claim, Some(&room.backup(&claim, 7).await)).await.unwrap();
+    let claim = room.claimed(room.planned(nightly(mailbox, 2)).await, at(100)).await.claim;
+    catalog.complete(&claim, Some(&room.backup(&claim, 8).await)).await.unwrap();
+    let seen = async || {
+        let states = catalog.backups_of(mailbox, None, 9).await.unwrap();
+        let states: Vec<_> = states.iter().map(|backup| backup.facts.state).collect();
+        (states, catalog.mailbox(mailbox).await.unwrap().unwrap().newest_good_at)
+    };
+    let damaged = |numbers: &[u64]| numbers.iter().map(|number| SnapshotNumber(*number)).collect();
+    let mark =
+        async |store, numbers: &[u64]| catalog.mark_damaged(mailbox, store, &damaged(numbers)).await.unwrap();
+    let (good, bad) = (BackupState::Good, BackupState::Damaged);
+    assert_eq!(seen().await, (vec![good, good], Some(at(8))));
+    assert_eq!((mark("other", &[7, 8]).await, mark("main", &[]).await, mark("main", &[99]).await), (0, 0, 0));
+    assert_eq!((mark("main", &[8]).await, mark("main", &[8]).await), (1, 0), "the second is no news");
+    assert_eq!(seen().await, (vec![bad, good], Some(at(7))), "the one before is the newest good one");
+    assert_eq!(catalog.newest_backups().await.unwrap(), [(bad, 1)]);
+    assert_eq!(mark("main", &[7]).await, 1);
+    assert_eq!(seen().await, (vec![bad, bad], None));
+    let sound = async |number| catalog.mark_sound(mailbox, "main", SnapshotNumber(number)).await.unwrap();
+    assert_eq!((sound(8).await, sound(8).await), (true, false));
+    assert_eq!(seen().await, (vec![good, bad], Some(at(8))));
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
-use catalog::{Found, Rebuilt};
-use model::{BackupNumber, BackupState, JobKind, MailboxIdentity};
+use std::collections::BTreeSet;
+
+use catalog::{Catalog, Found, FoundLog, Rebuilt};
+use model::{BackupNumber, BackupState, JobKind, LogPosition, MailboxIdentity, SnapshotNumber};
 
 use crate::room::{Room, SERVER, at, date, facts, listed, nightly};
 
@@ -15,6 +17,27 @@ fn found(account: &str, incarnation: u32, snapshot: u64, number: Option<u64>) ->
     }
 }
 
+/// One log for each mailbox and store of these, of which nothing is damaged.
+fn logs(all: &[Found]) -> Vec<FoundLog> {
+    let log = |found: &Found| FoundLog {
+        mailbox: found.mailbox.clone(),
+        store: found.facts.store.clone(),
+        position: LogPosition { number: 100, digest: [1; 32] },
+        damaged: BTreeSet::new(),
+    };
+    let mut logs: Vec<FoundLog> = Vec::new();
+    for found in all {
+        if !logs.iter().any(|of| (&of.mailbox, &of.store) == (&found.mailbox, &found.facts.store)) {
+            logs.push(log(found));
+        }
+    }
+    logs
+}
+
+async fn rebuild(catalog: &Catalog, all: &[Found], seconds: i64) -> Rebuilt {
+    catalog.rebuild(all, &logs(all), at(seconds)).await.unwrap()
+}
+
 #[tokio::test]
 async fn backups_come_back_from_the_stores_with_their_numbers() {
     let room = Room::new().await;
@@ -28,13 +51,9 @@ async fn backups_come_back_from_the_stores_with_their_numbers() {
         found("b", 0, 4, None),
     ];
     catalog.raise_numbers(BackupNumber(60)).await.unwrap();
-    let rebuilt = catalog.rebuild(&all, at(10)).await.unwrap();
+    let rebuilt = rebuild(catalog, &all, 10).await;
     assert_eq!(rebuilt, Rebuilt { new: 5, taken: vec![] });
-    assert_eq!(
-        catalog.rebuild(&all, at(20)).await.unwrap(),
-        Rebuilt { new: 0, taken: vec![] },
-        "again changes nothing"
-    );
+    assert_eq!(rebuild(catalog, &all, 20).await, Rebuilt { new: 0, taken: vec![] }, "again changes nothing");
 
     let backup = catalog.backup(BackupNumber(50)).await.unwrap().unwrap();
     assert_eq!(
@@ -51,7 +70,7 @@ async fn backups_come_back_from_the_stores_with_their_numbers() {
     assert!(catalog.mailbox(old.mailbox).await.unwrap().unwrap().gone_at.is_some());
 
     catalog.list_mailboxes(SERVER, &[listed("d", None)], at(10)).await.unwrap();
-    catalog.rebuild(&[found("d", 1, 1, Some(52))], at(11)).await.unwrap();
+    rebuild(catalog, &[found("d", 1, 1, Some(52))], 11).await;
     let d = catalog.mailbox_of(SERVER, &"d".into()).await.unwrap().unwrap();
     assert_eq!(
         d.incarnation, 1,
@@ -66,19 +85,19 @@ async fn backups_come_back_from_the_stores_with_their_numbers() {
 
     let stolen = found("c", 0, 1, Some(41));
     let taken = Rebuilt { new: 0, taken: vec![BackupNumber(41)] };
-    assert_eq!(catalog.rebuild(&[stolen], at(30)).await.unwrap(), taken);
+    assert_eq!(rebuild(catalog, &[stolen], 30).await, taken);
 
     // A worker that had lost its claim committed under the number that its successor had used already.
     let late = [found("e", 0, 9, Some(70)), found("e", 0, 2, Some(70))];
     let twice = Rebuilt { new: 1, taken: vec![BackupNumber(70)] };
-    assert_eq!(catalog.rebuild(&late, at(30)).await.unwrap(), twice);
-    assert_eq!(catalog.rebuild(&late, at(30)).await.unwrap(), Rebuilt { new: 0, ..twice });
+    assert_eq!(rebuild(catalog, &late, 30).await, twice);
+    assert_eq!(rebuild(catalog, &late, 30).await, Rebuilt { new: 0, ..twice });
     let first = catalog.backup(BackupNumber(70)).await.unwrap().unwrap();
     assert_eq!(first.facts.snapshot.0, 2, "the first of the two is what people saw");
     // The same log number in two stores: the mailbox moved.
     let mut moved = found("e", 0, 2, Some(71));
     moved.facts.store = "other".to_owned();
-    assert_eq!(catalog.rebuild(&[moved], at(30)).await.unwrap(), Rebuilt { new: 1, taken: vec![] });
+    assert_eq!(rebuild(catalog, &[moved], 30).await, Rebuilt { new: 1, taken: vec![] });
 
     assert_eq!(
         catalog.list_mailboxes(SERVER, &[listed("a", None)], at(40)).await.unwrap(),
@@ -90,7 +109,7 @@ async fn backups_come_back_from_the_stores_with_their_numbers() {
         4,
         "b, c, d and e are not there"
     );
-    catalog.rebuild(&all, at(50)).await.unwrap();
+    rebuild(catalog, &all, 50).await;
     assert!(catalog.mailbox_of(SERVER, &"b".into()).await.unwrap().is_none(), "what a listing said holds");
 }
 
@@ -110,6 +129,31 @@ async fn numbers_are_never_below_the_highest_found() {
     catalog.raise_numbers(BackupNumber(500)).await.unwrap();
     catalog.raise_numbers(BackupNumber(0)).await.unwrap();
     assert_eq!(draw(2).await, 1001);
-    catalog.rebuild(&[found("z", 0, 1, Some(2000))], at(1)).await.unwrap();
+    rebuild(catalog, &[found("z", 0, 1, Some(2000))], 1).await;
     assert_eq!(draw(3).await, 2001);
+}
+
+#[tokio::test]
+async fn a_rebuild_knows_how_far_logs_had_come_and_what_is_damaged() {
+    let room = Room::new().await;
+    let catalog = &room.catalog;
+    let all = [found("a", 0, 2, Some(5)), found("a", 0, 4, Some(6)), found("b", 0, 2, Some(7))];
+    let mut logs = logs(&all);
+    logs[0].damaged = BTreeSet::from([SnapshotNumber(4), SnapshotNumber(99)]);
+    catalog.rebuild(&all, &logs, at(10)).await.unwrap();
+    let a = catalog.mailbox_of(SERVER, &"a".into()).await.unwrap().unwrap();
+    let states = async || {
+        let all = catalog.backups_of(a.id, None, 9).await.unwrap();
+        all.iter().map(|backup| backup.facts.state).collect::<Vec<_>>()
+    };
+    assert_eq!(states().await, [BackupState::Damaged, BackupState::Good]);
+    assert_eq!(a.newest_good_at, Some(at(2)), "a damaged one is not good");
+    assert_eq!(catalog.log_position(a.id, "main").await.unwrap(), Some(logs[0].position));
+
+    // What is known is not taken back: neither by a log that is behind, nor by one that says nothing of the damage.
+    logs[0].damaged.clear();
+    logs[0].position = LogPosition { number: 50, digest: [2; 32] };
+    catalog.rebuild(&all, &logs, at(20)).await.unwrap();
+    assert_eq!(states().await, [BackupState::Damaged, BackupState::Good]);
+    assert_eq!(catalog.log_position(a.id, "main").await.unwrap().unwrap().number, 100);
 }

@@ -131,6 +131,7 @@ pub(crate) fn facts(snapshot: u64, state: BackupState) -> Facts {
         bytes: 1 << 40,
         stored_bytes: 17,
         contents: json!({"Email": 3}),
+        digest: Some([7; 32]),
     }
 }
 

@@ -1,7 +1,9 @@
+use std::collections::{BTreeMap, BTreeSet};
+
 use anyhow::{Context, Result};
-use catalog::{AuditEntry, Catalog, Mailbox};
-use model::{Clock, LogPosition, MailboxId, SystemClock};
-use repository::Error;
+use catalog::{AuditEntry, Catalog, Facts, Mailbox};
+use model::{Clock, LogPosition, MailboxId, MailboxIdentity, SnapshotNumber, SystemClock};
+use repository::{Error, KeyRing};
 use serde_json::json;
 
 use super::config::Config;
@@ -12,7 +14,8 @@ use crate::fleet_args::HistoryAccept;
 use crate::output::Out;
 use crate::store_url;
 
-/// `malle mailbox accept-history`: from now on the log counts as the store shows it, whatever workers remembered of it.
+/// `malle mailbox accept-history`: from now on the log counts as the store shows it, whatever workers remembered of it. Backups
+/// that the store does not have, or has others in their place, are called damaged.
 ///
 /// The entry in the log is written first. A crash before the catalogue knows it leaves what was, and one more such entry.
 pub(crate) async fn accept_history(args: &HistoryAccept, out: &Out) -> Result<Exit> {
@@ -24,23 +27,12 @@ pub(crate) async fn accept_history(args: &HistoryAccept, out: &Out) -> Result<Ex
     let Some(identity) = mailbox.identity() else {
         return Err(not_found(&args.mailbox, "it was never backed up, so there is no history").into());
     };
+    let accepting = Accepting { catalog: &catalog, mailbox: mailbox.id, out };
     let mut accepted = 0;
     for settings in config.stores()? {
         let Some(remembered) = catalog.log_position(mailbox.id, &settings.name).await? else { continue };
         let shelf = Shelf::open(settings).await?;
-        let name = &shelf.of.name;
-        let repository = shelf.store.mailbox(&ring, ring.directory(&identity)).await;
-        let repository = repository.with_context(|| format!("open the mailbox in the store {name}"))?;
-        repository.remember(Some(remembered));
-        match repository.listing().await {
-            Ok(_) => continue,
-            Err(Error::History { .. }) => {}
-            Err(error) => return Err(error.into()),
-        }
-        let now = repository.accept_history(&SystemClock).await?;
-        catalog.accept_log(mailbox.id, name, &now).await?;
-        accepted += 1;
-        tell(&catalog, mailbox.id, name, (&remembered, &now), out).await?;
+        accepted += u64::from(accepting.on(&shelf, &ring, &identity, &remembered).await?);
     }
     if accepted == 0 && !out.json() {
         out.line(format_args!("nothing to accept: the stores go on from what was remembered"))?;
@@ -48,30 +40,97 @@ pub(crate) async fn accept_history(args: &HistoryAccept, out: &Out) -> Result<Ex
     Ok(Exit::Good)
 }
 
-/// Says what was accepted, to the audit log first.
-async fn tell(
-    catalog: &Catalog,
+struct Accepting<'a> {
+    catalog: &'a Catalog,
     mailbox: MailboxId,
-    store: &str,
-    (remembered, now): (&LogPosition, &LogPosition),
-    out: &Out,
-) -> Result<()> {
-    let details = json!({ "store": store, "remembered": remembered.number, "now": now.number });
-    let actor = format!("cli {}", store_url::writer());
-    let entry = AuditEntry {
-        actor: &actor,
-        action: "history.accepted",
-        mailbox: Some(mailbox),
-        number: None,
-        details: &details,
-    };
-    catalog.append_audit(&entry, SystemClock.now()).await?;
-    match out.json() {
-        true => out.object(&details),
-        false => out.line(format_args!(
-            "{store}: log entry {} was remembered, and the log goes on behind {} now; `malle enqueue --full` makes a full backup",
-            remembered.number, now.number
-        )),
+    out: &'a Out,
+}
+
+impl Accepting<'_> {
+    /// False: the store's log goes on from what was remembered.
+    async fn on(
+        &self,
+        shelf: &Shelf,
+        ring: &KeyRing,
+        identity: &MailboxIdentity,
+        remembered: &LogPosition,
+    ) -> Result<bool> {
+        let (catalog, mailbox, name) = (self.catalog, self.mailbox, &shelf.of.name);
+        let repository = match shelf.store.mailbox(ring, ring.directory(identity)).await {
+            Err(Error::NoMailbox) => {
+                let lost = self.lost(name, &BTreeMap::new()).await?;
+                catalog.mark_damaged(mailbox, name, &lost).await?;
+                catalog.forget_log(mailbox, name).await?;
+                self.tell(name, remembered, None, lost.len()).await?;
+                return Ok(true);
+            }
+            opened => opened.with_context(|| format!("open the mailbox in the store {name}"))?,
+        };
+        repository.remember(Some(*remembered));
+        match repository.listing().await {
+            Ok(_) => return Ok(false),
+            Err(Error::History { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let now = repository.accept_history(&SystemClock).await?;
+        let listing = repository.listing().await?;
+        let hasher = repository.hasher();
+        let there = listing.snapshots.iter().map(|info| (info.number, info.digest(&hasher))).collect();
+        let mut lost = self.lost(name, &there).await?;
+        lost.extend(listing.not_whole());
+        catalog.mark_damaged(mailbox, name, &lost).await?;
+        catalog.accept_log(mailbox, name, &now).await?;
+        self.tell(name, remembered, Some(&now), lost.len()).await?;
+        Ok(true)
+    }
+
+    /// Backups that the store has not, or has another snapshot in the place of.
+    async fn lost(
+        &self,
+        store: &str,
+        there: &BTreeMap<SnapshotNumber, [u8; 32]>,
+    ) -> Result<BTreeSet<SnapshotNumber>> {
+        let backups = self.catalog.backups_of(self.mailbox, None, u32::MAX).await?;
+        let is_there = |facts: &Facts| {
+            let found = there.get(&facts.snapshot);
+            found.is_some_and(|found| facts.digest.is_none_or(|digest| digest == *found))
+        };
+        let lost = backups.into_iter().map(|backup| backup.facts);
+        let lost = lost.filter(|facts| facts.store == store && !is_there(facts));
+        Ok(lost.map(|facts| facts.snapshot).collect())
+    }
+
+    /// Says what was accepted, to the audit log first.
+    async fn tell(
+        &self,
+        store: &str,
+        remembered: &LogPosition,
+        now: Option<&LogPosition>,
+        lost: usize,
+    ) -> Result<()> {
+        let at = now.map_or(0, |now| now.number);
+        let details = json!({ "store": store, "remembered": remembered.number, "now": at, "lost": lost });
+        let actor = format!("cli {}", store_url::writer());
+        let entry = AuditEntry {
+            actor: &actor,
+            action: "history.accepted",
+            mailbox: Some(self.mailbox),
+            number: None,
+            details: &details,
+        };
+        self.catalog.append_audit(&entry, SystemClock.now()).await?;
+        if self.out.json() {
+            return self.out.object(&details);
+        }
+        let goes_on = match now {
+            Some(now) => format!("the log goes on behind {} now", now.number),
+            None => "nothing of the mailbox is there; its next backup begins anew".to_owned(),
+        };
+        self.out.line(format_args!(
+            "{store}: log entry {} was remembered, and {goes_on}; {lost} backups are called damaged; `malle enqueue --full` \
+             makes a full backup",
+            remembered.number
+        ))
     }
 }
 

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use catalog::{Catalog, Found};
+use catalog::{Catalog, Facts, Found, FoundLog};
 use futures::{StreamExt, stream};
 use model::{BackupNumber, Clock, JobKind, MailboxIdentity, SystemClock};
 use repository::{Error, KeyRing, MailboxDir, SnapshotInfo, Store, StoreOptions};
@@ -40,7 +40,8 @@ pub(crate) async fn rebuild(args: &RebuildArgs, out: &Out) -> Result<Exit> {
     if let Some(catalog) = &catalog {
         catalog.require_migrated().await?;
     }
-    let mut rebuilding = Rebuilding { catalog, ring, done: Done::default(), batch: Vec::new() };
+    let mut rebuilding =
+        Rebuilding { catalog, ring, done: Done::default(), batch: Vec::new(), logs: Vec::new() };
     let mut unnumbered = Vec::new();
     for shelf in &stores {
         let dirs =
@@ -89,6 +90,7 @@ struct Read {
     dir: MailboxDir,
     highest: BackupNumber,
     found: Vec<Found>,
+    log: FoundLog,
 }
 
 struct Rebuilding {
@@ -97,6 +99,7 @@ struct Rebuilding {
     ring: KeyRing,
     done: Done,
     batch: Vec<Found>,
+    logs: Vec<FoundLog>,
 }
 
 impl Rebuilding {
@@ -125,7 +128,7 @@ impl Rebuilding {
                         Numbers::MustBeThere if read.found.iter().any(|found| found.number.is_none()) => {
                             aside.push(read.dir);
                         }
-                        _ => self.add(read.found).await?,
+                        _ => self.add(read).await?,
                     }
                 }
             }
@@ -133,18 +136,21 @@ impl Rebuilding {
         Ok(aside)
     }
 
-    async fn add(&mut self, found: Vec<Found>) -> Result<()> {
+    async fn add(&mut self, Read { found, log, .. }: Read) -> Result<()> {
         self.done.mailboxes += u64::from(!found.is_empty());
         self.done.backups += found.len() as u64;
         self.done.unnumbered += found.iter().filter(|found| found.number.is_none()).count() as u64;
+        self.done.damaged +=
+            found.iter().filter(|found| log.damaged.contains(&found.facts.snapshot)).count() as u64;
         self.batch.extend(found);
+        self.logs.push(log);
         if self.batch.len() < BATCH { Ok(()) } else { self.write().await }
     }
 
     async fn write(&mut self) -> Result<()> {
-        let batch = std::mem::take(&mut self.batch);
+        let (batch, logs) = (std::mem::take(&mut self.batch), std::mem::take(&mut self.logs));
         if let Some(catalog) = self.catalog.as_ref().filter(|_| !batch.is_empty()) {
-            let rebuilt = catalog.rebuild(&batch, SystemClock.now()).await?;
+            let rebuilt = catalog.rebuild(&batch, &logs, SystemClock.now()).await?;
             self.done.new += rebuilt.new;
             self.done.taken.extend(rebuilt.taken);
         }
@@ -161,18 +167,23 @@ impl Rebuilding {
 
 async fn read(shelf: &Shelf, ring: &KeyRing, dir: MailboxDir) -> repository::Result<Read> {
     let repository = shelf.store.mailbox(ring, dir).await?;
-    let snapshots = repository.snapshots().await?;
+    let listing = repository.listing().await?;
+    let snapshots = &listing.snapshots;
     let (identity, first_name) = repository.identity().await?;
     let highest = repository.highest_backup_number().await?;
     // Whoever backed it up by its id alone wrote that down as its name.
     let mut names = snapshots.iter().rev().map(|info| info.summary.account_name.as_str());
     let name = names.find(|name| *name != identity.account.as_str()).unwrap_or(&first_name);
-    let found = snapshots.iter().map(|info| found(&identity, name, info, &shelf.of)).collect();
-    Ok(Read { dir, highest, found })
+    let hasher = repository.hasher();
+    let found = |info| found(&identity, name, info, worker::facts(info, &hasher, &shelf.of));
+    let found = snapshots.iter().map(found).collect();
+    let position = repository.position().ok_or(Error::NoMailbox)?;
+    let (store, damaged) = (shelf.of.name.clone(), listing.not_whole());
+    Ok(Read { dir, highest, found, log: FoundLog { mailbox: identity, store, position, damaged } })
 }
 
-fn found(identity: &MailboxIdentity, name: &str, info: &SnapshotInfo, store: &BackupStore) -> Found {
-    let (origin, facts) = (&info.summary.origin, worker::facts(info, store));
+fn found(identity: &MailboxIdentity, name: &str, info: &SnapshotInfo, facts: Facts) -> Found {
+    let origin = &info.summary.origin;
     // A person at a terminal says what kind it is, too.
     let kind = origin.kind.parse::<JobKind>().ok().filter(|_| !origin.job.is_empty());
     Found {
@@ -192,6 +203,7 @@ struct Done {
     backups: u64,
     new: u64,
     unnumbered: u64,
+    damaged: u64,
     /// 0: none.
     highest: u64,
     taken: Vec<BackupNumber>,
@@ -210,11 +222,23 @@ impl Done {
     }
 
     fn tell(&self, args: &RebuildArgs, out: &Out) -> Result<Exit> {
-        let Done { mailboxes, backups, new, unnumbered, highest, taken, unreadable, left_out, worst } = self;
+        let Done {
+            mailboxes,
+            backups,
+            new,
+            unnumbered,
+            damaged,
+            highest,
+            taken,
+            unreadable,
+            left_out,
+            worst,
+        } = self;
         let taken: Vec<u64> = taken.iter().map(|number| number.0).collect();
         match out.json() {
             true => out.object(&json!({
-                "mailboxes": mailboxes, "backups": backups, "new": new, "unnumbered": unnumbered, "highest": highest,
+                "mailboxes": mailboxes, "backups": backups, "new": new, "unnumbered": unnumbered, "damaged": damaged,
+                "highest": highest,
                 "taken": taken, "unreadable": unreadable, "left_out": left_out,
                 "dry_run": args.dry_run,
             }))?,
@@ -222,7 +246,7 @@ impl Done {
                 let written = if args.dry_run { "nothing written".to_owned() } else { format!("{new} were missing") };
                 out.line(format_args!(
                     "{backups} backups of {mailboxes} mailboxes found, {written}; {unnumbered} had no number, the highest is \
-                     {highest}; {unreadable} mailboxes could not be read"
+                     {highest}; {damaged} are known to be damaged; {unreadable} mailboxes could not be read"
                 ))?;
                 if *left_out > 0 {
                     out.line(format_args!(

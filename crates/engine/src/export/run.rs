@@ -32,7 +32,11 @@ const NOT_INDEXED: &str = "its bytes are not in the repository any more";
 ///
 /// What the repository has lost is named in the result and the rest is written. On any other error, and when this is dropped,
 /// nothing of the export stays; the thread that writes may still be busy removing it for a moment.
-pub async fn export(snapshot: &Snapshot, how: Export<'_>) -> Result<Exported> {
+pub fn export<'a>(snapshot: &'a Snapshot, how: Export<'a>) -> BoxFuture<'a, Result<Exported>> {
+    Box::pin(export_all(snapshot, how))
+}
+
+async fn export_all(snapshot: &Snapshot, how: Export<'_>) -> Result<Exported> {
     let Export { format, target, spool, selection, progress } = how;
     let spool = spool.to_owned();
     let create = move || Writer::create(format, target, &spool, &Origin::default());

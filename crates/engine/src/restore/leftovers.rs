@@ -26,7 +26,11 @@ pub struct Leftover {
 }
 
 /// What restores have left in the account, or are using at this moment.
-pub async fn leftovers(client: &Client, account: &Account) -> Result<Vec<Leftover>> {
+pub fn leftovers<'a>(client: &'a Client, account: &'a Account) -> BoxFuture<'a, Result<Vec<Leftover>>> {
+    Box::pin(find_leftovers(client, account))
+}
+
+async fn find_leftovers(client: &Client, account: &Account) -> Result<Vec<Leftover>> {
     let target = Target { client, account };
     let mut found: BTreeMap<String, Leftover> = BTreeMap::new();
     for folder in target.folders().await? {
@@ -40,7 +44,15 @@ pub async fn leftovers(client: &Client, account: &Account) -> Result<Vec<Leftove
 }
 
 /// Takes away what a restore left in the account; nothing, if it left nothing.
-pub async fn clear_leftover(client: &Client, account: &Account, id: &RestoreId) -> Result<()> {
+pub fn clear_leftover<'a>(
+    client: &'a Client,
+    account: &'a Account,
+    id: &'a RestoreId,
+) -> BoxFuture<'a, Result<()>> {
+    Box::pin(clear(client, account, id))
+}
+
+async fn clear(client: &Client, account: &Account, id: &RestoreId) -> Result<()> {
     let target = Target { client, account };
     let folders = target.folders().await?;
     let left = all_of(&folders, id);

@@ -54,7 +54,7 @@ impl RestoreParameters {
     fn of(snapshot: &Snapshot, account: &Account, how: &Restore<'_>) -> RestoreParameters {
         RestoreParameters {
             snapshot: snapshot.info().number.0,
-            digest: hex(&snapshot.digest()),
+            digest: hex(&snapshot.info().digest(&snapshot.hasher())),
             server: how.server.to_owned(),
             account: account.id.as_str().to_owned(),
             account_name: account.name.clone(),
@@ -95,14 +95,14 @@ pub(super) struct Pinned {
 
 impl Pinned {
     pub(super) fn of(snapshot: &Snapshot) -> Pinned {
-        Pinned { number: snapshot.info().number.0, digest: hex(&snapshot.digest()) }
+        Pinned { number: snapshot.info().number.0, digest: hex(&snapshot.info().digest(&snapshot.hasher())) }
     }
 
     /// Opens it; fails if another snapshot has its number.
     pub(super) async fn open(&self, repository: &Repository) -> Result<Snapshot> {
         let number = SnapshotNumber(self.number);
         let snapshot = repository.snapshot(Some(number)).await?;
-        match hex(&snapshot.digest()) == self.digest {
+        match hex(&snapshot.info().digest(&snapshot.hasher())) == self.digest {
             true => Ok(snapshot),
             false => Err(Error::OtherSnapshot { number }),
         }

@@ -32,13 +32,13 @@ const FIRST_WAIT: Duration = Duration::from_millis(500);
 
 /// Writes down what a restore is, unless that was done before; [`restore`] does it, too. From here on it can be gone on with by
 /// its id alone.
-pub async fn begin_restore(
-    client: &Client,
-    account: &Account,
-    snapshot: &Snapshot,
-    how: &Restore<'_>,
-) -> Result<()> {
-    open_records(Target { client, account }, snapshot, how).await.map(drop)
+pub fn begin_restore<'a>(
+    client: &'a Client,
+    account: &'a Account,
+    snapshot: &'a Snapshot,
+    how: &'a Restore<'_>,
+) -> BoxFuture<'a, Result<()>> {
+    Box::pin(async move { open_records(Target { client, account }, snapshot, how).await.map(drop) })
 }
 
 /// Gives the wanted emails of a snapshot back to an account.
@@ -46,7 +46,16 @@ pub async fn begin_restore(
 /// What the restore is is written down first. Whatever breaks in the middle, it may be called again with the same id, by this or
 /// another process, and goes on: no email comes twice, and the report is that of the whole. A restore that is over is not
 /// done again: its report comes from what is written down. What the server refuses is in the report.
-pub async fn restore(
+pub fn restore<'a>(
+    client: &'a Client,
+    account: &'a Account,
+    snapshot: &'a Arc<Snapshot>,
+    how: &'a Restore<'_>,
+) -> BoxFuture<'a, Result<Restored>> {
+    Box::pin(restore_all(client, account, snapshot, how))
+}
+
+async fn restore_all(
     client: &Client,
     account: &Account,
     snapshot: &Arc<Snapshot>,

@@ -156,6 +156,7 @@ impl Room {
             bytes: 1,
             stored_bytes: 1,
             contents: json!({}),
+            digest: None,
         };
         let number = self.catalog.draw_number(&claimed.claim).await.unwrap();
         self.catalog.complete(&claimed.claim, Some(&NewBackup { number, facts })).await.unwrap();

@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use catalog::Backup;
 use model::{BackupState, JobId, JobKind, JobState, MailboxId};
 use repository::Depth;
 use serde_json::json;
@@ -96,6 +97,19 @@ async fn is_harmed(room: &Room<'_>, mailbox: MailboxId) -> (bool, String) {
     }
 }
 
+/// What the log knows to be damaged the catalogue does not call good, and the newest good backup is one that it calls so.
+async fn assert_is_known(room: &Room<'_>, cell: &Cell) {
+    // Of a log that went back nothing is known.
+    let Ok(listing) = room.repository(cell.mailbox).await.listing().await else { return };
+    let (damaged, backups) = (listing.not_whole(), room.backups(cell.mailbox).await);
+    let is_good = |backup: &&Backup| backup.facts.state == BackupState::Good;
+    let wrong = backups.iter().filter(is_good).find(|backup| damaged.contains(&backup.facts.snapshot));
+    assert!(wrong.is_none(), "{}: {wrong:?} is damaged", cell.name());
+    let known = room.catalog.mailbox(cell.mailbox).await.unwrap().unwrap().newest_good_at;
+    let newest = backups.iter().filter(is_good).map(|backup| backup.facts.started_at).max();
+    assert_eq!(known, newest, "{}", cell.name());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn three_backups_after_any_damage_all_is_good_again() {
     let count = u32::try_from(KINDS.len() * DAMAGES.len() * 2).unwrap();
@@ -133,6 +147,9 @@ async fn three_backups_after_any_damage_all_is_good_again() {
         let expected = !is_harmed(&room, cell.mailbox).await.0;
         assert_eq!(is_sound, expected, "{}", cell.name());
         found += usize::from(!is_sound);
+        let newest = room.backups(cell.mailbox).await.remove(0);
+        assert_eq!(newest.facts.state == BackupState::Good, is_sound, "{}", cell.name());
+        assert_is_known(&room, cell).await;
     }
     assert!(found >= 8, "only {found} were found");
 
@@ -141,7 +158,7 @@ async fn three_backups_after_any_damage_all_is_good_again() {
         for ((_, state), cell) in made.iter().zip(&cells) {
             if round == 0 && cell.rolls_back() {
                 assert_eq!(*state, JobState::Dead, "{}: nobody accepted it", cell.name());
-                accept(&room, cell.mailbox).await;
+                room.accept(cell.mailbox).await;
                 continue;
             }
             assert_eq!(*state, JobState::Done, "round {round}, {}", cell.name());
@@ -150,6 +167,7 @@ async fn three_backups_after_any_damage_all_is_good_again() {
             let is_good = backup.facts.state == BackupState::Good;
             assert!(!is_good || !is_harmed, "round {round}, {}: {what}", cell.name());
             assert!(is_good, "round {round}, {}: {:?}", cell.name(), backup.facts.state);
+            assert_is_known(&room, cell).await;
         }
     }
     for (n, cell) in (0..count).zip(&cells) {
@@ -158,12 +176,4 @@ async fn three_backups_after_any_damage_all_is_good_again() {
         assert_eq!(backup.facts.emails, has, "{}", cell.name());
     }
     worker.drain().await;
-}
-
-/// As `malle mailbox accept-history`.
-async fn accept(room: &Room<'_>, mailbox: MailboxId) {
-    let repository = room.repository(mailbox).await;
-    repository.remember(room.catalog.log_position(mailbox, "main").await.unwrap());
-    let now = repository.accept_history(&room.clock).await.unwrap();
-    room.catalog.accept_log(mailbox, "main", &now).await.unwrap();
 }

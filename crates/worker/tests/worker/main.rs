@@ -9,6 +9,7 @@ mod damage;
 mod everyday;
 mod fleet;
 mod halts;
+mod history;
 mod house;
 mod room;
 mod stale;

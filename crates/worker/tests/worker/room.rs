@@ -197,6 +197,14 @@ impl<'h> Room<'h> {
         report
     }
 
+    /// As `malle mailbox accept-history`.
+    pub(crate) async fn accept(&self, mailbox: MailboxId) {
+        let repository = self.repository(mailbox).await;
+        repository.remember(self.catalog.log_position(mailbox, "main").await.unwrap());
+        let now = repository.accept_history(&self.clock).await.unwrap();
+        self.catalog.accept_log(mailbox, "main", &now).await.unwrap();
+    }
+
     pub(crate) fn objects(&self) -> Arc<dyn ObjectStore> {
         Arc::new(LocalFileSystem::new_with_prefix(self.dir.path()).unwrap())
     }
