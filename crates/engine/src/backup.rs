@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use jmap::{Account, Client, State};
 use model::{DataType, FolderId};
 use repository::{ObjectRecord, Repository, SnapshotWriter, Summary, TypeState, TypeStatus};

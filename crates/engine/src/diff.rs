@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use futures::future::{BoxFuture, LocalBoxFuture};
 use model::{BlobId, DataType, EmailRecord, FolderId};
 use repository::{Differing, Keys, ObjectRecord, Repository, Snapshot};
 use serde_json::Value;
@@ -228,7 +229,7 @@ impl Diff {
 
     /// Always true: emails come after the last object.
     /// Reads on; false at the end.
-    fn read(&mut self) -> BoxFuture<'_, Result<bool>> {
+    fn read(&mut self) -> LocalBoxFuture<'_, Result<bool>> {
         match self.objects.is_some() {
             true => Box::pin(self.read_objects()),
             false => Box::pin(self.read_emails()),

@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::ops::RangeInclusive;
 
+use futures::future::BoxFuture;
 use model::{DataType, EmailRecord, SnapshotNumber};
 use repository::{EmailVersion, History, Repository, SnapshotInfo};
 

@@ -11,6 +11,7 @@ use crate::error::Error;
 use crate::session::Session;
 use crate::template::Warning;
 use crate::transport::{Body, Outgoing, Repeat, Transport};
+use futures::future::BoxFuture;
 
 /// A connection to one server as one user. Clones are cheap and share connections, limits and counters.
 ///
@@ -35,13 +36,15 @@ impl Client {
     /// # Errors
     /// [`Error::Unauthorized`], [`Error::ForeignRedirect`], [`Error::NoSession`], [`Error::InvalidUrl`], and whatever keeps a
     /// request from succeeding.
-    pub async fn connect(config: Config) -> Result<Self, Error> {
-        check_url(&config.url)?;
-        let transport = Transport::new(&config)?;
-        let found = discover(&transport, &config).await?;
-        adopt_limits(&transport, &config, &found);
-        let shared = Shared { config, transport, found: RwLock::new(Arc::new(found)) };
-        Ok(Self { shared: Arc::new(shared) })
+    pub fn connect(config: Config) -> BoxFuture<'static, Result<Self, Error>> {
+        Box::pin(async move {
+            check_url(&config.url)?;
+            let transport = Transport::new(&config)?;
+            let found = discover(&transport, &config).await?;
+            adopt_limits(&transport, &config, &found);
+            let shared = Shared { config, transport, found: RwLock::new(Arc::new(found)) };
+            Ok(Self { shared: Arc::new(shared) })
+        })
     }
 
     pub(crate) fn found(&self) -> Arc<Found> {
@@ -103,20 +106,22 @@ impl Client {
         self.ask(batch, Repeat::IfNothingWasDone).await
     }
 
-    async fn ask(&self, batch: &Batch, repeat: Repeat) -> Result<Answer, Error> {
-        let found = self.found();
-        let limits = &found.session.limits;
-        let body = batch.body();
-        within("maxCallsInRequest", limits.max_calls_in_request as u64, batch.len() as u64)?;
-        within("maxObjectsInGet", limits.max_objects_in_get as u64, batch.most_objects() as u64)?;
-        within("maxObjectsInSet", limits.max_objects_in_set as u64, batch.most_written() as u64)?;
-        within("maxSizeRequest", limits.max_size_request, body.len() as u64)?;
-        let most = self.shared.config.limits.answer;
-        let limit = batch.answer_limit().map_or(most, |limit| limit.min(most));
-        let body = Body::Json(body, repeat);
-        let request = Outgoing { url: found.api.clone(), body, accept: "application/json" };
-        let answer = self.shared.transport.fetch(&request, limit).await?;
-        parse_response(&answer, batch, limits.max_objects_in_get)
+    fn ask<'a>(&'a self, batch: &'a Batch, repeat: Repeat) -> BoxFuture<'a, Result<Answer, Error>> {
+        Box::pin(async move {
+            let found = self.found();
+            let limits = &found.session.limits;
+            let body = batch.body();
+            within("maxCallsInRequest", limits.max_calls_in_request as u64, batch.len() as u64)?;
+            within("maxObjectsInGet", limits.max_objects_in_get as u64, batch.most_objects() as u64)?;
+            within("maxObjectsInSet", limits.max_objects_in_set as u64, batch.most_written() as u64)?;
+            within("maxSizeRequest", limits.max_size_request, body.len() as u64)?;
+            let most = self.shared.config.limits.answer;
+            let limit = batch.answer_limit().map_or(most, |limit| limit.min(most));
+            let body = Body::Json(body, repeat);
+            let request = Outgoing { url: found.api.clone(), body, accept: "application/json" };
+            let answer = self.shared.transport.fetch(&request, limit).await?;
+            parse_response(&answer, batch, limits.max_objects_in_get)
+        })
     }
 }
 

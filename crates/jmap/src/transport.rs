@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
+use futures::future::BoxFuture;
 use reqwest::header::{
     ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION, RETRY_AFTER,
 };
@@ -122,42 +123,55 @@ impl Transport {
     }
 
     /// The whole body of a successful answer, at most `limit` bytes of it.
-    pub(crate) async fn fetch(&self, request: &Outgoing, limit: u64) -> Result<Bytes, Error> {
-        let patience = self.timeouts.request.saturating_add(request.body.patience());
-        self.retrying(&request.body, || async {
-            let _pass = self.gate.pass().await;
-            let turn = Metered::acquire(self.throttle.as_ref()).await;
-            let work = async {
-                let incoming = Incoming::new(self.send(request).await?, None);
-                self.read_whole(incoming, limit).await
-            };
-            let answer = within(patience, Wait::Request, work).await;
-            turn.end(&answer);
-            answer
+    pub(crate) fn fetch<'a>(
+        &'a self,
+        request: &'a Outgoing,
+        limit: u64,
+    ) -> BoxFuture<'a, Result<Bytes, Error>> {
+        Box::pin(async move {
+            let patience = self.timeouts.request.saturating_add(request.body.patience());
+            self.retrying(&request.body, || async {
+                let _pass = self.gate.pass().await;
+                let turn = Metered::acquire(self.throttle.as_ref()).await;
+                let work = async {
+                    let incoming = Incoming::new(self.send(request).await?, None);
+                    self.read_whole(incoming, limit).await
+                };
+                let answer = within(patience, Wait::Request, work).await;
+                turn.end(&answer);
+                answer
+            })
+            .await
         })
-        .await
     }
 
     /// A successful answer whose body is still to come.
-    pub(crate) async fn open(&self, request: &Outgoing) -> Result<Incoming, Error> {
-        self.retrying(&request.body, || async {
-            let pass = self.gate.pass().await;
-            let turn = Metered::acquire(self.throttle.as_ref()).await;
-            match within(self.timeouts.request, Wait::Request, self.send(request)).await {
-                Ok(response) => Ok(Incoming::new(response, Some((pass, turn.begun())))),
-                failed => {
-                    turn.end(&failed);
-                    failed.map(|response| Incoming::new(response, None))
+    pub(crate) fn open<'a>(&'a self, request: &'a Outgoing) -> BoxFuture<'a, Result<Incoming, Error>> {
+        Box::pin(async move {
+            self.retrying(&request.body, || async {
+                let pass = self.gate.pass().await;
+                let turn = Metered::acquire(self.throttle.as_ref()).await;
+                match within(self.timeouts.request, Wait::Request, self.send(request)).await {
+                    Ok(response) => Ok(Incoming::new(response, Some((pass, turn.begun())))),
+                    failed => {
+                        turn.end(&failed);
+                        failed.map(|response| Incoming::new(response, None))
+                    }
                 }
-            }
+            })
+            .await
         })
-        .await
     }
 
     /// The next piece of a body, never empty; `None` at its end.
-    pub(crate) async fn next(&self, incoming: &mut Incoming) -> Result<Option<Bytes>, Error> {
-        let next = self.cancel.run_until_cancelled(self.next_uncancelled(incoming)).await;
-        next.unwrap_or(Err(Error::Cancelled))
+    pub(crate) fn next<'a>(
+        &'a self,
+        incoming: &'a mut Incoming,
+    ) -> BoxFuture<'a, Result<Option<Bytes>, Error>> {
+        Box::pin(async move {
+            let next = self.cancel.run_until_cancelled(self.next_uncancelled(incoming)).await;
+            next.unwrap_or(Err(Error::Cancelled))
+        })
     }
 
     async fn next_uncancelled(&self, incoming: &mut Incoming) -> Result<Option<Bytes>, Error> {

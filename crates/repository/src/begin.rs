@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use futures::future::BoxFuture;
 use model::Clock;
 use proto::repository::log_entry::Kind;
 use proto::repository::{Head, Init, LogEntry, Progress, SegmentRef, Upgrade};
@@ -43,29 +44,31 @@ impl Base {
 
 impl Repository {
     /// Begins a snapshot that grows from the newest one and the slices behind it; the first one begins the log.
-    pub async fn begin_snapshot(&self, clock: &dyn Clock) -> Result<SnapshotWriter> {
-        let (tip, head, base) = self.doubted_base(clock).await?;
-        let Base { info, slices, is_doubtful } = base;
-        let so_far = slices.first().zip(slices.last()).map(|(first, last)| Slices {
-            started: millis(first.started_ms),
-            cursor: last.cursor.clone(),
-            stored_bytes: last.stored_bytes,
-        });
-        let mut info = info.or_else(|| so_far.is_some().then(SnapshotInfo::empty));
-        if let Some(info) = &mut info {
-            info.segments.extend(slices.into_iter().flat_map(|slice| slice.segments));
-        }
-        let is_older = info.as_ref().is_some_and(|info| info.number.0 < head.damaged);
-        let (mut base, mut damage) = (None, None);
-        if let Some(info) = info {
-            let damaged = if is_older { self.damaged_by(&head).await? } else { BTreeSet::new() };
-            let snapshot = self.without(info, &damaged);
-            if is_doubtful || is_older {
-                damage = Some(Damage::of(&snapshot).await?);
+    pub fn begin_snapshot<'a>(&'a self, clock: &'a dyn Clock) -> BoxFuture<'a, Result<SnapshotWriter>> {
+        Box::pin(async move {
+            let (tip, head, base) = self.doubted_base(clock).await?;
+            let Base { info, slices, is_doubtful } = base;
+            let so_far = slices.first().zip(slices.last()).map(|(first, last)| Slices {
+                started: millis(first.started_ms),
+                cursor: last.cursor.clone(),
+                stored_bytes: last.stored_bytes,
+            });
+            let mut info = info.or_else(|| so_far.is_some().then(SnapshotInfo::empty));
+            if let Some(info) = &mut info {
+                info.segments.extend(slices.into_iter().flat_map(|slice| slice.segments));
             }
-            base = Some(Arc::new(snapshot));
-        }
-        Ok(SnapshotWriter::new(self, (tip.position, head), base, so_far, damage))
+            let is_older = info.as_ref().is_some_and(|info| info.number.0 < head.damaged);
+            let (mut base, mut damage) = (None, None);
+            if let Some(info) = info {
+                let damaged = if is_older { self.damaged_by(&head).await? } else { BTreeSet::new() };
+                let snapshot = self.without(info, &damaged);
+                if is_doubtful || is_older {
+                    damage = Some(Damage::of(&snapshot).await?);
+                }
+                base = Some(Arc::new(snapshot));
+            }
+            Ok(SnapshotWriter::new(self, (tip.position, head), base, so_far, damage))
+        })
     }
 
     /// The end of the log and the base. What a doubtful base refers to is compared with a listing of the store first.
@@ -142,25 +145,27 @@ impl Repository {
     }
 
     /// The newest snapshot, from the newest entry and at most two that its head names.
-    pub(crate) async fn base(&self, tip: &Found) -> Result<Base> {
-        let named = match &tip.entry {
-            Some(newest) => self.base_by_head(newest).await.map(Some),
-            None => Ok(None),
-        };
-        match named {
-            Ok(Some(base)) => Ok(base),
-            Ok(None) | Err(Error::Corrupt { .. } | Error::Missing { .. }) => {
-                let folded = self.journal().fold(tip).await?;
-                let newest = folded.state.snapshots.last_key_value();
-                let info = newest.map(|(number, snapshot)| SnapshotInfo::from_disk(*number, snapshot));
-                let slices = match &tip.entry {
-                    Some(newest) => unless_damaged(self.slices_of(newest).await)?.unwrap_or_default(),
-                    None => Vec::new(),
-                };
-                Ok(Base { info, slices, is_doubtful: true })
+    pub(crate) fn base<'a>(&'a self, tip: &'a Found) -> BoxFuture<'a, Result<Base>> {
+        Box::pin(async move {
+            let named = match &tip.entry {
+                Some(newest) => self.base_by_head(newest).await.map(Some),
+                None => Ok(None),
+            };
+            match named {
+                Ok(Some(base)) => Ok(base),
+                Ok(None) | Err(Error::Corrupt { .. } | Error::Missing { .. }) => {
+                    let folded = self.journal().fold(tip).await?;
+                    let newest = folded.state.snapshots.last_key_value();
+                    let info = newest.map(|(number, snapshot)| SnapshotInfo::from_disk(*number, snapshot));
+                    let slices = match &tip.entry {
+                        Some(newest) => unless_damaged(self.slices_of(newest).await)?.unwrap_or_default(),
+                        None => Vec::new(),
+                    };
+                    Ok(Base { info, slices, is_doubtful: true })
+                }
+                Err(error) => Err(error),
             }
-            Err(error) => Err(error),
-        }
+        })
     }
 
     async fn base_by_head(&self, newest: &LogEntry) -> Result<Base> {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use model::{Clock, MailboxIdentity};
 use object_store::ObjectStore;
 use object_store::path::Path;
@@ -63,17 +64,19 @@ pub struct Store {
 
 impl Store {
     /// Opens a store, and makes it one if it is new: proves that it creates conditionally, then writes the descriptor.
-    pub async fn open_or_init(
+    pub fn open_or_init<'a>(
         inner: Arc<dyn ObjectStore>,
         options: StoreOptions,
-        clock: &dyn Clock,
-    ) -> Result<Store> {
-        let objects = Objects::new(inner, options.single_writer);
-        let found = match read_descriptor(&objects).await? {
-            Some(found) => found,
-            None => init(&objects, &options, clock).await?,
-        };
-        Store::with(objects, found, options)
+        clock: &'a dyn Clock,
+    ) -> BoxFuture<'a, Result<Store>> {
+        Box::pin(async move {
+            let objects = Objects::new(inner, options.single_writer);
+            let found = match read_descriptor(&objects).await? {
+                Some(found) => found,
+                None => init(&objects, &options, clock).await?,
+            };
+            Store::with(objects, found, options)
+        })
     }
 
     /// Whether there is a store at this place.
@@ -82,13 +85,15 @@ impl Store {
     }
 
     /// Opens a store that must exist already.
-    pub async fn open(inner: Arc<dyn ObjectStore>, options: StoreOptions) -> Result<Store> {
-        let objects = Objects::new(inner, options.single_writer);
-        let found = read_descriptor(&objects).await?.ok_or_else(|| Error::UnfitStore {
+    pub fn open(inner: Arc<dyn ObjectStore>, options: StoreOptions) -> BoxFuture<'static, Result<Store>> {
+        Box::pin(async move {
+            let objects = Objects::new(inner, options.single_writer);
+            let found = read_descriptor(&objects).await?.ok_or_else(|| Error::UnfitStore {
             what: "there is no malle store at this place; check the URL, or make a store there with `malle init`"
                 .to_owned(),
         })?;
-        Store::with(objects, found, options)
+            Store::with(objects, found, options)
+        })
     }
 
     fn with(
@@ -165,28 +170,32 @@ impl Store {
     }
 
     /// The repository of a mailbox; its key is made if it is new, its log by the first snapshot.
-    pub async fn create_mailbox(
-        &self,
-        ring: &KeyRing,
-        identity: &MailboxIdentity,
-        account_name: &str,
-    ) -> Result<Repository> {
-        self.objects.may_write()?;
-        if self.format < FORMAT.into() {
-            self.heal_copies().await?;
-        }
-        Repository::open_or_create(self, ring, identity, account_name).await
+    pub fn create_mailbox<'a>(
+        &'a self,
+        ring: &'a KeyRing,
+        identity: &'a MailboxIdentity,
+        account_name: &'a str,
+    ) -> BoxFuture<'a, Result<Repository>> {
+        Box::pin(async move {
+            self.objects.may_write()?;
+            if self.format < FORMAT.into() {
+                self.heal_copies().await?;
+            }
+            Repository::open_or_create(self, ring, identity, account_name).await
+        })
     }
 
     /// The repository in a directory; `Error::NoMailbox` if there is none.
-    pub async fn mailbox(&self, ring: &KeyRing, dir: MailboxDir) -> Result<Repository> {
-        Repository::open(self, ring, dir).await?.ok_or(Error::NoMailbox)
+    pub fn mailbox<'a>(&'a self, ring: &'a KeyRing, dir: MailboxDir) -> BoxFuture<'a, Result<Repository>> {
+        Box::pin(async move { Repository::open(self, ring, dir).await?.ok_or(Error::NoMailbox) })
     }
 
     /// The directories of all mailboxes, in no order that means anything.
-    pub async fn mailboxes(&self) -> Result<Vec<MailboxDir>> {
-        let names = self.objects.directories(&Path::from(MAILBOXES)).await?;
-        Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
+    pub fn mailboxes<'a>(&'a self) -> BoxFuture<'a, Result<Vec<MailboxDir>>> {
+        Box::pin(async move {
+            let names = self.objects.directories(&Path::from(MAILBOXES)).await?;
+            Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
+        })
     }
 
     pub(crate) fn mailbox_objects(&self, dir: MailboxDir) -> MailboxObjects {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use futures::{StreamExt, stream};
 use model::{BlobId, EmailRecord, SnapshotNumber};
 use proto::repository::log_entry::Kind as EntryKind;
@@ -89,38 +90,44 @@ type Wanted = (BlobId, Option<u64>);
 
 impl Repository {
     /// Checks all snapshots, or one.
-    pub async fn check(&self, only: Option<SnapshotNumber>, depth: Depth) -> Result<CheckReport> {
-        let mut report = CheckReport::default();
-        let mut needs = Needs::default();
-        let tip = self.tip().await?;
-        let Folded { state, unreadable } = self.journal().fold(&tip).await?;
-        if let Some(only) = only.filter(|only| !state.snapshots.contains_key(&only.0)) {
-            let has = format!("{} snapshots", state.snapshots.len());
-            return Err(Error::NoSnapshot { number: only.0, has });
-        }
-        self.check_log(tip.position.number, unreadable, depth, &mut report).await?;
-        // A log that is only just begun may lack copies: the next writer makes them before it appends anything.
-        if tip.format == FORMAT && tip.position.number > 1 {
-            self.check_copies(&mut report).await?;
-        }
-        self.check_segments(&state, only, depth, &mut needs, &mut report).await?;
-        let mut walked = HashMap::new();
-        for (number, snapshot) in &state.snapshots {
-            let number = SnapshotNumber(*number);
-            if only.is_some_and(|only| only != number) {
-                continue;
+    pub fn check<'a>(
+        &'a self,
+        only: Option<SnapshotNumber>,
+        depth: Depth,
+    ) -> BoxFuture<'a, Result<CheckReport>> {
+        Box::pin(async move {
+            let mut report = CheckReport::default();
+            let mut needs = Needs::default();
+            let tip = self.tip().await?;
+            let Folded { state, unreadable } = self.journal().fold(&tip).await?;
+            if let Some(only) = only.filter(|only| !state.snapshots.contains_key(&only.0)) {
+                let has = format!("{} snapshots", state.snapshots.len());
+                return Err(Error::NoSnapshot { number: only.0, has });
             }
-            let snapshot = self.open_snapshot(SnapshotInfo::from_disk(number.0, snapshot));
-            if let Err(error) = check_snapshot(&snapshot, &mut walked, &mut needs, &mut report).await {
-                report.problem_of(Some(number), error)?;
+            self.check_log(tip.position.number, unreadable, depth, &mut report).await?;
+            // A log that is only just begun may lack copies: the next writer makes them before it appends anything.
+            if tip.format == FORMAT && tip.position.number > 1 {
+                self.check_copies(&mut report).await?;
             }
-        }
-        report.blobs = needs.packs.values().map(|(_, blobs)| blobs.len() as u64).sum();
-        self.check_packs(&needs, depth, &mut report).await?;
-        if only.is_none() {
-            (report.unreferenced, report.unreferenced_bytes) = self.count_unreferenced(&needs).await?;
-        }
-        Ok(report)
+            self.check_segments(&state, only, depth, &mut needs, &mut report).await?;
+            let mut walked = HashMap::new();
+            for (number, snapshot) in &state.snapshots {
+                let number = SnapshotNumber(*number);
+                if only.is_some_and(|only| only != number) {
+                    continue;
+                }
+                let snapshot = self.open_snapshot(SnapshotInfo::from_disk(number.0, snapshot));
+                if let Err(error) = check_snapshot(&snapshot, &mut walked, &mut needs, &mut report).await {
+                    report.problem_of(Some(number), error)?;
+                }
+            }
+            report.blobs = needs.packs.values().map(|(_, blobs)| blobs.len() as u64).sum();
+            self.check_packs(&needs, depth, &mut report).await?;
+            if only.is_none() {
+                (report.unreferenced, report.unreferenced_bytes) = self.count_unreferenced(&needs).await?;
+            }
+            Ok(report)
+        })
     }
 
     /// Every number up to the newest has an entry; with `Depth::Data` each opens, and checkpoints say what those before add up to.

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures::future::BoxFuture;
 use futures::{StreamExt, stream};
 use model::{BlobId, Clock, DataType, EmailId, EmailRecord, SnapshotNumber};
 use proto::repository::log_entry::Kind;
@@ -28,6 +29,10 @@ const ATTEMPTS: usize = 16;
 /// Segments looked at at the same time.
 const READS_IN_FLIGHT: usize = 8;
 
+/// Segments and their lengths, with the packs that their footers name and how long those are at least; `None`: it cannot be
+/// opened.
+type Footers = Vec<((ObjectName, u64), Option<Vec<(ObjectName, u64)>>)>;
+
 /// What a base has lost.
 #[derive(Default)]
 pub struct Damage {
@@ -42,26 +47,28 @@ pub struct Damage {
 
 impl Damage {
     /// Compares the rows of emails and objects with those of blobs. Takes twelve bytes of memory a blob.
-    pub(crate) async fn of(base: &Snapshot) -> Result<Damage> {
-        let mut damage = Damage { held: held(base).await?, ..Damage::default() };
-        let mut emails = base.table(Table::Emails).await?;
-        while let Some(found) = emails.next_present().await? {
-            let email = EmailRecord::try_from(found.row).map_err(|_| malformed("an email"))?;
-            damage.counted.0 += 1;
-            damage.counted.1 += email.size;
-            if !damage.held.has(&email.blob) {
-                damage.emails.insert(email.id);
+    pub(crate) fn of<'a>(base: &'a Snapshot) -> BoxFuture<'a, Result<Damage>> {
+        Box::pin(async move {
+            let mut damage = Damage { held: held(base).await?, ..Damage::default() };
+            let mut emails = base.table(Table::Emails).await?;
+            while let Some(found) = emails.next_present().await? {
+                let email = EmailRecord::try_from(found.row).map_err(|_| malformed("an email"))?;
+                damage.counted.0 += 1;
+                damage.counted.1 += email.size;
+                if !damage.held.has(&email.blob) {
+                    damage.emails.insert(email.id);
+                }
             }
-        }
-        let mut rows = base.table(Table::Objects).await?;
-        while let Some(found) = rows.next_present().await? {
-            let object = object_from(found.row).ok_or_else(|| malformed("an object"))?;
-            let mut blobs = object.record.blob.iter().chain(&object.json_blob);
-            if !blobs.all(|blob| damage.held.has(blob)) {
-                damage.objects.insert((object.record.data_type, object.record.id));
+            let mut rows = base.table(Table::Objects).await?;
+            while let Some(found) = rows.next_present().await? {
+                let object = object_from(found.row).ok_or_else(|| malformed("an object"))?;
+                let mut blobs = object.record.blob.iter().chain(&object.json_blob);
+                if !blobs.all(|blob| damage.held.has(blob)) {
+                    damage.objects.insert((object.record.data_type, object.record.id));
+                }
             }
-        }
-        Ok(damage)
+            Ok(damage)
+        })
     }
 
     pub(crate) fn take_held(&mut self) -> Fingerprints {
@@ -101,19 +108,21 @@ pub enum Look {
 impl Repository {
     /// Compares what the next snapshot would grow from with a listing of the store, and notes what is missing or damaged.
     /// True if that was not noted before.
-    pub async fn examine(&self, look: Look, clock: &dyn Clock) -> Result<bool> {
-        let tip = self.tip().await?;
-        let base = self.base(&tip).await?;
-        let segments = base.segments();
-        match look {
-            Look::Listing => self.note_missing(&segments, clock).await,
-            Look::Rows => {
-                self.heal_copies().await?;
-                let damaged = self.unreadable(&segments).await?;
-                let is_new = self.note_damage(damaged, clock).await?;
-                Ok(self.note_missing(&segments, clock).await? || is_new)
+    pub fn examine<'a>(&'a self, look: Look, clock: &'a dyn Clock) -> BoxFuture<'a, Result<bool>> {
+        Box::pin(async move {
+            let tip = self.tip().await?;
+            let base = self.base(&tip).await?;
+            let segments = base.segments();
+            match look {
+                Look::Listing => self.note_missing(&segments, clock).await,
+                Look::Rows => {
+                    self.heal_copies().await?;
+                    let damaged = self.unreadable(&segments).await?;
+                    let is_new = self.note_damage(damaged, clock).await?;
+                    Ok(self.note_missing(&segments, clock).await? || is_new)
+                }
             }
-        }
+        })
     }
 
     /// Notes in the log that these packs and segments are missing or damaged; others are left out. True if that took an entry.
@@ -188,23 +197,30 @@ impl Repository {
 
     /// Notes which of these segments, and of the packs that they name, a listing does not show as long as they have to be.
     /// True if that was not noted before.
-    pub(crate) async fn note_missing(&self, segments: &[SegmentRef], clock: &dyn Clock) -> Result<bool> {
-        let mut listed: BTreeMap<Object, u64> = self.objects().list("segments").await?.into_iter().collect();
-        listed.extend(self.objects().list("packs").await?);
-        let is_there =
-            |object: &Object, length: u64| listed.get(object).is_some_and(|found| *found >= length);
-        let mut missing = BTreeMap::new();
-        for (segment, packs) in self.packs_of(segments).await? {
-            let object = Object::Segment(segment.0);
-            let packs = packs.filter(|_| is_there(&object, segment.1));
-            if packs.is_none() {
-                missing.insert(object, segment.1);
+    pub(crate) fn note_missing<'a>(
+        &'a self,
+        segments: &'a [SegmentRef],
+        clock: &'a dyn Clock,
+    ) -> BoxFuture<'a, Result<bool>> {
+        Box::pin(async move {
+            let mut listed: BTreeMap<Object, u64> =
+                self.objects().list("segments").await?.into_iter().collect();
+            listed.extend(self.objects().list("packs").await?);
+            let is_there =
+                |object: &Object, length: u64| listed.get(object).is_some_and(|found| *found >= length);
+            let mut missing = BTreeMap::new();
+            for (segment, packs) in self.packs_of(segments).await? {
+                let object = Object::Segment(segment.0);
+                let packs = packs.filter(|_| is_there(&object, segment.1));
+                if packs.is_none() {
+                    missing.insert(object, segment.1);
+                }
+                let packs = packs.into_iter().flatten().map(|(pack, reach)| (Object::Pack(pack), reach));
+                missing.extend(packs.filter(|(pack, reach)| !is_there(pack, *reach)));
             }
-            let packs = packs.into_iter().flatten().map(|(pack, reach)| (Object::Pack(pack), reach));
-            missing.extend(packs.filter(|(pack, reach)| !is_there(pack, *reach)));
-        }
-        let missing = self.truly_missing(missing).await?;
-        self.note_damage(missing, clock).await
+            let missing = self.truly_missing(missing).await?;
+            self.note_damage(missing, clock).await
+        })
     }
 
     /// Those of these objects that are missing or shorter. A listing may be old or cut off, so each is asked for its last byte.
@@ -224,24 +240,23 @@ impl Repository {
         Ok(missing)
     }
 
-    /// The packs that each segment's footer names, and how long they are at least; `None`: it cannot be opened.
-    async fn packs_of(
-        &self,
-        segments: &[SegmentRef],
-    ) -> Result<Vec<((ObjectName, u64), Option<Vec<(ObjectName, u64)>>)>> {
-        let named = segments.iter().filter_map(|segment| Some((segment_name(segment)?, segment.clone())));
-        let named: Vec<(ObjectName, SegmentRef)> = named.collect();
-        let mut opened = stream::iter(named)
-            .map(|(name, segment)| async move {
-                let opened = SegmentReader::open(self.objects(), self.key(), &segment).await;
-                ((name, segment.bytes), opened)
-            })
-            .buffered(READS_IN_FLIGHT);
-        let mut all = Vec::new();
-        while let Some((segment, opened)) = opened.next().await {
-            all.push((segment, unless_damaged(opened)?.map(|opened| opened.packs_and_reach().collect())));
-        }
-        Ok(all)
+    /// What the footers of these segments say.
+    fn packs_of<'a>(&'a self, segments: &'a [SegmentRef]) -> BoxFuture<'a, Result<Footers>> {
+        Box::pin(async move {
+            let named = segments.iter().filter_map(|segment| Some((segment_name(segment)?, segment.clone())));
+            let named: Vec<(ObjectName, SegmentRef)> = named.collect();
+            let mut opened = stream::iter(named)
+                .map(|(name, segment)| async move {
+                    let opened = SegmentReader::open(self.objects(), self.key(), &segment).await;
+                    ((name, segment.bytes), opened)
+                })
+                .buffered(READS_IN_FLIGHT);
+            let mut all = Vec::new();
+            while let Some((segment, opened)) = opened.next().await {
+                all.push((segment, unless_damaged(opened)?.map(|opened| opened.packs_and_reach().collect())));
+            }
+            Ok(all)
+        })
     }
 
     /// Those of these segments that cannot be read to their end.
@@ -262,27 +277,29 @@ impl Repository {
     }
 
     /// Those of these snapshots that refer to one of these objects.
-    pub(crate) async fn touched_by(
-        &self,
-        snapshots: &[SnapshotInfo],
-        damaged: &BTreeSet<Object>,
-    ) -> Result<BTreeSet<SnapshotNumber>> {
-        let mut different = BTreeMap::new();
-        for segment in snapshots.iter().flat_map(|snapshot| &snapshot.segments) {
-            different.insert(segment.name.clone(), segment.clone());
-        }
-        let different: Vec<SegmentRef> = different.into_values().collect();
-        let touched = self.packs_of(&different).await?.into_iter().filter(|((name, _), packs)| {
-            let has_damaged = |packs: &Vec<(ObjectName, u64)>| {
-                packs.iter().any(|(p, _)| damaged.contains(&Object::Pack(*p)))
+    pub(crate) fn touched_by<'a>(
+        &'a self,
+        snapshots: &'a [SnapshotInfo],
+        damaged: &'a BTreeSet<Object>,
+    ) -> BoxFuture<'a, Result<BTreeSet<SnapshotNumber>>> {
+        Box::pin(async move {
+            let mut different = BTreeMap::new();
+            for segment in snapshots.iter().flat_map(|snapshot| &snapshot.segments) {
+                different.insert(segment.name.clone(), segment.clone());
+            }
+            let different: Vec<SegmentRef> = different.into_values().collect();
+            let touched = self.packs_of(&different).await?.into_iter().filter(|((name, _), packs)| {
+                let has_damaged = |packs: &Vec<(ObjectName, u64)>| {
+                    packs.iter().any(|(p, _)| damaged.contains(&Object::Pack(*p)))
+                };
+                damaged.contains(&Object::Segment(*name)) || packs.as_ref().is_none_or(has_damaged)
+            });
+            let touched: BTreeSet<ObjectName> = touched.map(|((name, _), _)| name).collect();
+            let is_touched = |snapshot: &&SnapshotInfo| {
+                snapshot.segments.iter().filter_map(segment_name).any(|name| touched.contains(&name))
             };
-            damaged.contains(&Object::Segment(*name)) || packs.as_ref().is_none_or(has_damaged)
-        });
-        let touched: BTreeSet<ObjectName> = touched.map(|((name, _), _)| name).collect();
-        let is_touched = |snapshot: &&SnapshotInfo| {
-            snapshot.segments.iter().filter_map(segment_name).any(|name| touched.contains(&name))
-        };
-        Ok(snapshots.iter().filter(is_touched).map(|snapshot| snapshot.number).collect())
+            Ok(snapshots.iter().filter(is_touched).map(|snapshot| snapshot.number).collect())
+        })
     }
 }
 

@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use model::{DataType, EmailId, EmailRecord};
 use prost::Message;
 use proto::repository::{Row, SegmentRef};
@@ -68,27 +69,36 @@ pub struct Keys(Groups);
 
 impl Repository {
     /// Opens the segments of these snapshots, each of them once.
-    pub async fn history(&self, snapshots: &[SnapshotInfo]) -> Result<History> {
-        let mut references = BTreeMap::<Bytes, (SegmentRef, Vec<(usize, usize)>)>::new();
-        for (place, info) in snapshots.iter().enumerate() {
-            for (rank, reference) in info.segments.iter().enumerate() {
-                let known = references.entry(reference.name.clone());
-                known.or_insert_with(|| (reference.clone(), Vec::new())).1.push((place, rank));
+    pub fn history<'a>(&'a self, snapshots: &'a [SnapshotInfo]) -> BoxFuture<'a, Result<History>> {
+        Box::pin(async move {
+            let mut references = BTreeMap::<Bytes, (SegmentRef, Vec<(usize, usize)>)>::new();
+            for (place, info) in snapshots.iter().enumerate() {
+                for (rank, reference) in info.segments.iter().enumerate() {
+                    let known = references.entry(reference.name.clone());
+                    known.or_insert_with(|| (reference.clone(), Vec::new())).1.push((place, rank));
+                }
             }
-        }
-        let (references, of): (Vec<_>, Vec<_>) = references.into_values().unzip();
-        let segments = self.open_segments(&references).await?;
-        Ok(History { segments, owners: Arc::new(Owners { snapshots: snapshots.len(), of }) })
+            let (references, of): (Vec<_>, Vec<_>) = references.into_values().unzip();
+            let segments = self.open_segments(&references).await?;
+            Ok(History { segments, owners: Arc::new(Owners { snapshots: snapshots.len(), of }) })
+        })
     }
 
     /// What may differ between two snapshots: a row that both have from a segment they share is the same row, unless a
     /// segment of one of them alone has another.
-    pub async fn differing(&self, a: &SnapshotInfo, b: &SnapshotInfo) -> Result<Differing> {
-        let lacks = |info: &SnapshotInfo, one: &SegmentRef| info.segments.iter().all(|s| s.name != one.name);
-        let only_a = a.segments.iter().filter(|reference| lacks(b, reference));
-        let only_b = b.segments.iter().filter(|reference| lacks(a, reference));
-        let references: Vec<SegmentRef> = only_a.chain(only_b).cloned().collect();
-        Ok(Differing { segments: self.open_segments(&references).await? })
+    pub fn differing<'a>(
+        &'a self,
+        a: &'a SnapshotInfo,
+        b: &'a SnapshotInfo,
+    ) -> BoxFuture<'a, Result<Differing>> {
+        Box::pin(async move {
+            let lacks =
+                |info: &SnapshotInfo, one: &SegmentRef| info.segments.iter().all(|s| s.name != one.name);
+            let only_a = a.segments.iter().filter(|reference| lacks(b, reference));
+            let only_b = b.segments.iter().filter(|reference| lacks(a, reference));
+            let references: Vec<SegmentRef> = only_a.chain(only_b).cloned().collect();
+            Ok(Differing { segments: self.open_segments(&references).await? })
+        })
     }
 
     async fn open_segments(&self, references: &[SegmentRef]) -> Result<Vec<Arc<SegmentReader>>> {

@@ -11,6 +11,7 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use prost::Message;
 use proto::repository::WrappedKey;
 use zeroize::Zeroizing;
@@ -50,25 +51,30 @@ async fn read(objects: &MailboxObjects, master: &Secret) -> Result<Wrap> {
 }
 
 /// The mailbox's data key, if one of the ring's master keys opens a wrap; `None` if the mailbox has neither key nor log.
-pub(crate) async fn load(objects: &MailboxObjects, ring: &KeyRing) -> Result<Option<Secret>> {
-    if let [only] = ring.masters()
-        && let Wrap::Opens(key) = read(objects, only).await?
-    {
-        return Ok(Some(key));
-    }
-    let mut wraps = listed(objects).await?;
-    if wraps.is_empty() {
-        if settled(objects).await?.is_none() {
-            return Ok(None);
+pub(crate) fn load<'a>(
+    objects: &'a MailboxObjects,
+    ring: &'a KeyRing,
+) -> BoxFuture<'a, Result<Option<Secret>>> {
+    Box::pin(async move {
+        if let [only] = ring.masters()
+            && let Wrap::Opens(key) = read(objects, only).await?
+        {
+            return Ok(Some(key));
         }
-        // Somebody may have begun the mailbox in between.
-        wraps = listed(objects).await?;
-    }
-    if wraps.is_empty() {
-        let keys = objects.dir().prefix("keys").to_string();
-        return Err(Error::KeyGone { keys });
-    }
-    choose(objects, ring, &wraps).await.map(Some)
+        let mut wraps = listed(objects).await?;
+        if wraps.is_empty() {
+            if settled(objects).await?.is_none() {
+                return Ok(None);
+            }
+            // Somebody may have begun the mailbox in between.
+            wraps = listed(objects).await?;
+        }
+        if wraps.is_empty() {
+            let keys = objects.dir().prefix("keys").to_string();
+            return Err(Error::KeyGone { keys });
+        }
+        choose(objects, ring, &wraps).await.map(Some)
+    })
 }
 
 /// Ids of the master keys that the data key is wrapped with.
@@ -122,29 +128,33 @@ async fn choose(objects: &MailboxObjects, ring: &KeyRing, wraps: &BTreeSet<[u8; 
 }
 
 /// Creates the data key, or takes the one that a faster writer created.
-pub(crate) async fn create(objects: &MailboxObjects, ring: &KeyRing) -> Result<Secret> {
-    let (key, place) = (Secret::random(), object(ring.current()));
-    let bytes = match objects.create(&place, &wrap(objects, ring.current(), &key)).await? {
-        Created::Ours => objects.must_get(&place).await?,
-        Created::Theirs(bytes) => bytes,
-    };
-    let key = unwrap(objects, ring.current(), &bytes)?;
-    objects.create(&Object::KeyCopy(ring.current().id()), &bytes).await?;
-    Ok(key)
+pub(crate) fn create<'a>(objects: &'a MailboxObjects, ring: &'a KeyRing) -> BoxFuture<'a, Result<Secret>> {
+    Box::pin(async move {
+        let (key, place) = (Secret::random(), object(ring.current()));
+        let bytes = match objects.create(&place, &wrap(objects, ring.current(), &key)).await? {
+            Created::Ours => objects.must_get(&place).await?,
+            Created::Theirs(bytes) => bytes,
+        };
+        let key = unwrap(objects, ring.current(), &bytes)?;
+        objects.create(&Object::KeyCopy(ring.current().id()), &bytes).await?;
+        Ok(key)
+    })
 }
 
 /// Makes the second copy of each wrap that the ring opens, if it is not there or not as it should be; what was written.
-pub(crate) async fn heal_copies(
-    objects: &MailboxObjects,
-    ring: &KeyRing,
-    key: &Secret,
-) -> Result<Vec<Object>> {
-    let mut healed = Vec::new();
-    for master in ring.masters() {
-        let good = |bytes: &[u8]| opens_as(objects, master, bytes, key);
-        healed.extend(objects.heal_copies(&object(master), good).await?);
-    }
-    Ok(healed)
+pub(crate) fn heal_copies<'a>(
+    objects: &'a MailboxObjects,
+    ring: &'a KeyRing,
+    key: &'a Secret,
+) -> BoxFuture<'a, Result<Vec<Object>>> {
+    Box::pin(async move {
+        let mut healed = Vec::new();
+        for master in ring.masters() {
+            let good = |bytes: &[u8]| opens_as(objects, master, bytes, key);
+            healed.extend(objects.heal_copies(&object(master), good).await?);
+        }
+        Ok(healed)
+    })
 }
 
 /// Wraps the data key under the ring's current master key and proves that the wrap opens. True if the wrap is new.

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::StreamExt;
+use futures::future::BoxFuture;
 use futures::stream::FuturesOrdered;
 use model::BlobId;
 use prost::Message;
@@ -125,21 +126,23 @@ impl Packer {
     }
 
     /// Closes everything and waits until it lies on the store.
-    pub(crate) async fn finish(&mut self) -> Result<()> {
-        if !self.frame.is_empty() {
-            self.close_frame().await?;
-        }
-        while !self.sealing.is_empty() {
-            self.take_sealed().await?;
-        }
-        // Nothing is being filled beside it, so it need not wait for the one before.
-        self.upload_pack();
-        // What comes later must not go into a pack that lies on the store.
-        self.next_pack();
-        while !self.uploads.is_empty() {
-            self.take_uploaded().await?;
-        }
-        Ok(())
+    pub(crate) fn finish<'a>(&'a mut self) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            if !self.frame.is_empty() {
+                self.close_frame().await?;
+            }
+            while !self.sealing.is_empty() {
+                self.take_sealed().await?;
+            }
+            // Nothing is being filled beside it, so it need not wait for the one before.
+            self.upload_pack();
+            // What comes later must not go into a pack that lies on the store.
+            self.next_pack();
+            while !self.uploads.is_empty() {
+                self.take_uploaded().await?;
+            }
+            Ok(())
+        })
     }
 
     fn next_pack(&mut self) {
@@ -148,24 +151,26 @@ impl Packer {
         self.pack_bytes = 0;
     }
 
-    async fn close_frame(&mut self) -> Result<()> {
-        if self.pack_bytes >= self.sizes.pack {
-            self.next_pack();
-        }
-        let blobs = std::mem::take(&mut self.frame);
-        let raw_length = std::mem::take(&mut self.frame_bytes);
-        let (number, pack, hasher) = (self.frames_in_pack, self.pack.clone(), self.hasher.clone());
-        self.frames_in_pack += 1;
-        self.pack_bytes += raw_length;
-        let job = tokio::task::spawn_blocking(move || {
-            let (sealed, blobs) = frame::seal_blobs(&pack.cipher, &hasher, number, blobs)?;
-            Ok(SealedFrame { pack, blobs, raw_length, sealed: sealed.into() })
-        });
-        self.sealing.push_back(job);
-        while self.sealing.len() > FRAMES_IN_FLIGHT {
-            self.take_sealed().await?;
-        }
-        Ok(())
+    fn close_frame<'a>(&'a mut self) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            if self.pack_bytes >= self.sizes.pack {
+                self.next_pack();
+            }
+            let blobs = std::mem::take(&mut self.frame);
+            let raw_length = std::mem::take(&mut self.frame_bytes);
+            let (number, pack, hasher) = (self.frames_in_pack, self.pack.clone(), self.hasher.clone());
+            self.frames_in_pack += 1;
+            self.pack_bytes += raw_length;
+            let job = tokio::task::spawn_blocking(move || {
+                let (sealed, blobs) = frame::seal_blobs(&pack.cipher, &hasher, number, blobs)?;
+                Ok(SealedFrame { pack, blobs, raw_length, sealed: sealed.into() })
+            });
+            self.sealing.push_back(job);
+            while self.sealing.len() > FRAMES_IN_FLIGHT {
+                self.take_sealed().await?;
+            }
+            Ok(())
+        })
     }
 
     async fn take_sealed(&mut self) -> Result<()> {

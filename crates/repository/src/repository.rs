@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use futures::future::BoxFuture;
 use model::{BackupNumber, Clock, LogPosition, MailboxIdentity, SnapshotNumber};
 use proto::repository::log_entry::Kind;
 use proto::repository::{Init, Reset};
@@ -147,14 +148,17 @@ impl Repository {
     }
 
     /// All snapshots that are not forgotten, oldest first, and what is damaged.
-    pub async fn listing(&self) -> Result<Listing> {
-        let Folded { state, unreadable } = self.fold().await?;
-        let snapshots = state.snapshots.iter().map(|(number, s)| SnapshotInfo::from_disk(*number, s));
-        let mut listing = Listing { snapshots: snapshots.collect(), damaged: BTreeSet::new(), unreadable };
-        if !state.damaged.is_empty() {
-            listing.damaged = self.touched_by(&listing.snapshots, &state.damaged).await?;
-        }
-        Ok(listing)
+    pub fn listing<'a>(&'a self) -> BoxFuture<'a, Result<Listing>> {
+        Box::pin(async move {
+            let Folded { state, unreadable } = self.fold().await?;
+            let snapshots = state.snapshots.iter().map(|(number, s)| SnapshotInfo::from_disk(*number, s));
+            let mut listing =
+                Listing { snapshots: snapshots.collect(), damaged: BTreeSet::new(), unreadable };
+            if !state.damaged.is_empty() {
+                listing.damaged = self.touched_by(&listing.snapshots, &state.damaged).await?;
+            }
+            Ok(listing)
+        })
     }
 
     /// All snapshots that are not forgotten and whose entries can be read, oldest first.
@@ -183,62 +187,68 @@ impl Repository {
     }
 
     /// Opens one snapshot, the newest if no number is given.
-    pub async fn snapshot(&self, number: Option<SnapshotNumber>) -> Result<Snapshot> {
-        let Folded { state, unreadable } = self.fold().await?;
-        let newest = state.snapshots.keys().next_back().copied();
-        let wanted = match number {
-            Some(number) => number.0,
-            None => newest.unwrap_or_default(),
-        };
-        // An entry that cannot be read may have been it.
-        let lost = match number {
-            Some(number) => unreadable.get(&number.0),
-            None => unreadable.range(wanted..).next_back(),
-        };
-        if let Some(lost) = lost {
-            let what = "it is missing or damaged and may have been the snapshot that is asked for; `malle list` shows \
+    pub fn snapshot<'a>(&'a self, number: Option<SnapshotNumber>) -> BoxFuture<'a, Result<Snapshot>> {
+        Box::pin(async move {
+            let Folded { state, unreadable } = self.fold().await?;
+            let newest = state.snapshots.keys().next_back().copied();
+            let wanted = match number {
+                Some(number) => number.0,
+                None => newest.unwrap_or_default(),
+            };
+            // An entry that cannot be read may have been it.
+            let lost = match number {
+                Some(number) => unreadable.get(&number.0),
+                None => unreadable.range(wanted..).next_back(),
+            };
+            if let Some(lost) = lost {
+                let what = "it is missing or damaged and may have been the snapshot that is asked for; `malle list` shows \
                         those that can be read, name one of them";
-            return Err(Error::corrupt(Object::Log(*lost).relative(), what));
-        }
-        match state.snapshots.get(&wanted) {
-            Some(snapshot) => Ok(self.open_snapshot(SnapshotInfo::from_disk(wanted, snapshot))),
-            None => {
-                let numbers: Vec<u64> = state.snapshots.keys().copied().collect();
-                Err(Error::NoSnapshot { number: wanted, has: list_numbers(&numbers) })
+                return Err(Error::corrupt(Object::Log(*lost).relative(), what));
             }
-        }
+            match state.snapshots.get(&wanted) {
+                Some(snapshot) => Ok(self.open_snapshot(SnapshotInfo::from_disk(wanted, snapshot))),
+                None => {
+                    let numbers: Vec<u64> = state.snapshots.keys().copied().collect();
+                    Err(Error::NoSnapshot { number: wanted, has: list_numbers(&numbers) })
+                }
+            }
+        })
     }
 
     /// Writes a checkpoint if the last one is long ago, so that readers start near the end. If another writer is faster, nothing is written.
     ///
     /// None is written over entries that cannot be read: what they said would be lost for good.
-    pub async fn checkpoint_if_due(&self, clock: &dyn Clock) -> Result<()> {
-        let tip = self.tip().await?;
-        let Some(head) =
-            tip.head().filter(|head| tip.position.number >= head.checkpoint + self.sizes.checkpoint)
-        else {
-            return Ok(());
-        };
-        let folded = self.journal.fold(&tip).await?;
-        if folded.unreadable.is_empty() {
-            let kind = Kind::Checkpoint(folded.state.checkpoint());
-            self.journal.append(Some((tip.position, head)), kind, clock.now()).await?;
-        }
-        Ok(())
+    pub fn checkpoint_if_due<'a>(&'a self, clock: &'a dyn Clock) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            let tip = self.tip().await?;
+            let Some(head) =
+                tip.head().filter(|head| tip.position.number >= head.checkpoint + self.sizes.checkpoint)
+            else {
+                return Ok(());
+            };
+            let folded = self.journal.fold(&tip).await?;
+            if folded.unreadable.is_empty() {
+                let kind = Kind::Checkpoint(folded.state.checkpoint());
+                self.journal.append(Some((tip.position, head)), kind, clock.now()).await?;
+            }
+            Ok(())
+        })
     }
 
     /// Wraps the data key under the ring's current master key and removes wraps under its older ones; their ids.
-    pub async fn rewrap(&self, ring: &KeyRing, older: OlderWraps) -> Result<Vec<String>> {
-        let is_new = keys::wrap_again(&self.objects, ring, &self.key).await?;
-        match self.tip().await {
-            // The erasure may have listed the wraps before this one was made.
-            Err(error @ Error::Erased { .. }) if is_new => {
-                keys::take_back(&self.objects, ring).await?;
-                Err(error)
+    pub fn rewrap<'a>(&'a self, ring: &'a KeyRing, older: OlderWraps) -> BoxFuture<'a, Result<Vec<String>>> {
+        Box::pin(async move {
+            let is_new = keys::wrap_again(&self.objects, ring, &self.key).await?;
+            match self.tip().await {
+                // The erasure may have listed the wraps before this one was made.
+                Err(error @ Error::Erased { .. }) if is_new => {
+                    keys::take_back(&self.objects, ring).await?;
+                    Err(error)
+                }
+                Err(error) => Err(error),
+                Ok(_) => keys::remove_older(&self.objects, ring, &self.key, older).await,
             }
-            Err(error) => Err(error),
-            Ok(_) => keys::remove_older(&self.objects, ring, &self.key, older).await,
-        }
+        })
     }
 
     /// Makes the second copies of the key and of entry 1 good again, if one of the two is missing or damaged. Returns what was
@@ -255,17 +265,19 @@ impl Repository {
     }
 
     /// What stands at the end of the log, of a mailbox that was not erased.
-    pub(crate) async fn tip(&self) -> Result<Found> {
-        let tip = match self.journal.tip().await? {
-            Some(tip) => tip,
-            None if is_empty(&self.objects).await? => return Err(Error::NoMailbox),
-            // Another writer may have begun the log since it was looked for.
-            None => self.journal.tip().await?.ok_or_else(|| log_gone(&self.objects))?,
-        };
-        match tip.head().is_some_and(|head| head.erased) {
-            true => Err(Error::Erased { number: tip.position.number }),
-            false => Ok(tip),
-        }
+    pub(crate) fn tip<'a>(&'a self) -> BoxFuture<'a, Result<Found>> {
+        Box::pin(async move {
+            let tip = match self.journal.tip().await? {
+                Some(tip) => tip,
+                None if is_empty(&self.objects).await? => return Err(Error::NoMailbox),
+                // Another writer may have begun the log since it was looked for.
+                None => self.journal.tip().await?.ok_or_else(|| log_gone(&self.objects))?,
+            };
+            match tip.head().is_some_and(|head| head.erased) {
+                true => Err(Error::Erased { number: tip.position.number }),
+                false => Ok(tip),
+            }
+        })
     }
 
     pub(crate) fn open_snapshot(&self, info: SnapshotInfo) -> Snapshot {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::{Bytes, BytesMut};
+use futures::future::BoxFuture;
 use futures::{StreamExt, TryStreamExt, stream};
 use model::{BlobId, DataType, EmailId, EmailRecord};
 use proto::repository::{Row, SegmentRef};
@@ -104,10 +105,12 @@ impl Snapshot {
         self.hasher.clone()
     }
 
-    pub(crate) async fn segments(&self) -> Result<&[Arc<SegmentReader>]> {
-        let opened =
-            self.segments.get_or_try_init(|| open_all(&self.objects, &self.key, &self.info.segments));
-        Ok(opened.await?)
+    pub(crate) fn segments<'a>(&'a self) -> BoxFuture<'a, Result<&'a [Arc<SegmentReader>]>> {
+        Box::pin(async move {
+            let opened =
+                self.segments.get_or_try_init(|| open_all(&self.objects, &self.key, &self.info.segments));
+            Ok(opened.await?.as_slice())
+        })
     }
 
     pub(crate) async fn table(&self, table: Table) -> Result<Merge> {
@@ -305,50 +308,59 @@ impl Snapshot {
         }
     }
 
-    async fn read_frame(&self, at: &Location) -> Result<Bytes> {
-        let object = Object::Pack(at.pack);
-        let end = at.offset + u64::from(at.sealed_length);
-        let (header, sealed) =
-            futures::try_join!(self.pack_header(at.pack), self.objects.range(&object, at.offset..end))?;
-        let cipher = Cipher::read(&self.key, &header, Kind::Pack, self.objects.dir(), object.relative())?;
-        let raw = Bytes::from(frame::open(&cipher, at.frame.into(), &sealed, at.raw_length as usize)?);
-        let mut frames = self.kept_frames();
-        frames.push_front(KeptFrame { at: *at, header, raw: raw.clone() });
-        frames.truncate(KEPT_FRAMES);
-        Ok(raw)
+    fn read_frame<'a>(&'a self, at: &'a Location) -> BoxFuture<'a, Result<Bytes>> {
+        Box::pin(async move {
+            let object = Object::Pack(at.pack);
+            let end = at.offset + u64::from(at.sealed_length);
+            let (header, sealed) =
+                futures::try_join!(self.pack_header(at.pack), self.objects.range(&object, at.offset..end))?;
+            let cipher = Cipher::read(&self.key, &header, Kind::Pack, self.objects.dir(), object.relative())?;
+            let raw = Bytes::from(frame::open(&cipher, at.frame.into(), &sealed, at.raw_length as usize)?);
+            let mut frames = self.kept_frames();
+            frames.push_front(KeptFrame { at: *at, header, raw: raw.clone() });
+            frames.truncate(KEPT_FRAMES);
+            Ok(raw)
+        })
     }
 
     /// The newest present row of each key; keys that are gone or unknown are left out.
-    async fn lookup(&self, table: Table, keys: Vec<Bytes>) -> Result<BTreeMap<Bytes, MergedRow>> {
-        let segments = self.segments().await?;
-        let filters = self.filters.get_or_try_init(|| load_filters(segments)).await?;
-        let mut wanted = keys;
-        wanted.sort_unstable();
-        wanted.dedup();
-        let mut found = BTreeMap::new();
-        for (segment, filter) in segments.iter().zip(filters).rev() {
-            if wanted.is_empty() {
-                break;
-            }
-            let mut blocks = BTreeMap::<usize, Vec<Bytes>>::new();
-            for key in wanted.iter().filter(|key| filter.may_contain(key_hash(table, key))) {
-                if let Some(block) = segment.block_of(table, key) {
-                    blocks.entry(block).or_default().push(key.clone());
+    fn lookup<'a>(
+        &'a self,
+        table: Table,
+        keys: Vec<Bytes>,
+    ) -> BoxFuture<'a, Result<BTreeMap<Bytes, MergedRow>>> {
+        Box::pin(async move {
+            let segments = self.segments().await?;
+            let filters = self.filters.get_or_try_init(|| load_filters(segments)).await?;
+            let mut wanted = keys;
+            wanted.sort_unstable();
+            wanted.dedup();
+            let mut found = BTreeMap::new();
+            for (segment, filter) in segments.iter().zip(filters).rev() {
+                if wanted.is_empty() {
+                    break;
                 }
-            }
-            let reads: Vec<_> = blocks.into_iter().map(|(block, keys)| segment.find(block, keys)).collect();
-            let mut reads = stream::iter(reads).buffered(READS_IN_FLIGHT);
-            while let Some(rows) = reads.try_next().await? {
-                for row in rows {
-                    if let Ok(at) = wanted.binary_search(row.key()) {
-                        let key = wanted.remove(at);
-                        found.insert(key, MergedRow::new(row, segment.packs())?);
+                let mut blocks = BTreeMap::<usize, Vec<Bytes>>::new();
+                for key in wanted.iter().filter(|key| filter.may_contain(key_hash(table, key))) {
+                    if let Some(block) = segment.block_of(table, key) {
+                        blocks.entry(block).or_default().push(key.clone());
+                    }
+                }
+                let reads: Vec<_> =
+                    blocks.into_iter().map(|(block, keys)| segment.find(block, keys)).collect();
+                let mut reads = stream::iter(reads).buffered(READS_IN_FLIGHT);
+                while let Some(rows) = reads.try_next().await? {
+                    for row in rows {
+                        if let Ok(at) = wanted.binary_search(row.key()) {
+                            let key = wanted.remove(at);
+                            found.insert(key, MergedRow::new(row, segment.packs())?);
+                        }
                     }
                 }
             }
-        }
-        found.retain(|_, row| !row.is_gone());
-        Ok(found)
+            found.retain(|_, row| !row.is_gone());
+            Ok(found)
+        })
     }
 }
 

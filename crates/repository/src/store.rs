@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::TryStreamExt;
+use futures::future::BoxFuture;
 use object_store::path::Path;
 use object_store::{
     GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, PutResult,
@@ -74,37 +75,41 @@ impl Objects {
         }
     }
 
-    pub(crate) async fn get(&self, path: &Path) -> Result<Option<Bytes>> {
-        let answer = match self.inner.get_opts(path, GetOptions::default()).await {
-            Err(object_store::Error::NotFound { .. }) => return Ok(None),
-            answer => answer.map_err(|e| Error::store(format!("reading {path}"), e))?,
-        };
-        if answer.meta.size > MAX_WHOLE {
-            return Err(Error::corrupt(path.as_ref(), format!("it is {} bytes long", answer.meta.size)));
-        }
-        let bytes = answer.bytes().await.map_err(|e| Error::store(format!("reading {path}"), e))?;
-        if is_stray(&bytes) {
-            let answer = StoreAnswer::new(200, None, &bytes);
-            let source = object_store::Error::Generic { store: "a store", source: Box::new(answer) };
-            return Err(Error::store(format!("reading {path}"), source));
-        }
-        Ok(Some(bytes))
+    pub(crate) fn get<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<Option<Bytes>>> {
+        Box::pin(async move {
+            let answer = match self.inner.get_opts(path, GetOptions::default()).await {
+                Err(object_store::Error::NotFound { .. }) => return Ok(None),
+                answer => answer.map_err(|e| Error::store(format!("reading {path}"), e))?,
+            };
+            if answer.meta.size > MAX_WHOLE {
+                return Err(Error::corrupt(path.as_ref(), format!("it is {} bytes long", answer.meta.size)));
+            }
+            let bytes = answer.bytes().await.map_err(|e| Error::store(format!("reading {path}"), e))?;
+            if is_stray(&bytes) {
+                let answer = StoreAnswer::new(200, None, &bytes);
+                let source = object_store::Error::Generic { store: "a store", source: Box::new(answer) };
+                return Err(Error::store(format!("reading {path}"), source));
+            }
+            Ok(Some(bytes))
+        })
     }
 
-    pub(crate) async fn range(&self, path: &Path, range: Range<u64>) -> Result<Bytes> {
-        let length = range.end - range.start;
-        let bytes = match self.inner.get_range(path, range.clone()).await {
-            Ok(bytes) => bytes,
-            Err(object_store::Error::NotFound { .. }) => {
-                let object = path.to_string();
-                return Err(Error::Missing { object });
+    pub(crate) fn range<'a>(&'a self, path: &'a Path, range: Range<u64>) -> BoxFuture<'a, Result<Bytes>> {
+        Box::pin(async move {
+            let length = range.end - range.start;
+            let bytes = match self.inner.get_range(path, range.clone()).await {
+                Ok(bytes) => bytes,
+                Err(object_store::Error::NotFound { .. }) => {
+                    let object = path.to_string();
+                    return Err(Error::Missing { object });
+                }
+                Err(error) => return Err(self.why_no_range(path, range.end, error).await),
+            };
+            if bytes.len() as u64 != length {
+                return Err(cut_off(path));
             }
-            Err(error) => return Err(self.why_no_range(path, range.end, error).await),
-        };
-        if bytes.len() as u64 != length {
-            return Err(cut_off(path));
-        }
-        Ok(bytes)
+            Ok(bytes)
+        })
     }
 
     /// Stores word "the range starts behind the end" in many ways, some as a passing failure: the length tells.
@@ -132,37 +137,41 @@ impl Objects {
     }
 
     /// Writes an object whose name is used once; a retry by the store's client sends the same bytes.
-    pub(crate) async fn put(&self, path: &Path, payload: PutPayload) -> Result<()> {
-        self.may_write()?;
-        self.send(path, payload).await.map_err(|e| Error::store(format!("writing {path}"), e))?;
-        Ok(())
+    pub(crate) fn put<'a>(&'a self, path: &'a Path, payload: PutPayload) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            self.may_write()?;
+            self.send(path, payload).await.map_err(|e| Error::store(format!("writing {path}"), e))?;
+            Ok(())
+        })
     }
 
     /// Writes such an object, and reads `sample` of it back; returns what the store did not keep.
-    pub(crate) async fn put_proven(
-        &self,
-        path: &Path,
+    pub(crate) fn put_proven<'a>(
+        &'a self,
+        path: &'a Path,
         payload: PutPayload,
-        sample: &[Range<usize>],
-    ) -> Result<Option<&'static str>> {
-        self.may_write()?;
-        let written = match self.send(path, payload.clone()).await {
-            Ok(written) => written,
-            Err(error) if Trouble::of(&error) == Trouble::Damaged => {
-                return Ok(Some("the store says that other bytes arrived than were sent"));
+        sample: &'a [Range<usize>],
+    ) -> BoxFuture<'a, Result<Option<&'static str>>> {
+        Box::pin(async move {
+            self.may_write()?;
+            let written = match self.send(path, payload.clone()).await {
+                Ok(written) => written,
+                Err(error) if Trouble::of(&error) == Trouble::Damaged => {
+                    return Ok(Some("the store says that other bytes arrived than were sent"));
+                }
+                Err(error) => return Err(Error::store(format!("writing {path}"), error)),
+            };
+            let read = |range| self.part(path, range);
+            if !self.tags.doubt(written.e_tag.as_deref(), &payload).await? {
+                return differs(&payload, sample, read).await;
             }
-            Err(error) => return Err(Error::store(format!("writing {path}"), error)),
-        };
-        let read = |range| self.part(path, range);
-        if !self.tags.doubt(written.e_tag.as_deref(), &payload).await? {
-            return differs(&payload, sample, read).await;
-        }
-        let whole = std::iter::once(0..payload.content_length()).collect::<Vec<_>>();
-        let different = differs(&payload, &whole, read).await?;
-        if different.is_none() {
-            self.tags.prove_nothing();
-        }
-        Ok(different)
+            let whole = std::iter::once(0..payload.content_length()).collect::<Vec<_>>();
+            let different = differs(&payload, &whole, read).await?;
+            if different.is_none() {
+                self.tags.prove_nothing();
+            }
+            Ok(different)
+        })
     }
 
     async fn send(&self, path: &Path, payload: PutPayload) -> object_store::Result<PutResult> {
@@ -172,9 +181,11 @@ impl Objects {
 
     /// Creates an object if it is absent. An answer that leaves it open whether our bytes arrived (a time-out, a
     /// 5xx, or `AlreadyExists` after a retry inside the client) is settled by reading back and comparing.
-    pub(crate) async fn create(&self, path: &Path, bytes: &Bytes) -> Result<Created> {
-        self.may_write()?;
-        self.settle(path, bytes).instrument(uploading(bytes.len())).await
+    pub(crate) fn create<'a>(&'a self, path: &'a Path, bytes: &'a Bytes) -> BoxFuture<'a, Result<Created>> {
+        Box::pin(async move {
+            self.may_write()?;
+            self.settle(path, bytes).instrument(uploading(bytes.len())).await
+        })
     }
 
     async fn settle(&self, path: &Path, bytes: &Bytes) -> Result<Created> {
@@ -237,29 +248,35 @@ impl Objects {
         Ok(whose)
     }
 
-    pub(crate) async fn delete(&self, path: &Path) -> Result<()> {
-        self.may_write()?;
-        match self.inner.delete(path).await {
-            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-            Err(e) => Err(Error::store(format!("deleting {path}"), e)),
-        }
+    pub(crate) fn delete<'a>(&'a self, path: &'a Path) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            self.may_write()?;
+            match self.inner.delete(path).await {
+                Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+                Err(e) => Err(Error::store(format!("deleting {path}"), e)),
+            }
+        })
     }
 
     /// Names and lengths of everything below a prefix.
-    pub(crate) async fn list(&self, prefix: &Path) -> Result<Vec<(Path, u64)>> {
-        self.inner
-            .list(Some(prefix))
-            .map_ok(|meta| (meta.location, meta.size))
-            .try_collect()
-            .await
-            .map_err(|e| Error::store(format!("listing {prefix}"), e))
+    pub(crate) fn list<'a>(&'a self, prefix: &'a Path) -> BoxFuture<'a, Result<Vec<(Path, u64)>>> {
+        Box::pin(async move {
+            self.inner
+                .list(Some(prefix))
+                .map_ok(|meta| (meta.location, meta.size))
+                .try_collect()
+                .await
+                .map_err(|e| Error::store(format!("listing {prefix}"), e))
+        })
     }
 
     /// Names of the directories directly below a prefix.
-    pub(crate) async fn directories(&self, prefix: &Path) -> Result<Vec<String>> {
-        let listed = self.inner.list_with_delimiter(Some(prefix)).await;
-        let listed = listed.map_err(|e| Error::store(format!("listing {prefix}"), e))?;
-        Ok(listed.common_prefixes.iter().filter_map(|p| p.filename().map(str::to_owned)).collect())
+    pub(crate) fn directories<'a>(&'a self, prefix: &'a Path) -> BoxFuture<'a, Result<Vec<String>>> {
+        Box::pin(async move {
+            let listed = self.inner.list_with_delimiter(Some(prefix)).await;
+            let listed = listed.map_err(|e| Error::store(format!("listing {prefix}"), e))?;
+            Ok(listed.common_prefixes.iter().filter_map(|p| p.filename().map(str::to_owned)).collect())
+        })
     }
 }
 

@@ -12,6 +12,7 @@ use std::iter::Peekable;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use model::{BlobId, Clock, DataType, EmailId, EmailRecord, LogPosition, SnapshotNumber, Timestamp};
 use prost::Message;
 use proto::repository::log_entry::Kind as EntryKind;
@@ -169,23 +170,25 @@ impl SnapshotWriter {
 
     /// Stores those of these blobs that are not stored yet. `id` must be the hasher's id of the bytes, which are at most
     /// `MAX_BLOB` long. Returns how many were new.
-    pub async fn add_blobs(&mut self, blobs: Vec<(BlobId, Bytes)>) -> Result<usize> {
-        if let Some((_, bytes)) = blobs.iter().find(|(_, bytes)| bytes.len() > MAX_BLOB) {
-            return Err(too_large("a blob in one piece", bytes.len(), MAX_BLOB));
-        }
-        let ids = blobs.iter().map(|(id, _)| *id);
-        let mut unknown = self.known.claim(ids, self.base.as_deref()).await?;
-        self.begin_step()?;
-        let new = unknown.len();
-        for (id, bytes) in blobs {
-            match unknown.remove(&id) {
-                true => self.packer.add(id, bytes).await?,
-                false => self.held_bytes += bytes.len() as u64,
+    pub fn add_blobs<'a>(&'a mut self, blobs: Vec<(BlobId, Bytes)>) -> BoxFuture<'a, Result<usize>> {
+        Box::pin(async move {
+            if let Some((_, bytes)) = blobs.iter().find(|(_, bytes)| bytes.len() > MAX_BLOB) {
+                return Err(too_large("a blob in one piece", bytes.len(), MAX_BLOB));
             }
-        }
-        self.intact = true;
-        self.take_stored().await?;
-        Ok(new)
+            let ids = blobs.iter().map(|(id, _)| *id);
+            let mut unknown = self.known.claim(ids, self.base.as_deref()).await?;
+            self.begin_step()?;
+            let new = unknown.len();
+            for (id, bytes) in blobs {
+                match unknown.remove(&id) {
+                    true => self.packer.add(id, bytes).await?,
+                    false => self.held_bytes += bytes.len() as u64,
+                }
+            }
+            self.intact = true;
+            self.take_stored().await?;
+            Ok(new)
+        })
     }
 
     /// Makes `id` stand for these chunks, all of which were added, one behind the other, `length` bytes together.
@@ -259,59 +262,63 @@ impl SnapshotWriter {
 
     /// Waits until everything lies on the store, then commits. Of several writers that began at the same entry one
     /// succeeds, the others get `Error::Lost`.
-    pub async fn commit(mut self, summary: Summary, clock: &dyn Clock) -> Result<Committed> {
-        self.store_all().await?;
-        let live = summary.emails + summary.types.iter().map(|t| t.count).sum::<u64>();
-        let segments = self.write_segments(live).await?;
-        let stored_bytes = self.stored_bytes(&segments);
-        let info = SnapshotInfo {
-            number: SnapshotNumber(0),
-            base: self.number_of_base(),
-            finished: clock.now(),
-            stored_bytes,
-            location: std::mem::take(&mut self.location),
-            summary,
-            segments,
-        };
-        let at = self.append(EntryKind::Snapshot(info.to_disk()), &info.segments, clock).await?.position;
-        let checkpoint_due = at.number >= self.newest.1.checkpoint + self.sizes.checkpoint;
-        Ok(Committed { number: SnapshotNumber(at.number), stored_bytes, checkpoint_due, at })
+    pub fn commit<'a>(mut self, summary: Summary, clock: &'a dyn Clock) -> BoxFuture<'a, Result<Committed>> {
+        Box::pin(async move {
+            self.store_all().await?;
+            let live = summary.emails + summary.types.iter().map(|t| t.count).sum::<u64>();
+            let segments = self.write_segments(live).await?;
+            let stored_bytes = self.stored_bytes(&segments);
+            let info = SnapshotInfo {
+                number: SnapshotNumber(0),
+                base: self.number_of_base(),
+                finished: clock.now(),
+                stored_bytes,
+                location: std::mem::take(&mut self.location),
+                summary,
+                segments,
+            };
+            let at = self.append(EntryKind::Snapshot(info.to_disk()), &info.segments, clock).await?.position;
+            let checkpoint_due = at.number >= self.newest.1.checkpoint + self.sizes.checkpoint;
+            Ok(Committed { number: SnapshotNumber(at.number), stored_bytes, checkpoint_due, at })
+        })
     }
 
     /// Commits what was written since the last slice as one more: the writer of the next snapshot goes on from there, with
     /// `cursor`, unless this writer comes to its own end. Returns the bytes that all slices added, or `None` if this one would be
     /// empty.
-    pub async fn commit_slice(
-        &mut self,
+    pub fn commit_slice<'a>(
+        &'a mut self,
         cursor: Bytes,
-        origin: &Origin,
+        origin: &'a Origin,
         started: Timestamp,
-        clock: &dyn Clock,
-    ) -> Result<Option<u64>> {
-        self.store_all().await?;
-        self.spill().await?;
-        if self.spilled.is_empty() {
-            return Ok(None);
-        }
-        let segments = self.spilled.clone();
-        let stored_bytes = self.stored_bytes(&segments);
-        let progress = disk::Progress {
-            base: self.newest.1.snapshot,
-            previous: if self.goes_on() { self.newest.1.progress } else { 0 },
-            segments: segments.clone(),
-            cursor,
-            job: origin.job.clone(),
-            slot: origin.slot.clone(),
-            started_ms: self.slices.as_ref().map_or(started, |slices| slices.started).as_millisecond(),
-            stored_bytes,
-        };
-        let slice = self.append(EntryKind::Progress(progress), &segments, clock).await?;
-        self.newest = (slice.position, slice.head().cloned().unwrap_or_default());
-        self.spilled.clear();
-        self.kept.segment_bytes += segments.iter().map(|segment| segment.bytes).sum::<u64>();
-        self.kept.segments.extend(segments);
-        self.kept.pack_bytes = self.packer.written().0;
-        Ok(Some(stored_bytes))
+        clock: &'a dyn Clock,
+    ) -> BoxFuture<'a, Result<Option<u64>>> {
+        Box::pin(async move {
+            self.store_all().await?;
+            self.spill().await?;
+            if self.spilled.is_empty() {
+                return Ok(None);
+            }
+            let segments = self.spilled.clone();
+            let stored_bytes = self.stored_bytes(&segments);
+            let progress = disk::Progress {
+                base: self.newest.1.snapshot,
+                previous: if self.goes_on() { self.newest.1.progress } else { 0 },
+                segments: segments.clone(),
+                cursor,
+                job: origin.job.clone(),
+                slot: origin.slot.clone(),
+                started_ms: self.slices.as_ref().map_or(started, |slices| slices.started).as_millisecond(),
+                stored_bytes,
+            };
+            let slice = self.append(EntryKind::Progress(progress), &segments, clock).await?;
+            self.newest = (slice.position, slice.head().cloned().unwrap_or_default());
+            self.spilled.clear();
+            self.kept.segment_bytes += segments.iter().map(|segment| segment.bytes).sum::<u64>();
+            self.kept.segments.extend(segments);
+            self.kept.pack_bytes = self.packer.written().0;
+            Ok(Some(stored_bytes))
+        })
     }
 
     /// Looks whether an entry stands in the log behind which this writer can commit nothing; one request to the store as long
@@ -356,27 +363,35 @@ impl SnapshotWriter {
         number.filter(|number| number.0 > 0 && number.0 == self.newest.1.snapshot)
     }
 
-    async fn append(&self, kind: EntryKind, segments: &[SegmentRef], clock: &dyn Clock) -> Result<Found> {
-        let uses = self.uses(segments);
-        let (mut position, mut head) = self.newest.clone();
-        for _ in 0..MAX_REBASES {
-            let before = Some((position, &head));
-            let found = match self.journal.append(before, kind.clone(), clock.now()).await {
-                Ok((ours, Appended::Done)) => return Ok(ours),
-                Ok((_, Appended::Taken(found))) => found,
-                // The entry in between knew another newest snapshot: this one's base is no longer what it was.
-                Err(Error::Misplaced { number }) if position != self.newest.0 => {
-                    let (winner, unused_bytes) = ("another entry".to_owned(), self.unused_bytes(segments));
-                    return Err(Error::Lost { winner, number: number - 1, unused_bytes });
-                }
-                Err(error) => return Err(error),
-            };
-            self.step_over(&found, &uses, segments)?;
-            position = found.position;
-            head = found.head().cloned().unwrap_or_default();
-        }
-        let (winner, number) = ("a stream of other entries".to_owned(), position.number);
-        Err(Error::Lost { winner, number, unused_bytes: self.unused_bytes(segments) })
+    fn append<'a>(
+        &'a self,
+        kind: EntryKind,
+        segments: &'a [SegmentRef],
+        clock: &'a dyn Clock,
+    ) -> BoxFuture<'a, Result<Found>> {
+        Box::pin(async move {
+            let uses = self.uses(segments);
+            let (mut position, mut head) = self.newest.clone();
+            for _ in 0..MAX_REBASES {
+                let before = Some((position, &head));
+                let found = match self.journal.append(before, kind.clone(), clock.now()).await {
+                    Ok((ours, Appended::Done)) => return Ok(ours),
+                    Ok((_, Appended::Taken(found))) => found,
+                    // The entry in between knew another newest snapshot: this one's base is no longer what it was.
+                    Err(Error::Misplaced { number }) if position != self.newest.0 => {
+                        let (winner, unused_bytes) =
+                            ("another entry".to_owned(), self.unused_bytes(segments));
+                        return Err(Error::Lost { winner, number: number - 1, unused_bytes });
+                    }
+                    Err(error) => return Err(error),
+                };
+                self.step_over(&found, &uses, segments)?;
+                position = found.position;
+                head = found.head().cloned().unwrap_or_default();
+            }
+            let (winner, number) = ("a stream of other entries".to_owned(), position.number);
+            Err(Error::Lost { winner, number, unused_bytes: self.unused_bytes(segments) })
+        })
     }
 
     /// An error unless this writer may commit behind what another one wrote.
@@ -429,13 +444,15 @@ impl SnapshotWriter {
     }
 
     /// Writes the rows in memory into segments of their own.
-    async fn spill(&mut self) -> Result<()> {
-        self.begin_step()?;
-        let rows = std::mem::take(&mut self.rows);
-        self.spilled.extend(self.build(rows).await?);
-        (self.rows_weight, self.rows_memory) = (0, 0);
-        self.intact = true;
-        Ok(())
+    fn spill<'a>(&'a mut self) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            self.begin_step()?;
+            let rows = std::mem::take(&mut self.rows);
+            self.spilled.extend(self.build(rows).await?);
+            (self.rows_weight, self.rows_memory) = (0, 0);
+            self.intact = true;
+            Ok(())
+        })
     }
 
     /// Segments of these rows alone.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use futures::future::BoxFuture;
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -112,28 +113,30 @@ impl Builder {
     ///
     /// # Errors
     /// The port cannot be bound.
-    pub async fn start(self) -> io::Result<Simulator> {
-        let server = Arc::new(Server::new(self.seed, self.settings));
-        self.accounts.iter().for_each(|spec| drop(server.add_account(spec)));
-        for (spec, role) in &self.others {
-            drop(server.add_account(spec));
-            server.directory_mut().add_user(&spec.name, &spec.password, *role);
-        }
-        server.directory_mut().tokens.extend(self.tokens);
-        let listener = TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, self.port)).await?;
-        let address = listener.local_addr()?;
-        let stop = CancellationToken::new();
-        let door = Door { listener, meters: Arc::clone(&server.meters), stop: stop.clone() };
-        let router = Router::new().fallback(routes::handle).with_state(Arc::clone(&server));
-        let service = router.into_make_service_with_connect_info::<Scissors>();
-        let stopped = stop.clone();
-        tokio::spawn(async move {
-            tokio::select! {
-                _ = axum::serve(door, service) => {}
-                () = stopped.cancelled() => {}
+    pub fn start(self) -> BoxFuture<'static, io::Result<Simulator>> {
+        Box::pin(async move {
+            let server = Arc::new(Server::new(self.seed, self.settings));
+            self.accounts.iter().for_each(|spec| drop(server.add_account(spec)));
+            for (spec, role) in &self.others {
+                drop(server.add_account(spec));
+                server.directory_mut().add_user(&spec.name, &spec.password, *role);
             }
-        });
-        Ok(Simulator { server, address, _stop: stop.drop_guard() })
+            server.directory_mut().tokens.extend(self.tokens);
+            let listener = TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, self.port)).await?;
+            let address = listener.local_addr()?;
+            let stop = CancellationToken::new();
+            let door = Door { listener, meters: Arc::clone(&server.meters), stop: stop.clone() };
+            let router = Router::new().fallback(routes::handle).with_state(Arc::clone(&server));
+            let service = router.into_make_service_with_connect_info::<Scissors>();
+            let stopped = stop.clone();
+            tokio::spawn(async move {
+                tokio::select! {
+                    _ = axum::serve(door, service) => {}
+                    () = stopped.cancelled() => {}
+                }
+            });
+            Ok(Simulator { server, address, _stop: stop.drop_guard() })
+        })
     }
 }
 

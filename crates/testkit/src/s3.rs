@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use md5::{Digest, Md5};
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
@@ -52,18 +53,20 @@ struct Object {
 
 impl S3 {
     /// Listens on a loopback port of its own.
-    pub async fn start(quirk: Quirk) -> io::Result<S3> {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let endpoint = format!("http://{}", listener.local_addr()?);
-        let state = Arc::new(Mutex::new(State { quirk, ..State::default() }));
-        let shared = state.clone();
-        let serving = tokio::spawn(async move {
-            while let Ok((client, _)) = listener.accept().await {
-                // A client that goes away is no concern of ours.
-                tokio::spawn(serve(client, shared.clone()));
-            }
-        });
-        Ok(S3 { endpoint, state, serving })
+    pub fn start(quirk: Quirk) -> BoxFuture<'static, io::Result<S3>> {
+        Box::pin(async move {
+            let listener = TcpListener::bind("127.0.0.1:0").await?;
+            let endpoint = format!("http://{}", listener.local_addr()?);
+            let state = Arc::new(Mutex::new(State { quirk, ..State::default() }));
+            let shared = state.clone();
+            let serving = tokio::spawn(async move {
+                while let Ok((client, _)) = listener.accept().await {
+                    // A client that goes away is no concern of ours.
+                    tokio::spawn(serve(client, shared.clone()));
+                }
+            });
+            Ok(S3 { endpoint, state, serving })
+        })
     }
 
     /// `http://127.0.0.1:PORT`; the bucket is a path below it.

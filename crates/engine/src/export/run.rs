@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 
 use ::export::{Origin, Stopper, Writer};
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use model::{BlobId, DataType, EmailRecord, ErrorClass};
 use repository::{Located, Object, ObjectFound, ObjectRecord, Snapshot};
 use tokio::sync::mpsc;

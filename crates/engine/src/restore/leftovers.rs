@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use futures::future::BoxFuture;
 use jmap::{Account, Client};
 
 use crate::error::Result;

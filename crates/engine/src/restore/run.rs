@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use jmap::{Account, Client, Id};
 use model::{DataType, EmailRecord, ErrorClass};
 use repository::Snapshot;

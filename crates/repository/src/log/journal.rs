@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use futures::StreamExt;
+use futures::future::BoxFuture;
 use futures::stream;
 use model::{LogPosition, Timestamp};
 use prost::Message;
@@ -97,15 +98,17 @@ impl Journal {
     }
 
     /// The end of the log; `None` if it has not begun. Fails if the log is not a continuation of what is remembered.
-    pub(crate) async fn tip(&self) -> Result<Option<Found>> {
-        let start = match self.remembered() {
-            Some(remembered) => Some(self.find_remembered(remembered).await?),
-            None => self.last_listed().await?,
-        };
-        let Some(start) = start else { return Ok(None) };
-        let tip = self.walk(start).await?;
-        self.remember(Some(tip.position));
-        Ok(Some(tip))
+    pub(crate) fn tip<'a>(&'a self) -> BoxFuture<'a, Result<Option<Found>>> {
+        Box::pin(async move {
+            let start = match self.remembered() {
+                Some(remembered) => Some(self.find_remembered(remembered).await?),
+                None => self.last_listed().await?,
+            };
+            let Some(start) = start else { return Ok(None) };
+            let tip = self.walk(start).await?;
+            self.remember(Some(tip.position));
+            Ok(Some(tip))
+        })
     }
 
     async fn find_remembered(&self, remembered: LogPosition) -> Result<Found> {
@@ -163,16 +166,18 @@ impl Journal {
     }
 
     /// The entry with the greatest number in a listing. A listing that shows none is not believed over entry 1.
-    pub(crate) async fn last_listed(&self) -> Result<Option<Found>> {
-        let mut last = self.numbers().await?.last().copied().unwrap_or(1);
-        loop {
-            match self.found(last).await? {
-                Some(found) => return Ok(Some(found)),
-                None if last == 1 => return Ok(None),
-                // It was listed and is gone.
-                None => last -= 1,
+    pub(crate) fn last_listed<'a>(&'a self) -> BoxFuture<'a, Result<Option<Found>>> {
+        Box::pin(async move {
+            let mut last = self.numbers().await?.last().copied().unwrap_or(1);
+            loop {
+                match self.found(last).await? {
+                    Some(found) => return Ok(Some(found)),
+                    None if last == 1 => return Ok(None),
+                    // It was listed and is gone.
+                    None => last -= 1,
+                }
             }
-        }
+        })
     }
 
     /// The numbers that a listing shows.
@@ -186,17 +191,20 @@ impl Journal {
     }
 
     /// What stands at a number; `None`: nothing.
-    pub(crate) async fn found(&self, number: u64) -> Result<Option<Found>> {
-        let object = Object::Log(number);
-        let original = self.objects.get(&object).await?;
-        let found = original.map(|bytes| self.look_at(number, &bytes)).transpose()?;
-        let Some(copy) = object.copy().filter(|_| found.as_ref().is_none_or(|found| found.entry.is_none()))
-        else {
-            return Ok(found);
-        };
-        let copied = self.objects.get(&copy).await?;
-        let copied = copied.map(|bytes| self.look_at(number, &bytes)).transpose()?;
-        Ok(copied.filter(|copied| copied.entry.is_some()).or(found))
+    pub(crate) fn found<'a>(&'a self, number: u64) -> BoxFuture<'a, Result<Option<Found>>> {
+        Box::pin(async move {
+            let object = Object::Log(number);
+            let original = self.objects.get(&object).await?;
+            let found = original.map(|bytes| self.look_at(number, &bytes)).transpose()?;
+            let Some(copy) =
+                object.copy().filter(|_| found.as_ref().is_none_or(|found| found.entry.is_none()))
+            else {
+                return Ok(found);
+            };
+            let copied = self.objects.get(&copy).await?;
+            let copied = copied.map(|bytes| self.look_at(number, &bytes)).transpose()?;
+            Ok(copied.filter(|copied| copied.entry.is_some()).or(found))
+        })
     }
 
     fn look_at(&self, number: u64, bytes: &[u8]) -> Result<Found> {
@@ -229,21 +237,23 @@ impl Journal {
     }
 
     /// Everything up to `tip`: the checkpoint before it, then the entries in between. Goes around what cannot be read.
-    pub(crate) async fn fold(&self, tip: &Found) -> Result<Folded> {
-        let checkpoint = match tip.head() {
-            Some(head) => head.checkpoint,
-            None => {
-                let before = self.readable_before(tip.position.number).await?;
-                before.and_then(|entry| entry.head).map_or(0, |head| head.checkpoint)
-            }
-        };
-        // A checkpoint that does not open says nothing that the entries before it do not say.
-        let opens = match checkpoint {
-            0 => false,
-            at if at == tip.position.number => tip.entry.is_some(),
-            at => self.found(at).await?.is_some_and(|found| found.entry.is_some()),
-        };
-        self.fold_from(if opens { checkpoint } else { 1 }, tip).await
+    pub(crate) fn fold<'a>(&'a self, tip: &'a Found) -> BoxFuture<'a, Result<Folded>> {
+        Box::pin(async move {
+            let checkpoint = match tip.head() {
+                Some(head) => head.checkpoint,
+                None => {
+                    let before = self.readable_before(tip.position.number).await?;
+                    before.and_then(|entry| entry.head).map_or(0, |head| head.checkpoint)
+                }
+            };
+            // A checkpoint that does not open says nothing that the entries before it do not say.
+            let opens = match checkpoint {
+                0 => false,
+                at if at == tip.position.number => tip.entry.is_some(),
+                at => self.found(at).await?.is_some_and(|found| found.entry.is_some()),
+            };
+            self.fold_from(if opens { checkpoint } else { 1 }, tip).await
+        })
     }
 
     async fn fold_from(&self, start: u64, tip: &Found) -> Result<Folded> {
@@ -273,45 +283,47 @@ impl Journal {
     }
 
     /// Creates the entry behind `before`; `None`: the first one.
-    pub(crate) async fn append(
-        &self,
-        before: Option<(LogPosition, &Head)>,
+    pub(crate) fn append<'a>(
+        &'a self,
+        before: Option<(LogPosition, &'a Head)>,
         kind: EntryKind,
         now: Timestamp,
-    ) -> Result<(Found, Appended)> {
-        let nothing = Head::default();
-        let (number, head) = before.map_or((0, &nothing), |(position, head)| (position.number, head));
-        if head.erased {
-            return Err(Error::Erased { number });
-        }
-        if !may_follow(number, head, &kind) {
-            return Err(Error::Misplaced { number: number + 1 });
-        }
-        let number = number + 1;
-        let entry = LogEntry {
-            number,
-            written_ms: now.as_millisecond(),
-            writer: self.writer.clone(),
-            head: Some(next_head(head, number, &kind)),
-            previous: before.map_or_else(Bytes::new, |(p, _)| Bytes::copy_from_slice(&p.digest)),
-            kind: Some(kind),
-        };
-        let object = Object::Log(number);
-        let cipher = Cipher::fresh(&self.key, Kind::Log, self.objects.dir(), object.relative());
-        let bytes = Bytes::from(seal_object(&cipher, &entry.encode_to_vec())?);
-        let ours = self.look_at(number, &bytes)?;
-        if ours.entry.as_ref() != Some(&entry) {
-            let what = "it does not open to what was sealed".to_owned();
-            return Err(Error::Unverified { object: object.relative(), what });
-        }
-        let appended = match self.objects.create(&object, &bytes).await? {
-            Created::Ours => {
-                self.remember(Some(ours.position));
-                Appended::Done
+    ) -> BoxFuture<'a, Result<(Found, Appended)>> {
+        Box::pin(async move {
+            let nothing = Head::default();
+            let (number, head) = before.map_or((0, &nothing), |(position, head)| (position.number, head));
+            if head.erased {
+                return Err(Error::Erased { number });
             }
-            Created::Theirs(found) => Appended::Taken(Box::new(self.look_at(number, &found)?)),
-        };
-        Ok((ours, appended))
+            if !may_follow(number, head, &kind) {
+                return Err(Error::Misplaced { number: number + 1 });
+            }
+            let number = number + 1;
+            let entry = LogEntry {
+                number,
+                written_ms: now.as_millisecond(),
+                writer: self.writer.clone(),
+                head: Some(next_head(head, number, &kind)),
+                previous: before.map_or_else(Bytes::new, |(p, _)| Bytes::copy_from_slice(&p.digest)),
+                kind: Some(kind),
+            };
+            let object = Object::Log(number);
+            let cipher = Cipher::fresh(&self.key, Kind::Log, self.objects.dir(), object.relative());
+            let bytes = Bytes::from(seal_object(&cipher, &entry.encode_to_vec())?);
+            let ours = self.look_at(number, &bytes)?;
+            if ours.entry.as_ref() != Some(&entry) {
+                let what = "it does not open to what was sealed".to_owned();
+                return Err(Error::Unverified { object: object.relative(), what });
+            }
+            let appended = match self.objects.create(&object, &bytes).await? {
+                Created::Ours => {
+                    self.remember(Some(ours.position));
+                    Appended::Done
+                }
+                Created::Theirs(found) => Appended::Taken(Box::new(self.look_at(number, &found)?)),
+            };
+            Ok((ours, appended))
+        })
     }
 
     /// Makes the second copy of entry 1, if it is not there or not as it should be. Returns what was written.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::StreamExt;
+use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 
 use crate::error::Result;
@@ -140,13 +141,15 @@ impl Source {
         self.at < self.batch.len()
     }
 
-    async fn load(&mut self) -> Result<()> {
-        self.left.start = self.segment.read_ahead(self.left.clone()).end;
-        self.at = 0;
-        self.batch = match self.batches.next().await {
-            Some(batch) => batch?,
-            None => Batch::default(),
-        };
-        Ok(())
+    fn load<'a>(&'a mut self) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            self.left.start = self.segment.read_ahead(self.left.clone()).end;
+            self.at = 0;
+            self.batch = match self.batches.next().await {
+                Some(batch) => batch?,
+                None => Batch::default(),
+            };
+            Ok(())
+        })
     }
 }

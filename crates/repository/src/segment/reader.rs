@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::{Buf, Bytes};
+use futures::future::BoxFuture;
 use prost::Message;
 use proto::repository::{Row, SegmentBlock, SegmentFooter, SegmentRef};
 
@@ -42,27 +43,29 @@ pub(crate) struct SegmentReader {
 }
 
 impl SegmentReader {
-    pub(crate) async fn open(
-        objects: &MailboxObjects,
-        key: &Secret,
-        reference: &SegmentRef,
-    ) -> Result<SegmentReader> {
-        let name = segment_name(reference).ok_or_else(|| Error::corrupt("log", "it names no segment"))?;
-        let object = Object::Segment(name);
-        let size = reference.bytes;
-        if size < (HEADER + TAG + 4) as u64 {
-            return Err(Error::corrupt(object.relative(), "its log entry gives it an impossible length"));
-        }
-        if size <= WHOLE {
-            let bytes = objects.range(&object, 0..size).await?;
-            let (head, tail) = (bytes.slice(..HEADER), bytes.clone());
-            return SegmentReader::parse(objects, key, object, size, &head, tail, Some(bytes)).await;
-        }
-        let (head, tail) = futures::try_join!(
-            objects.range(&object, 0..HEADER as u64),
-            objects.range(&object, size - TAIL..size)
-        )?;
-        SegmentReader::parse(objects, key, object, size, &head, tail, None).await
+    pub(crate) fn open<'a>(
+        objects: &'a MailboxObjects,
+        key: &'a Secret,
+        reference: &'a SegmentRef,
+    ) -> BoxFuture<'a, Result<SegmentReader>> {
+        Box::pin(async move {
+            let name = segment_name(reference).ok_or_else(|| Error::corrupt("log", "it names no segment"))?;
+            let object = Object::Segment(name);
+            let size = reference.bytes;
+            if size < (HEADER + TAG + 4) as u64 {
+                return Err(Error::corrupt(object.relative(), "its log entry gives it an impossible length"));
+            }
+            if size <= WHOLE {
+                let bytes = objects.range(&object, 0..size).await?;
+                let (head, tail) = (bytes.slice(..HEADER), bytes.clone());
+                return SegmentReader::parse(objects, key, object, size, &head, tail, Some(bytes)).await;
+            }
+            let (head, tail) = futures::try_join!(
+                objects.range(&object, 0..HEADER as u64),
+                objects.range(&object, size - TAIL..size)
+            )?;
+            SegmentReader::parse(objects, key, object, size, &head, tail, None).await
+        })
     }
 
     async fn parse(
@@ -121,11 +124,13 @@ impl SegmentReader {
         Error::corrupt(self.object.relative(), what)
     }
 
-    pub(crate) async fn filter(&self) -> Result<Filter> {
-        let Some(number) = self.blocks.iter().position(|(_, b)| b.table == FILTER_TABLE) else {
-            return Err(Error::corrupt(self.object.relative(), "it has no filter"));
-        };
-        Ok(Filter::from_bytes(self.read_blocks(number..number + 1).await?.remove(0)))
+    pub(crate) fn filter<'a>(&'a self) -> BoxFuture<'a, Result<Filter>> {
+        Box::pin(async move {
+            let Some(number) = self.blocks.iter().position(|(_, b)| b.table == FILTER_TABLE) else {
+                return Err(Error::corrupt(self.object.relative(), "it has no filter"));
+            };
+            Ok(Filter::from_bytes(self.read_blocks(number..number + 1).await?.remove(0)))
+        })
     }
 
     /// The block that holds `key` if this segment does.
@@ -136,12 +141,18 @@ impl SegmentReader {
     }
 
     /// The rows of one block that have one of these keys.
-    pub(crate) async fn find(&self, block: usize, keys: Vec<Bytes>) -> Result<Vec<StoredRow>> {
-        let raw = match self.kept(block) {
-            Some(raw) => raw,
-            None => self.keep(block, self.read_blocks(block..block + 1).await?.remove(0).into()),
-        };
-        find_rows(raw, &keys).map_err(|what| self.damaged(what))
+    pub(crate) fn find<'a>(
+        &'a self,
+        block: usize,
+        keys: Vec<Bytes>,
+    ) -> BoxFuture<'a, Result<Vec<StoredRow>>> {
+        Box::pin(async move {
+            let raw = match self.kept(block) {
+                Some(raw) => raw,
+                None => self.keep(block, self.read_blocks(block..block + 1).await?.remove(0).into()),
+            };
+            find_rows(raw, &keys).map_err(|what| self.damaged(what))
+        })
     }
 
     fn kept(&self, block: usize) -> Option<Bytes> {
@@ -170,17 +181,19 @@ impl SegmentReader {
     }
 
     /// The bytes of some blocks as they lie on the store.
-    pub(crate) async fn sealed(&self, numbers: Range<usize>) -> Result<Bytes> {
-        let (Some((start, _)), Some((offset, last))) =
-            (self.blocks.get(numbers.start), self.blocks.get(numbers.end - 1))
-        else {
-            return Err(Error::corrupt(self.object.relative(), "a block beyond its end was asked for"));
-        };
-        let range = *start..offset + u64::from(last.sealed_length);
-        match &self.whole {
-            Some(whole) => Ok(whole.slice(to_usize(range.start)..to_usize(range.end))),
-            None => self.objects.range(&self.object, range).await,
-        }
+    pub(crate) fn sealed<'a>(&'a self, numbers: Range<usize>) -> BoxFuture<'a, Result<Bytes>> {
+        Box::pin(async move {
+            let (Some((start, _)), Some((offset, last))) =
+                (self.blocks.get(numbers.start), self.blocks.get(numbers.end - 1))
+            else {
+                return Err(Error::corrupt(self.object.relative(), "a block beyond its end was asked for"));
+            };
+            let range = *start..offset + u64::from(last.sealed_length);
+            match &self.whole {
+                Some(whole) => Ok(whole.slice(to_usize(range.start)..to_usize(range.end))),
+                None => self.objects.range(&self.object, range).await,
+            }
+        })
     }
 
     /// What is in the sealed bytes of some blocks; takes a while.

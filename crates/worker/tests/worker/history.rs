@@ -143,7 +143,7 @@ async fn came_back_as_another(past: &Past<'_>, house: &House) {
 
     let worker = past.room.worker("w1");
     let said = past.restore(&past.second, JobState::Dead).await;
-    assert!(said.contains("another history"), "{said}");
+    assert!(said.contains("stands there instead"), "{said}");
     past.room.catalog.accept_log(past.mailbox, "main", &made.at).await.unwrap();
     for said in [
         past.restore(&past.second, JobState::Dead).await,
