@@ -438,6 +438,7 @@ impl Run<'_> {
             fetched_bytes: self.counts.fetched_bytes,
             held_emails: self.counts.held,
             held_bytes,
+            healed: self.counts.healed,
             types: summary.types,
             failures: self.failures.into_values().collect(),
         };

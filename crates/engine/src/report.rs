@@ -67,6 +67,8 @@ pub struct Report {
     pub held_emails: u64,
     /// Bytes that came in this run, or in its last slice, and were held already.
     pub held_bytes: u64,
+    /// Emails and objects that the store had lost and that were stored again in this run, or in its last slice.
+    pub healed: u64,
     /// Every data type and how well it is known.
     pub types: Vec<TypeState>,
     /// What could not be fetched.

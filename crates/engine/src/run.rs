@@ -89,6 +89,8 @@ pub(crate) struct Counts {
     pub(crate) fetched: u64,
     /// Those of them, in one piece, that the repository held already.
     pub(crate) held: u64,
+    /// Emails and objects that the store had lost and that were stored again in this run.
+    pub(crate) healed: u64,
 }
 
 impl Counts {
@@ -305,7 +307,7 @@ impl<'a> Run<'a> {
 
     async fn put_fetched(&mut self, record: EmailRecord, replaces: Option<u64>) -> Result<()> {
         self.vanished.remove(&record.id);
-        self.lost.remove(&record.id);
+        self.counts.healed += u64::from(self.lost.remove(&record.id));
         match self.length_of(&record.id).or(replaces) {
             Some(length) => self.counts.bytes = self.counts.bytes - length + record.size,
             None => {
@@ -355,7 +357,8 @@ impl<'a> Run<'a> {
 
     /// Stores an object whose content, if it has any, is held.
     pub(crate) async fn put_object(&mut self, object: ObjectRecord) -> Result<()> {
-        self.lost_objects.remove(&(object.data_type, object.id.clone()));
+        let was_lost = self.lost_objects.remove(&(object.data_type, object.id.clone()));
+        self.counts.healed += u64::from(was_lost);
         Ok(self.writer.put_object(object).await?)
     }
 

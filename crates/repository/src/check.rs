@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::{StreamExt, stream};
-use model::{BlobId, EmailRecord, SnapshotNumber};
+use model::{BlobId, DataType, EmailRecord, SnapshotNumber};
 use proto::repository::log_entry::Kind as EntryKind;
 use proto::repository::{LogEntry, SegmentRef};
 
@@ -358,15 +358,20 @@ fn compare_counts(info: &SnapshotInfo, (counted, failures): Counted, report: &mu
 
 async fn check_tables(snapshot: &Snapshot, needs: &mut Needs, report: &mut CheckReport) -> Result<Counted> {
     let info = snapshot.info();
-    let (mut wanted, counted) = emails_of(snapshot).await?;
+    let failures = snapshot.failures().await?;
+    // What the snapshot itself names as not fetched it does not promise.
+    let failed: BTreeSet<(DataType, &str)> = failures.iter().map(|f| (f.data_type, f.id.as_str())).collect();
+    let (mut wanted, counted) = emails_of(snapshot, &failed).await?;
     let mut objects = snapshot.table(Table::Objects).await?;
     while let Some(found) = objects.next_present().await? {
         let object = object_from(found.row);
         let object = object.ok_or_else(|| Error::corrupt("segments", "an object makes no sense"))?;
+        if failed.contains(&(object.record.data_type, object.record.id.as_str())) {
+            continue;
+        }
         let blobs = object.record.blob.into_iter().chain(object.json_blob);
         wanted.extend(blobs.map(|id| (id, None)));
     }
-    let failures = snapshot.failures().await?.len() as u64;
     let chunked = resolve(snapshot, &mut wanted, needs, report).await?;
     drop(wanted);
     let chunks = chunked.iter().flat_map(|(chunks, _)| chunks);
@@ -381,21 +386,25 @@ async fn check_tables(snapshot: &Snapshot, needs: &mut Needs, report: &mut Check
             report.problem(Some(info.number), what);
         }
     }
-    Ok((counted, failures))
+    Ok((counted, failures.len() as u64))
 }
 
-/// The blobs of all emails, and how many emails of how many bytes there are.
-async fn emails_of(snapshot: &Snapshot) -> Result<(Vec<Wanted>, (u64, u64))> {
+/// The blobs of all emails that did not fail, and how many emails of how many bytes there are.
+async fn emails_of(
+    snapshot: &Snapshot,
+    failed: &BTreeSet<(DataType, &str)>,
+) -> Result<(Vec<Wanted>, (u64, u64))> {
     let mut wanted = Vec::new();
-    let mut bytes = 0;
+    let (mut emails, mut bytes) = (0, 0);
     let mut table = snapshot.table(Table::Emails).await?;
     while let Some(found) = table.next_present().await? {
         let email = EmailRecord::try_from(found.row)
             .map_err(|_| Error::corrupt("segments", "an email makes no sense"))?;
-        bytes += email.size;
-        wanted.push((email.blob, Some(email.size)));
+        (emails, bytes) = (emails + 1, bytes + email.size);
+        if !failed.contains(&(DataType::Email, email.id.as_str())) {
+            wanted.push((email.blob, Some(email.size)));
+        }
     }
-    let emails = wanted.len() as u64;
     Ok((wanted, (emails, bytes)))
 }
 

@@ -17,7 +17,7 @@ use crate::info::SnapshotInfo;
 use crate::known::Fingerprints;
 use crate::layout::{Object, ObjectName};
 use crate::log::fold::{objects, segment_name};
-use crate::log::journal::Appended;
+use crate::log::journal::{Appended, Folded, Found};
 use crate::repository::Repository;
 use crate::rows::{BlobPlace, Table, object_from};
 use crate::segment::reader::SegmentReader;
@@ -152,11 +152,15 @@ impl Repository {
         for _ in 0..ATTEMPTS {
             let tip = self.tip().await?;
             let head = self.head(&tip).await?;
-            let known = self.damaged_by(&head).await?;
+            // A lost note is replaced even if nothing is found: otherwise every backup to come would look for it.
+            let is_lost = self.has_lost_note(&head).await?;
+            let known = match is_lost {
+                true => self.found_again(&tip).await?,
+                false => self.damaged_by(&head).await?,
+            };
             let mut all = known.clone();
             change(&mut all);
-            // A note that was lost is replaced even if nothing is found, so that it is not looked for by every backup to come.
-            if all == known && !self.has_lost_note(&head).await? {
+            if all == known && !is_lost {
                 return Ok(false);
             }
             let kind = Kind::Damaged(Damaged { objects: all.iter().map(Object::relative).collect() });
@@ -177,6 +181,18 @@ impl Repository {
         }
     }
 
+    /// What a lost *Damaged* entry may have named: what the last readable one names, and what a snapshot needs and the store
+    /// lacks.
+    async fn found_again(&self, tip: &Found) -> Result<BTreeSet<Object>> {
+        let Folded { state, .. } = self.journal().fold(tip).await?;
+        let all = state.snapshots.values().flat_map(|snapshot| &snapshot.segments);
+        let different: BTreeMap<_, _> = all.map(|segment| (segment.name.clone(), segment.clone())).collect();
+        let segments: Vec<SegmentRef> = different.into_values().collect();
+        let mut found = state.damaged;
+        found.extend(self.missing_of(&segments).await?);
+        Ok(found)
+    }
+
     /// What the newest *Damaged* entry names.
     pub(crate) async fn damaged_by(&self, head: &Head) -> Result<BTreeSet<Object>> {
         if head.damaged == 0 {
@@ -195,13 +211,14 @@ impl Repository {
         }))
     }
 
-    /// Notes which of these segments, and of the packs that they name, a listing does not show as long as they have to be.
-    /// True if that was not noted before.
-    pub(crate) fn note_missing<'a>(
-        &'a self,
-        segments: &'a [SegmentRef],
-        clock: &'a dyn Clock,
-    ) -> BoxFuture<'a, Result<bool>> {
+    /// Notes what these segments need and the store lacks. True if that was not noted before.
+    pub(crate) async fn note_missing(&self, segments: &[SegmentRef], clock: &dyn Clock) -> Result<bool> {
+        let missing = self.missing_of(segments).await?;
+        self.note_damage(missing, clock).await
+    }
+
+    /// Those of these segments, and of the packs that they name, that the store does not have as long as they have to be.
+    fn missing_of<'a>(&'a self, segments: &'a [SegmentRef]) -> BoxFuture<'a, Result<Vec<Object>>> {
         Box::pin(async move {
             let mut listed: BTreeMap<Object, u64> =
                 self.objects().list("segments").await?.into_iter().collect();
@@ -218,8 +235,7 @@ impl Repository {
                 let packs = packs.into_iter().flatten().map(|(pack, reach)| (Object::Pack(pack), reach));
                 missing.extend(packs.filter(|(pack, reach)| !is_there(pack, *reach)));
             }
-            let missing = self.truly_missing(missing).await?;
-            self.note_damage(missing, clock).await
+            self.truly_missing(missing).await
         })
     }
 

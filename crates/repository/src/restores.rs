@@ -39,36 +39,32 @@ pub enum Recorded {
 impl Repository {
     /// The newest record of a restore; `None`: nothing is written down of it here.
     ///
-    /// One that is lost or damaged is gone around, both to those before it and to those behind it.
+    /// One that is damaged or lost is gone around, as an entry of the log is.
     pub async fn restore_record(&self, restore: RestoreName) -> Result<Option<RestoreRecord>> {
-        let mut newest = self.last_listed_record(restore).await?;
-        // A listing may be older than what it lists.
-        while newest < MOST_RECORDS && self.record(restore, newest + 1).await?.is_some() {
-            newest += 1;
-        }
-        let mut damage = None;
-        for number in (1..=newest).rev() {
-            let Some(bytes) = self.record(restore, number).await? else { continue };
+        let (mut number, mut text, mut damage) = (0, None, None);
+        while let Some((next, bytes)) = self.record_behind(restore, number).await? {
+            number = next;
             match self.open_record(restore, number, &bytes) {
-                Ok(text) => return Ok(Some(RestoreRecord { number: newest, text })),
+                Ok(opened) => text = Some(opened),
                 Err(error @ Error::Corrupt { .. }) => damage = Some(error),
                 Err(error) => return Err(error),
             }
         }
-        damage.map_or(Ok(None), Err)
+        match (text, damage) {
+            (Some(text), _) => Ok(Some(RestoreRecord { number, text })),
+            (None, Some(damage)) => Err(damage),
+            (None, None) => Ok(None),
+        }
     }
 
-    async fn last_listed_record(&self, restore: RestoreName) -> Result<u32> {
-        let listed = self.objects().list(&format!("restores/{}", restore.as_str())).await?;
-        let number = |(object, _)| match object {
-            Object::Restore(name, number) if name == restore => Some(number),
-            _ => None,
-        };
-        Ok(listed.into_iter().filter_map(number).max().unwrap_or_default())
-    }
-
-    async fn record(&self, restore: RestoreName, number: u32) -> Result<Option<Bytes>> {
-        self.objects().get(&Object::Restore(restore, number)).await
+    /// What stands behind a number: one lost record is a hole, not the end.
+    async fn record_behind(&self, restore: RestoreName, number: u32) -> Result<Option<(u32, Bytes)>> {
+        for next in [number + 1, number + 2].into_iter().filter(|next| *next <= MOST_RECORDS) {
+            if let Some(bytes) = self.objects().get(&Object::Restore(restore, next)).await? {
+                return Ok(Some((next, bytes)));
+            }
+        }
+        Ok(None)
     }
 
     /// Writes down a record under the number after the newest one.

@@ -50,6 +50,13 @@ impl Job<'_> {
             Slice::Done(report) => {
                 self.reach(Step::SnapshotCommitted).await;
                 metrics.count_backup(&report);
+                if report.healed > 0 {
+                    tracing::warn!(
+                        number = number.0,
+                        healed = report.healed,
+                        "stored again what the store had lost"
+                    );
+                }
                 let info = self.read(&repository, report.number).await?;
                 self.list(&self.row(number, &info, &repository)?).await
             }

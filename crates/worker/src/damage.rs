@@ -1,5 +1,7 @@
-//! Damage that a job meets: noted in the mailbox's log, so that its next backup fetches it again, and in the catalogue, so that
-//! nothing is called good meanwhile.
+//! Damage that a job finds.
+//!
+//! It is noted in the mailbox's log, so that the next backup fetches the lost objects again, and in the catalogue, so that no
+//! damaged backup counts as good in the meantime.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +16,7 @@ use crate::job::Job;
 const ALL: u32 = 100_000;
 
 impl Job<'_> {
-    /// Notes what an error says is damaged; best effort.
+    /// Notes the object that an error says is damaged. Failing to note it is no failure.
     pub(crate) async fn noting<T>(
         &self,
         repository: &Repository,
@@ -27,7 +29,7 @@ impl Job<'_> {
         read
     }
 
-    /// Tells the catalogue which backups the log knows to be damaged.
+    /// Marks the backups in the catalogue that the log knows to be damaged.
     pub(crate) async fn mark_damaged(
         &self,
         repository: &Repository,
@@ -38,7 +40,7 @@ impl Job<'_> {
         self.mark(mailbox, store, &damaged).await
     }
 
-    /// Tells the catalogue what reading this backup again has shown.
+    /// Marks a backup after it was read again: as sound, as damaged, or not at all if reading was cut off.
     pub(crate) async fn mark_read(&self, backup: &Backup, read: &Result<bool>) -> Result<()> {
         let (mailbox, store, snapshot) = (backup.mailbox, &backup.facts.store, backup.facts.snapshot);
         match read {
@@ -75,7 +77,7 @@ impl Job<'_> {
     }
 }
 
-/// What an error says cannot be given back.
+/// What cannot be given back any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Loss {
     /// The backup that was read.

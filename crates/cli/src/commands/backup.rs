@@ -245,6 +245,7 @@ struct DoneObject<'a> {
     removed_emails: u64,
     stored: u64,
     fetched: u64,
+    healed: u64,
     duration: f64,
     requests: u64,
     bytes_sent: u64,
@@ -295,6 +296,12 @@ impl Done<'_> {
             bytes(r.stored_bytes),
             duration(self.seconds),
         ))?;
+        if r.healed > 0 {
+            let healed = count(r.healed, "item");
+            out.line(format_args!(
+                "the store had lost {healed} that the mail server still has; stored again"
+            ))?;
+        }
         print_incomplete(&r.types.iter().map(TypeRow::from).collect::<Vec<_>>(), out)?;
         print_failures(&r.failures, NAMED_FAILURES, out)?;
         match r.state {
@@ -322,6 +329,7 @@ impl Done<'_> {
             removed_emails: r.removed_emails,
             stored: r.stored_bytes,
             fetched: r.fetched_bytes,
+            healed: r.healed,
             duration: (self.seconds * 1000.0).round() / 1000.0,
             requests: c.requests,
             bytes_sent: c.bytes_sent,

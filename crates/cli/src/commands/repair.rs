@@ -87,6 +87,8 @@ struct Repaired<'a> {
     report: CheckReport,
     /// The newest snapshot needs something that is lost.
     is_open: bool,
+    /// The newest snapshot names something that could not be fetched.
+    is_partial: bool,
     /// The backup that fetched it.
     backup: Option<Report>,
     /// Snapshots that need something that is lost.
@@ -118,11 +120,12 @@ async fn repair(
         sound: sound.into_iter().collect(),
         report,
         is_open: false,
+        is_partial: false,
         backup: None,
         lost: Vec::new(),
     };
     repaired.look_again().await?;
-    if let Some(fetching) = fetching.filter(|_| repaired.is_open) {
+    if let Some(fetching) = fetching.filter(|_| repaired.is_open || repaired.is_partial) {
         repaired.backup = Some(fetch(mailbox, store, fetching, out).await?);
         repaired.look_again().await?;
     }
@@ -167,6 +170,8 @@ struct RepairedObject<'a> {
     problems: Vec<ProblemRow>,
     /// A backup is needed to fetch what is lost, and none was made.
     open: bool,
+    /// The newest snapshot names something that could not be fetched.
+    partial: bool,
     /// Number and state of the backup that was made.
     #[serde(skip_serializing_if = "Option::is_none")]
     snapshot: Option<u64>,
@@ -180,6 +185,7 @@ impl Repaired<'_> {
     /// What the log says now.
     async fn look_again(&mut self) -> Result<()> {
         let listing = self.mailbox.repository.listing().await?;
+        self.is_partial = listing.snapshots.last().is_some_and(|newest| newest.summary.failures > 0);
         let newest = listing.snapshots.last().map(|info| info.number);
         let after = newest.map_or(0, |number| number.0);
         self.is_open = newest.is_some_and(|newest| listing.damaged.contains(&newest))
@@ -191,6 +197,7 @@ impl Repaired<'_> {
     fn exit(&self) -> Exit {
         match &self.backup {
             _ if self.is_open => Exit::Damage,
+            _ if self.is_partial => Exit::Incomplete,
             Some(report) if report.state != State::Good => Exit::Incomplete,
             _ => Exit::Good,
         }
@@ -236,6 +243,8 @@ impl Repaired<'_> {
             out.line(
                 "  noted: the next `malle backup` fetches what is lost, or `malle repair --account … --server …` at once",
             )?;
+        } else if self.is_partial {
+            out.line("  the newest snapshot is partial: `malle show` names what could not be fetched, and each backup tries again")?;
         }
         match self.lost.as_slice() {
             [] => Ok(()),
@@ -257,6 +266,7 @@ impl Repaired<'_> {
             damaged: names(&damaged),
             problems: self.report.problems.iter().cloned().map(ProblemRow::from).collect(),
             open: self.is_open,
+            partial: self.is_partial,
             snapshot: self.backup.as_ref().map(|report| report.number.0),
             state: self.backup.as_ref().map(|report| report.state.as_str()),
             failures: self.backup.iter().flat_map(|report| &report.failures).map(FailureRow::from).collect(),

@@ -14,9 +14,9 @@ use crate::fleet_args::HistoryAccept;
 use crate::output::Out;
 use crate::store_url;
 
-/// `malle mailbox accept-history`: from now on the log counts as the store shows it, whatever workers remembered of it. Backups
-/// that the store does not have, or has others in their place, are called damaged.
+/// Runs `malle mailbox accept-history`: accepts the log as the store shows it.
 ///
+/// Backups in the catalogue that the store no longer has, or has replaced by others, are marked as damaged.
 /// The entry in the log is written first. A crash before the catalogue knows it leaves what was, and one more such entry.
 pub(crate) async fn accept_history(args: &HistoryAccept, out: &Out) -> Result<Exit> {
     let config = Config::load(args.config.config.as_deref())?;
@@ -47,7 +47,7 @@ struct Accepting<'a> {
 }
 
 impl Accepting<'_> {
-    /// False: the store's log goes on from what was remembered.
+    /// Accepts the log in one store. Returns false if it continues what was remembered.
     async fn on(
         &self,
         shelf: &Shelf,
@@ -84,7 +84,7 @@ impl Accepting<'_> {
         Ok(true)
     }
 
-    /// Backups that the store has not, or has another snapshot in the place of.
+    /// Returns the backups whose snapshots are not among `there`, by number and digest.
     async fn lost(
         &self,
         store: &str,
@@ -100,7 +100,7 @@ impl Accepting<'_> {
         Ok(lost.map(|facts| facts.snapshot).collect())
     }
 
-    /// Says what was accepted, to the audit log first.
+    /// Writes what was accepted to the audit log, then to the terminal.
     async fn tell(
         &self,
         store: &str,
@@ -124,11 +124,12 @@ impl Accepting<'_> {
         }
         let goes_on = match now {
             Some(now) => format!("the log goes on behind {} now", now.number),
-            None => "nothing of the mailbox is there; its next backup begins anew".to_owned(),
+            None => "the store has nothing of the mailbox any more; its next backup starts a new history"
+                .to_owned(),
         };
         self.out.line(format_args!(
-            "{store}: log entry {} was remembered, and {goes_on}; {lost} backups are called damaged; `malle enqueue --full` \
-             makes a full backup",
+            "{store}: log entry {} was remembered, and {goes_on}; {lost} backups are marked as damaged; \
+             `malle enqueue --full` makes a full backup",
             remembered.number
         ))
     }

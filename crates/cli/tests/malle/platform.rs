@@ -11,7 +11,7 @@ use axum::extract::State;
 use axum::routing::get;
 use axum::{Json, Router};
 use catalog::{Address, Catalog, Settings};
-use model::{JobId, JobState, LogPosition};
+use model::{BackupState, JobId, JobState, LogPosition};
 use serde_json::{Value, json};
 use sim_stalwart::{Effect, Fault, Target};
 use tests::fleet::{Fleet, Plan, TOKEN, address};
@@ -155,6 +155,13 @@ impl Seen {
 
     async fn is(&self, job: JobId, state: JobState) -> bool {
         self.catalog.job(job).await.expect("it answers").is_some_and(|job| job.state == state)
+    }
+
+    /// A backup by hand through the command line.
+    async fn enqueued(&self, mailbox: u32) -> JobId {
+        let asked = self.fleet.run(&["enqueue", &address(mailbox), "--json"]).await.expect("a job");
+        let asked: Value = serde_json::from_str(&asked).expect("JSON");
+        JobId(asked["job"].as_u64().expect("a number"))
     }
 
     /// A backup by hand through the HTTP API, in the trace of who asks.
@@ -331,12 +338,27 @@ async fn another_history_is_accepted_when_somebody_says_so(seen: &Seen) {
     assert_eq!(position().await.number, before.number + 1, "behind the entry that says so");
     let again = seen.fleet.run(&accept).await.expect("nothing is left");
     assert!(again.starts_with("nothing to accept"), "{again}");
-    let asked = seen.fleet.run(&["enqueue", &address(7), "--json"]).await.expect("a job");
-    let asked: Value = serde_json::from_str(&asked).expect("JSON");
-    let job = JobId(asked["job"].as_u64().expect("a number"));
+    let job = seen.enqueued(7).await;
     until("a backup behind it", async || seen.is(job, JobState::Done).await).await;
     let unknown = seen.fleet.run(&["mailbox", "accept-history", "nobody@example.org"]).await;
     assert!(unknown.expect_err("there is none").to_string().contains("no such mailbox"));
+}
+
+/// A store lost everything of a mailbox. No worker starts a new history by itself.
+async fn a_lost_mailbox_starts_again_when_somebody_says_so(seen: &Seen) {
+    let lost = seen.catalog.mailboxes_at(&address(FAR).as_str().into()).await.expect("it answers").remove(0);
+    std::fs::remove_dir_all(seen.dir.join("store/mailboxes")).expect("it was the only one there");
+    let job = seen.enqueued(FAR).await;
+    until("it is missed", async || seen.is(job, JobState::Dead).await).await;
+    let accept = ["mailbox", "accept-history", &address(FAR)];
+    let said = seen.fleet.run(&accept).await.expect("it is accepted");
+    assert!(said.contains("starts a new history") && said.contains("marked as damaged"), "{said}");
+    let all = seen.catalog.backups_of(lost.id, None, 100).await.expect("it answers");
+    assert!(all.iter().all(|backup| backup.facts.state == BackupState::Damaged), "{all:?}");
+    let job = seen.enqueued(FAR).await;
+    until("a new beginning", async || seen.is(job, JobState::Done).await).await;
+    let newest = seen.catalog.backups_of(lost.id, None, 1).await.expect("it answers").remove(0);
+    assert_eq!((newest.facts.state, newest.facts.emails), (BackupState::Good, 10));
 }
 
 /// Redis may be away; without Postgres or RabbitMQ nobody is ready, and says why.
@@ -376,6 +398,7 @@ async fn what_a_fleet_shows_to_platform_people_is_true_and_tells_no_secret() {
     let worker = one_trace_leads_from_the_request_to_the_last_upload(&seen, worker).await;
     metrics_are_those_of_the_table(&seen, 2).await;
     another_history_is_accepted_when_somebody_says_so(&seen).await;
+    a_lost_mailbox_starts_again_when_somebody_says_so(&seen).await;
     health_tells_what_is_away(&mut seen, 2).await;
     seen.fleet.check_silent().await.expect("nothing secret is said");
     for role in [worker, producer] {

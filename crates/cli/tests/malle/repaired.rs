@@ -53,6 +53,11 @@ async fn what_is_lost_is_noted_and_fetched_again_as_soon_as_there_is_a_server() 
     home.run(&["verify", "--account", ALICE, "--snapshot", &newest, "--read-data"]).await.good();
     let done = repair(&home).await.good().objects().remove(0);
     assert!(done["snapshot"].is_null(), "there is nothing to fetch any more: {done}");
+
+    fs::remove_file(largest(&home, "packs")).expect("ours");
+    home.run(&["verify", "--account", ALICE]).await.refused(9, &["is missing"]);
+    let made = home.run(&["backup", "--account", ALICE, "--json"]).await.good().objects().remove(0);
+    assert!(made["healed"].as_u64() > Some(0), "{made}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -67,6 +72,9 @@ async fn what_the_server_has_not_any_more_is_named() {
     assert_eq!((ended.code, &told["state"]), (3, &"partial".into()), "{ended:?}");
     let named: Vec<&Value> = told["failures"].as_array().expect("a list").iter().map(|f| &f["id"]).collect();
     assert_eq!(named, [victim.id.as_str()]);
+    let newest = told["snapshot"].to_string();
+    home.run(&["verify", "--account", ALICE, "--snapshot", &newest, "--read-data"]).await.good();
+    assert_eq!(repair(&home).await.code, 3, "it is not whole as long as that email is lost");
     assert_eq!(home.run(&["backup", "--account", ALICE]).await.code, 3, "it stays partial");
     home.alice().unvanish_blob(&victim.blob_id);
     home.back_up().await;

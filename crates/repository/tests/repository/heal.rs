@@ -118,6 +118,41 @@ async fn whatever_is_lost_the_next_snapshot_is_whole_and_the_others_say_so() {
     assert!(damages > 24, "{damages}");
 }
 
+/// Each pack and each segment, missing; the note of it is lost later.
+#[tokio::test]
+async fn a_lost_note_makes_no_damaged_snapshot_whole() {
+    let mut named = 0;
+    for at in 0..usize::MAX {
+        let (site, mailbox) = site().await;
+        let all = paths(site.inner.as_ref()).await;
+        let is_of_kind = |path: &str| path.contains("/packs/") || path.contains("/segments/");
+        let mut of_kind = all.iter().map(|(path, _)| path).filter(|path| is_of_kind(path.as_ref()));
+        let Some(path) = of_kind.nth(at) else { break };
+        damage(&site, path, 0).await;
+        let repository = site.open().await;
+        let report = repository.check(None, Depth::Data).await.expect("checks");
+        if report.damaged.is_empty() {
+            continue;
+        }
+        repository.note_damage(report.damaged, &clock()).await.expect("notes");
+        let note = format!("/log/{:020}", repository.position().expect("it was looked at").number);
+        heal(&repository, &mailbox).await.expect("heals");
+        let all = paths(site.inner.as_ref()).await;
+        let (note, _) = all.iter().find(|(path, _)| path.as_ref().ends_with(&note)).expect("it is there");
+        site.inner.delete(note).await.expect("deletes");
+
+        let repository = site.open().await;
+        drop(repository.begin_snapshot(&clock()).await.expect("begins"));
+        let listing = repository.listing().await.expect("lists");
+        for info in &listing.snapshots {
+            let is_whole = read(&repository, Some(info.number)).await.is_ok();
+            assert_eq!(is_whole, !listing.damaged.contains(&info.number), "{path}: {}", info.number);
+            named += usize::from(!is_whole);
+        }
+    }
+    assert!(named > 6, "{named}");
+}
+
 #[tokio::test]
 async fn a_listing_shows_what_is_missing_or_cut_off_and_nothing_else() {
     let (site, _) = site().await;
