@@ -7,7 +7,7 @@
 //! A crash after the commit leaves a ticket for a job that is done.
 
 use deadpool_postgres::GenericClient;
-use model::{BackupNumber, BackupState, Date, Epoch, JobState, MailboxId};
+use model::{BackupNumber, Date, Epoch, JobState, MailboxId};
 use tokio_postgres::Row;
 use tokio_postgres::types::Json;
 
@@ -24,6 +24,8 @@ pub struct NewBackup {
     pub number: BackupNumber,
     /// What the snapshot says.
     pub facts: Facts,
+    /// Something of it is known to be missing or damaged already.
+    pub damaged: bool,
 }
 
 impl Catalog {
@@ -53,7 +55,7 @@ impl Catalog {
                 Standing::Held(job) => {
                     if let (Some(backup), Some(mailbox)) = (backup, claim.mailbox) {
                         insert(&transaction, claim, mailbox, &job, backup).await?;
-                        remember(&transaction, claim, mailbox, &backup.facts).await?;
+                        remember(&transaction, claim, mailbox, backup).await?;
                     }
                     changed(&transaction, then, &[&claim.job.sql()]).await?;
                 }
@@ -98,8 +100,9 @@ async fn insert(
 ) -> Result<()> {
     // A rebuild may have found the snapshot before we came.
     let sql = "INSERT INTO backups AS b (number, mailbox, snapshot, state, kind, slot_date, job, started_at, finished_at, \
-                   store, zone, emails, bytes, stored_bytes, contents, digest) \
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) \
+                   store, zone, emails, bytes, stored_bytes, contents, digest, damaged_at) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, \
+                   CASE WHEN $17 THEN now() END) \
                ON CONFLICT (number) DO UPDATE SET job = excluded.job \
                WHERE b.mailbox = excluded.mailbox AND b.snapshot = excluded.snapshot";
     let Facts {
@@ -136,19 +139,28 @@ async fn insert(
             &stored_bytes.cast_signed(),
             &Json(contents),
             &digest.as_ref().map(|digest| digest.as_slice()),
+            &backup.damaged,
         ],
     )
     .await?;
     if written == 1 { Ok(()) } else { Err(Error::NumberTaken(backup.number)) }
 }
 
-async fn remember(on: &impl GenericClient, claim: &Claim, mailbox: MailboxId, facts: &Facts) -> Result<()> {
+async fn remember(
+    on: &impl GenericClient,
+    claim: &Claim,
+    mailbox: MailboxId,
+    backup: &NewBackup,
+) -> Result<()> {
+    // A rebuild may have found the snapshot before, and that it is damaged.
     let sql = "UPDATE mailboxes SET first_backup_at = least(first_backup_at, $3), \
-                   newest_good_at = CASE WHEN $4 THEN greatest(newest_good_at, $3) ELSE newest_good_at END \
+                   newest_good_at = CASE WHEN EXISTS (SELECT FROM backups \
+                           WHERE number = $4 AND state = 'good' AND damaged_at IS NULL) \
+                       THEN greatest(newest_good_at, $3) ELSE newest_good_at END \
                WHERE id = $1 AND epoch = $2";
-    let good = facts.state == BackupState::Good;
+    let started_at = &backup.facts.started_at;
     let remembered =
-        changed(on, sql, &[&mailbox.sql(), &claim.epoch.sql(), &facts.started_at, &good]).await?;
+        changed(on, sql, &[&mailbox.sql(), &claim.epoch.sql(), started_at, &backup.number.sql()]).await?;
     if remembered == 1 { Ok(()) } else { Err(Error::Fenced) }
 }
 

@@ -82,6 +82,12 @@ const NEWEST_INCARNATIONS: &str = "
         AND NOT EXISTS (SELECT FROM mailboxes n
             WHERE n.server = m.server AND n.account = m.account AND n.incarnation > m.incarnation)";
 
+/// Rows of before digests get them: they are the snapshots of the same number and time.
+const DIGESTS: &str = "
+    UPDATE backups b SET digest = decode(o.digest, 'hex') FROM owned o
+    WHERE b.mailbox = o.mailbox AND b.store = o.store AND b.snapshot = o.snapshot AND b.digest IS NULL
+        AND b.finished_at = o.finished_at AND o.digest IS NOT NULL";
+
 /// In the order of the logs: of two snapshots of one number the first one gets it.
 const BACKUPS: &str = "
     INSERT INTO backups (number, mailbox, snapshot, state, kind, slot_date, started_at, finished_at, store, zone,
@@ -90,12 +96,14 @@ const BACKUPS: &str = "
         o.started_at, o.finished_at, o.store, o.zone, o.emails, o.bytes, o.stored_bytes, o.contents, decode(o.digest, 'hex')
     FROM (SELECT DISTINCT ON (mailbox, store, snapshot) * FROM owned ORDER BY mailbox, store, snapshot, number) o
     WHERE NOT EXISTS (
-        SELECT FROM backups b WHERE b.mailbox = o.mailbox AND b.store = o.store AND b.snapshot = o.snapshot)
+        SELECT FROM backups b WHERE b.mailbox = o.mailbox AND b.store = o.store AND b.snapshot = o.snapshot
+            AND b.digest IS NOT DISTINCT FROM decode(o.digest, 'hex'))
     ON CONFLICT DO NOTHING";
 
 const TAKEN: &str = "
     SELECT DISTINCT b.number FROM owned o JOIN backups b USING (number)
-    WHERE (b.mailbox, b.snapshot) IS DISTINCT FROM (o.mailbox, o.snapshot) ORDER BY b.number";
+    WHERE (b.mailbox, b.snapshot, b.digest) IS DISTINCT FROM (o.mailbox, o.snapshot, decode(o.digest, 'hex'))
+    ORDER BY b.number";
 
 const LOGS: &str = "
     WITH logs AS (
@@ -105,15 +113,28 @@ const LOGS: &str = "
         JOIN mailboxes m USING (server, account, incarnation)
     )";
 
-/// What is remembered is never taken back: a log that went back is found by the next job that opens it.
+/// What is remembered stays: a log that is not its continuation is found by the next job that opens it.
 const POSITIONS: &str = "
-    INSERT INTO log_positions AS p (mailbox, store, number, digest) SELECT mailbox, store, number, digest FROM logs
-    ON CONFLICT (mailbox, store) DO UPDATE
-    SET number = excluded.number, digest = excluded.digest, noted_at = now() WHERE p.number < excluded.number";
+    INSERT INTO log_positions (mailbox, store, number, digest) SELECT mailbox, store, number, digest FROM logs
+    ON CONFLICT DO NOTHING";
 
+/// Backups that are damaged, and those that the logs do not hold.
 const MARKS: &str = "
+    , held AS (
+        SELECT m.id AS mailbox, f.store, f.snapshot, decode(f.digest, 'hex') AS digest
+        FROM jsonb_to_recordset($2) AS f(server text, account text, incarnation integer, store text, snapshot bigint,
+            digest text)
+        JOIN mailboxes m USING (server, account, incarnation)
+    )
     UPDATE backups b SET damaged_at = now() FROM logs l
-    WHERE b.mailbox = l.mailbox AND b.store = l.store AND b.snapshot = ANY(l.damaged) AND b.damaged_at IS NULL";
+    WHERE b.mailbox = l.mailbox AND b.store = l.store AND b.damaged_at IS NULL
+        AND (b.snapshot = ANY(l.damaged) OR NOT EXISTS (SELECT FROM held h
+            WHERE h.mailbox = b.mailbox AND h.store = b.store AND h.snapshot = b.snapshot
+                AND h.digest IS NOT DISTINCT FROM b.digest))";
+
+/// See [`NEWEST_GOOD`].
+const LOCK: &str = "
+    SELECT FROM mailboxes m WHERE m.id IN (SELECT mailbox FROM logs) ORDER BY m.id FOR UPDATE";
 
 const NEWEST: &str = "
     UPDATE mailboxes m SET
@@ -122,7 +143,7 @@ const NEWEST: &str = "
 
 impl Catalog {
     /// Writes down backups found in the stores, with their numbers and the mailboxes they belong to, and of each log how far it
-    /// has come and which of its backups are damaged. What else is known stays as it is, so doing it again changes nothing. Of two snapshots of one number the first in the log has it, the other is in
+    /// has come and which of its backups are damaged or not there. What else is known stays as it is, so doing it again changes nothing. Of two snapshots of one number the first in the log has it, the other is in
     /// [`Rebuilt::taken`]; so give all snapshots of a mailbox together, and some thousands at once.
     /// Call [`Catalog::raise_numbers`] with the highest number of all stores first, or snapshots without a number are given one that
     /// a later call brings.
@@ -139,11 +160,13 @@ impl Catalog {
                 changed(&transaction, &format!("{FOUND}{step}"), &[&records, &now]).await?;
             }
             changed(&transaction, &format!("{FOUND}{NEWEST_INCARNATIONS}"), &[&records]).await?;
+            changed(&transaction, &format!("{FOUND}{DIGESTS}"), &[&records]).await?;
             let new = changed(&transaction, &format!("{FOUND}{BACKUPS}"), &[&records]).await?;
             let taken = rows(&transaction, &format!("{FOUND}{TAKEN}"), &[&records]).await?;
-            for step in [&format!("{LOGS}{POSITIONS}"), &format!("{LOGS}{MARKS}"), &newest] {
-                changed(&transaction, step, &[&logs]).await?;
-            }
+            changed(&transaction, &format!("{LOGS}{POSITIONS}"), &[&logs]).await?;
+            changed(&transaction, &format!("{LOGS}{MARKS}"), &[&logs, &records]).await?;
+            rows(&transaction, &format!("{LOGS}{LOCK}"), &[&logs]).await?;
+            changed(&transaction, &newest, &[&logs]).await?;
             transaction.commit().await?;
             let taken = taken.iter().map(|row| Number::of(row, "number")).collect::<Result<_>>()?;
             Ok(Rebuilt { new, taken })

@@ -57,7 +57,7 @@ pub(crate) enum MailboxCommand {
     Import(ImportArgs),
     /// List mailboxes that have been gone for longer than their backups are kept
     Expired(ExpiredList),
-    /// Go on with the log that the stores show, although workers remember another one: after a store was put back to an older copy
+    /// Accept a mailbox's log as the stores show it, after a store was put back or exchanged; marks backups that are lost as damaged
     AcceptHistory(HistoryAccept),
 }
 
@@ -68,6 +68,9 @@ pub(crate) struct HistoryAccept {
     pub(crate) config: ConfigFile,
     /// The mailbox's address, or its number
     pub(crate) mailbox: String,
+    /// Also where a store has nothing of the mailbox any more: its next backup there starts a new history
+    #[arg(long)]
+    pub(crate) new_history: bool,
 }
 
 /// Mailboxes nobody keeps backups for any more.

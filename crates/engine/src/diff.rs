@@ -228,7 +228,7 @@ impl Diff {
     }
 
     /// Always true: emails come after the last object.
-    /// Reads on; false at the end.
+    /// Reads the next changes. Returns false at the end.
     fn read(&mut self) -> LocalBoxFuture<'_, Result<bool>> {
         match self.objects.is_some() {
             true => Box::pin(self.read_objects()),

@@ -83,6 +83,9 @@ struct Needs {
     segments: BTreeSet<ObjectName>,
     /// Packs that the footers of these segments name: a prune keeps them all.
     named: BTreeSet<ObjectName>,
+    /// Blobs that the snapshot itself names as lost, if they lie in packs that are noted as damaged.
+    excused: BTreeSet<BlobId>,
+    noted: BTreeSet<Object>,
 }
 
 /// A blob that something refers to, and its length if that is known from there.
@@ -97,9 +100,9 @@ impl Repository {
     ) -> BoxFuture<'a, Result<CheckReport>> {
         Box::pin(async move {
             let mut report = CheckReport::default();
-            let mut needs = Needs::default();
             let tip = self.tip().await?;
             let Folded { state, unreadable } = self.journal().fold(&tip).await?;
+            let mut needs = Needs { noted: state.damaged.clone(), ..Needs::default() };
             if let Some(only) = only.filter(|only| !state.snapshots.contains_key(&only.0)) {
                 let has = format!("{} snapshots", state.snapshots.len());
                 return Err(Error::NoSnapshot { number: only.0, has });
@@ -358,19 +361,17 @@ fn compare_counts(info: &SnapshotInfo, (counted, failures): Counted, report: &mu
 
 async fn check_tables(snapshot: &Snapshot, needs: &mut Needs, report: &mut CheckReport) -> Result<Counted> {
     let info = snapshot.info();
+    needs.excused.clear();
     let failures = snapshot.failures().await?;
-    // What the snapshot itself names as not fetched it does not promise.
     let failed: BTreeSet<(DataType, &str)> = failures.iter().map(|f| (f.data_type, f.id.as_str())).collect();
-    let (mut wanted, counted) = emails_of(snapshot, &failed).await?;
+    let (mut wanted, counted) = emails_of(snapshot, &failed, needs).await?;
     let mut objects = snapshot.table(Table::Objects).await?;
     while let Some(found) = objects.next_present().await? {
         let object = object_from(found.row);
         let object = object.ok_or_else(|| Error::corrupt("segments", "an object makes no sense"))?;
-        if failed.contains(&(object.record.data_type, object.record.id.as_str())) {
-            continue;
-        }
-        let blobs = object.record.blob.into_iter().chain(object.json_blob);
-        wanted.extend(blobs.map(|id| (id, None)));
+        let is_failed = failed.contains(&(object.record.data_type, object.record.id.as_str()));
+        let blobs = object.record.blob.into_iter().chain(object.json_blob).map(|id| (id, None));
+        wanted.extend(blobs.inspect(|(id, _)| needs.excuse(id, is_failed)));
     }
     let chunked = resolve(snapshot, &mut wanted, needs, report).await?;
     drop(wanted);
@@ -389,22 +390,23 @@ async fn check_tables(snapshot: &Snapshot, needs: &mut Needs, report: &mut Check
     Ok((counted, failures.len() as u64))
 }
 
-/// The blobs of all emails that did not fail, and how many emails of how many bytes there are.
+/// The blobs of all emails, and how many emails of how many bytes there are.
 async fn emails_of(
     snapshot: &Snapshot,
     failed: &BTreeSet<(DataType, &str)>,
+    needs: &mut Needs,
 ) -> Result<(Vec<Wanted>, (u64, u64))> {
     let mut wanted = Vec::new();
-    let (mut emails, mut bytes) = (0, 0);
+    let mut bytes = 0;
     let mut table = snapshot.table(Table::Emails).await?;
     while let Some(found) = table.next_present().await? {
         let email = EmailRecord::try_from(found.row)
             .map_err(|_| Error::corrupt("segments", "an email makes no sense"))?;
-        (emails, bytes) = (emails + 1, bytes + email.size);
-        if !failed.contains(&(DataType::Email, email.id.as_str())) {
-            wanted.push((email.blob, Some(email.size)));
-        }
+        bytes += email.size;
+        needs.excuse(&email.blob, failed.contains(&(DataType::Email, email.id.as_str())));
+        wanted.push((email.blob, Some(email.size)));
     }
+    let emails = wanted.len() as u64;
     Ok((wanted, (emails, bytes)))
 }
 
@@ -446,7 +448,11 @@ async fn resolve(
         *length = Some(place.length());
         match place {
             BlobPlace::Whole(at) => needs.add(id, at),
-            BlobPlace::Chunks { chunks, length } => chunked.push((chunks.clone(), *length)),
+            BlobPlace::Chunks { chunks, length } => {
+                let is_excused = needs.excused.contains(id);
+                chunks.iter().for_each(|chunk| needs.excuse(chunk, is_excused));
+                chunked.push((chunks.clone(), *length));
+            }
         }
     }
     let number = Some(snapshot.info().number);
@@ -460,7 +466,16 @@ async fn resolve(
 }
 
 impl Needs {
+    fn excuse(&mut self, id: &BlobId, is_failed: bool) {
+        if is_failed {
+            self.excused.insert(*id);
+        }
+    }
+
     fn add(&mut self, id: &BlobId, at: &Location) {
+        if self.excused.contains(id) && self.noted.contains(&Object::Pack(at.pack)) {
+            return;
+        }
         let (reach, blobs) = self.packs.entry(at.pack).or_default();
         *reach = (*reach).max(at.reach());
         blobs.insert(place_hash(id, at));

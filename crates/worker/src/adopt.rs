@@ -38,17 +38,19 @@ pub(crate) async fn committed_earlier(
 
 /// Fails unless a snapshot is the one that the catalogue's backup was made as: a number never means another one.
 pub(crate) fn assert_same(snapshot: &Snapshot, backup: &Backup) -> Result<()> {
-    let info = snapshot.info();
-    let number = info.summary.origin.backup_number;
-    // One that was made without a fleet got its number later.
-    let is_numbered_so = number.is_none_or(|number| number == backup.number);
-    let digest = info.digest(&snapshot.hasher());
-    let is_same = backup.facts.digest.is_none_or(|written| written == digest)
-        && info.finished == backup.facts.finished_at;
-    match is_numbered_so && is_same {
+    match is_same(snapshot.info(), &snapshot.hasher(), backup) {
         true => Ok(()),
         false => Err(Error::OtherSnapshot),
     }
+}
+
+/// Whether this is the snapshot that the backup was made as. Rows from before digests tell it by number and time.
+pub(crate) fn is_same(info: &SnapshotInfo, hasher: &BlobHasher, backup: &Backup) -> bool {
+    let number = info.summary.origin.backup_number;
+    // One that was made without a fleet got its number later.
+    number.is_none_or(|number| number == backup.number)
+        && info.finished == backup.facts.finished_at
+        && backup.facts.digest.is_none_or(|digest| digest == info.digest(hasher))
 }
 
 /// What a snapshot's log entry says, as the catalogue keeps it: the same when the job ends and when the catalogue is made anew.

@@ -8,7 +8,7 @@
 use catalog::NewBackup;
 use engine::Backup;
 use model::{BackupNumber, SnapshotNumber};
-use repository::{Repository, SnapshotInfo};
+use repository::{Listing, Repository, SnapshotInfo};
 use tokio::time::Instant;
 use tracing::Instrument;
 
@@ -41,13 +41,10 @@ impl Job<'_> {
         let slice = self.slice(&server, &repository, number).instrument(span).await;
         let metrics = &self.worker.services.metrics;
         metrics.count_read(server.client.counters().bytes_received);
-        self.remember(&repository, &stores.of(self.mailbox)?.settings.name).await?;
-        match slice? {
-            Slice::Sliced { progressed } => {
-                self.reach(Step::SliceCommitted).await;
-                Ok(Answer::Sliced { progressed })
-            }
-            Slice::Done(report) => {
+        let store = &stores.of(self.mailbox)?.settings.name;
+        self.remember(&repository, store).await?;
+        match slice {
+            Ok(Slice::Done(report)) => {
                 self.reach(Step::SnapshotCommitted).await;
                 metrics.count_backup(&report);
                 if report.healed > 0 {
@@ -57,8 +54,17 @@ impl Job<'_> {
                         "stored again what the store had lost"
                     );
                 }
-                let info = self.read(&repository, report.number).await?;
-                self.list(&self.row(number, &info, &repository)?).await
+                self.list(&self.row(number, report.number, &repository).await?).await
+            }
+            Ok(Slice::Sliced { progressed }) => {
+                self.mark_noted(&repository).await?;
+                self.reach(Step::SliceCommitted).await;
+                Ok(Answer::Sliced { progressed })
+            }
+            Err(error) => {
+                let _ = self.mark_noted(&repository).await;
+                self.mark_loss((self.mailbox.id, &server.identity), store, &error).await;
+                Err(error)
             }
         }
     }
@@ -76,7 +82,10 @@ impl Job<'_> {
             repository => {
                 let repository = repository?;
                 let found = committed_earlier(&repository, self.claimed, number).await?;
-                found.map(|info| self.row(number, &info, &repository)).transpose()
+                match found {
+                    Some(info) => Ok(Some(self.row(number, info.number, &repository).await?)),
+                    None => Ok(None),
+                }
             }
         }
     }
@@ -109,23 +118,33 @@ impl Job<'_> {
         Ok(self.worker.persist(|| catalog.remember_log(mailbox, store, &position)).await?)
     }
 
-    /// What the log says of the snapshot that was just committed; nobody else commits under our claim, but people at a terminal do.
-    async fn read(&self, repository: &Repository, number: SnapshotNumber) -> Result<SnapshotInfo> {
+    /// Marks the backups that the log's note of damage touches, if it has one. Returns the newest snapshot, and that listing.
+    async fn mark_noted(&self, repository: &Repository) -> Result<(Option<SnapshotInfo>, Option<Listing>)> {
         let newest = repository.newest().await?;
-        if newest.notes_damage {
-            let store = &self.worker.stores.of(self.mailbox)?.settings.name;
-            self.mark_damaged(repository, self.mailbox.id, store).await?;
+        if !newest.notes_damage {
+            return Ok((newest.info, None));
         }
-        match newest.info {
-            Some(info) if info.number == number => Ok(info),
-            _ => Ok(repository.snapshot(Some(number)).await?.info().clone()),
-        }
+        let (store, listing) =
+            (&self.worker.stores.of(self.mailbox)?.settings.name, repository.listing().await?);
+        self.mark_by_log(self.mailbox.id, store, (&listing, &repository.hasher())).await?;
+        Ok((newest.info, Some(listing)))
     }
 
-    /// What people see of it.
-    fn row(&self, number: BackupNumber, info: &SnapshotInfo, repository: &Repository) -> Result<NewBackup> {
+    /// What people see of the snapshot that was just committed. Nobody else commits under our claim, but people at a terminal do.
+    async fn row(
+        &self,
+        number: BackupNumber,
+        snapshot: SnapshotNumber,
+        repository: &Repository,
+    ) -> Result<NewBackup> {
         let store = &self.worker.stores.of(self.mailbox)?.settings;
-        Ok(NewBackup { number, facts: facts(info, &repository.hasher(), store) })
+        let (newest, listing) = self.mark_noted(repository).await?;
+        let info = match newest {
+            Some(info) if info.number == snapshot => info,
+            _ => repository.snapshot(Some(snapshot)).await?.info().clone(),
+        };
+        let damaged = listing.is_some_and(|listing| listing.damaged.contains(&snapshot));
+        Ok(NewBackup { number, facts: facts(&info, &repository.hasher(), store), damaged })
     }
 
     async fn list(&self, backup: &NewBackup) -> Result<Answer> {

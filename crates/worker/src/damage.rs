@@ -1,19 +1,37 @@
 //! Damage that a job finds.
 //!
-//! It is noted in the mailbox's log, so that the next backup fetches the lost objects again, and in the catalogue, so that no
-//! damaged backup counts as good in the meantime.
+//! It is noted in the mailbox's log, so that the next backup fetches the lost objects again, and marked in the catalogue, so that
+//! no damaged backup counts as good in the meantime.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use catalog::Backup;
-use model::{MailboxId, SnapshotNumber};
-use repository::Repository;
+use model::{BackupNumber, MailboxId, MailboxIdentity};
+use repository::{BlobHasher, Listing, Repository};
 
+use crate::adopt::is_same;
 use crate::error::{Error, Result};
 use crate::job::Job;
 
 /// More than a mailbox has.
 const ALL: u32 = 100_000;
+
+/// Returns those of these backups that lie in this store and are not whole snapshots of this log.
+pub fn lost_backups(
+    backups: &[Backup],
+    store: &str,
+    listing: &Listing,
+    hasher: &BlobHasher,
+) -> Vec<BackupNumber> {
+    let held: BTreeMap<_, _> = listing.snapshots.iter().map(|info| (info.number, info)).collect();
+    let is_whole = |backup: &&Backup| {
+        let number = backup.facts.snapshot;
+        held.get(&number).is_some_and(|info| is_same(info, hasher, backup))
+            && !listing.damaged.contains(&number)
+    };
+    let lost = backups.iter().filter(|backup| backup.facts.store == store && !is_whole(backup));
+    lost.map(|backup| backup.number).collect()
+}
 
 impl Job<'_> {
     /// Notes the object that an error says is damaged. Failing to note it is no failure.
@@ -29,73 +47,100 @@ impl Job<'_> {
         read
     }
 
-    /// Marks the backups in the catalogue that the log knows to be damaged.
-    pub(crate) async fn mark_damaged(
+    /// Marks the mailbox's backups in this store that its log does not hold as whole snapshots.
+    pub(crate) async fn mark_by_log(
         &self,
-        repository: &Repository,
         mailbox: MailboxId,
         store: &str,
+        (listing, hasher): (&Listing, &BlobHasher),
     ) -> Result<()> {
-        let damaged = repository.listing().await?.not_whole();
-        self.mark(mailbox, store, &damaged).await
+        let backups = self.catalog().backups_of(mailbox, None, ALL).await?;
+        self.mark(mailbox, &lost_backups(&backups, store, listing, hasher)).await
+    }
+
+    /// Marks what an error proves to be lost. Failing to do so is no failure: the job failed already.
+    pub(crate) async fn mark_loss(
+        &self,
+        (mailbox, identity): (MailboxId, &MailboxIdentity),
+        store: &str,
+        error: &Error,
+    ) {
+        let marked = match error.loss() {
+            None => Ok(()),
+            Some(Loss::SomeSnapshots) => self.mark_as_it_is(mailbox, identity, store).await,
+            Some(Loss::AllSnapshots) => self.mark_all(mailbox, store).await,
+        };
+        if let Err(error) = marked {
+            tracing::warn!(error = error.chain(), "backups that are lost could not be marked");
+        }
     }
 
     /// Marks a backup after it was read again: as sound, as damaged, or not at all if reading was cut off.
     pub(crate) async fn mark_read(&self, backup: &Backup, read: &Result<bool>) -> Result<()> {
-        let (mailbox, store, snapshot) = (backup.mailbox, &backup.facts.store, backup.facts.snapshot);
+        let (catalog, mailbox) = (self.catalog(), backup.mailbox);
         match read {
             Ok(false) => Ok(()),
             Ok(true) => {
-                let catalog = self.catalog();
-                self.worker.persist(|| catalog.mark_sound(mailbox, store, snapshot)).await?;
+                self.worker.persist(|| catalog.mark_sound(mailbox, backup.number)).await?;
                 Ok(())
             }
-            Err(error) => match error.loss() {
-                None => Ok(()),
-                Some(Loss::Backup) => self.mark(mailbox, store, &BTreeSet::from([snapshot])).await,
-                Some(Loss::Mailbox) => {
-                    let all = self.catalog().backups_of(mailbox, None, ALL).await?;
-                    let here = all.iter().filter(|one| one.facts.store == *store);
-                    self.mark(mailbox, store, &here.map(|one| one.facts.snapshot).collect()).await
-                }
-            },
+            // The log tells which backups another history has replaced.
+            Err(error) if error.loss().is_some() && !error.is_of_history() => {
+                self.mark(mailbox, &[backup.number]).await
+            }
+            Err(_) => Ok(()),
         }
     }
 
-    async fn mark(&self, mailbox: MailboxId, store: &str, damaged: &BTreeSet<SnapshotNumber>) -> Result<()> {
+    /// By the log as the store shows it, whatever is remembered of it.
+    async fn mark_as_it_is(&self, mailbox: MailboxId, identity: &MailboxIdentity, store: &str) -> Result<()> {
+        let repository = self.worker.stores.as_it_is(store, identity).await?;
+        let listing = repository.listing().await?;
+        self.mark_by_log(mailbox, store, (&listing, &repository.hasher())).await
+    }
+
+    async fn mark_all(&self, mailbox: MailboxId, store: &str) -> Result<()> {
+        let backups = self.catalog().backups_of(mailbox, None, ALL).await?;
+        let here = backups.iter().filter(|backup| backup.facts.store == store);
+        self.mark(mailbox, &here.map(|backup| backup.number).collect::<Vec<_>>()).await
+    }
+
+    async fn mark(&self, mailbox: MailboxId, damaged: &[BackupNumber]) -> Result<()> {
         let catalog = self.catalog();
-        let news = self.worker.persist(|| catalog.mark_damaged(mailbox, store, damaged)).await?;
-        if news > 0 {
-            tracing::error!(
-                mailbox = mailbox.0,
-                store,
-                backups = news,
-                "backups are damaged and no longer count as good"
-            );
+        let marked = self.worker.persist(|| catalog.mark_damaged(mailbox, damaged)).await?;
+        if marked > 0 {
+            tracing::error!(mailbox = mailbox.0, marked, "backups are damaged and no longer count as good");
         }
         Ok(())
     }
 }
 
-/// What cannot be given back any more.
+/// Which backups an error proves to be lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Loss {
-    /// The backup that was read.
-    Backup,
-    /// All of the mailbox's backups in that store.
-    Mailbox,
+enum Loss {
+    /// Those that the log does not hold as whole snapshots.
+    SomeSnapshots,
+    /// All of the mailbox in that store.
+    AllSnapshots,
 }
 
 impl Error {
     fn loss(&self) -> Option<Loss> {
         use repository::Error as Of;
         match self {
-            Error::Damaged { .. } | Error::OtherSnapshot => Some(Loss::Backup),
-            Error::Repository(
-                Of::Corrupt { .. } | Of::Missing { .. } | Of::NoSnapshot { .. } | Of::History { .. },
-            ) => Some(Loss::Backup),
-            Error::Repository(Of::KeyGone { .. } | Of::LogGone { .. }) => Some(Loss::Mailbox),
+            Error::Damaged { .. } | Error::OtherSnapshot => Some(Loss::SomeSnapshots),
+            Error::Repository(error) | Error::Engine(engine::Error::Repository(error)) => match error {
+                Of::Corrupt { .. } | Of::Missing { .. } | Of::NoSnapshot { .. } | Of::History { .. } => {
+                    Some(Loss::SomeSnapshots)
+                }
+                Of::KeyGone { .. } | Of::LogGone { .. } => Some(Loss::AllSnapshots),
+                _ => None,
+            },
             _ => None,
         }
+    }
+
+    fn is_of_history(&self) -> bool {
+        matches!(self, Error::Repository(repository::Error::History { .. }))
     }
 }

@@ -44,7 +44,8 @@ pub enum Error {
     UnknownStore,
     /// The catalogue knows backups of the mailbox in this store, and the ring finds none.
     #[error(
-        "mailbox has backups in this store and its repository is not there: another key ring, or another store"
+        "mailbox has backups in this store and its repository is not there: another key ring, or another store; if it is lost, \
+         `malle mailbox accept-history --new-history` lets the next backup start again"
     )]
     RepositoryMissing,
     /// The job's parameters cannot be read.

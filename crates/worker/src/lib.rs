@@ -28,6 +28,7 @@ mod watch;
 mod window;
 
 pub use adopt::facts;
+pub use damage::lost_backups;
 pub use error::{Error, Result};
 pub use metrics::Metrics;
 pub use order::{BackupOrder, RestoreMode, RestoreOrder, VerifyOrder};

@@ -35,18 +35,32 @@ impl Job<'_> {
         let catalog = self.catalog();
         let backup = catalog.backup(order.number()).await?.ok_or(Error::NoBackup)?;
         let source = self.source(&order, &backup).await?.identity().ok_or(Error::NoBackup)?;
+        let restored = self.restore_from(&order, &backup, &source).await;
+        if let Err(error) = &restored {
+            self.mark_loss((backup.mailbox, &source), &backup.facts.store, error).await;
+        }
+        restored
+    }
+
+    async fn restore_from(
+        &self,
+        order: &RestoreOrder,
+        backup: &Backup,
+        source: &MailboxIdentity,
+    ) -> Result<Answer> {
+        let catalog = self.catalog();
         let server = self.reach_server().await?;
         self.reach(Step::ServerReached).await;
         let (stores, store) = (&self.worker.stores, &backup.facts.store);
-        let repository = stores.to_read(catalog, backup.mailbox, store, &source).await?;
+        let repository = stores.to_read(catalog, backup.mailbox, store, source).await?;
         let snapshot = Arc::new(repository.snapshot(Some(backup.facts.snapshot)).await?);
-        assert_same(&snapshot, &backup)?;
+        assert_same(&snapshot, backup)?;
         self.reach(Step::RepositoryOpened).await;
-        let id = self.begin(&order).await?;
+        let id = self.begin(order).await?;
         self.reach(Step::RestoreBegun).await;
         let span = tracing::info_span!("give back", number = order.number);
-        let from = Source { identity: &source, repository: &repository, snapshot: &snapshot };
-        let giving = self.give_back(&order, &server, &from, id).instrument(span);
+        let from = Source { identity: source, repository: &repository, snapshot: &snapshot };
+        let giving = self.give_back(order, &server, &from, id).instrument(span);
         let Some(restored) = self.stop.run_until_cancelled(Box::pin(giving)).await else {
             return Ok(Answer::Sliced { progressed: false });
         };

@@ -83,6 +83,11 @@ impl Stores {
         Ok(repository)
     }
 
+    /// The same, whatever is remembered of its log.
+    pub(crate) async fn as_it_is(&self, store: &str, identity: &MailboxIdentity) -> Result<Repository> {
+        existing(self.open(self.named(store)?).await?, &self.ring.current(), identity).await
+    }
+
     async fn open<'a>(&self, place: &'a Place) -> Result<&'a Store> {
         let BackupStore { zone, objects, .. } = &place.settings;
         let options =

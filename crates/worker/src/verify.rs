@@ -35,6 +35,9 @@ impl Job<'_> {
         let order = VerifyOrder::read(self.claimed.parameters.as_ref())?;
         let backup = self.backup(&order).await?;
         let read = self.read_all_of(&backup).await;
+        if let (Err(error), Some(identity)) = (&read, self.mailbox.identity()) {
+            self.mark_loss((backup.mailbox, &identity), &backup.facts.store, error).await;
+        }
         self.mark_read(&backup, &read).await?;
         match read? {
             false => Ok(Answer::Sliced { progressed: false }),
@@ -45,7 +48,7 @@ impl Job<'_> {
         }
     }
 
-    /// False: it was told to stop.
+    /// Reads every byte of it. Returns false if the job was told to stop.
     async fn read_all_of(&self, backup: &Backup) -> Result<bool> {
         let identity = self.mailbox.identity().ok_or(Error::NoBackup)?;
         let (stores, store) = (&self.worker.stores, &backup.facts.store);
@@ -58,13 +61,16 @@ impl Job<'_> {
         let Some(report) = self.stop.run_until_cancelled(checking).await else { return Ok(false) };
         let report = report?;
         // Best effort: what is noted as lost is fetched again by the mailbox's next backup.
-        let _ = repository.note_damage(report.damaged.iter().copied(), &*self.worker.services.clock).await;
+        let clock = &*self.worker.services.clock;
+        let _ = repository.note_damage(report.damaged.iter().copied(), clock).await;
+        let _ = repository.note_sound(&report.whole, clock).await;
         let _ = repository.heal_copies().await;
         self.remember(&repository, store).await?;
         for problem in &report.problems {
             tracing::error!(number = backup.number.0, problem = %telemetry::mask(&problem.what), "what a verification found");
         }
-        self.mark_damaged(&repository, backup.mailbox, store).await?;
+        let listing = repository.listing().await?;
+        self.mark_by_log(backup.mailbox, store, (&listing, &repository.hasher())).await?;
         match report.is_harmful() {
             true => Err(Error::Damaged { problems: report.problems.len() }),
             false => Ok(true),

@@ -1,5 +1,5 @@
 use catalog::{AuditEntry, Error, Facts, NewBackup, Request};
-use model::{BackupNumber, BackupState, ErrorClass, JobKind, JobState, SnapshotNumber};
+use model::{BackupNumber, BackupState, ErrorClass, JobKind, JobState, Plan};
 use serde_json::json;
 
 use crate::room::{Room, at, date, facts, new_backup, nightly};
@@ -71,7 +71,7 @@ async fn a_backup_is_written_once_however_often_it_is_completed() {
     let claimed = room.claimed(room.planned(nightly(mailbox.id, 4)).await, at(100)).await;
     let elsewhere = Facts { store: "other".into(), finished_at: at(99), ..facts(7, BackupState::Good) };
     let number = catalog.draw_number(&claimed.claim).await.unwrap();
-    let moved = NewBackup { number, facts: elsewhere };
+    let moved = NewBackup { number, facts: elsewhere, damaged: false };
     catalog.complete(&claimed.claim, Some(&moved)).await.unwrap();
     assert_eq!(snapshots(None).await, [7, 11], "the newest is the last one committed");
 }
@@ -89,20 +89,33 @@ async fn a_damaged_backup_is_called_so_and_no_longer_counts_as_good() {
         let states: Vec<_> = states.iter().map(|backup| backup.facts.state).collect();
         (states, catalog.mailbox(mailbox).await.unwrap().unwrap().newest_good_at)
     };
-    let damaged = |numbers: &[u64]| numbers.iter().map(|number| SnapshotNumber(*number)).collect();
-    let mark =
-        async |store, numbers: &[u64]| catalog.mark_damaged(mailbox, store, &damaged(numbers)).await.unwrap();
+    let numbers: Vec<_> =
+        catalog.backups_of(mailbox, None, 9).await.unwrap().iter().map(|one| one.number).collect();
+    let [second, first] = numbers[..] else { panic!("two backups") };
+    let mark = async |numbers: &[BackupNumber]| catalog.mark_damaged(mailbox, numbers).await.unwrap();
     let (good, bad) = (BackupState::Good, BackupState::Damaged);
     assert_eq!(seen().await, (vec![good, good], Some(at(8))));
-    assert_eq!((mark("other", &[7, 8]).await, mark("main", &[]).await, mark("main", &[99]).await), (0, 0, 0));
-    assert_eq!((mark("main", &[8]).await, mark("main", &[8]).await), (1, 0), "the second is no news");
+    let other = room.mailboxes(Plan::Personal, 1).await[0];
+    assert_eq!(catalog.mark_damaged(other, &numbers).await.unwrap(), 0, "they are not that mailbox's");
+    assert_eq!((mark(&[]).await, mark(&[BackupNumber(99)]).await), (0, 0));
+    assert_eq!((mark(&[second]).await, mark(&[second]).await), (1, 0), "it is marked once");
     assert_eq!(seen().await, (vec![bad, good], Some(at(7))), "the one before is the newest good one");
     assert_eq!(catalog.newest_backups().await.unwrap(), [(bad, 1)]);
-    assert_eq!(mark("main", &[7]).await, 1);
+    assert_eq!(mark(&numbers).await, 1);
     assert_eq!(seen().await, (vec![bad, bad], None));
-    let sound = async |number| catalog.mark_sound(mailbox, "main", SnapshotNumber(number)).await.unwrap();
-    assert_eq!((sound(8).await, sound(8).await), (true, false));
+    let sound = async |number| catalog.mark_sound(mailbox, number).await.unwrap();
+    assert_eq!((sound(second).await, sound(second).await), (true, false));
     assert_eq!(seen().await, (vec![good, bad], Some(at(8))));
+    assert_eq!(mark(&[second, first]).await, 1);
+
+    // Another history gives the same number to another snapshot; this one is damaged from the beginning.
+    let claim = room.claimed(room.planned(nightly(mailbox, 3)).await, at(100)).await.claim;
+    let number = catalog.draw_number(&claim).await.unwrap();
+    let again = Facts { digest: Some([8; 32]), ..facts(8, good) };
+    catalog.complete(&claim, Some(&NewBackup { number, facts: again, damaged: true })).await.unwrap();
+    assert_eq!(seen().await, (vec![bad, bad, bad], None));
+    assert!(sound(number).await);
+    assert_eq!(seen().await, (vec![good, bad, bad], Some(at(8))), "the mark of another of its number stays");
 }
 
 #[tokio::test]

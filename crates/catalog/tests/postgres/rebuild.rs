@@ -150,10 +150,21 @@ async fn a_rebuild_knows_how_far_logs_had_come_and_what_is_damaged() {
     assert_eq!(a.newest_good_at, Some(at(2)), "a damaged one is not good");
     assert_eq!(catalog.log_position(a.id, "main").await.unwrap(), Some(logs[0].position));
 
-    // What is known is not taken back: neither by a log that is behind, nor by one that says nothing of the damage.
+    // What is known is not taken back: neither by another log, nor by one that says nothing of the damage.
     logs[0].damaged.clear();
-    logs[0].position = LogPosition { number: 50, digest: [2; 32] };
-    catalog.rebuild(&all, &logs, at(20)).await.unwrap();
-    assert_eq!(states().await, [BackupState::Damaged, BackupState::Good]);
-    assert_eq!(catalog.log_position(a.id, "main").await.unwrap().unwrap().number, 100);
+    for number in [50, 150] {
+        logs[0].position = LogPosition { number, digest: [2; 32] };
+        catalog.rebuild(&all, &logs, at(20)).await.unwrap();
+        assert_eq!(states().await, [BackupState::Damaged, BackupState::Good]);
+        assert_eq!(catalog.log_position(a.id, "main").await.unwrap().unwrap().number, 100);
+    }
+
+    // The store has another snapshot in the place of the first one, and nothing in that of the second.
+    let mut other = found("a", 0, 2, Some(8));
+    other.facts.digest = Some([9; 32]);
+    let rebuilt = catalog.rebuild(&[other], &logs[..1], at(30)).await.unwrap();
+    assert_eq!(rebuilt, Rebuilt { new: 1, taken: vec![] });
+    let all = catalog.backups_of(a.id, None, 9).await.unwrap();
+    let state = |number: u64| all.iter().find(|one| one.number.0 == number).map(|one| one.facts.state);
+    assert_eq!((state(5), state(8)), (Some(BackupState::Damaged), Some(BackupState::Good)));
 }

@@ -136,5 +136,5 @@ pub(crate) fn facts(snapshot: u64, state: BackupState) -> Facts {
 }
 
 pub(crate) fn new_backup(number: BackupNumber, snapshot: u64) -> NewBackup {
-    NewBackup { number, facts: facts(snapshot, BackupState::Good) }
+    NewBackup { number, facts: facts(snapshot, BackupState::Good), damaged: false }
 }

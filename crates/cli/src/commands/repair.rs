@@ -185,7 +185,7 @@ impl Repaired<'_> {
     /// What the log says now.
     async fn look_again(&mut self) -> Result<()> {
         let listing = self.mailbox.repository.listing().await?;
-        self.is_partial = listing.snapshots.last().is_some_and(|newest| newest.summary.failures > 0);
+        self.is_partial = listing.snapshots.last().is_some_and(|newest| State::of(newest) == State::Partial);
         let newest = listing.snapshots.last().map(|info| info.number);
         let after = newest.map_or(0, |number| number.0);
         self.is_open = newest.is_some_and(|newest| listing.damaged.contains(&newest))

@@ -1,8 +1,6 @@
-use std::collections::{BTreeMap, BTreeSet};
-
 use anyhow::{Context, Result};
-use catalog::{AuditEntry, Catalog, Facts, Mailbox};
-use model::{Clock, LogPosition, MailboxId, MailboxIdentity, SnapshotNumber, SystemClock};
+use catalog::{AuditEntry, Backup, Catalog, Mailbox};
+use model::{Clock, LogPosition, MailboxId, MailboxIdentity, SystemClock};
 use repository::{Error, KeyRing};
 use serde_json::json;
 
@@ -11,13 +9,14 @@ use super::rebuild::Shelf;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::fleet_args::HistoryAccept;
-use crate::output::Out;
+use crate::output::{Out, count};
 use crate::store_url;
 
 /// Runs `malle mailbox accept-history`: accepts the log as the store shows it.
 ///
 /// Backups in the catalogue that the store no longer has, or has replaced by others, are marked as damaged.
-/// The entry in the log is written first. A crash before the catalogue knows it leaves what was, and one more such entry.
+///
+/// **Crash.** The entry in the log is written first. What a crash leaves undone the next run does.
 pub(crate) async fn accept_history(args: &HistoryAccept, out: &Out) -> Result<Exit> {
     let config = Config::load(args.config.config.as_deref())?;
     let ring = config.ring(out)?;
@@ -27,15 +26,19 @@ pub(crate) async fn accept_history(args: &HistoryAccept, out: &Out) -> Result<Ex
     let Some(identity) = mailbox.identity() else {
         return Err(not_found(&args.mailbox, "it was never backed up, so there is no history").into());
     };
-    let accepting = Accepting { catalog: &catalog, mailbox: mailbox.id, out };
+    let backups = catalog.backups_of(mailbox.id, None, u32::MAX).await?;
+    let accepting = Accepting { catalog: &catalog, mailbox: mailbox.id, backups, args, out };
     let mut accepted = 0;
     for settings in config.stores()? {
-        let Some(remembered) = catalog.log_position(mailbox.id, &settings.name).await? else { continue };
+        let remembered = catalog.log_position(mailbox.id, &settings.name).await?;
+        if remembered.is_none() && !accepting.backups.iter().any(|one| one.facts.store == settings.name) {
+            continue;
+        }
         let shelf = Shelf::open(settings).await?;
-        accepted += u64::from(accepting.on(&shelf, &ring, &identity, &remembered).await?);
+        accepted += u64::from(accepting.on(&shelf, &ring, &identity, remembered).await?);
     }
     if accepted == 0 && !out.json() {
-        out.line(format_args!("nothing to accept: the stores go on from what was remembered"))?;
+        out.line(format_args!("nothing to accept: the stores continue what was remembered"))?;
     }
     Ok(Exit::Good)
 }
@@ -43,73 +46,70 @@ pub(crate) async fn accept_history(args: &HistoryAccept, out: &Out) -> Result<Ex
 struct Accepting<'a> {
     catalog: &'a Catalog,
     mailbox: MailboxId,
+    backups: Vec<Backup>,
+    args: &'a HistoryAccept,
     out: &'a Out,
 }
 
 impl Accepting<'_> {
-    /// Accepts the log in one store. Returns false if it continues what was remembered.
+    /// Accepts the log in one store. Returns false if it continues what was remembered, and nothing of it is lost.
     async fn on(
         &self,
         shelf: &Shelf,
         ring: &KeyRing,
         identity: &MailboxIdentity,
-        remembered: &LogPosition,
+        remembered: Option<LogPosition>,
     ) -> Result<bool> {
-        let (catalog, mailbox, name) = (self.catalog, self.mailbox, &shelf.of.name);
+        let (catalog, name) = (self.catalog, &shelf.of.name);
         let repository = match shelf.store.mailbox(ring, ring.directory(identity)).await {
-            Err(Error::NoMailbox) => {
-                let lost = self.lost(name, &BTreeMap::new()).await?;
-                catalog.mark_damaged(mailbox, name, &lost).await?;
-                catalog.forget_log(mailbox, name).await?;
-                self.tell(name, remembered, None, lost.len()).await?;
+            Err(Error::NoMailbox) if self.args.new_history => {
+                let here = self.backups.iter().filter(|backup| backup.facts.store == *name);
+                let lost: Vec<_> = here.map(|backup| backup.number).collect();
+                let lost = catalog.mark_damaged(self.mailbox, &lost).await?;
+                catalog.forget_log(self.mailbox, name).await?;
+                self.tell(name, remembered, None, lost).await?;
                 return Ok(true);
             }
+            Err(Error::NoMailbox) => return Err(self.nothing_there(name).into()),
             opened => opened.with_context(|| format!("open the mailbox in the store {name}"))?,
         };
-        repository.remember(Some(*remembered));
-        match repository.listing().await {
-            Ok(_) => return Ok(false),
-            Err(Error::History { .. }) => {}
+        repository.remember(remembered);
+        let accepted = match repository.listing().await {
+            Ok(_) => None,
+            Err(Error::History { .. }) => Some(repository.accept_history(&SystemClock).await?),
             Err(error) => return Err(error.into()),
-        }
-        let now = repository.accept_history(&SystemClock).await?;
+        };
         let listing = repository.listing().await?;
-        let hasher = repository.hasher();
-        let there = listing.snapshots.iter().map(|info| (info.number, info.digest(&hasher))).collect();
-        let mut lost = self.lost(name, &there).await?;
-        lost.extend(listing.not_whole());
-        catalog.mark_damaged(mailbox, name, &lost).await?;
-        catalog.accept_log(mailbox, name, &now).await?;
-        self.tell(name, remembered, Some(&now), lost.len()).await?;
-        Ok(true)
+        let lost = worker::lost_backups(&self.backups, name, &listing, &repository.hasher());
+        let lost = catalog.mark_damaged(self.mailbox, &lost).await?;
+        if let Some(now) = &accepted {
+            catalog.accept_log(self.mailbox, name, now).await?;
+        }
+        if accepted.is_some() || lost > 0 {
+            self.tell(name, remembered, repository.position(), lost).await?;
+        }
+        Ok(accepted.is_some() || lost > 0)
     }
 
-    /// Returns the backups whose snapshots are not among `there`, by number and digest.
-    async fn lost(
-        &self,
-        store: &str,
-        there: &BTreeMap<SnapshotNumber, [u8; 32]>,
-    ) -> Result<BTreeSet<SnapshotNumber>> {
-        let backups = self.catalog.backups_of(self.mailbox, None, u32::MAX).await?;
-        let is_there = |facts: &Facts| {
-            let found = there.get(&facts.snapshot);
-            found.is_some_and(|found| facts.digest.is_none_or(|digest| digest == *found))
-        };
-        let lost = backups.into_iter().map(|backup| backup.facts);
-        let lost = lost.filter(|facts| facts.store == store && !is_there(facts));
-        Ok(lost.map(|facts| facts.snapshot).collect())
+    fn nothing_there(&self, store: &str) -> Failure {
+        let what =
+            format!("accept the history of {}: the store {store} has nothing of it", self.args.mailbox);
+        let hint = "is it the right store, and the right key ring? If everything of the mailbox is lost, say \
+                    --new-history: its backups there are marked as damaged, and the next backup starts a new history";
+        Failure::new(Exit::Damage, what, hint)
     }
 
     /// Writes what was accepted to the audit log, then to the terminal.
     async fn tell(
         &self,
         store: &str,
-        remembered: &LogPosition,
-        now: Option<&LogPosition>,
-        lost: usize,
+        remembered: Option<LogPosition>,
+        now: Option<LogPosition>,
+        lost: u64,
     ) -> Result<()> {
-        let at = now.map_or(0, |now| now.number);
-        let details = json!({ "store": store, "remembered": remembered.number, "now": at, "lost": lost });
+        let number = |position: Option<LogPosition>| position.map_or(0, |position| position.number);
+        let (remembered, at) = (number(remembered), number(now));
+        let details = json!({ "store": store, "remembered": remembered, "now": at, "lost": lost });
         let actor = format!("cli {}", store_url::writer());
         let entry = AuditEntry {
             actor: &actor,
@@ -123,14 +123,13 @@ impl Accepting<'_> {
             return self.out.object(&details);
         }
         let goes_on = match now {
-            Some(now) => format!("the log goes on behind {} now", now.number),
-            None => "the store has nothing of the mailbox any more; its next backup starts a new history"
-                .to_owned(),
+            Some(_) => format!("the log goes on behind {at} now"),
+            None => "the next backup starts a new history".to_owned(),
         };
+        let lost = count(lost, "backup");
         self.out.line(format_args!(
-            "{store}: log entry {} was remembered, and {goes_on}; {lost} backups are marked as damaged; \
-             `malle enqueue --full` makes a full backup",
-            remembered.number
+            "{store}: log entry {remembered} was remembered, and {goes_on}; newly marked as damaged: {lost}; \
+             `malle enqueue --full` makes a full backup"
         ))
     }
 }

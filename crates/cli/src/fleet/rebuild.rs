@@ -149,7 +149,7 @@ impl Rebuilding {
 
     async fn write(&mut self) -> Result<()> {
         let (batch, logs) = (std::mem::take(&mut self.batch), std::mem::take(&mut self.logs));
-        if let Some(catalog) = self.catalog.as_ref().filter(|_| !batch.is_empty()) {
+        if let Some(catalog) = self.catalog.as_ref().filter(|_| !logs.is_empty()) {
             let rebuilt = catalog.rebuild(&batch, &logs, SystemClock.now()).await?;
             self.done.new += rebuilt.new;
             self.done.taken.extend(rebuilt.taken);

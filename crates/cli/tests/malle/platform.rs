@@ -11,7 +11,7 @@ use axum::extract::State;
 use axum::routing::get;
 use axum::{Json, Router};
 use catalog::{Address, Catalog, Settings};
-use model::{BackupState, JobId, JobState, LogPosition};
+use model::{BackupState, JobId, JobState, LogPosition, MailboxId};
 use serde_json::{Value, json};
 use sim_stalwart::{Effect, Fault, Target};
 use tests::fleet::{Fleet, Plan, TOKEN, address};
@@ -344,21 +344,66 @@ async fn another_history_is_accepted_when_somebody_says_so(seen: &Seen) {
     assert!(unknown.expect_err("there is none").to_string().contains("no such mailbox"));
 }
 
-/// A store lost everything of a mailbox. No worker starts a new history by itself.
-async fn a_lost_mailbox_starts_again_when_somebody_says_so(seen: &Seen) {
-    let lost = seen.catalog.mailboxes_at(&address(FAR).as_str().into()).await.expect("it answers").remove(0);
-    std::fs::remove_dir_all(seen.dir.join("store/mailboxes")).expect("it was the only one there");
-    let job = seen.enqueued(FAR).await;
-    until("it is missed", async || seen.is(job, JobState::Dead).await).await;
-    let accept = ["mailbox", "accept-history", &address(FAR)];
-    let said = seen.fleet.run(&accept).await.expect("it is accepted");
-    assert!(said.contains("starts a new history") && said.contains("marked as damaged"), "{said}");
-    let all = seen.catalog.backups_of(lost.id, None, 100).await.expect("it answers");
-    assert!(all.iter().all(|backup| backup.facts.state == BackupState::Damaged), "{all:?}");
-    let job = seen.enqueued(FAR).await;
-    until("a new beginning", async || seen.is(job, JobState::Done).await).await;
-    let newest = seen.catalog.backups_of(lost.id, None, 1).await.expect("it answers").remove(0);
-    assert_eq!((newest.facts.state, newest.facts.emails), (BackupState::Good, 10));
+/// The mailbox whose store is a directory.
+struct Far<'a> {
+    seen: &'a Seen,
+    mailbox: MailboxId,
+    there: PathBuf,
+}
+
+impl Far<'_> {
+    /// States of its backups, the newest first.
+    async fn states(&self) -> Vec<BackupState> {
+        let all = self.seen.catalog.backups_of(self.mailbox, None, 100).await.expect("it answers");
+        all.iter().map(|backup| backup.facts.state).collect()
+    }
+
+    async fn ends(&self, state: JobState) {
+        let job = self.seen.enqueued(FAR).await;
+        until("it ends", async || self.seen.is(job, state).await).await;
+    }
+
+    async fn accept(&self, more: &[&str]) -> anyhow::Result<String> {
+        self.seen.fleet.run(&[&["mailbox", "accept-history", &address(FAR)][..], more].concat()).await
+    }
+}
+
+async fn copy(from: &Path, to: &Path) {
+    let copied = Command::new("cp").arg("-r").args([from, to]).status().await;
+    assert!(copied.expect("cp runs").success());
+}
+
+/// A store is put back to an older copy, and later loses everything. No worker goes on by itself.
+async fn a_lost_history_goes_on_when_somebody_says_so(seen: &Seen) {
+    let at = seen.catalog.mailboxes_at(&address(FAR).as_str().into()).await.expect("it answers");
+    let far = Far { seen, mailbox: at[0].id, there: seen.dir.join("store/mailboxes") };
+    let (good, old) = (far.states().await.len(), seen.dir.join("old"));
+    copy(&far.there, &old).await;
+    for _ in 0..3 {
+        far.ends(JobState::Done).await;
+    }
+    std::fs::remove_dir_all(&far.there).expect("ours");
+    copy(&old, &far.there).await;
+    far.ends(JobState::Dead).await;
+    let marked = [vec![BackupState::Damaged; 3], vec![BackupState::Good; good]].concat();
+    assert_eq!(far.states().await, marked, "the backup that failed has marked them");
+    let said = far.accept(&[]).await.expect("it is accepted");
+    assert!(said.contains("goes on behind"), "{said}");
+    for _ in 0..3 {
+        // They have the log's numbers that lost ones had.
+        far.ends(JobState::Done).await;
+    }
+    assert_eq!(far.states().await, [vec![BackupState::Good; 3], marked].concat());
+
+    std::fs::remove_dir_all(&far.there).expect("it was the only one there");
+    far.ends(JobState::Dead).await;
+    let refused = far.accept(&[]).await.expect_err("is it the right ring?").to_string();
+    assert!(refused.contains("--new-history"), "{refused}");
+    let said = far.accept(&["--new-history"]).await.expect("it is accepted");
+    assert!(said.contains("starts a new history"), "{said}");
+    assert_eq!(far.states().await, vec![BackupState::Damaged; good + 6]);
+    far.ends(JobState::Done).await;
+    assert_eq!(far.states().await[0], BackupState::Good);
 }
 
 /// Redis may be away; without Postgres or RabbitMQ nobody is ready, and says why.
@@ -398,7 +443,7 @@ async fn what_a_fleet_shows_to_platform_people_is_true_and_tells_no_secret() {
     let worker = one_trace_leads_from_the_request_to_the_last_upload(&seen, worker).await;
     metrics_are_those_of_the_table(&seen, 2).await;
     another_history_is_accepted_when_somebody_says_so(&seen).await;
-    a_lost_mailbox_starts_again_when_somebody_says_so(&seen).await;
+    a_lost_history_goes_on_when_somebody_says_so(&seen).await;
     health_tells_what_is_away(&mut seen, 2).await;
     seen.fleet.check_silent().await.expect("nothing secret is said");
     for role in [worker, producer] {

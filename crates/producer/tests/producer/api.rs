@@ -159,7 +159,10 @@ impl Room {
             digest: None,
         };
         let number = self.catalog.draw_number(&claimed.claim).await.unwrap();
-        self.catalog.complete(&claimed.claim, Some(&NewBackup { number, facts })).await.unwrap();
+        self.catalog
+            .complete(&claimed.claim, Some(&NewBackup { number, facts, damaged: false }))
+            .await
+            .unwrap();
         number
     }
 }

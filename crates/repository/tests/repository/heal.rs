@@ -120,7 +120,7 @@ async fn whatever_is_lost_the_next_snapshot_is_whole_and_the_others_say_so() {
 
 /// Each pack and each segment, missing; the note of it is lost later.
 #[tokio::test]
-async fn a_lost_note_makes_no_damaged_snapshot_whole() {
+async fn a_lost_note_makes_no_snapshot_whole_that_lacks_something() {
     let mut named = 0;
     for at in 0..usize::MAX {
         let (site, mailbox) = site().await;
