@@ -83,7 +83,7 @@ struct Needs {
     segments: BTreeSet<ObjectName>,
     /// Packs that the footers of these segments name: a prune keeps them all.
     named: BTreeSet<ObjectName>,
-    /// Blobs that the snapshot itself names as lost, if they lie in packs that are noted as damaged.
+    /// Blobs of what the snapshot itself names as not fetched: they may be in no index, or in a pack that is noted as damaged.
     excused: BTreeSet<BlobId>,
     noted: BTreeSet<Object>,
 }
@@ -441,7 +441,7 @@ async fn resolve(
         }
         let row = next.as_ref().filter(|row| row.row.key.as_ref() == id.0.as_slice());
         let Some(place) = row.and_then(|row| row.place.as_ref()) else {
-            missing += 1;
+            missing += u64::from(!needs.excused.contains(id));
             continue;
         };
         wrong += u64::from(length.is_some_and(|length| length != place.length()));

@@ -13,10 +13,10 @@ pub fn stride(usual: usize) -> usize {
     if is_soak() { 1 } else { usual }
 }
 
-/// Seeds of the simulations: 8, with `MALLE_SOAK` 500, or as many as `MALLE_SEEDS` says, or the one that `MALLE_SEED` names.
+/// Seeds of the simulations: 5, with `MALLE_SOAK` 500, or as many as `MALLE_SEEDS` says, or the one that `MALLE_SEED` names.
 pub fn seeds() -> BTreeSet<u64> {
     let number = |name| std::env::var(name).ok().map(|text: String| text.parse().expect("a number"));
-    let usual = if is_soak() { 500 } else { 8 };
+    let usual = if is_soak() { 500 } else { 5 };
     match number("MALLE_SEED") {
         Some(seed) => BTreeSet::from([seed]),
         None => (0..number("MALLE_SEEDS").unwrap_or(usual)).collect(),

@@ -120,7 +120,11 @@ impl Job<'_> {
 
     /// Marks the backups that the log's note of damage touches, if it has one. Returns the newest snapshot, and that listing.
     async fn mark_noted(&self, repository: &Repository) -> Result<(Option<SnapshotInfo>, Option<Listing>)> {
-        let newest = repository.newest().await?;
+        let newest = match repository.newest().await {
+            // A first backup that got nowhere.
+            Err(repository::Error::NoMailbox) => return Ok((None, None)),
+            newest => newest?,
+        };
         if !newest.notes_damage {
             return Ok((newest.info, None));
         }

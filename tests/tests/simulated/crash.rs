@@ -68,7 +68,7 @@ async fn at_every_call(
     // Kinds of faults begin at different calls.
     let mut at = 1 + fault as u64 % 2;
     while cut_off(home, before, Failing::at(at, moment, fault, span)).await {
-        at += stride(2) as u64;
+        at += stride(3) as u64;
     }
     at - 1
 }

@@ -164,7 +164,7 @@ async fn cut_off_anywhere_slices_come_to_the_same_end() {
         while is_cut_off(&home, &empty, Failing::at(at, moment, failing::Fault::Hang, Span::Once), SMALL)
             .await
         {
-            at += if at < 30 { stride(3) as u64 } else { 11 };
+            at += if at < 30 { stride(5) } else { stride(17).max(11) } as u64;
         }
         println!("killed {moment:?} each of {at} calls");
         assert!(at > 40, "only {at}");

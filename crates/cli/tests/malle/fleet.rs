@@ -7,6 +7,7 @@ use std::time::Duration;
 use catalog::{Catalog, ClaimAnswer, Failure, Settings};
 use model::{Clock, ErrorClass, JobId, JobState, SignedDuration, SystemClock};
 use serde_json::Value;
+use testkit::stride;
 use tests::fleet::{Fleet, Plan, TOKEN, chaos, drain, night};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::time::timeout;
@@ -39,7 +40,11 @@ macro_rules! chaos_of_seeds {
     ($($name:ident $seed:literal)*) => {$(
         #[tokio::test(flavor = "multi_thread")]
         async fn $name() {
-            match chaos::chaos(malle(), $seed).await {
+            if !$seed.is_multiple_of(stride(4)) {
+                println!("SKIPPED: `make soak` runs it");
+                return;
+            }
+            match chaos::chaos(malle(), $seed as u64).await {
                 Ok(outcome) => println!("{outcome}"),
                 Err(error) => panic!("{error:?}"),
             }
@@ -47,7 +52,9 @@ macro_rules! chaos_of_seeds {
     )*};
 }
 
-chaos_of_seeds! { chaos_of_seed_0 0 chaos_of_seed_1 1 chaos_of_seed_2 2 chaos_of_seed_3 3 chaos_of_seed_4 4 }
+chaos_of_seeds! {
+    chaos_of_seed_0 0_usize chaos_of_seed_1 1_usize chaos_of_seed_2 2_usize chaos_of_seed_3 3_usize chaos_of_seed_4 4_usize
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_operators_ask_is_answered() {

@@ -20,10 +20,13 @@ pub(crate) fn small(measured: &Measured, most: f64) {
     assert!(measured.peak < most, "{:.1} MiB are not below {most}: {measured:#?}", measured.peak);
 }
 
-/// A slope from smaller mailboxes tells less: buffers and the heaps behind them go on filling until some 700,000.
+/// The million is backed up by `make soak`; a fifth of it has a bound of its own.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_first_backup_of_a_million_emails_takes_less_than_128_mib() {
-    small(&home_of(1_000_000, Sizes::tiny()).await.measured_backup(&[]).await, MOST);
+    let (emails, most) = if testkit::is_soak() { (1_000_000, MOST) } else { (200_000, 100.0) };
+    let measured = home_of(emails, Sizes::tiny()).await.measured_backup(&[]).await;
+    println!("{emails} emails: {:.1} MiB", measured.peak);
+    small(&measured, most);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -106,7 +109,7 @@ async fn restores_of(emails: u32) -> [f64; 2] {
 /// `make soak` shows the million. Looking for what is there grows evenly.
 #[tokio::test(flavor = "multi_thread")]
 async fn by_the_slope_looking_for_a_million_emails_takes_less_than_128_mib_and_importing_some_less_than_80() {
-    const FEW: u32 = 40_000;
+    const FEW: u32 = 20_000;
     const MANY: u32 = 3 * FEW;
     let ([_, few], [importing, many]) = (restores_of(FEW).await, restores_of(MANY).await);
     let slope = ((many - few) / f64::from(MANY - FEW)).max(0.0);

@@ -351,7 +351,12 @@ struct Far<'a> {
     there: PathBuf,
 }
 
-impl Far<'_> {
+impl<'a> Far<'a> {
+    async fn of(seen: &'a Seen) -> Far<'a> {
+        let at = seen.catalog.mailboxes_at(&address(FAR).as_str().into()).await.expect("it answers");
+        Far { seen, mailbox: at[0].id, there: seen.dir.join("store/mailboxes") }
+    }
+
     /// States of its backups, the newest first.
     async fn states(&self) -> Vec<BackupState> {
         let all = self.seen.catalog.backups_of(self.mailbox, None, 100).await.expect("it answers");
@@ -373,10 +378,9 @@ async fn copy(from: &Path, to: &Path) {
     assert!(copied.expect("cp runs").success());
 }
 
-/// A store is put back to an older copy, and later loses everything. No worker goes on by itself.
-async fn a_lost_history_goes_on_when_somebody_says_so(seen: &Seen) {
-    let at = seen.catalog.mailboxes_at(&address(FAR).as_str().into()).await.expect("it answers");
-    let far = Far { seen, mailbox: at[0].id, there: seen.dir.join("store/mailboxes") };
+/// A store is put back to an older copy. No worker goes on by itself.
+async fn a_store_that_was_rolled_back_goes_on_when_somebody_says_so(seen: &Seen) {
+    let far = Far::of(seen).await;
     let (good, old) = (far.states().await.len(), seen.dir.join("old"));
     copy(&far.there, &old).await;
     for _ in 0..3 {
@@ -384,9 +388,12 @@ async fn a_lost_history_goes_on_when_somebody_says_so(seen: &Seen) {
     }
     std::fs::remove_dir_all(&far.there).expect("ours");
     copy(&old, &far.there).await;
-    far.ends(JobState::Dead).await;
     let marked = [vec![BackupState::Damaged; 3], vec![BackupState::Good; good]].concat();
-    assert_eq!(far.states().await, marked, "the backup that failed has marked them");
+    let job = seen.enqueued(FAR).await;
+    until("the backup that fails marks them", async || far.states().await == marked).await;
+    // It would be tried again in a minute.
+    seen.catalog.cancel(job).await.expect("it answers");
+    until("it is over", async || seen.is(job, JobState::Cancelled).await).await;
     let said = far.accept(&[]).await.expect("it is accepted");
     assert!(said.contains("goes on behind"), "{said}");
     for _ in 0..3 {
@@ -394,14 +401,19 @@ async fn a_lost_history_goes_on_when_somebody_says_so(seen: &Seen) {
         far.ends(JobState::Done).await;
     }
     assert_eq!(far.states().await, [vec![BackupState::Good; 3], marked].concat());
+}
 
+/// A store loses everything of a mailbox. No worker starts a new history by itself.
+async fn a_mailbox_that_is_gone_starts_again_when_somebody_says_so(seen: &Seen) {
+    let far = Far::of(seen).await;
+    let backups = far.states().await.len();
     std::fs::remove_dir_all(&far.there).expect("it was the only one there");
     far.ends(JobState::Dead).await;
     let refused = far.accept(&[]).await.expect_err("is it the right ring?").to_string();
     assert!(refused.contains("--new-history"), "{refused}");
     let said = far.accept(&["--new-history"]).await.expect("it is accepted");
     assert!(said.contains("starts a new history"), "{said}");
-    assert_eq!(far.states().await, vec![BackupState::Damaged; good + 6]);
+    assert_eq!(far.states().await, vec![BackupState::Damaged; backups]);
     far.ends(JobState::Done).await;
     assert_eq!(far.states().await[0], BackupState::Good);
 }
@@ -443,7 +455,8 @@ async fn what_a_fleet_shows_to_platform_people_is_true_and_tells_no_secret() {
     let worker = one_trace_leads_from_the_request_to_the_last_upload(&seen, worker).await;
     metrics_are_those_of_the_table(&seen, 2).await;
     another_history_is_accepted_when_somebody_says_so(&seen).await;
-    a_lost_history_goes_on_when_somebody_says_so(&seen).await;
+    a_store_that_was_rolled_back_goes_on_when_somebody_says_so(&seen).await;
+    a_mailbox_that_is_gone_starts_again_when_somebody_says_so(&seen).await;
     health_tells_what_is_away(&mut seen, 2).await;
     seen.fleet.check_silent().await.expect("nothing secret is said");
     for role in [worker, producer] {
