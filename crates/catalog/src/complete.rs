@@ -7,7 +7,7 @@
 //! A crash after the commit leaves a ticket for a job that is done.
 
 use deadpool_postgres::GenericClient;
-use model::{BackupNumber, Date, Epoch, JobState, MailboxId};
+use model::{BackupNumber, BackupState, Date, Epoch, JobState, MailboxId};
 use tokio_postgres::Row;
 use tokio_postgres::types::Json;
 
@@ -26,6 +26,13 @@ pub struct NewBackup {
     pub facts: Facts,
     /// Something of it is known to be missing or damaged already.
     pub damaged: bool,
+}
+
+impl NewBackup {
+    /// How good it is.
+    pub fn state(&self) -> BackupState {
+        if self.damaged { BackupState::Damaged } else { self.facts.state }
+    }
 }
 
 impl Catalog {
@@ -103,7 +110,8 @@ async fn insert(
                    store, zone, emails, bytes, stored_bytes, contents, digest, damaged_at) \
                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, \
                    CASE WHEN $17 THEN now() END) \
-               ON CONFLICT (number) DO UPDATE SET job = excluded.job \
+               ON CONFLICT (number) DO UPDATE SET job = excluded.job, \
+                   damaged_at = coalesce(b.damaged_at, excluded.damaged_at) \
                WHERE b.mailbox = excluded.mailbox AND b.snapshot = excluded.snapshot";
     let Facts {
         snapshot,

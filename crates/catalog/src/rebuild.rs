@@ -42,6 +42,9 @@ pub struct FoundLog {
     pub position: LogPosition,
     /// Its snapshots that are known to be damaged, those whose entries cannot be read too.
     pub damaged: BTreeSet<SnapshotNumber>,
+    /// The mailbox's backups in that store that the catalogue had before the log was read ([`Catalog::numbers_in`]): what the log
+    /// does not hold of them is lost.
+    pub known: Vec<BackupNumber>,
 }
 
 /// What a rebuild did.
@@ -107,9 +110,9 @@ const TAKEN: &str = "
 
 const LOGS: &str = "
     WITH logs AS (
-        SELECT m.id AS mailbox, l.store, l.number, decode(l.digest, 'hex') AS digest, l.damaged
+        SELECT m.id AS mailbox, l.store, l.number, decode(l.digest, 'hex') AS digest, l.damaged, l.known
         FROM jsonb_to_recordset($1) AS l(server text, account text, incarnation integer, store text, number bigint,
-            digest text, damaged bigint[])
+            digest text, damaged bigint[], known bigint[])
         JOIN mailboxes m USING (server, account, incarnation)
     )";
 
@@ -128,7 +131,7 @@ const MARKS: &str = "
     )
     UPDATE backups b SET damaged_at = now() FROM logs l
     WHERE b.mailbox = l.mailbox AND b.store = l.store AND b.damaged_at IS NULL
-        AND (b.snapshot = ANY(l.damaged) OR NOT EXISTS (SELECT FROM held h
+        AND (b.snapshot = ANY(l.damaged) OR b.number = ANY(l.known) AND NOT EXISTS (SELECT FROM held h
             WHERE h.mailbox = b.mailbox AND h.store = b.store AND h.snapshot = b.snapshot
                 AND h.digest IS NOT DISTINCT FROM b.digest))";
 
@@ -160,18 +163,28 @@ impl Catalog {
                 changed(&transaction, &format!("{FOUND}{step}"), &[&records, &now]).await?;
             }
             changed(&transaction, &format!("{FOUND}{NEWEST_INCARNATIONS}"), &[&records]).await?;
+            rows(&transaction, &format!("{LOGS}{LOCK}"), &[&logs]).await?;
             changed(&transaction, &format!("{FOUND}{DIGESTS}"), &[&records]).await?;
             let new = changed(&transaction, &format!("{FOUND}{BACKUPS}"), &[&records]).await?;
             let taken = rows(&transaction, &format!("{FOUND}{TAKEN}"), &[&records]).await?;
             changed(&transaction, &format!("{LOGS}{POSITIONS}"), &[&logs]).await?;
             changed(&transaction, &format!("{LOGS}{MARKS}"), &[&logs, &records]).await?;
-            rows(&transaction, &format!("{LOGS}{LOCK}"), &[&logs]).await?;
             changed(&transaction, &newest, &[&logs]).await?;
             transaction.commit().await?;
             let taken = taken.iter().map(|row| Number::of(row, "number")).collect::<Result<_>>()?;
             Ok(Rebuilt { new, taken })
         })
         .await
+    }
+
+    /// Numbers of the mailbox's backups in this store.
+    pub async fn numbers_in(&self, mailbox: &MailboxIdentity, store: &str) -> Result<Vec<BackupNumber>> {
+        let sql = "SELECT number FROM backups b JOIN mailboxes m ON m.id = b.mailbox \
+                   WHERE m.server = $1 AND m.account = $2 AND m.incarnation = $3 AND b.store = $4";
+        let incarnation = mailbox.incarnation.cast_signed();
+        let rows =
+            self.query(sql, &[&mailbox.server, &mailbox.account.as_str(), &incarnation, &store]).await?;
+        rows.iter().map(|row| Number::of(row, "number")).collect()
     }
 
     /// The next number drawn is above `at_least`; never lowers.
@@ -223,7 +236,8 @@ fn record(found: &Found) -> Value {
 }
 
 fn log_record(log: &FoundLog) -> Value {
-    let FoundLog { mailbox, store, position, damaged } = log;
+    let FoundLog { mailbox, store, position, damaged, known } = log;
+    let known: Vec<i64> = known.iter().map(|number| number.sql()).collect();
     let damaged: Vec<i64> = damaged.iter().map(|number| number.sql()).collect();
     json!({
         "server": mailbox.server,
@@ -233,5 +247,6 @@ fn log_record(log: &FoundLog) -> Value {
         "number": position.number.cast_signed(),
         "digest": hex::encode(position.digest),
         "damaged": damaged,
+        "known": known,
     })
 }

@@ -8,7 +8,7 @@
 use catalog::NewBackup;
 use engine::Backup;
 use model::{BackupNumber, SnapshotNumber};
-use repository::{Listing, Repository, SnapshotInfo};
+use repository::{Repository, SnapshotInfo};
 use tokio::time::Instant;
 use tracing::Instrument;
 
@@ -24,6 +24,16 @@ use crate::watch::Answer;
 
 impl Job<'_> {
     pub(crate) async fn back_up(&self) -> Result<Answer> {
+        let made = self.make_backup().await;
+        if let (Err(error), Some(identity)) = (&made, self.mailbox.identity())
+            && let Ok(place) = self.worker.stores.of(self.mailbox)
+        {
+            self.mark_after(error, (self.mailbox.id, &identity), &place.settings.name).await;
+        }
+        made
+    }
+
+    async fn make_backup(&self) -> Result<Answer> {
         if let Some(backup) = self.find_committed().await? {
             tracing::info!(number = backup.number.0, "an earlier try committed the snapshot: it is adopted");
             return self.list(&backup).await;
@@ -63,7 +73,6 @@ impl Job<'_> {
             }
             Err(error) => {
                 let _ = self.mark_noted(&repository).await;
-                self.mark_loss((self.mailbox.id, &server.identity), store, &error).await;
                 Err(error)
             }
         }
@@ -118,20 +127,22 @@ impl Job<'_> {
         Ok(self.worker.persist(|| catalog.remember_log(mailbox, store, &position)).await?)
     }
 
-    /// Marks the backups that the log's note of damage touches, if it has one. Returns the newest snapshot, and that listing.
-    async fn mark_noted(&self, repository: &Repository) -> Result<(Option<SnapshotInfo>, Option<Listing>)> {
+    /// Marks the backups that the log's note of damage touches, if it has one. Returns the newest snapshot, and whether the note
+    /// touches it.
+    async fn mark_noted(&self, repository: &Repository) -> Result<Option<(SnapshotInfo, bool)>> {
         let newest = match repository.newest().await {
             // A first backup that got nowhere.
-            Err(repository::Error::NoMailbox) => return Ok((None, None)),
+            Err(repository::Error::NoMailbox) => return Ok(None),
             newest => newest?,
         };
-        if !newest.notes_damage {
-            return Ok((newest.info, None));
+        let mut is_damaged = false;
+        if newest.notes_damage {
+            let store = &self.worker.stores.of(self.mailbox)?.settings.name;
+            self.mark_by_log(repository, self.mailbox.id, store).await?;
+            let listing = repository.listing().await?;
+            is_damaged = newest.info.as_ref().is_some_and(|info| listing.damaged.contains(&info.number));
         }
-        let (store, listing) =
-            (&self.worker.stores.of(self.mailbox)?.settings.name, repository.listing().await?);
-        self.mark_by_log(self.mailbox.id, store, (&listing, &repository.hasher())).await?;
-        Ok((newest.info, Some(listing)))
+        Ok(newest.info.map(|info| (info, is_damaged)))
     }
 
     /// What people see of the snapshot that was just committed. Nobody else commits under our claim, but people at a terminal do.
@@ -142,23 +153,25 @@ impl Job<'_> {
         repository: &Repository,
     ) -> Result<NewBackup> {
         let store = &self.worker.stores.of(self.mailbox)?.settings;
-        let (newest, listing) = self.mark_noted(repository).await?;
-        let info = match newest {
-            Some(info) if info.number == snapshot => info,
-            _ => repository.snapshot(Some(snapshot)).await?.info().clone(),
+        let (info, damaged) = match self.mark_noted(repository).await? {
+            Some((info, damaged)) if info.number == snapshot => (info, damaged),
+            _ => {
+                let info = repository.snapshot(Some(snapshot)).await?.info().clone();
+                let damaged = repository.listing().await?.damaged.contains(&snapshot);
+                (info, damaged)
+            }
         };
-        let damaged = listing.is_some_and(|listing| listing.damaged.contains(&snapshot));
         Ok(NewBackup { number, facts: facts(&info, &repository.hasher(), store), damaged })
     }
 
     async fn list(&self, backup: &NewBackup) -> Result<Answer> {
         let claimed = self.claimed;
         let scheduled = claimed.slot_date.is_some();
-        if !scheduled || !wants_another(backup.facts.state, claimed.attempt, self.worker.settings.retry) {
+        if !scheduled || !wants_another(backup.state(), claimed.attempt, self.worker.settings.retry) {
             return self.complete(Some(backup)).await;
         }
         self.worker.persist(|| self.catalog().record(&claimed.claim, backup)).await?;
-        self.worker.services.metrics.count_state(backup.facts.state);
+        self.worker.services.metrics.count_state(backup.state());
         Ok(Answer::Incomplete)
     }
 }

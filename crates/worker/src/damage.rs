@@ -50,62 +50,74 @@ impl Job<'_> {
     /// Marks the mailbox's backups in this store that its log does not hold as whole snapshots.
     pub(crate) async fn mark_by_log(
         &self,
+        repository: &Repository,
         mailbox: MailboxId,
         store: &str,
-        (listing, hasher): (&Listing, &BlobHasher),
-    ) -> Result<()> {
+    ) -> Result<Vec<BackupNumber>> {
+        // Before the log is read: what was a row by then must stand in it.
         let backups = self.catalog().backups_of(mailbox, None, ALL).await?;
-        self.mark(mailbox, &lost_backups(&backups, store, listing, hasher)).await
+        let mut lost = lost_now(repository, &backups, store).await?;
+        if !lost.is_empty() {
+            // An answer of the store may be wrong once.
+            let again = lost_now(repository, &backups, store).await?;
+            lost.retain(|number| again.contains(number));
+        }
+        self.mark(mailbox, &lost).await?;
+        Ok(lost)
     }
 
-    /// Marks what an error proves to be lost. Failing to do so is no failure: the job failed already.
-    pub(crate) async fn mark_loss(
+    /// Marks what the store no longer holds of a mailbox after an error that may come from that. Failing to do so is no failure:
+    /// the job failed already.
+    pub(crate) async fn mark_after(
         &self,
+        error: &Error,
         (mailbox, identity): (MailboxId, &MailboxIdentity),
         store: &str,
-        error: &Error,
     ) {
-        let marked = match error.loss() {
-            None => Ok(()),
-            Some(Loss::SomeSnapshots) => self.mark_as_it_is(mailbox, identity, store).await,
-            Some(Loss::AllSnapshots) => self.mark_all(mailbox, store).await,
-        };
-        if let Err(error) = marked {
+        if error.may_be_loss()
+            && let Err(error) = self.mark_as_it_is(mailbox, identity, store).await
+        {
             tracing::warn!(error = error.chain(), "backups that are lost could not be marked");
+        }
+    }
+
+    /// Marks by the log as the store shows it, whatever is remembered of it.
+    pub(crate) async fn mark_as_it_is(
+        &self,
+        mailbox: MailboxId,
+        identity: &MailboxIdentity,
+        store: &str,
+    ) -> Result<()> {
+        use repository::Error::{KeyGone, LogGone};
+        match self.worker.stores.as_it_is(store, identity).await {
+            Ok(repository) => self.mark_by_log(&repository, mailbox, store).await.map(drop),
+            Err(Error::Repository(KeyGone { .. } | LogGone { .. })) => {
+                let backups = self.catalog().backups_of(mailbox, None, ALL).await?;
+                let here = backups.iter().filter(|backup| backup.facts.store == store);
+                self.mark(mailbox, &here.map(|backup| backup.number).collect::<Vec<_>>()).await
+            }
+            Err(error) => Err(error),
         }
     }
 
     /// Marks a backup after it was read again: as sound, as damaged, or not at all if reading was cut off.
     pub(crate) async fn mark_read(&self, backup: &Backup, read: &Result<bool>) -> Result<()> {
-        let (catalog, mailbox) = (self.catalog(), backup.mailbox);
+        let catalog = self.catalog();
         match read {
             Ok(false) => Ok(()),
             Ok(true) => {
-                self.worker.persist(|| catalog.mark_sound(mailbox, backup.number)).await?;
+                self.worker.persist(|| catalog.mark_sound(&self.claimed.claim, backup.number)).await?;
                 Ok(())
             }
             // The log tells which backups another history has replaced.
-            Err(error) if error.loss().is_some() && !error.is_of_history() => {
-                self.mark(mailbox, &[backup.number]).await
+            Err(error) if error.may_be_loss() && !error.is_of_history() => {
+                self.mark(backup.mailbox, &[backup.number]).await
             }
             Err(_) => Ok(()),
         }
     }
 
-    /// By the log as the store shows it, whatever is remembered of it.
-    async fn mark_as_it_is(&self, mailbox: MailboxId, identity: &MailboxIdentity, store: &str) -> Result<()> {
-        let repository = self.worker.stores.as_it_is(store, identity).await?;
-        let listing = repository.listing().await?;
-        self.mark_by_log(mailbox, store, (&listing, &repository.hasher())).await
-    }
-
-    async fn mark_all(&self, mailbox: MailboxId, store: &str) -> Result<()> {
-        let backups = self.catalog().backups_of(mailbox, None, ALL).await?;
-        let here = backups.iter().filter(|backup| backup.facts.store == store);
-        self.mark(mailbox, &here.map(|backup| backup.number).collect::<Vec<_>>()).await
-    }
-
-    async fn mark(&self, mailbox: MailboxId, damaged: &[BackupNumber]) -> Result<()> {
+    pub(crate) async fn mark(&self, mailbox: MailboxId, damaged: &[BackupNumber]) -> Result<()> {
         let catalog = self.catalog();
         let marked = self.worker.persist(|| catalog.mark_damaged(mailbox, damaged)).await?;
         if marked > 0 {
@@ -115,28 +127,27 @@ impl Job<'_> {
     }
 }
 
-/// Which backups an error proves to be lost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Loss {
-    /// Those that the log does not hold as whole snapshots.
-    SomeSnapshots,
-    /// All of the mailbox in that store.
-    AllSnapshots,
+async fn lost_now(repository: &Repository, backups: &[Backup], store: &str) -> Result<Vec<BackupNumber>> {
+    let listing = repository.listing().await?;
+    Ok(lost_backups(backups, store, &listing, &repository.hasher()))
 }
 
 impl Error {
-    fn loss(&self) -> Option<Loss> {
+    /// Whether a store that has lost something answers so.
+    fn may_be_loss(&self) -> bool {
         use repository::Error as Of;
         match self {
-            Error::Damaged { .. } | Error::OtherSnapshot => Some(Loss::SomeSnapshots),
-            Error::Repository(error) | Error::Engine(engine::Error::Repository(error)) => match error {
-                Of::Corrupt { .. } | Of::Missing { .. } | Of::NoSnapshot { .. } | Of::History { .. } => {
-                    Some(Loss::SomeSnapshots)
-                }
-                Of::KeyGone { .. } | Of::LogGone { .. } => Some(Loss::AllSnapshots),
-                _ => None,
-            },
-            _ => None,
+            Error::Damaged { .. } | Error::OtherSnapshot => true,
+            Error::Repository(error) | Error::Engine(engine::Error::Repository(error)) => matches!(
+                error,
+                Of::Corrupt { .. }
+                    | Of::Missing { .. }
+                    | Of::NoSnapshot { .. }
+                    | Of::History { .. }
+                    | Of::KeyGone { .. }
+                    | Of::LogGone { .. }
+            ),
+            _ => false,
         }
     }
 

@@ -94,7 +94,7 @@ const FEW: u64 = 3;
 /// Whether a scheduled job whose backup came out like this makes another one: its slot wants a good one. One that is shrunk is as good as
 /// the mailbox is, and for people to judge.
 pub(crate) fn wants_another(state: BackupState, attempt: Attempt, retry: RetryPolicy) -> bool {
-    let incomplete = matches!(state, BackupState::Partial | BackupState::Moving);
+    let incomplete = matches!(state, BackupState::Partial | BackupState::Moving | BackupState::Damaged);
     incomplete && attempt.0 < FEW.min(retry.attempts.into())
 }
 
@@ -252,7 +252,7 @@ mod tests {
     #[test]
     fn a_backup_that_is_not_good_is_made_again_a_few_times() {
         let wants = |state, attempt| wants_another(state, Attempt(attempt), rules().retry);
-        for state in [BackupState::Partial, BackupState::Moving] {
+        for state in [BackupState::Partial, BackupState::Moving, BackupState::Damaged] {
             assert_eq!([1, 2, 3].map(|attempt| wants(state, attempt)), [true, true, false]);
             let once = RetryPolicy { attempts: 1, ..rules().retry };
             assert!(!wants_another(state, Attempt(1), once), "then nobody would take the job again");

@@ -53,7 +53,7 @@ impl Job<'_> {
         self.ending.store(true, Relaxed);
         self.worker.persist(|| catalog.complete(claim, backup)).await?;
         if let Some(backup) = backup {
-            self.worker.services.metrics.count_state(backup.facts.state);
+            self.worker.services.metrics.count_state(backup.state());
         }
         self.reach(Step::Completed).await;
         Ok(Answer::Done)

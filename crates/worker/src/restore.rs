@@ -37,7 +37,13 @@ impl Job<'_> {
         let source = self.source(&order, &backup).await?.identity().ok_or(Error::NoBackup)?;
         let restored = self.restore_from(&order, &backup, &source).await;
         if let Err(error) = &restored {
-            self.mark_loss((backup.mailbox, &source), &backup.facts.store, error).await;
+            self.mark_after(error, (backup.mailbox, &source), &backup.facts.store).await;
+            // An exact restore backs its own mailbox up.
+            if let (Some(identity), Ok(place)) =
+                (self.mailbox.identity(), self.worker.stores.of(self.mailbox))
+            {
+                self.mark_after(error, (self.mailbox.id, &identity), &place.settings.name).await;
+            }
         }
         restored
     }
@@ -65,6 +71,10 @@ impl Job<'_> {
             return Ok(Answer::Sliced { progressed: false });
         };
         let report = report(&restored?);
+        if !snapshot.damage_met().is_empty() {
+            self.mark(backup.mailbox, &[backup.number]).await?;
+            self.mark_as_it_is(backup.mailbox, source, store).await?;
+        }
         self.reach(Step::GivenBack).await;
         let (worker, claim) = (self.worker, &self.claimed.claim);
         worker.persist(|| catalog.report_restore(claim, &report)).await?;

@@ -36,7 +36,7 @@ impl Job<'_> {
         let backup = self.backup(&order).await?;
         let read = self.read_all_of(&backup).await;
         if let (Err(error), Some(identity)) = (&read, self.mailbox.identity()) {
-            self.mark_loss((backup.mailbox, &identity), &backup.facts.store, error).await;
+            self.mark_after(error, (backup.mailbox, &identity), &backup.facts.store).await;
         }
         self.mark_read(&backup, &read).await?;
         match read? {
@@ -69,8 +69,7 @@ impl Job<'_> {
         for problem in &report.problems {
             tracing::error!(number = backup.number.0, problem = %telemetry::mask(&problem.what), "what a verification found");
         }
-        let listing = repository.listing().await?;
-        self.mark_by_log(backup.mailbox, store, (&listing, &repository.hasher())).await?;
+        self.mark_by_log(&repository, backup.mailbox, store).await?;
         match report.is_harmful() {
             true => Err(Error::Damaged { problems: report.problems.len() }),
             false => Ok(true),

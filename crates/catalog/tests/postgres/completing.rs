@@ -103,18 +103,20 @@ async fn a_damaged_backup_is_called_so_and_no_longer_counts_as_good() {
     assert_eq!(catalog.newest_backups().await.unwrap(), [(bad, 1)]);
     assert_eq!(mark(&numbers).await, 1);
     assert_eq!(seen().await, (vec![bad, bad], None));
-    let sound = async |number| catalog.mark_sound(mailbox, number).await.unwrap();
+    let sound = async |number| catalog.mark_sound(&claim, number).await.unwrap();
     assert_eq!((sound(second).await, sound(second).await), (true, false));
     assert_eq!(seen().await, (vec![good, bad], Some(at(8))));
     assert_eq!(mark(&[second, first]).await, 1);
 
     // Another history gives the same number to another snapshot; this one is damaged from the beginning.
+    let stale = claim;
     let claim = room.claimed(room.planned(nightly(mailbox, 3)).await, at(100)).await.claim;
     let number = catalog.draw_number(&claim).await.unwrap();
     let again = Facts { digest: Some([8; 32]), ..facts(8, good) };
     catalog.complete(&claim, Some(&NewBackup { number, facts: again, damaged: true })).await.unwrap();
     assert_eq!(seen().await, (vec![bad, bad, bad], None));
-    assert!(sound(number).await);
+    assert!(matches!(catalog.mark_sound(&stale, number).await, Err(Error::Fenced)), "it may know less");
+    assert!(catalog.mark_sound(&claim, number).await.unwrap());
     assert_eq!(seen().await, (vec![good, bad, bad], Some(at(8))), "the mark of another of its number stays");
 }
 

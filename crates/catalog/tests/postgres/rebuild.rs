@@ -24,6 +24,7 @@ fn logs(all: &[Found]) -> Vec<FoundLog> {
         store: found.facts.store.clone(),
         position: LogPosition { number: 100, digest: [1; 32] },
         damaged: BTreeSet::new(),
+        known: Vec::new(),
     };
     let mut logs: Vec<FoundLog> = Vec::new();
     for found in all {
@@ -162,6 +163,8 @@ async fn a_rebuild_knows_how_far_logs_had_come_and_what_is_damaged() {
     // The store has another snapshot in the place of the first one, and nothing in that of the second.
     let mut other = found("a", 0, 2, Some(8));
     other.facts.digest = Some([9; 32]);
+    logs[0].known = catalog.numbers_in(&logs[0].mailbox, "main").await.unwrap();
+    assert_eq!(logs[0].known.len(), 2);
     let rebuilt = catalog.rebuild(&[other], &logs[..1], at(30)).await.unwrap();
     assert_eq!(rebuilt, Rebuilt { new: 1, taken: vec![] });
     let all = catalog.backups_of(a.id, None, 9).await.unwrap();

@@ -1,6 +1,6 @@
 use anyhow::{Context, Result};
 use catalog::{AuditEntry, Backup, Catalog, Mailbox};
-use model::{Clock, LogPosition, MailboxId, MailboxIdentity, SystemClock};
+use model::{BackupState, Clock, LogPosition, MailboxId, MailboxIdentity, SystemClock};
 use repository::{Error, KeyRing};
 use serde_json::json;
 
@@ -31,7 +31,9 @@ pub(crate) async fn accept_history(args: &HistoryAccept, out: &Out) -> Result<Ex
     let mut accepted = 0;
     for settings in config.stores()? {
         let remembered = catalog.log_position(mailbox.id, &settings.name).await?;
-        if remembered.is_none() && !accepting.backups.iter().any(|one| one.facts.store == settings.name) {
+        let is_whole =
+            |one: &Backup| one.facts.store == settings.name && one.facts.state != BackupState::Damaged;
+        if remembered.is_none() && !accepting.backups.iter().any(is_whole) {
             continue;
         }
         let shelf = Shelf::open(settings).await?;
@@ -62,10 +64,16 @@ impl Accepting<'_> {
     ) -> Result<bool> {
         let (catalog, name) = (self.catalog, &shelf.of.name);
         let repository = match shelf.store.mailbox(ring, ring.directory(identity)).await {
+            Err(error @ (Error::KeyGone { .. } | Error::LogGone { .. })) => {
+                self.mark_all(name).await?;
+                let context = format!(
+                    "open the mailbox in the store {name} (its backups there are marked as damaged; once what is left of it is \
+                     moved away, --new-history lets the next backup start again)"
+                );
+                return Err(anyhow::Error::from(error).context(context));
+            }
             Err(Error::NoMailbox) if self.args.new_history => {
-                let here = self.backups.iter().filter(|backup| backup.facts.store == *name);
-                let lost: Vec<_> = here.map(|backup| backup.number).collect();
-                let lost = catalog.mark_damaged(self.mailbox, &lost).await?;
+                let lost = self.mark_all(name).await?;
                 catalog.forget_log(self.mailbox, name).await?;
                 self.tell(name, remembered, None, lost).await?;
                 return Ok(true);
@@ -89,6 +97,12 @@ impl Accepting<'_> {
             self.tell(name, remembered, repository.position(), lost).await?;
         }
         Ok(accepted.is_some() || lost > 0)
+    }
+
+    async fn mark_all(&self, store: &str) -> Result<u64> {
+        let here = self.backups.iter().filter(|backup| backup.facts.store == *store);
+        let all: Vec<_> = here.map(|backup| backup.number).collect();
+        Ok(self.catalog.mark_damaged(self.mailbox, &all).await?)
     }
 
     fn nothing_there(&self, store: &str) -> Failure {

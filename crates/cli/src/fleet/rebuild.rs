@@ -111,13 +111,17 @@ impl Rebuilding {
         numbers: Numbers,
     ) -> Result<Vec<MailboxDir>> {
         let mut aside = Vec::new();
-        let ring = self.ring.clone();
+        let (ring, catalog) = (self.ring.clone(), self.catalog.clone());
         let reading = stream::iter(dirs).map(|dir| {
-            let ring = &ring;
-            async move { (dir, read(shelf, ring, dir).await) }
+            let (ring, catalog) = (&ring, catalog.as_ref());
+            async move { (dir, read(shelf, ring, dir, catalog).await) }
         });
         let mut reading = reading.buffer_unordered(READING);
         while let Some((dir, read)) = reading.next().await {
+            let read = match read {
+                Ok(read) => Ok(read?),
+                Err(error) => Err(error),
+            };
             match read {
                 // Begun and cut off, or erased: nothing is or was there for people to see.
                 Err(Error::NoMailbox | Error::Erased { .. }) => {}
@@ -165,11 +169,25 @@ impl Rebuilding {
     }
 }
 
-async fn read(shelf: &Shelf, ring: &KeyRing, dir: MailboxDir) -> repository::Result<Read> {
+/// The outer error is the store's, the inner one the catalogue's.
+async fn read(
+    shelf: &Shelf,
+    ring: &KeyRing,
+    dir: MailboxDir,
+    catalog: Option<&Catalog>,
+) -> repository::Result<catalog::Result<Read>> {
     let repository = shelf.store.mailbox(ring, dir).await?;
+    let (identity, first_name) = repository.identity().await?;
+    // Before the log is read: what was a row by then must stand in it.
+    let known = match catalog {
+        Some(catalog) => match catalog.numbers_in(&identity, &shelf.of.name).await {
+            Ok(known) => known,
+            Err(error) => return Ok(Err(error)),
+        },
+        None => Vec::new(),
+    };
     let listing = repository.listing().await?;
     let snapshots = &listing.snapshots;
-    let (identity, first_name) = repository.identity().await?;
     let highest = repository.highest_backup_number().await?;
     // Whoever backed it up by its id alone wrote that down as its name.
     let mut names = snapshots.iter().rev().map(|info| info.summary.account_name.as_str());
@@ -179,7 +197,7 @@ async fn read(shelf: &Shelf, ring: &KeyRing, dir: MailboxDir) -> repository::Res
     let found = snapshots.iter().map(found).collect();
     let position = repository.position().ok_or(Error::NoMailbox)?;
     let (store, damaged) = (shelf.of.name.clone(), listing.not_whole());
-    Ok(Read { dir, highest, found, log: FoundLog { mailbox: identity, store, position, damaged } })
+    Ok(Ok(Read { dir, highest, found, log: FoundLog { mailbox: identity, store, position, damaged, known } }))
 }
 
 fn found(identity: &MailboxIdentity, name: &str, info: &SnapshotInfo, facts: Facts) -> Found {
