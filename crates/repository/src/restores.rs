@@ -41,7 +41,30 @@ impl Repository {
     ///
     /// One that is damaged or lost is gone around, as an entry of the log is.
     pub async fn restore_record(&self, restore: RestoreName) -> Result<Option<RestoreRecord>> {
-        let (mut number, mut text, mut damage) = (0, None, None);
+        match self.walk_records(restore, 0).await? {
+            (number, Ok(Some(text))) => Ok(Some(RestoreRecord { number, text })),
+            (_, Ok(None)) => Ok(None),
+            (_, Err(damage)) => Err(damage),
+        }
+    }
+
+    /// The newest record's number, and the text of the newest one behind `number` that can be read.
+    pub async fn restore_record_behind(
+        &self,
+        restore: RestoreName,
+        number: u32,
+    ) -> Result<(u32, Option<Vec<u8>>)> {
+        let (newest, text) = self.walk_records(restore, number).await?;
+        Ok((newest, text.unwrap_or_default()))
+    }
+
+    /// The inner error: records stand there, and none of them can be read.
+    async fn walk_records(
+        &self,
+        restore: RestoreName,
+        mut number: u32,
+    ) -> Result<(u32, Result<Option<Vec<u8>>>)> {
+        let (mut text, mut damage) = (None, None);
         while let Some((next, bytes)) = self.record_behind(restore, number).await? {
             number = next;
             match self.open_record(restore, number, &bytes) {
@@ -50,11 +73,7 @@ impl Repository {
                 Err(error) => return Err(error),
             }
         }
-        match (text, damage) {
-            (Some(text), _) => Ok(Some(RestoreRecord { number, text })),
-            (None, Some(damage)) => Err(damage),
-            (None, None) => Ok(None),
-        }
+        Ok((number, damage.filter(|_| text.is_none()).map_or(Ok(text), Err)))
     }
 
     /// What stands behind a number: one lost record is a hole, not the end.

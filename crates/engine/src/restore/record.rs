@@ -280,8 +280,10 @@ impl<'a> Records<'a> {
 
     /// Reads what other processes have written meanwhile.
     pub(super) async fn reload(&mut self) -> Result<()> {
-        if let Some(found) = self.repository.restore_record(self.id.name()).await? {
-            (self.number, self.record) = (found.number, Record::read(self.id, &found.text)?);
+        let (number, text) = self.repository.restore_record_behind(self.id.name(), self.number).await?;
+        self.number = number;
+        if let Some(text) = text {
+            self.record = Record::read(self.id, &text)?;
         }
         Ok(())
     }
