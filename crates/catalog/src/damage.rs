@@ -9,8 +9,8 @@ use crate::claim::Claim;
 use crate::columns::Number;
 use crate::error::{Error, Result};
 
-/// When the newest good backup of the mailbox `m` began. Whoever sets that locks the mailbox's row in a statement before: a
-/// statement that waited for the row would still see the backups as they were.
+/// When the newest good backup of the mailbox `m` began. A statement before the one that sets it
+/// must lock the mailbox's row: a statement that waited for the row still sees the backups as they were.
 pub(crate) const NEWEST_GOOD: &str = "(SELECT max(started_at) FROM backups b \
     WHERE b.mailbox = m.id AND b.state = 'good' AND b.damaged_at IS NULL)";
 

@@ -53,7 +53,7 @@ impl Job<'_> {
         repository: &Repository,
         mailbox: MailboxId,
         store: &str,
-    ) -> Result<Vec<BackupNumber>> {
+    ) -> Result<()> {
         // Before the log is read: what was a row by then must stand in it.
         let backups = self.catalog().backups_of(mailbox, None, ALL).await?;
         let mut lost = lost_now(repository, &backups, store).await?;
@@ -62,8 +62,7 @@ impl Job<'_> {
             let again = lost_now(repository, &backups, store).await?;
             lost.retain(|number| again.contains(number));
         }
-        self.mark(mailbox, &lost).await?;
-        Ok(lost)
+        self.mark(mailbox, &lost).await
     }
 
     /// Marks what the store no longer holds of a mailbox after an error that may come from that. Failing to do so is no failure:
@@ -90,7 +89,7 @@ impl Job<'_> {
     ) -> Result<()> {
         use repository::Error::{KeyGone, LogGone};
         match self.worker.stores.as_it_is(store, identity).await {
-            Ok(repository) => self.mark_by_log(&repository, mailbox, store).await.map(drop),
+            Ok(repository) => self.mark_by_log(&repository, mailbox, store).await,
             Err(Error::Repository(KeyGone { .. } | LogGone { .. })) => {
                 let backups = self.catalog().backups_of(mailbox, None, ALL).await?;
                 let here = backups.iter().filter(|backup| backup.facts.store == store);

@@ -77,7 +77,7 @@ async fn a_number_never_means_another_snapshot() {
     went_back(&Past::new(&house, "back", 0).await, &house).await;
     came_back_as_another(&Past::new(&house, "another", 1).await, &house).await;
 
-    // Nothing is left: begun anew only where somebody accepted that.
+    // Nothing is left. A new history starts only after somebody accepted that.
     let past = Past::new(&house, "gone", 2).await;
     let worker = past.room.worker("w1");
     std::fs::remove_dir_all(&past.dir).unwrap();
