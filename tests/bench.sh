@@ -11,7 +11,11 @@ cargo build --release -p cli -p tests --bins
 case $part in
 plan | fairness) ;;
 requests) target/release/bench requests ;;
-*) MALLE_CORPUS=$(tests/corpus.sh) target/release/bench $part ;;
+*)
+    MALLE_TEST_STALWART=$(tests/stalwart/build.sh release)
+    export MALLE_TEST_STALWART
+    MALLE_CORPUS=$(tests/corpus.sh) target/release/bench $part
+    ;;
 esac
 
 case $part in
