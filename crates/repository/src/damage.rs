@@ -8,12 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::BoxFuture;
 use futures::{StreamExt, stream};
-use model::{BlobId, Clock, DataType, EmailId, EmailRecord, SnapshotNumber};
+use model::{BlobId, Clock, DataType, EmailId, EmailRecord};
 use proto::repository::log_entry::Kind;
 use proto::repository::{Damaged, Head, SegmentRef};
 
 use crate::error::{Error, Result};
-use crate::info::SnapshotInfo;
 use crate::known::Fingerprints;
 use crate::layout::{Object, ObjectName};
 use crate::log::fold::{objects, segment_name};
@@ -290,32 +289,6 @@ impl Repository {
             }
         }
         Ok(damaged)
-    }
-
-    /// Those of these snapshots that refer to one of these objects.
-    pub(crate) fn touched_by<'a>(
-        &'a self,
-        snapshots: &'a [SnapshotInfo],
-        damaged: &'a BTreeSet<Object>,
-    ) -> BoxFuture<'a, Result<BTreeSet<SnapshotNumber>>> {
-        Box::pin(async move {
-            let mut different = BTreeMap::new();
-            for segment in snapshots.iter().flat_map(|snapshot| &snapshot.segments) {
-                different.insert(segment.name.clone(), segment.clone());
-            }
-            let different: Vec<SegmentRef> = different.into_values().collect();
-            let touched = self.packs_of(&different).await?.into_iter().filter(|((name, _), packs)| {
-                let has_damaged = |packs: &Vec<(ObjectName, u64)>| {
-                    packs.iter().any(|(p, _)| damaged.contains(&Object::Pack(*p)))
-                };
-                damaged.contains(&Object::Segment(*name)) || packs.as_ref().is_none_or(has_damaged)
-            });
-            let touched: BTreeSet<ObjectName> = touched.map(|((name, _), _)| name).collect();
-            let is_touched = |snapshot: &&SnapshotInfo| {
-                snapshot.segments.iter().filter_map(segment_name).any(|name| touched.contains(&name))
-            };
-            Ok(snapshots.iter().filter(is_touched).map(|snapshot| snapshot.number).collect())
-        })
     }
 }
 

@@ -27,6 +27,7 @@ mod segment;
 mod sizes;
 mod snapshot;
 mod store;
+mod touched;
 mod trouble;
 mod upload;
 mod writer;

@@ -324,7 +324,7 @@ impl Snapshot {
     }
 
     /// The newest present row of each key; keys that are gone or unknown are left out.
-    fn lookup<'a>(
+    pub(crate) fn lookup<'a>(
         &'a self,
         table: Table,
         keys: Vec<Bytes>,

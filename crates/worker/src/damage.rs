@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use catalog::Backup;
-use model::{BackupNumber, MailboxId, MailboxIdentity};
+use model::{BackupNumber, BackupState, MailboxId, MailboxIdentity};
 use repository::{BlobHasher, Listing, Repository};
 
 use crate::adopt::is_same;
@@ -47,22 +47,27 @@ impl Job<'_> {
         read
     }
 
-    /// Marks the mailbox's backups in this store that its log does not hold as whole snapshots.
+    /// Marks the mailbox's backups in this store that its log does not hold as whole snapshots. Returns what the log says.
     pub(crate) async fn mark_by_log(
         &self,
         repository: &Repository,
         mailbox: MailboxId,
         store: &str,
-    ) -> Result<()> {
+    ) -> Result<Listing> {
         // Before the log is read: what was a row by then must stand in it.
-        let backups = self.catalog().backups_of(mailbox, None, ALL).await?;
-        let mut lost = lost_now(repository, &backups, store).await?;
-        if !lost.is_empty() {
+        let mut backups = self.catalog().backups_of(mailbox, None, ALL).await?;
+        backups.retain(|backup| backup.facts.state != BackupState::Damaged);
+        let lost = |listing: &Listing| lost_backups(&backups, store, listing, &repository.hasher());
+        let mut listing = repository.listing().await?;
+        let mut found = lost(&listing);
+        if !found.is_empty() {
             // An answer of the store may be wrong once.
-            let again = lost_now(repository, &backups, store).await?;
-            lost.retain(|number| again.contains(number));
+            listing = repository.listing().await?;
+            let again = lost(&listing);
+            found.retain(|number| again.contains(number));
+            self.mark(mailbox, &found).await?;
         }
-        self.mark(mailbox, &lost).await
+        Ok(listing)
     }
 
     /// Marks what the store no longer holds of a mailbox after an error that may come from that. Failing to do so is no failure:
@@ -89,7 +94,7 @@ impl Job<'_> {
     ) -> Result<()> {
         use repository::Error::{KeyGone, LogGone};
         match self.worker.stores.as_it_is(store, identity).await {
-            Ok(repository) => self.mark_by_log(&repository, mailbox, store).await,
+            Ok(repository) => self.mark_by_log(&repository, mailbox, store).await.map(drop),
             Err(Error::Repository(KeyGone { .. } | LogGone { .. })) => {
                 let backups = self.catalog().backups_of(mailbox, None, ALL).await?;
                 let here = backups.iter().filter(|backup| backup.facts.store == store);
@@ -124,11 +129,6 @@ impl Job<'_> {
         }
         Ok(())
     }
-}
-
-async fn lost_now(repository: &Repository, backups: &[Backup], store: &str) -> Result<Vec<BackupNumber>> {
-    let listing = repository.listing().await?;
-    Ok(lost_backups(backups, store, &listing, &repository.hasher()))
 }
 
 impl Error {
