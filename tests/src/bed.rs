@@ -263,6 +263,7 @@ impl Bed {
             server: "test",
             select: None,
             safety: safety.as_ref(),
+            register: None,
             types,
             wanted: &|_| true,
             dry_run,

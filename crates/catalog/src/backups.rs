@@ -89,18 +89,25 @@ impl Catalog {
         self.maybe(&sql, &[&number.sql()]).await?.as_ref().map(Backup::of).transpose()
     }
 
-    /// The mailbox's backups, the newest first, those committed before `before`. Numbers are no order: some were given at a
-    /// rebuild; nor are snapshots: they count anew in each store.
+    /// The mailbox's backup that people call so; `None` also if it is another mailbox's.
+    pub async fn backup_of(&self, mailbox: MailboxId, number: BackupNumber) -> Result<Option<Backup>> {
+        Ok(self.backup(number).await?.filter(|backup| backup.mailbox == mailbox))
+    }
+
+    /// The mailbox's backups, the newest first, those committed before the one of the number `before`. Numbers are no order: some
+    /// were given at a rebuild; nor are snapshots: they count anew in each store.
     pub async fn backups_of(
         &self,
         mailbox: MailboxId,
-        before: Option<Timestamp>,
+        before: Option<BackupNumber>,
         limit: u32,
     ) -> Result<Vec<Backup>> {
         let sql = format!(
-            "SELECT {COLUMNS} FROM backups WHERE mailbox = $1 AND finished_at < coalesce($2::timestamptz, 'infinity') \
-             ORDER BY finished_at DESC, snapshot DESC LIMIT $3"
+            "SELECT {COLUMNS} FROM backups b WHERE mailbox = $1 AND ($2::bigint IS NULL OR (finished_at, snapshot, number) < \
+                 (SELECT finished_at, snapshot, number FROM backups WHERE number = $2 AND mailbox = $1)) \
+             ORDER BY finished_at DESC, snapshot DESC, number DESC LIMIT $3"
         );
+        let before = before.map(Number::sql);
         let rows = self.query(&sql, &[&mailbox.sql(), &before, &i64::from(limit)]).await?;
         rows.iter().map(Backup::of).collect()
     }

@@ -56,6 +56,12 @@ impl Catalog {
         }
     }
 
+    /// The same catalogue for somebody who waits no longer than this for one call.
+    #[must_use]
+    pub fn with_limit(&self, limit: Duration) -> Catalog {
+        Catalog { limit: limit.min(self.limit), ..self.clone() }
+    }
+
     /// Whether it answers: for a health check.
     pub async fn ping(&self) -> Result<()> {
         self.query("SELECT 1", &[]).await.map(drop)

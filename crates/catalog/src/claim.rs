@@ -125,7 +125,7 @@ impl Catalog {
         match self.within(self.try_claim(job, worker, now, later)).await {
             // Two jobs of one mailbox, claimed at once: the other one was first.
             Err(error) if error.hurts("jobs_running") => {
-                self.within(async { new_ticket(&self.client().await?, job, Some(later)).await }).await?;
+                self.within(async { get_behind(&self.client().await?, job, later).await }).await?;
                 Ok(ClaimAnswer::Busy)
             }
             answer => answer,
@@ -146,7 +146,7 @@ impl Catalog {
         };
         let answer = match decide(seen, now) {
             Decision::Claim => take(&transaction, job, mailbox, worker).await.map(ClaimAnswer::Claimed)?,
-            Decision::Busy => new_ticket(&transaction, job, Some(later)).await.map(|()| ClaimAnswer::Busy)?,
+            Decision::Busy => get_behind(&transaction, job, later).await.map(|()| ClaimAnswer::Busy)?,
             Decision::Paused => {
                 new_ticket(&transaction, job, Some(now + PAUSE)).await.map(|()| ClaimAnswer::Paused)?
             }
@@ -196,7 +196,7 @@ async fn take(
         Some(id) => Some(raise_epoch(on, id).await?),
         None => None,
     };
-    let sql = "UPDATE jobs SET state = 'running', attempt = attempt + 1, worker = $2, heartbeat_at = clock_timestamp(), \
+    let sql = "UPDATE jobs SET state = 'running', behind = false, attempt = attempt + 1, worker = $2, heartbeat_at = clock_timestamp(), \
                    first_claimed_at = coalesce(first_claimed_at, now()), \
                    epoch = coalesce($3, coalesce(epoch, 0) + 1) WHERE id = $1 \
                RETURNING kind, epoch, attempt, slices, run_at, slot_date, deadline, number, parameters, \
@@ -226,6 +226,13 @@ fn claimed(job: JobId, mailbox: Option<Mailbox>, row: &Row) -> Result<Claimed> {
         number: Number::maybe(row, "number")?,
         parameters: get::<Option<Json<Value>>>(row, "parameters")?.map(|json| json.0),
     })
+}
+
+/// Another job of the mailbox runs: this one is due at `later`, or when that one has ended (the trigger `jobs_next`).
+async fn get_behind(on: &impl GenericClient, job: JobId, later: Timestamp) -> Result<()> {
+    let sql = "UPDATE jobs SET behind = true WHERE id = $1 AND state = 'waiting'";
+    changed(on, sql, &[&job.sql()]).await?;
+    new_ticket(on, job, Some(later)).await
 }
 
 /// The ticket that brought us here is used up, also if its publisher has not marked it yet: a waiting job gets another one, at `later` or

@@ -41,7 +41,8 @@ impl Catalog {
     /// # Errors
     /// [`Error::Fenced`], then nothing was written; [`Error::NumberTaken`] if the number is another snapshot's.
     pub async fn complete(&self, claim: &Claim, backup: Option<&NewBackup>) -> Result<()> {
-        let end = "UPDATE jobs SET state = 'done', finished_at = now(), heartbeat_at = NULL WHERE id = $1";
+        let end = "UPDATE jobs SET state = 'done', finished_at = now(), heartbeat_at = NULL, \
+                       error_class = NULL, error = NULL WHERE id = $1";
         self.write_down(claim, backup, end).await
     }
 

@@ -97,6 +97,9 @@ pub enum Error {
     /// The mailbox's backup by hand runs, and what it was asked for is less than this request.
     #[error("backup by hand that runs, job {0}, was asked for less")]
     Underway(JobId),
+    /// The key was another request's.
+    #[error("key is that of another request, job {0}")]
+    KeyReused(JobId),
     /// The number stands for another snapshot.
     #[error("number {0} belongs to another backup")]
     NumberTaken(BackupNumber),
@@ -122,6 +125,7 @@ impl Error {
             | Error::PersonalPlan
             | Error::NoPlan
             | Error::Underway(_)
+            | Error::KeyReused(_)
             | Error::NumberTaken(_) => ErrorClass::Permanent,
         }
     }

@@ -6,6 +6,7 @@ use tokio_postgres::Row;
 use crate::catalog::Catalog;
 use crate::columns::{Number, get, small_count, storable, word};
 use crate::error::Result;
+use crate::mailboxes::Address;
 
 /// A job, for people and programs that watch it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +17,8 @@ pub struct Job {
     pub kind: JobKind,
     /// For whom; `None`: global.
     pub mailbox: Option<MailboxId>,
+    /// What that mailbox is called now.
+    pub address: Option<Address>,
     /// The slot it fills; `None`: somebody asked for it.
     pub slot_date: Option<Date>,
     /// Where it stands.
@@ -47,7 +50,8 @@ pub struct Job {
 }
 
 const COLUMNS: &str = "id, kind, mailbox, slot_date, state, run_at, deadline, attempt, slices, epoch, worker, \
-                       cancel_requested, number, error_class, error, created_at, finished_at, published_at";
+                       cancel_requested, number, error_class, error, created_at, finished_at, published_at, \
+                       (SELECT address FROM mailboxes m WHERE m.id = jobs.mailbox) AS address";
 
 impl Job {
     fn of(row: &Row) -> Result<Job> {
@@ -55,6 +59,7 @@ impl Job {
             id: Number::of(row, "id")?,
             kind: word(row, "kind")?,
             mailbox: Number::maybe(row, "mailbox")?,
+            address: get::<Option<&str>>(row, "address")?.map(Address::from),
             slot_date: get(row, "slot_date")?,
             state: word(row, "state")?,
             run_at: get(row, "run_at")?,

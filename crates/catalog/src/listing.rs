@@ -20,6 +20,8 @@ pub struct Listed {
     pub zone: Option<String>,
     /// IANA name of the owner's time zone.
     pub time_zone: Option<String>,
+    /// Whose customer the owner is.
+    pub tenant: Option<String>,
 }
 
 /// A mailbox as somebody lists it who has rules for plans.
@@ -35,10 +37,10 @@ pub struct Ruled {
 const LISTED: &str = "
     WITH listed AS (
         SELECT DISTINCT ON (l.account, CASE WHEN l.account IS NULL THEN l.address END)
-            l.account, l.address, l.plan, l.plan_by_rule, l.zone, l.time_zone, $1::text AS server, $2::timestamptz AS now,
+            l.account, l.address, l.plan, l.plan_by_rule, l.zone, l.time_zone, l.tenant, $1::text AS server, $2::timestamptz AS now,
             $2::timestamptz AS plan_since
-        FROM unnest($3::text[], $4::text[], $5::text[], $6::boolean[], $7::text[], $8::text[]) WITH ORDINALITY
-            AS l(account, address, plan, plan_by_rule, zone, time_zone, position)
+        FROM unnest($3::text[], $4::text[], $5::text[], $6::boolean[], $7::text[], $8::text[], $9::text[]) WITH ORDINALITY
+            AS l(account, address, plan, plan_by_rule, zone, time_zone, tenant, position)
         ORDER BY l.account, CASE WHEN l.account IS NULL THEN l.address END, l.position DESC
     )";
 
@@ -68,14 +70,16 @@ fn accounts_sql() -> String {
     format!(
         "{LISTED}, written AS (
             INSERT INTO mailboxes AS m
-                (server, account, incarnation, address, plan, plan_by_rule, zone, time_zone, first_seen_at, listed_at, plan_since)
+                (server, account, incarnation, address, plan, plan_by_rule, zone, time_zone, tenant, first_seen_at, listed_at,
+                 plan_since)
             SELECT l.server, l.account, (SELECT coalesce(max(o.incarnation) + 1, 0) FROM mailboxes o
                     WHERE o.server = l.server AND o.account = l.account),
-                l.address, l.plan, l.plan_by_rule, l.zone, l.time_zone, l.now, l.now, l.plan_since
+                l.address, l.plan, l.plan_by_rule, l.zone, l.time_zone, l.tenant, l.now, l.now, l.plan_since
             FROM listed l WHERE l.account IS NOT NULL
             ON CONFLICT (server, account) WHERE state = 'active' DO UPDATE SET
                 address = excluded.address, {plan},
                 zone = coalesce(excluded.zone, m.zone), time_zone = coalesce(excluded.time_zone, m.time_zone),
+                tenant = coalesce(excluded.tenant, m.tenant),
                 listed_at = greatest(m.listed_at, excluded.listed_at)
             RETURNING xmax = 0 AS new
         )
@@ -95,7 +99,7 @@ fn known_addresses_sql() -> String {
     format!(
         "{LISTED}
         UPDATE mailboxes m SET {plan}, zone = coalesce(l.zone, m.zone),
-            time_zone = coalesce(l.time_zone, m.time_zone), listed_at = greatest(m.listed_at, l.now)
+            time_zone = coalesce(l.time_zone, m.time_zone), tenant = coalesce(l.tenant, m.tenant), listed_at = greatest(m.listed_at, l.now)
         FROM listed l
         WHERE m.server = l.server AND m.address = l.address AND m.state = 'active' AND l.account IS NULL",
         plan = plan_of("l")
@@ -104,8 +108,8 @@ fn known_addresses_sql() -> String {
 
 /// Addresses that have none.
 const NEW_ADDRESSES: &str = "
-    INSERT INTO mailboxes (server, address, plan, plan_by_rule, zone, time_zone, first_seen_at, listed_at, plan_since)
-    SELECT l.server, l.address, l.plan, l.plan_by_rule, l.zone, l.time_zone, l.now, l.now, l.plan_since FROM listed l
+    INSERT INTO mailboxes (server, address, plan, plan_by_rule, zone, time_zone, tenant, first_seen_at, listed_at, plan_since)
+    SELECT l.server, l.address, l.plan, l.plan_by_rule, l.zone, l.time_zone, l.tenant, l.now, l.now, l.plan_since FROM listed l
     WHERE l.account IS NULL AND NOT EXISTS (SELECT FROM mailboxes m
         WHERE m.server = l.server AND m.address = l.address AND m.state = 'active')";
 
@@ -130,8 +134,9 @@ impl Catalog {
         let by_rule: Vec<_> = listed.iter().map(|(l, rule)| l.plan.is_none() && rule.is_some()).collect();
         let zones: Vec<_> = listed.iter().map(|(l, _)| l.zone.as_deref()).collect();
         let time_zones: Vec<_> = listed.iter().map(|(l, _)| l.time_zone.as_deref()).collect();
+        let tenants: Vec<_> = listed.iter().map(|(l, _)| l.tenant.as_deref()).collect();
         let parameters: Parameters<'_> =
-            &[&server, &now, &accounts, &addresses, &plans, &by_rule, &zones, &time_zones];
+            &[&server, &now, &accounts, &addresses, &plans, &by_rule, &zones, &time_zones, &tenants];
         self.within(async {
             let mut client = self.client().await?;
             let transaction = client.transaction().await?;

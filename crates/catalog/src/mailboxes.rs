@@ -51,6 +51,8 @@ pub struct Mailbox {
     pub zone: Option<String>,
     /// IANA name of the owner's time zone; `None`: the service's.
     pub time_zone: Option<String>,
+    /// Whose customer the owner is; `None`: nobody has said.
+    pub tenant: Option<String>,
     /// When it was first heard of.
     pub first_seen_at: Timestamp,
     /// Since when it is gone; `None`: it is there.
@@ -91,6 +93,7 @@ impl Mailbox {
             plan_by_rule: get(row, "plan_by_rule")?,
             zone: get(row, "zone")?,
             time_zone: get(row, "time_zone")?,
+            tenant: get(row, "tenant")?,
             first_seen_at: get(row, "first_seen_at")?,
             gone_at: get(row, "gone_at")?,
             epoch: Number::of(row, "epoch")?,
@@ -100,7 +103,7 @@ impl Mailbox {
     }
 }
 
-pub(crate) const COLUMNS: &str = "id, server, account, incarnation, address, plan, plan_by_rule, zone, time_zone, \
+pub(crate) const COLUMNS: &str = "id, server, account, incarnation, address, plan, plan_by_rule, zone, time_zone, tenant, \
                                   first_seen_at, gone_at, epoch, first_backup_at, newest_good_at";
 
 impl Catalog {
@@ -209,6 +212,31 @@ impl Catalog {
                    FROM mailboxes WHERE server = $1 AND state = 'active'";
         let row = self.one(sql, &[&server, &listed_before]).await?;
         Ok(Unlisted { active: count(&row, "active")?, unlisted: count(&row, "unlisted")? })
+    }
+
+    /// How many mailboxes of the server are there, and how many of them a list of these names leaves out.
+    pub async fn count_unnamed(
+        &self,
+        server: &str,
+        names: &[(Option<&AccountId>, &Address)],
+    ) -> Result<Unlisted> {
+        let accounts: Vec<_> =
+            names.iter().filter_map(|(account, _)| *account).map(AccountId::as_str).collect();
+        let all: Vec<_> = names.iter().map(|(_, address)| address.as_str()).collect();
+        let alone = names.iter().filter(|(account, _)| account.is_none());
+        let alone: Vec<_> = alone.map(|(_, address)| address.as_str()).collect();
+        // A mailbox without an account becomes the one that is listed with its address.
+        let sql = "SELECT count(*) AS active, count(*) FILTER (WHERE NOT (coalesce(account = ANY ($2), false) \
+                       OR address = ANY ($3) OR account IS NULL AND address = ANY ($4))) AS unlisted \
+                   FROM mailboxes WHERE server = $1 AND state = 'active'";
+        let row = self.one(sql, &[&server, &accounts, &alone, &all]).await?;
+        Ok(Unlisted { active: count(&row, "active")?, unlisted: count(&row, "unlisted")? })
+    }
+
+    /// How many of these mailboxes of the server, by account or, where none is given, by address, have no plan.
+    pub async fn count_unplanned(&self, server: &str, names: &[(Option<AccountId>, Address)]) -> Result<u64> {
+        let named = self.mailboxes_named(server, names).await?;
+        Ok(named.iter().filter(|mailbox| mailbox.plan.is_none()).count() as u64)
     }
 
     /// The mailbox was deleted: no new jobs; backups stay.

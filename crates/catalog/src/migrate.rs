@@ -12,6 +12,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0004_plan_by_rule.sql"),
     include_str!("../migrations/0005_log_positions.sql"),
     include_str!("../migrations/0006_trust.sql"),
+    include_str!("../migrations/0007_requests.sql"),
 ];
 
 /// How long one waits for another that migrates, and for locks on tables in use.

@@ -8,6 +8,7 @@ use model::{JobId, JobKind, MailboxId, Plan, SignedDuration, Timestamp};
 use serde_json::Value;
 use tokio_postgres::types::Json;
 
+use crate::audit::{AuditEntry, append};
 use crate::catalog::{Catalog, changed, row};
 use crate::columns::{Number, get, maybe_word};
 use crate::error::{Error, Result};
@@ -28,7 +29,7 @@ pub struct Request<'a> {
     pub kind: JobKind,
     /// For whom; `None`: global.
     pub mailbox: Option<MailboxId>,
-    /// Chosen by who asks: the same key, kind and mailbox is the same request, however often it comes.
+    /// Chosen by who asks: the same key is the same request, however often it comes.
     pub key: &'a str,
     /// What the worker needs to know, in its own words.
     pub parameters: Option<&'a Value>,
@@ -36,6 +37,8 @@ pub struct Request<'a> {
     pub limit: Option<RateLimit>,
     /// The trace of who asks, as a W3C `traceparent`.
     pub traceparent: Option<&'a str>,
+    /// Written with what the request changes; asking again adds nothing.
+    pub audit: Option<&'a AuditEntry<'a>>,
 }
 
 /// The job that does it.
@@ -53,7 +56,7 @@ impl Catalog {
     ///
     /// # Errors
     /// [`Error::PersonalPlan`], [`Error::NoPlan`], [`Error::TooMany`], [`Error::UnknownMailbox`], [`Error::MailboxGone`],
-    /// [`Error::Underway`].
+    /// [`Error::Underway`]; [`Error::KeyReused`] for a key that came with another request, unless both come at once.
     pub async fn request(&self, request: &Request<'_>, now: Timestamp) -> Result<Requested> {
         self.within(async {
             let mut client = self.client().await?;
@@ -62,7 +65,10 @@ impl Catalog {
             let turn = "SELECT pg_advisory_xact_lock(hashtextextended(\
                         'malle/request/' || current_schema() || coalesce($1::bigint::text, ''), 0))";
             changed(&transaction, turn, &[&mailbox]).await?;
-            if let Some(job) = existing(&transaction, request).await? {
+            if let Some(job) = of_key(&transaction, request).await? {
+                return Ok(Requested { job, new: false });
+            }
+            if let Some(job) = unfinished(&transaction, request, now).await? {
                 transaction.commit().await?;
                 return Ok(Requested { job, new: false });
             }
@@ -72,8 +78,8 @@ impl Catalog {
             if let Some(limit) = request.limit {
                 within_limit(&transaction, request, limit, now).await?;
             }
-            let insert = "INSERT INTO jobs (kind, mailbox, request_key, parameters, run_at, created_at, traceparent) \
-                          VALUES ($1, $2, $3, $4, $5, $5, $6) RETURNING id";
+            let insert = "INSERT INTO jobs (kind, mailbox, request_key, parameters, asked, run_at, created_at, traceparent) \
+                          VALUES ($1, $2, $3, $4::jsonb, coalesce($4::jsonb, '{}'), $5, $5, $6) RETURNING id";
             let parameters = request.parameters.map(Json);
             let inserted = row(
                 &transaction,
@@ -82,6 +88,7 @@ impl Catalog {
             )
             .await?;
             let job = Number::of(&inserted.expect("INSERT answers with its row"), "id")?;
+            audit(&transaction, request, now).await?;
             transaction.commit().await?;
             Ok(Requested { job, new: true })
         })
@@ -97,17 +104,27 @@ fn requests_like(request: &Request<'_>) -> &'static str {
     }
 }
 
-/// The same request, or the unfinished backup by hand, which from then on does what this request asks for, too.
-async fn existing(on: &impl GenericClient, request: &Request<'_>) -> Result<Option<JobId>> {
+/// The job of this request's key.
+async fn of_key(on: &impl GenericClient, request: &Request<'_>) -> Result<Option<JobId>> {
+    let sql = "SELECT id, kind = $2 AND mailbox IS NOT DISTINCT FROM $3 \
+                   AND coalesce(asked = coalesce($4::jsonb, '{}'), true) AS is_same \
+               FROM jobs WHERE request_key = $1 ORDER BY id LIMIT 1";
+    let (mailbox, parameters) = (request.mailbox.map(Number::sql), request.parameters.map(Json));
+    let found = row(on, sql, &[&request.key, &request.kind.as_str(), &mailbox, &parameters]).await?;
+    let Some(found) = found else { return Ok(None) };
+    let job: JobId = Number::of(&found, "id")?;
+    if get(&found, "is_same")? { Ok(Some(job)) } else { Err(Error::KeyReused(job)) }
+}
+
+/// The unfinished backup by hand, which from then on does what this request asks for, too.
+async fn unfinished(on: &impl GenericClient, request: &Request<'_>, now: Timestamp) -> Result<Option<JobId>> {
     let sql = format!(
-        "SELECT id, state, request_key IS NOT DISTINCT FROM $3 \
-            OR coalesce(parameters, '{{}}') @> coalesce($4::jsonb, '{{}}') AS covers \
-         FROM jobs WHERE {} AND (request_key = $3 OR kind = 'manual' AND state IN ('waiting', 'running')) \
-         ORDER BY request_key = $3 DESC NULLS LAST LIMIT 1",
+        "SELECT id, state, coalesce(parameters, '{{}}') @> coalesce($3::jsonb, '{{}}') AS covers \
+         FROM jobs WHERE {} AND kind = 'manual' AND state IN ('waiting', 'running') LIMIT 1",
         requests_like(request)
     );
     let (mailbox, parameters) = (request.mailbox.map(Number::sql), request.parameters.map(Json));
-    let found = row(on, &sql, &[&mailbox, &request.kind.as_str(), &request.key, &parameters]).await?;
+    let found = row(on, &sql, &[&mailbox, &request.kind.as_str(), &parameters]).await?;
     let Some(found) = found else { return Ok(None) };
     let job: JobId = Number::of(&found, "id")?;
     if !get::<bool>(&found, "covers")? {
@@ -116,8 +133,16 @@ async fn existing(on: &impl GenericClient, request: &Request<'_>) -> Result<Opti
         }
         let extend = "UPDATE jobs SET parameters = coalesce(parameters, '{}') || $2 WHERE id = $1 AND state = 'waiting'";
         changed(on, extend, &[&job.sql(), &parameters]).await?;
+        audit(on, request, now).await?;
     }
     Ok(Some(job))
+}
+
+async fn audit(on: &impl GenericClient, request: &Request<'_>, now: Timestamp) -> Result<()> {
+    match request.audit {
+        Some(entry) => append(on, entry, now).await,
+        None => Ok(()),
+    }
 }
 
 /// What is gone can still be given back, verified and pruned; it cannot be backed up.

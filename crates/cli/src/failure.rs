@@ -111,7 +111,7 @@ pub(crate) fn one_line(text: &str, most: usize) -> String {
 
 /// Marks, embeddings, overrides and isolates of Unicode's bidirectional algorithm: a subject that holds one can make what
 /// stands beside it look like something else.
-fn turns_text(c: char) -> bool {
+pub(crate) fn turns_text(c: char) -> bool {
     matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 

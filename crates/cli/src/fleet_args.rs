@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 use model::JobKind;
 
+use crate::restore_args::RestoreMode;
+
 /// Where the fleet's configuration is.
 #[derive(Debug, Args)]
 pub(crate) struct ConfigFile {
@@ -57,8 +59,22 @@ pub(crate) enum MailboxCommand {
     Import(ImportArgs),
     /// List mailboxes that have been gone for longer than their backups are kept
     Expired(ExpiredList),
+    /// List the backups of a mailbox, the newest first
+    Backups(MailboxBackups),
     /// Accept a mailbox's log as the stores show it, after a store was put back or exchanged; marks backups that are lost as damaged
     AcceptHistory(HistoryAccept),
+}
+
+/// One mailbox.
+#[derive(Debug, Args)]
+pub(crate) struct MailboxBackups {
+    #[command(flatten)]
+    pub(crate) config: ConfigFile,
+    /// The mailbox's address, or its number
+    pub(crate) mailbox: String,
+    /// At most so many
+    #[arg(long, default_value_t = 100)]
+    pub(crate) limit: u32,
 }
 
 /// A mailbox whose store is not a continuation of what is remembered.
@@ -86,7 +102,8 @@ pub(crate) struct ImportArgs {
     #[command(flatten)]
     pub(crate) config: ConfigFile,
     /// CSV with a header line (address,account,plan,zone,time_zone,tenant,groups) or JSON lines; - is standard input
-    pub(crate) file: PathBuf,
+    #[arg(required_unless_present = "accept_drop")]
+    pub(crate) file: Option<PathBuf>,
     /// The server they are on, by its name in the configuration
     #[arg(long, value_name = "NAME")]
     pub(crate) server: String,
@@ -99,6 +116,10 @@ pub(crate) struct ImportArgs {
     /// With --whole: a list that would drop a larger share of the server's mailboxes is refused
     #[arg(long, value_name = "PERCENT", default_value_t = 5, requires = "whole", value_parser = clap::value_parser!(u8).range(0..=100))]
     pub(crate) drop_at_most: u8,
+    /// However many mailboxes are left out, they may go: of a whole list, or without a file of what the server itself names
+    /// (its `discover`)
+    #[arg(long, conflicts_with = "drop_at_most")]
+    pub(crate) accept_drop: bool,
     /// Write the good lines although others are of no use
     #[arg(long)]
     pub(crate) skip_bad_lines: bool,
@@ -113,8 +134,13 @@ pub(crate) enum ListFormat {
     JsonLines,
 }
 
-/// A backup by hand.
+/// A job for one mailbox; without --restore or --verify a backup by hand.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  malle enqueue alice@example.org
+  malle mailbox backups alice@example.org
+  malle enqueue alice@example.org --restore 4711 --mode missing")]
 pub(crate) struct EnqueueArgs {
     #[command(flatten)]
     pub(crate) config: ConfigFile,
@@ -123,6 +149,18 @@ pub(crate) struct EnqueueArgs {
     /// List everything, whatever the mail server says of changes: after its database was put back to an older copy
     #[arg(long)]
     pub(crate) full: bool,
+    /// Give this backup of the mailbox back
+    #[arg(long, value_name = "NUMBER", requires = "mode", conflicts_with_all = ["full", "verify"])]
+    pub(crate) restore: Option<u64>,
+    /// How it comes back
+    #[arg(long, value_enum, requires = "restore")]
+    pub(crate) mode: Option<RestoreMode>,
+    /// Only emails that this finds, as in `malle find`; not with --mode exact
+    #[arg(long, value_name = "QUERY", requires = "restore")]
+    pub(crate) select: Option<String>,
+    /// Read every byte of this backup of the mailbox again
+    #[arg(long, value_name = "NUMBER", conflicts_with = "full")]
+    pub(crate) verify: Option<u64>,
     /// Asking again with the same key answers the same job
     #[arg(long, value_name = "KEY")]
     pub(crate) key: Option<String>,

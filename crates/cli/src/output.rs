@@ -1,5 +1,6 @@
 //! Results on standard output, remarks on standard error; numbers as people and programs read them.
 
+use std::borrow::Cow;
 use std::fmt::{self, Display, Write as _};
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -11,6 +12,7 @@ use repository::SnapshotInfo;
 use serde::Serialize;
 
 use crate::args::Talk;
+use crate::failure::turns_text;
 
 /// Where results and remarks go.
 #[derive(Debug, Clone, Copy)]
@@ -34,14 +36,19 @@ impl Out {
         !self.talk.json && !self.talk.quiet
     }
 
-    /// A result for people.
+    /// A result for people; whatever it quotes moves no cursor and changes no colour.
     pub(crate) fn line(&self, text: impl Display) -> Result<()> {
-        Ok(writeln!(io::stdout(), "{text}")?)
+        Ok(writeln!(io::stdout(), "{}", plain(&text.to_string()))?)
+    }
+
+    /// A screen that takes the place of the one before.
+    pub(crate) fn screen(&self, text: impl Display) -> Result<()> {
+        Ok(writeln!(io::stdout(), "{CLEAR}{}", plain(&text.to_string()))?)
     }
 
     /// A result for programs: one object on one line.
     pub(crate) fn object(&self, object: &impl Serialize) -> Result<()> {
-        self.line(serde_json::to_string(object)?)
+        Ok(writeln!(io::stdout(), "{}", escaped(&serde_json::to_string(object)?))?)
     }
 
     /// A remark that changes no result.
@@ -64,7 +71,39 @@ pub(crate) fn warn(text: impl Display) {
 
 /// One line on standard error; a closed standard error is nobody's concern.
 pub(crate) fn remark(text: impl Display) {
-    let _ = writeln!(io::stderr(), "malle: {text}");
+    let _ = writeln!(io::stderr(), "malle: {}", plain(&text.to_string()));
+}
+
+/// Erases a terminal and begins at its top.
+const CLEAR: &str = "\x1b[2J\x1b[H";
+
+/// What a terminal obeys instead of showing it, line breaks and tabs apart: control characters, and those that turn the
+/// direction of text.
+fn is_obeyed(c: char) -> bool {
+    c.is_control() && !matches!(c, '\n' | '\t') || turns_text(c)
+}
+
+fn plain(text: &str) -> Cow<'_, str> {
+    match text.contains(is_obeyed) {
+        true => text.replace(is_obeyed, "\u{fffd}").into(),
+        false => text.into(),
+    }
+}
+
+/// The same of JSON, which loses nothing: they stand in strings only, where escapes say what they are.
+fn escaped(json: &str) -> Cow<'_, str> {
+    if !json.contains(is_obeyed) {
+        return json.into();
+    }
+    let mut text = String::with_capacity(json.len());
+    for c in json.chars() {
+        match is_obeyed(c) {
+            // All of them have one UTF-16 unit.
+            true => text.push_str(&format!("\\u{:04x}", u32::from(c))),
+            false => text.push(c),
+        }
+    }
+    text.into()
 }
 
 /// A snapshot as `list`, `show` and `backup` print it.
@@ -211,6 +250,24 @@ impl<const N: usize> Display for Table<N> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_terminal_obeys_nothing_that_is_quoted_and_programs_read_it_as_it_was() {
+        for n in 0..0x3000 {
+            let Some(c) = char::from_u32(n) else { continue };
+            let text = format!("a{c}b");
+            let shown = plain(&text);
+            assert!(
+                !shown.contains(|c: char| (c.is_control() && c != '\n' && c != '\t') || turns_text(c)),
+                "{n:x}"
+            );
+            assert_eq!(shown == text, !is_obeyed(c), "{n:x}");
+            let json = serde_json::to_string(&text).expect("a string");
+            let printed = escaped(&json);
+            assert!(!printed.contains(is_obeyed) && !printed.contains('\n'), "{n:x}");
+            assert_eq!(serde_json::from_str::<String>(&printed).expect("JSON"), text, "{n:x}");
+        }
+    }
 
     #[test]
     fn durations_read_well() {

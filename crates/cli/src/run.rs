@@ -91,6 +91,7 @@ fn command<'a>(cli: &'a Cli, out: &'a Out) -> Result<Work<'a>> {
         Command::Config(ConfigCommand::Check(args)) => Box::pin(fleet::check(args, out)),
         Command::Mailbox(MailboxCommand::Import(args)) => Box::pin(fleet::import(args, out)),
         Command::Mailbox(MailboxCommand::Expired(args)) => Box::pin(fleet::expired(args, out)),
+        Command::Mailbox(MailboxCommand::Backups(args)) => Box::pin(fleet::backups(args, out)),
         Command::Mailbox(MailboxCommand::AcceptHistory(args)) => Box::pin(fleet::accept_history(args, out)),
         Command::Enqueue(args) => Box::pin(fleet::enqueue(args, out)),
         Command::Dlq(command) => Box::pin(fleet::dlq(command, out)),

@@ -27,6 +27,8 @@ pub(crate) struct Access {
     /// Not that of the provider; `s3:` and `az:`.
     pub(crate) endpoint: Option<String>,
     pub(crate) keys: Option<Keys>,
+    /// The endpoint may be plain HTTP on another machine, too.
+    pub(crate) plain_http: bool,
 }
 
 /// A store that has some takes nothing from the environment.
@@ -88,8 +90,11 @@ pub(crate) fn s3(bucket: &str, access: &Access) -> Result<impl ObjectStore + use
         builder = builder.with_endpoint(endpoint);
     }
     let endpoints = [AmazonS3ConfigKey::Endpoint, AmazonS3ConfigKey::S3Endpoint];
-    if endpoints.iter().filter_map(|key| builder.get_config_value(key)).any(|endpoint| is_loopback(&endpoint))
-    {
+    let is_on_loopback = endpoints
+        .iter()
+        .filter_map(|key| builder.get_config_value(key))
+        .any(|endpoint| is_loopback(&endpoint));
+    if access.plain_http || is_on_loopback {
         builder = builder.with_allow_http(true);
     }
     built(with_checksums(builder), access)
@@ -135,7 +140,9 @@ pub(crate) fn azure(container: &str, access: &Access) -> Result<impl ObjectStore
         builder = builder.with_config(AzureConfigKey::Client(key), value);
     }
     if let Some(endpoint) = &access.endpoint {
-        builder = builder.with_endpoint(endpoint.clone()).with_allow_http(is_loopback(endpoint));
+        builder = builder
+            .with_endpoint(endpoint.clone())
+            .with_allow_http(access.plain_http || is_loopback(endpoint));
     }
     built(builder.build(), access)
 }
@@ -155,7 +162,7 @@ fn built<S>(built: object_store::Result<S>, access: &Access) -> Result<S, Failur
 }
 
 /// Unencrypted HTTP needs no permission on this machine itself; elsewhere `AWS_ALLOW_HTTP` gives it.
-fn is_loopback(endpoint: &str) -> bool {
+pub(crate) fn is_loopback(endpoint: &str) -> bool {
     let url = Url::parse(endpoint).ok();
     match url.as_ref().and_then(Url::host) {
         Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
@@ -179,7 +186,12 @@ mod tests {
     fn own(region: Option<&str>, endpoint: Option<&str>, id: Option<&str>, secret: &str) -> Access {
         let id = id.map(|id| Zeroizing::new(id.to_owned()));
         let keys = Some(Keys { id, secret: Zeroizing::new(secret.to_owned()) });
-        Access { region: region.map(str::to_owned), endpoint: endpoint.map(str::to_owned), keys }
+        Access {
+            region: region.map(str::to_owned),
+            endpoint: endpoint.map(str::to_owned),
+            keys,
+            plain_http: false,
+        }
     }
 
     /// What a bucket hears of one request; it finds nothing.

@@ -38,6 +38,7 @@ impl Bucket {
             region: Some("us-east-1".to_owned()),
             endpoint: Some(self.endpoint.clone()),
             keys: Some(Keys { id: Some(secret(self.keys.0)), secret: secret(self.keys.1) }),
+            plain_http: false,
         };
         let objects = Arc::new(crate::store_client::s3(self.name, &access)?);
         let store = Store::open_or_init(objects, StoreOptions::default(), &SystemClock).await;

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use tokio::time::sleep;
 
 use crate::adaptive::{Adaptive, Observation};
+use crate::places::Place;
 
 /// What one mail server may be asked for, by all workers together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,7 +15,7 @@ pub struct BudgetRules {
     pub ceiling: u32,
     /// Requests in any minute at most, 20 or more; scaled down with the requests in flight when the server is busy.
     pub per_minute: u32,
-    /// A share that was not given back is free again after this time. Longer than any request may take.
+    /// A share is held no longer than this, even if nobody gives it back. Longer than any request may take.
     pub hold: Duration,
     /// A latency below this is never a sign of overload.
     pub slow: Duration,
@@ -90,13 +91,14 @@ pub enum Share {
     Wait(Duration),
 }
 
-/// The right to make one request. Dropped without a report, it ends by itself after [`BudgetRules::hold`].
+/// The right to make one request. Dropped without a report it ends by itself: in Redis within seconds, in memory after
+/// [`BudgetRules::hold`].
 #[derive(Debug)]
 #[must_use = "a share has to be given back"]
 pub struct Permit {
     pub(crate) server: String,
     pub(crate) rules: BudgetRules,
-    pub(crate) token: String,
+    pub(crate) token: Box<str>,
     /// The budget as it was then.
     pub(crate) seen: Adaptive,
     /// By the clock of the budget's keeper, in milliseconds.
@@ -104,6 +106,8 @@ pub struct Permit {
     /// By ours.
     pub(crate) since: Instant,
     pub(crate) local: bool,
+    /// Its place in Redis, which is renewed until then.
+    pub(crate) place: Option<Box<Place>>,
 }
 
 impl Permit {

@@ -19,6 +19,9 @@ pub enum CoordinationError {
         /// How long was waited.
         after: Duration,
     },
+    /// It did not answer a moment ago, and is not asked again yet.
+    #[error("Redis did not answer a moment ago, and is not asked again yet")]
+    Asleep,
     /// Redis, or the way to it, failed.
     #[error("Redis cannot be used")]
     Failed(#[source] redis::RedisError),
@@ -32,7 +35,7 @@ impl CoordinationError {
             CoordinationError::Failed(error) if error.kind() == redis::ErrorKind::AuthenticationFailed => {
                 ErrorClass::Auth
             }
-            CoordinationError::TimedOut { .. } | CoordinationError::Failed(_) => {
+            CoordinationError::TimedOut { .. } | CoordinationError::Asleep | CoordinationError::Failed(_) => {
                 ErrorClass::Transient { retry_after: None }
             }
         }

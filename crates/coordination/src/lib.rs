@@ -2,6 +2,7 @@
 
 mod abandoned;
 mod adaptive;
+mod breaker;
 mod bucket;
 mod budget;
 mod envelope;
@@ -11,12 +12,16 @@ mod memory;
 mod memory_budget;
 mod memory_leases;
 mod memory_progress;
+mod memory_sign_ins;
+mod places;
 mod progress;
 mod redis_budget;
 mod redis_leases;
 mod redis_progress;
+mod redis_sign_ins;
 mod service;
 mod settings;
+mod sign_ins;
 mod token;
 
 pub use adaptive::{Observation, Outcome};
@@ -27,3 +32,4 @@ pub use memory::Memory;
 pub use progress::{Progress, ProgressBoard};
 pub use service::Redis;
 pub use settings::Settings;
+pub use sign_ins::{SignInRefusal, SignIns};

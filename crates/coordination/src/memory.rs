@@ -5,6 +5,7 @@ use crate::LeaseTerms;
 use crate::memory_budget::Servers;
 use crate::memory_leases::Holders;
 use crate::memory_progress::Entries;
+use crate::memory_sign_ins::Refused;
 
 /// Coordination within one process: for a single worker without Redis, for tests, and for shares while Redis is away.
 #[derive(Debug, Clone)]
@@ -21,6 +22,7 @@ pub(crate) struct State {
     pub(crate) holders: Holders,
     pub(crate) servers: Servers,
     pub(crate) entries: Entries,
+    pub(crate) refused: Refused,
 }
 
 impl Memory {

@@ -57,7 +57,8 @@ impl Budget for Memory {
         match state.take(rules, &token, taken) {
             Ok(()) => {
                 let (server, seen, rules) = (server.to_owned(), state.adaptive, *rules);
-                Share::Granted(Permit { server, rules, token, seen, taken, since, local: false })
+                let token = token.into_boxed_str();
+                Share::Granted(Permit { server, rules, token, seen, taken, since, local: false, place: None })
             }
             Err(wait) => Share::Wait(Duration::from_secs_f64(wait.max(1.0) / 1000.0)),
         }
@@ -66,7 +67,7 @@ impl Budget for Memory {
     async fn report(&self, permit: Permit, seen: Observation) {
         let now = self.now();
         if let Some(state) = self.state().servers.get_mut(&permit.server) {
-            state.in_flight.remove(&permit.token);
+            state.in_flight.remove(&*permit.token);
             state.adaptive = state.adaptive.adapt(&permit.rules, &seen, permit.taken, now);
         }
     }

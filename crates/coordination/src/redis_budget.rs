@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use crate::adaptive::{Adaptive, Observation, Outcome};
 use crate::bucket::Rates;
 use crate::budget::POLL;
+use crate::places::LIFE;
 use crate::token::{milliseconds, random};
 use crate::{Budget, BudgetRules, CoordinationError, Memory, Permit, Redis, Share};
 
@@ -45,18 +46,24 @@ impl Redis {
         let keys = self.budget_keys(server);
         let mut call = self.scripts.take.prepare_invoke();
         call.key(&keys[..]);
-        call.arg(&token).arg(milliseconds(rules.hold)).arg(initial.text());
+        call.arg(&token).arg(milliseconds(rules.hold.min(LIFE))).arg(initial.text());
         call.arg(floor * 1000).arg(ceiling * 1000).arg(burst).arg(refill);
         call.arg(milliseconds(POLL)).arg(milliseconds(FORGET)).arg(&*self.name);
-        let answer: Result<(bool, u64, String, u64), _> = self.invoke(&call).await;
-        let (granted, wait, rule, taken) = answer.inspect_err(|_| self.abandoned.add(&keys[0], &token))?;
+        let answer: Result<(bool, u64, String, u64), _> = self.invoke_if_awake(&call).await;
+        let (granted, wait, rule, taken) = answer.inspect_err(|error| {
+            if !matches!(error, CoordinationError::Asleep) {
+                self.abandoned.add(&keys[0], &token);
+            }
+        })?;
         self.free_abandoned().await;
         if !granted {
             return Ok(Err(wait));
         }
         let seen = Adaptive::parse(&rule).unwrap_or(initial);
+        let place = Some(Box::new(self.places.hold(&keys[0], &token, rules.hold)));
+        let token = token.into_boxed_str();
         let (server, rules) = (server.to_owned(), *rules);
-        Ok(Ok(Permit { server, rules, token, seen, taken, since, local: false }))
+        Ok(Ok(Permit { server, rules, token, seen, taken, since, local: false, place }))
     }
 
     /// Redis answers again: what it gave to nobody is given back.
@@ -79,8 +86,8 @@ impl Redis {
             let after = before.adapt(&permit.rules, seen, permit.taken, permit.now());
             let mut call = self.scripts.report.prepare_invoke();
             call.key(&self.budget_keys(&permit.server)[..2]);
-            call.arg(&permit.token).arg(before.text()).arg(after.text()).arg(milliseconds(FORGET));
-            let (replaced, rule): (bool, String) = self.invoke(&call).await?;
+            call.arg(&*permit.token).arg(before.text()).arg(after.text()).arg(milliseconds(FORGET));
+            let (replaced, rule): (bool, String) = self.invoke_if_awake(&call).await?;
             if replaced {
                 break;
             }
@@ -103,7 +110,9 @@ impl Budget for Redis {
         }
     }
 
-    async fn report(&self, permit: Permit, seen: Observation) {
+    async fn report(&self, mut permit: Permit, seen: Observation) {
+        // Renewed no more, before Redis is told.
+        permit.place = None;
         if permit.local {
             return Memory::report(&self.local, permit, seen).await;
         }

@@ -42,13 +42,13 @@ impl ProgressBoard for Redis {
         let mut set = redis::cmd("SET");
         set.arg(self.progress_key(&progress.job.to_string())).arg(envelope::seal(progress));
         set.arg("PX").arg(milliseconds(self.settings.progress_ttl));
-        self.query(&set).await
+        self.query_if_awake(&set).await
     }
 
     async fn clear(&self, job: JobId) -> Result<(), CoordinationError> {
         let mut del = redis::cmd("DEL");
         del.arg(self.progress_key(&job.to_string()));
-        self.query(&del).await
+        self.query_if_awake(&del).await
     }
 
     async fn all(&self) -> Result<Vec<Progress>, CoordinationError> {

@@ -1,12 +1,16 @@
 use std::fmt;
+use std::time::Instant;
 
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{Client, FromRedisValue, RedisResult, Script, TlsCertificates};
 use tokio::time::timeout;
 
 use crate::abandoned::Abandoned;
+use crate::breaker::Breaker;
+use crate::places::{KEEP, Places};
 use crate::redis_budget::{REPORT, TAKE};
 use crate::redis_leases::{RELEASE, RENEW};
+use crate::redis_sign_ins::{REFUSE, STANDING};
 use crate::token::random;
 use crate::{CoordinationError, Memory, Settings};
 
@@ -22,6 +26,9 @@ pub struct Redis {
     pub(crate) local: Memory,
     /// Shares that Redis may have given to nobody.
     pub(crate) abandoned: std::sync::Arc<Abandoned>,
+    /// Shares that requests hold.
+    pub(crate) places: std::sync::Arc<Places>,
+    pub(crate) breaker: std::sync::Arc<Breaker>,
 }
 
 pub(crate) struct Scripts {
@@ -29,6 +36,9 @@ pub(crate) struct Scripts {
     pub(crate) release: Script,
     pub(crate) take: Script,
     pub(crate) report: Script,
+    pub(crate) keep: Script,
+    pub(crate) refuse: Script,
+    pub(crate) standing: Script,
 }
 
 impl Redis {
@@ -49,11 +59,15 @@ impl Redis {
             .set_number_of_retries(0);
         let connection =
             ConnectionManager::new_lazy_with_config(client, config).map_err(CoordinationError::Failed)?;
-        let [renew, release, take, report] = [RENEW, RELEASE, TAKE, REPORT].map(Script::new);
-        let scripts = Scripts { renew, release, take, report }.into();
+        let [renew, release, take, report, keep, refuse, standing] =
+            [RENEW, RELEASE, TAKE, REPORT, KEEP, REFUSE, STANDING].map(Script::new);
+        let scripts = Scripts { renew, release, take, report, keep, refuse, standing }.into();
         let local = Memory::new(settings.lease, settings.progress_ttl);
         let name = random().into();
-        Ok(Self { settings, name, connection, scripts, local, abandoned: Default::default() })
+        let (abandoned, places, breaker) = Default::default();
+        let redis = Self { settings, name, connection, scripts, local, abandoned, places, breaker };
+        redis.keep_places();
+        Ok(redis)
     }
 
     /// Whether Redis answers.
@@ -73,6 +87,37 @@ impl Redis {
         call: &redis::ScriptInvocation<'_>,
     ) -> Result<T, CoordinationError> {
         self.in_time(call.invoke_async(&mut self.connection.clone())).await
+    }
+
+    /// The same for who does without an answer: a Redis that hangs is not asked each time.
+    pub(crate) async fn query_if_awake<T: FromRedisValue>(
+        &self,
+        command: &redis::Cmd,
+    ) -> Result<T, CoordinationError> {
+        self.if_awake(self.query(command)).await
+    }
+
+    /// The same of a script.
+    pub(crate) async fn invoke_if_awake<T: FromRedisValue>(
+        &self,
+        call: &redis::ScriptInvocation<'_>,
+    ) -> Result<T, CoordinationError> {
+        self.if_awake(self.invoke(call)).await
+    }
+
+    async fn if_awake<T>(
+        &self,
+        asking: impl Future<Output = Result<T, CoordinationError>>,
+    ) -> Result<T, CoordinationError> {
+        if !self.breaker.lets_through(Instant::now()) {
+            return Err(CoordinationError::Asleep);
+        }
+        let answer = asking.await;
+        match &answer {
+            Err(CoordinationError::TimedOut { .. }) => self.breaker.hung(Instant::now()),
+            _ => self.breaker.answered(),
+        }
+        answer
     }
 
     /// Over connecting and answering together.

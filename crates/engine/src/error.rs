@@ -64,6 +64,9 @@ pub enum Error {
         /// How often it was tried.
         times: u32,
     },
+    /// The backup of what the account holds could not be entered where backups are listed; this attempt changed nothing.
+    #[error("enter the backup of what the account holds")]
+    Register(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// A restore of this id is written down, and it is another one.
     #[error("go on with restore {id}: it was begun with another {difference} than this one")]
     OtherRestore {
@@ -155,6 +158,7 @@ impl Error {
             | Error::GivenUp { .. }
             | Error::NoFolder { .. } => ErrorClass::Permanent,
             Error::Superseded => ErrorClass::Fenced,
+            Error::Register(_) => ErrorClass::Transient { retry_after: None },
             Error::Stopped | Error::Paused => ErrorClass::Cancelled,
         }
     }

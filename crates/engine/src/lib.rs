@@ -42,9 +42,9 @@ pub use options::{Backup, Progress, Silent};
 pub use query::QueryError;
 pub use report::{Report, State};
 pub use restore::{
-    Act, KnownRestore, Leftover, Mode, ObjectRefusal, Planned, Refusal, Refusals, Restore, RestoreId,
-    RestoreParameters, Restored, RestoredObjects, Tell, Unremoved, UnremovedEmail, begin_restore,
-    clear_leftover, leftovers, restore,
+    Act, KnownRestore, Leftover, Mode, ObjectRefusal, Planned, Refusal, Refusals, Register, RegisterError,
+    Restore, RestoreId, RestoreParameters, Restored, RestoredObjects, Tell, Unremoved, UnremovedEmail,
+    begin_restore, clear_leftover, leftovers, restore,
 };
 pub use selection::{Predicate, Selection, Test};
 pub use slice::{Paused, Slice};

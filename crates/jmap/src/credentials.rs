@@ -13,10 +13,10 @@ use crate::error::Error;
 ///
 /// The HTTP stack holds one copy of the `Authorization` header for the life of a client or until it is renewed, marked
 /// sensitive (never logged, never compressed), which is not wiped.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Credentials(Kind);
 
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 enum Kind {
     Basic { user: String, password: Zeroizing<String> },
     Bearer(Zeroizing<String>),

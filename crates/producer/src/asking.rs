@@ -1,13 +1,17 @@
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use catalog::{Address, AuditEntry, Catalog, Mailbox, Request, Requested};
-use model::{BackupNumber, Clock, ErrorClass, JobKind, MailboxId};
+use model::{BackupNumber, Clock, ErrorClass, JobKind, MailboxId, SignedDuration};
 use queue::MailboxName;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::settings::RequestSettings;
+
+/// Refusals of one kind, to one actor for one mailbox, are written into the audit log so far apart.
+const REFUSED_APART: SignedDuration = SignedDuration::from_mins(1);
 
 /// Grants or refuses what people and programs ask for, by the same rules whichever way they ask.
 #[derive(Clone)]
@@ -15,7 +19,11 @@ pub struct Asking {
     catalog: Catalog,
     clock: Arc<dyn Clock>,
     settings: RequestSettings,
+    read_selection: ReadSelection,
 }
+
+/// Reads a selection of emails, and says what is wrong with it if it cannot be read.
+pub type ReadSelection = fn(&str) -> Result<(), String>;
 
 /// Why a wish is refused; the texts are for who asked.
 #[derive(Debug, thiserror::Error)]
@@ -23,12 +31,17 @@ pub enum Refusal {
     /// No mailbox has this number or address.
     #[error("there is no such mailbox")]
     UnknownMailbox,
-    /// Several servers have a mailbox of this address.
-    #[error("several servers have a mailbox of this address: name the mailbox by its number")]
+    /// Several servers have a mailbox of this address, or several that had it are gone.
+    #[error("several mailboxes have or had this address: name the mailbox by its number")]
     Ambiguous,
     /// The mailbox was deleted.
     #[error("the mailbox is gone; its backups can be given back, it cannot be backed up")]
     Gone,
+    /// The mailbox was deleted, and nothing can be put into it.
+    #[error(
+        "the mailbox is gone, so its backups cannot be given back to it: `malle restore --to-account` gives one to another account"
+    )]
+    GoneFromServer,
     /// The plan has no backups by hand.
     #[error("the personal plan has no backups by hand: the mailbox is backed up once each weekend")]
     PersonalPlan,
@@ -44,9 +57,15 @@ pub enum Refusal {
     /// A backup by hand runs that does not list everything.
     #[error("a backup by hand that does not list everything is running: ask again when it is done")]
     Underway,
-    /// No backup has this number.
-    #[error("there is no backup of this number")]
+    /// No backup of this mailbox has this number, whoever else's may.
+    #[error("the mailbox has no backup of this number")]
     UnknownBackup,
+    /// The key was another request's.
+    #[error("this key was used for another request: take a new one")]
+    KeyReused,
+    /// It selects no emails that anybody could tell.
+    #[error("the selection cannot be read: {0}")]
+    Selection(String),
     /// It would remove all that was not selected.
     #[error("an exact restore of a selection would remove all the rest")]
     ExactSelection,
@@ -74,29 +93,35 @@ impl From<catalog::Error> for Refusal {
             catalog::Error::PersonalPlan => Refusal::PersonalPlan,
             catalog::Error::NoPlan => Refusal::NoPlan,
             catalog::Error::Underway(_) => Refusal::Underway,
+            catalog::Error::KeyReused(_) => Refusal::KeyReused,
             catalog::Error::TooMany { retry_after } => Refusal::TooMany { retry_after },
             other => Refusal::Catalog(other),
         }
     }
 }
 
-/// How a backup shall be given back.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct RestoreWish {
+/// A backup as people name it: a number alone, mistyped, would be another customer's.
+#[derive(Debug, Clone)]
+pub struct BackupName {
+    /// Whose it is.
+    pub mailbox: MailboxName,
     /// The number that people give to support.
-    number: u64,
-    #[serde(default)]
-    mode: RestoreMode,
+    pub number: BackupNumber,
+}
+
+/// How a backup shall be given back.
+#[derive(Debug, Clone, Default)]
+pub struct RestoreWish {
+    /// What becomes of what is there.
+    pub mode: RestoreMode,
     /// Only emails that this query finds.
-    #[serde(default)]
-    select: Option<String>,
+    pub select: Option<String>,
 }
 
 /// As `malle restore --mode`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum RestoreMode {
+pub enum RestoreMode {
     /// Into a folder of its own.
     #[default]
     Beside,
@@ -141,12 +166,30 @@ pub struct Asker<'a> {
     pub key: &'a str,
     /// The trace that the wish belongs to.
     pub traceparent: Option<&'a str>,
+    /// Only mailboxes of these tenants are there for who asks; `None`: everybody's.
+    pub tenants: Option<&'a BTreeSet<String>>,
+}
+
+/// Whether a mailbox is one of these tenants'.
+pub(crate) fn is_of(tenants: Option<&BTreeSet<String>>, mailbox: &Mailbox) -> bool {
+    tenants.is_none_or(|tenants| mailbox.tenant.as_ref().is_some_and(|tenant| tenants.contains(tenant)))
 }
 
 impl Asking {
     /// Asks nobody yet.
-    pub fn new(catalog: Catalog, clock: Arc<dyn Clock>, settings: RequestSettings) -> Asking {
-        Asking { catalog, clock, settings }
+    pub fn new(
+        catalog: Catalog,
+        clock: Arc<dyn Clock>,
+        settings: RequestSettings,
+        read_selection: ReadSelection,
+    ) -> Asking {
+        Asking { catalog, clock, settings, read_selection }
+    }
+
+    /// The same for who waits no longer than this for one call of the catalogue.
+    #[must_use]
+    pub(crate) fn with_limit(&self, limit: Duration) -> Asking {
+        Asking { catalog: self.catalog.with_limit(limit), ..self.clone() }
     }
 
     /// A backup by hand, due at once.
@@ -159,24 +202,57 @@ impl Asking {
         mailbox: &MailboxName,
         extent: Extent,
     ) -> Result<Requested, Refusal> {
-        let mailbox = self.find(mailbox).await?;
-        self.ask(asker, JobKind::Manual, mailbox, None, extent.parameters().as_ref()).await
+        let mailbox = self.find(asker, mailbox).await?;
+        self.ask(asker, JobKind::Manual, mailbox.id, None, extent.parameters().as_ref()).await
     }
 
     /// A restore of a numbered backup into the mailbox that it is of.
-    pub(crate) async fn restore(&self, asker: &Asker<'_>, wish: &RestoreWish) -> Result<Requested, Refusal> {
+    ///
+    /// # Errors
+    /// [`Refusal`], in words for who asks.
+    pub async fn restore(
+        &self,
+        asker: &Asker<'_>,
+        of: &BackupName,
+        wish: &RestoreWish,
+    ) -> Result<Requested, Refusal> {
         if wish.mode == RestoreMode::Exact && wish.select.is_some() {
             return Err(Refusal::ExactSelection);
         }
-        let number = BackupNumber(wish.number);
-        let backup = self.catalog.backup(number).await?.ok_or(Refusal::UnknownBackup)?;
-        let mut parameters = json!({"number": wish.number, "mode": wish.mode.as_str()});
+        let mut parameters = json!({"number": of.number.0, "mode": wish.mode.as_str()});
         if let Some(select) = &wish.select {
+            (self.read_selection)(select).map_err(Refusal::Selection)?;
             parameters["select"] = json!(select);
         }
-        self.ask(asker, JobKind::Restore, backup.mailbox, Some(number), Some(&parameters)).await
+        self.ask_of(asker, JobKind::Restore, of, &parameters).await
     }
 
+    /// Every byte of a numbered backup is read again.
+    ///
+    /// # Errors
+    /// [`Refusal`], in words for who asks.
+    pub async fn verify(&self, asker: &Asker<'_>, of: &BackupName) -> Result<Requested, Refusal> {
+        self.ask_of(asker, JobKind::Verify, of, &json!({"number": of.number.0})).await
+    }
+
+    async fn ask_of(
+        &self,
+        asker: &Asker<'_>,
+        kind: JobKind,
+        of: &BackupName,
+        parameters: &Value,
+    ) -> Result<Requested, Refusal> {
+        let mailbox = self.find(asker, &of.mailbox).await?;
+        let refusal = match self.catalog.backup_of(mailbox.id, of.number).await? {
+            None => Refusal::UnknownBackup,
+            Some(_) if kind == JobKind::Restore && mailbox.gone_at.is_some() => Refusal::GoneFromServer,
+            Some(_) => return self.ask(asker, kind, mailbox.id, Some(of.number), Some(parameters)).await,
+        };
+        self.write_down_refused(asker, kind, mailbox.id, Some(of.number), &refusal).await?;
+        Err(refusal)
+    }
+
+    /// The audit log tells of it once: with the job, or that it was refused.
     async fn ask(
         &self,
         asker: &Asker<'_>,
@@ -185,6 +261,15 @@ impl Asking {
         number: Option<BackupNumber>,
         parameters: Option<&Value>,
     ) -> Result<Requested, Refusal> {
+        let (action, details) =
+            (format!("{kind}.requested"), parameters.cloned().unwrap_or_else(|| json!({})));
+        let entry = AuditEntry {
+            actor: asker.actor,
+            action: &action,
+            mailbox: Some(mailbox),
+            number,
+            details: &details,
+        };
         let request = Request {
             kind,
             mailbox: Some(mailbox),
@@ -192,9 +277,36 @@ impl Asking {
             parameters,
             limit: Some(self.settings.limit),
             traceparent: asker.traceparent,
+            audit: Some(&entry),
         };
-        self.write_down(asker.actor, &format!("{kind}.requested"), Some(mailbox), number).await?;
-        Ok(self.catalog.request(&request, self.clock.now()).await?)
+        let requested = self.catalog.request(&request, self.clock.now()).await.map_err(Refusal::from);
+        if let Err(refusal) = &requested {
+            self.write_down_refused(asker, kind, mailbox, number, refusal).await?;
+        }
+        requested
+    }
+
+    async fn write_down_refused(
+        &self,
+        asker: &Asker<'_>,
+        kind: JobKind,
+        mailbox: MailboxId,
+        number: Option<BackupNumber>,
+        refusal: &Refusal,
+    ) -> Result<(), Refusal> {
+        // A row must name a mailbox that there is; a catalogue that failed is asked for nothing more.
+        if matches!(refusal, Refusal::Catalog(_) | Refusal::UnknownMailbox) {
+            return Ok(());
+        }
+        let (action, details) = (format!("{kind}.refused"), json!({"why": refusal.to_string()}));
+        let entry = AuditEntry {
+            actor: asker.actor,
+            action: &action,
+            mailbox: Some(mailbox),
+            number,
+            details: &details,
+        };
+        Ok(self.catalog.append_audit_now_and_then(&entry, self.clock.now(), REFUSED_APART).await?)
     }
 
     /// Into the audit log, before it is done.
@@ -209,17 +321,24 @@ impl Asking {
         self.catalog.append_audit(&entry, self.clock.now()).await
     }
 
-    async fn find(&self, name: &MailboxName) -> Result<MailboxId, Refusal> {
+    /// The one mailbox that is called so; one that is gone only if none is there.
+    async fn find(&self, asker: &Asker<'_>, name: &MailboxName) -> Result<Mailbox, Refusal> {
+        let is_there_for_them = |mailbox: &Mailbox| is_of(asker.tenants, mailbox);
         let address = match name {
-            MailboxName::Id(id) => return Ok(*id),
+            MailboxName::Id(id) => {
+                let found = self.catalog.mailbox(*id).await?.filter(is_there_for_them);
+                return found.ok_or(Refusal::UnknownMailbox);
+            }
             MailboxName::Address(address) => Address::from(address.as_str()),
         };
-        let found = self.catalog.mailboxes_at(&address).await?;
-        let there: Vec<&Mailbox> = found.iter().filter(|mailbox| mailbox.gone_at.is_none()).collect();
-        match there[..] {
-            [one] => Ok(one.id),
-            [] if found.is_empty() => Err(Refusal::UnknownMailbox),
-            [] => Err(Refusal::Gone),
+        let mut found = self.catalog.mailboxes_at(&address).await?;
+        found.retain(is_there_for_them);
+        let is_there = |mailbox: &Mailbox| mailbox.gone_at.is_none();
+        let (mut there, mut gone): (Vec<Mailbox>, Vec<_>) = found.into_iter().partition(is_there);
+        match (there.len(), gone.len()) {
+            (1, _) => Ok(there.remove(0)),
+            (0, 1) => Ok(gone.remove(0)),
+            (0, 0) => Err(Refusal::UnknownMailbox),
             _ => Err(Refusal::Ambiguous),
         }
     }

@@ -17,7 +17,7 @@ mod verifier;
 mod watch;
 
 pub use api::{Api, openapi};
-pub use asking::{Asker, Asking, Extent, Refusal};
+pub use asking::{Asker, Asking, BackupName, Extent, ReadSelection, Refusal, RestoreMode, RestoreWish};
 pub use directory::{
     BadLine, Directory, DirectoryError, Disappeared, Entry, Imported, List, Listing, ListingError,
     OnBadLines, Page, Rule, Rules, StalwartCredentials, StalwartJmap, StalwartRest, discover, import,
@@ -31,7 +31,7 @@ pub use requests::serve_requests;
 pub use role::{Parts, run};
 pub use secret::Secret;
 pub use settings::{
-    ApiSettings, ApiToken, OutboxSettings, PlanSettings, ReaperSettings, RequestSettings, Settings,
+    ApiSettings, ApiToken, OutboxSettings, PlanSettings, ReaperSettings, RequestSettings, Scope, Settings,
     WatchSettings,
 };
 pub use verifier::Verifier;

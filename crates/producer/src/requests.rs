@@ -92,7 +92,8 @@ async fn ask(
     traceparent: Option<&str>,
     stop: &CancellationToken,
 ) -> Result<Requested, Refusal> {
-    let asker = Asker { actor: ACTOR, key: &request.idempotency_key, traceparent };
+    let key = format!("{ACTOR} {}", request.idempotency_key);
+    let asker = Asker { actor: ACTOR, key: &key, traceparent, tenants: None };
     loop {
         match asking.backup(&asker, &request.mailbox, Extent::Changes).await {
             Err(Refusal::Catalog(error)) if !lasts(&error) && !stop.is_cancelled() => {

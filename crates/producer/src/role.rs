@@ -11,7 +11,9 @@ use tokio_util::sync::CancellationToken;
 use crate::backoff::{Pulse, STUCK};
 use crate::calendars::Calendars;
 use crate::directory::Directory;
-use crate::{Api, Asking, Error, Planner, Publisher, Reaper, Settings, Verifier, Watch, serve_requests};
+use crate::{
+    Api, Asking, Error, Planner, Publisher, ReadSelection, Reaper, Settings, Verifier, Watch, serve_requests,
+};
 
 /// Between two looks at whose backups have to be read again.
 const VERIFYING: Duration = Duration::from_secs(3600);
@@ -19,6 +21,9 @@ const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// A check that was not made for so long counts as failed.
 const CHECKED: Duration = Duration::from_secs(120);
+
+/// A catalogue that takes longer to answer is not ready.
+const ANSWERS: Duration = Duration::from_secs(3);
 
 /// What a producer talks to.
 pub struct Parts {
@@ -36,6 +41,8 @@ pub struct Parts {
     pub health: Health,
     /// Servers that are asked for their mailboxes by themselves.
     pub directories: Vec<Directory>,
+    /// Restores are asked for with selections.
+    pub read_selection: ReadSelection,
 }
 
 /// Runs a producer until the token is cancelled; then each part ends what it has under way. Any number of producers may run at once.
@@ -62,10 +69,10 @@ async fn begin(
     stop: &CancellationToken,
 ) -> Result<JoinSet<Result<(), Error>>, Error> {
     settings.check()?;
-    let Parts { catalog, broker, clock, outbox, fleet, health, directories } = parts;
+    let Parts { catalog, broker, clock, outbox, fleet, health, directories, read_selection } = parts;
     let calendar = Calendars::new(&settings.plan)?.usual().clone();
     let planner = Planner::new(catalog.clone(), clock.clone(), &settings.plan, outbox.clone())?;
-    let asking = Asking::new(catalog.clone(), clock.clone(), settings.requests.clone());
+    let asking = Asking::new(catalog.clone(), clock.clone(), settings.requests.clone(), read_selection);
     let api = match &settings.api {
         Some(api) => Some(Api::bind(api, catalog.clone(), asking.clone(), clock.clone()).await?),
         None => None,
@@ -101,6 +108,7 @@ async fn begin(
         Reaper::new(catalog.clone(), broker.clone(), clock.clone(), settings.reaper.clone(), outbox.clone());
     tasks.spawn(async move { reaper.run(reaping).await });
 
+    let discovered = outbox.clone();
     let watching = pulse("watch", settings.watch.every);
     let numbers = (fleet, outbox);
     let watch =
@@ -116,9 +124,9 @@ async fn begin(
     );
 
     for directory in directories {
-        let (catalog, clock) = (catalog.clone(), clock.clone());
+        let (catalog, clock, metrics) = (catalog.clone(), clock.clone(), discovered.clone());
         let discovering = pulse("directory", directory.every);
-        tasks.spawn(async move { directory.run(&catalog, &*clock, discovering).await });
+        tasks.spawn(async move { directory.run(&catalog, &*clock, discovering, &metrics).await });
     }
     if let Some(api) = api {
         let stop = stop.clone();
@@ -150,7 +158,7 @@ fn spawn_checks(
     stop: &CancellationToken,
 ) {
     let named = |name| (health.check(name, CHECKED), health.watchdog(name, STUCK));
-    let (asked, looking, stopped) = (catalog.clone(), named("postgres"), stop.clone());
+    let (asked, looking, stopped) = (catalog.with_limit(ANSWERS), named("postgres"), stop.clone());
     tasks.spawn(async move {
         let ask = || async { asked.ping().await.map_err(|_| "cannot be asked") };
         probe(every, looking, stopped, ask).await;

@@ -1,9 +1,11 @@
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::num::{NonZeroU16, NonZeroU32};
 use std::time::Duration;
 
 use catalog::RateLimit;
 use model::SignedDuration;
+use serde::Deserialize;
 
 use crate::calendars::Calendars;
 use crate::directory::Rules;
@@ -197,6 +199,43 @@ pub struct ApiToken {
     pub name: String,
     /// At least 32 characters, random.
     pub secret: Secret,
+    /// What it may be used for.
+    pub scopes: BTreeSet<Scope>,
+    /// Whose mailboxes it may be used for; `None`: everybody's.
+    pub tenants: Option<BTreeSet<String>>,
+}
+
+/// What a token may be used for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scope {
+    /// Look at mailboxes, backups, jobs and pauses.
+    Read,
+    /// Ask for backups.
+    Backup,
+    /// Ask for restores.
+    Restore,
+    /// Say which mailboxes there are.
+    Directory,
+    /// Cancel and redrive jobs, verify, pause.
+    Operate,
+}
+
+impl Scope {
+    /// All of them.
+    pub const ALL: [Scope; 5] =
+        [Scope::Read, Scope::Backup, Scope::Restore, Scope::Directory, Scope::Operate];
+
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Scope::Read => "read",
+            Scope::Backup => "backup",
+            Scope::Restore => "restore",
+            Scope::Directory => "directory",
+            Scope::Operate => "operate",
+        }
+    }
 }
 
 /// How often the metrics of the fleet are looked up, and whether the role can work.
@@ -222,7 +261,12 @@ mod tests {
     use super::*;
 
     fn check(tokens: &[&str]) -> Result<(), Error> {
-        let token = |text: &&str| ApiToken { name: "panel".to_owned(), secret: Secret::new(*text) };
+        let token = |text: &&str| ApiToken {
+            name: "panel".to_owned(),
+            secret: Secret::new(*text),
+            scopes: Scope::ALL.into(),
+            tenants: None,
+        };
         let tokens = tokens.iter().map(token).collect();
         let listen = ([127, 0, 0, 1], 0).into();
         let (rules, servers, zones) = (Rules::default(), Vec::new(), Vec::new());

@@ -17,6 +17,7 @@ pub(crate) struct Meters {
     now: AtomicU64,
     peak: AtomicU64,
     refused: AtomicU64,
+    unauthorized: AtomicU64,
     uploads: AtomicU64,
     blobs: AtomicU64,
     blob_bytes: AtomicU64,
@@ -49,6 +50,8 @@ pub struct Counters {
     pub destroyed: u64,
     /// Requests answered 4xx or 5xx.
     pub refused: u64,
+    /// Those among them answered 401.
+    pub unauthorized: u64,
     /// TCP connections accepted.
     pub connections: u64,
     /// Bytes read from sockets, heads included.
@@ -77,6 +80,7 @@ impl Counters {
             updated: self.updated - earlier.updated,
             destroyed: self.destroyed - earlier.destroyed,
             refused: self.refused - earlier.refused,
+            unauthorized: self.unauthorized - earlier.unauthorized,
             connections: self.connections - earlier.connections,
             bytes_in: self.bytes_in - earlier.bytes_in,
             bytes_out: self.bytes_out - earlier.bytes_out,
@@ -145,6 +149,10 @@ impl Meters {
         self.refused.fetch_add(1, Relaxed);
     }
 
+    pub(crate) fn unauthorized(&self) {
+        self.unauthorized.fetch_add(1, Relaxed);
+    }
+
     pub(crate) fn read(&self) -> Counters {
         Counters {
             requests: self.requests.load(Relaxed),
@@ -157,6 +165,7 @@ impl Meters {
             updated: self.updated.load(Relaxed),
             destroyed: self.destroyed.load(Relaxed),
             refused: self.refused.load(Relaxed),
+            unauthorized: self.unauthorized.load(Relaxed),
             connections: self.connections.load(Relaxed),
             bytes_in: self.bytes_in.load(Relaxed),
             bytes_out: self.bytes_out.load(Relaxed),

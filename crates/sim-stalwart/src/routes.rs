@@ -130,7 +130,8 @@ fn authorized(server: &Server, settings: &Settings, headers: &HeaderMap) -> Resu
     let credentials = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     let login = credentials
         .and_then(|credentials| server.login(credentials))
-        .ok_or_else(|| Problem::plain(StatusCode::UNAUTHORIZED, "You have to authenticate first."))?;
+        .ok_or_else(|| Problem::plain(StatusCode::UNAUTHORIZED, "You have to authenticate first."))
+        .inspect_err(|_| server.meters.unauthorized())?;
     if let Some(limit) = settings.limits.rate.filter(|_| login.role != Role::Administrator) {
         server.rate.admit(&login.user, limit).map_err(|seconds| too_many(limit.advice, seconds))?;
     }

@@ -201,6 +201,13 @@ impl Simulator {
         true
     }
 
+    /// Another password signs this user in; false if there is no such user.
+    pub fn set_password(&self, name: &str, new: &str) -> bool {
+        let mut directory = self.server.directory_mut();
+        let user = directory.users.get_mut(name);
+        user.map(|user| new.clone_into(&mut user.password)).is_some()
+    }
+
     /// Another bearer token signs in whom this one did; false if nobody has it.
     pub fn replace_token(&self, token: &str, new: &str) -> bool {
         let mut directory = self.server.directory_mut();

@@ -1,5 +1,5 @@
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -10,10 +10,7 @@ use serde_json::{Map, Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Error, Health, Registry};
-
-/// For answers under way when the role ends.
-const LAST_ANSWERS: Duration = Duration::from_secs(1);
+use crate::{Error, Health, HttpLimits, Registry, serve_http};
 
 /// `/metrics`, `/health/live` and `/health/ready` over HTTP.
 #[derive(Debug)]
@@ -43,17 +40,7 @@ impl Endpoint {
             .route("/metrics", get(metrics).with_state(registry))
             .route("/health/live", get(live).with_state(health.clone()))
             .route("/health/ready", get(ready).with_state(health));
-        let server =
-            axum::serve(self.listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
-        let end = async {
-            stop.cancelled().await;
-            tokio::time::sleep(LAST_ANSWERS).await;
-        };
-        tokio::select! {
-            // Errors of single connections do not end it.
-            _ = server.into_future() => (),
-            () = end => (),
-        }
+        serve_http(self.listener, router, HttpLimits::default(), stop).await;
     }
 }
 

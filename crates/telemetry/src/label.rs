@@ -125,6 +125,18 @@ label! {
 }
 
 label! {
+    /// How asking a mail server for its mailboxes ended.
+    Listed = "result" {
+        /// All are written down.
+        Whole = "whole",
+        /// It left out too many, so that none was marked as gone.
+        Refused = "refused",
+        /// It broke off, or could not be understood.
+        Failed = "failed",
+    }
+}
+
+label! {
     /// Which share of the mailboxes is no worse.
     Percentile = "percentile" {
         /// Half of them.

@@ -1,7 +1,7 @@
 use model::JobKind;
 use prometheus::{Gauge, IntCounter, IntGauge};
 
-use crate::{By, Registry};
+use crate::{By, Listed, Registry};
 
 /// What a producer plans and publishes.
 #[derive(Debug, Clone)]
@@ -16,6 +16,8 @@ pub struct OutboxMetrics {
     pub republished: By<JobKind, IntCounter>,
     /// Jobs taken from workers whose heartbeat had stopped.
     pub reaped: By<JobKind, IntCounter>,
+    /// Mail servers that are asked for their mailboxes, by how that ended last.
+    pub directories: By<Listed, IntGauge>,
     /// Tickets in the outbox.
     pub waiting: IntGauge,
     /// Age of the oldest of them, in seconds; 0 if there is none.
@@ -32,6 +34,10 @@ impl OutboxMetrics {
             republished: to
                 .counter_by("malle_tickets_republished_total", "Tickets published again after one was lost"),
             reaped: to.counter_by("malle_jobs_reaped_total", "Jobs whose worker's heartbeat had stopped"),
+            directories: to.count_by(
+                "malle_directories",
+                "Mail servers by how asking them for their mailboxes ended last",
+            ),
             waiting: to.count("malle_outbox_tickets", "Tickets waiting in the outbox"),
             lag: to.gauge("malle_outbox_lag_seconds", "Age of the oldest ticket in the outbox"),
         }

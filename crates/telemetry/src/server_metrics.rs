@@ -31,6 +31,8 @@ pub struct ServerSeries {
     pub in_flight: IntGauge,
     /// How many it may have under way at present.
     pub limit: IntGauge,
+    /// 1 while it refuses our credentials.
+    pub sign_in_refused: IntGauge,
     /// Requests made with a share of its own, because Redis could not be asked.
     pub unshared: IntCounter,
     refusals: Vec<IntCounter>,
@@ -63,6 +65,7 @@ struct Families {
     failures: IntCounterVec,
     in_flight: IntGaugeVec,
     limit: IntGaugeVec,
+    sign_in_refused: IntGaugeVec,
     unshared: IntCounterVec,
     refusals: IntCounterVec,
 }
@@ -82,6 +85,8 @@ impl Families {
             "malle_server_unshared_requests_total",
             "Requests under a worker's own budget, without Redis",
         );
+        let sign_in =
+            Opts::new("malle_server_sign_in_refused", "1 while a mail server refuses our credentials");
         let refusals =
             Opts::new("malle_server_refusals_total", "Requests that a server refused because of its load");
         let both = ["server", Refusal::NAME];
@@ -93,6 +98,7 @@ impl Families {
             failures: added(to, IntCounterVec::new(failures, &["server"]).expect(VALID)),
             in_flight: added(to, IntGaugeVec::new(in_flight, &["server"]).expect(VALID)),
             limit: added(to, IntGaugeVec::new(limit, &["server"]).expect(VALID)),
+            sign_in_refused: added(to, IntGaugeVec::new(sign_in, &["server"]).expect(VALID)),
             unshared: added(to, IntCounterVec::new(unshared, &["server"]).expect(VALID)),
             refusals: added(to, IntCounterVec::new(refusals, &both).expect(VALID)),
         }
@@ -106,6 +112,7 @@ impl Families {
             failures: self.failures.with_label_values(&[server]),
             in_flight: self.in_flight.with_label_values(&[server]),
             limit: self.limit.with_label_values(&[server]),
+            sign_in_refused: self.sign_in_refused.with_label_values(&[server]),
             unshared: self.unshared.with_label_values(&[server]),
             refusals: refusals.collect(),
         }

@@ -1,6 +1,6 @@
 //! A real Postgres of our own, from Debian's server package: only its binaries are used, never a cluster of the system.
 
-use crate::service::Service;
+use crate::service::{Service, success};
 use std::{
     env, fs, io,
     io::Write,
@@ -100,6 +100,17 @@ impl Postgres {
         Ok(())
     }
 
+    /// Stops all of it where it is (SIGSTOP) until the answer is dropped: connections stay open, nothing answers.
+    pub fn freeze(&self) -> io::Result<Frozen> {
+        let of_server = fs::read_to_string(self.dir.path().join("data/postmaster.pid"))?;
+        let server = of_server.lines().next().unwrap_or_default().to_owned();
+        let workers = fs::read_to_string(format!("/proc/{server}/task/{server}/children"))?;
+        let processes = workers.split_whitespace().map(str::to_owned).chain([server.clone()]).collect();
+        let frozen = Frozen { processes };
+        frozen.signal("-STOP")?;
+        Ok(frozen)
+    }
+
     /// Ends it as a crash does and starts it again.
     pub async fn restart(&mut self) -> io::Result<()> {
         self.stop()?;
@@ -141,6 +152,25 @@ impl Postgres {
         command.current_dir(self.dir.path()).env("DIR", self.dir.path());
         command.stdout(log.try_clone()?).stderr(log);
         Ok(command)
+    }
+}
+
+/// A server that stands still.
+#[derive(Debug)]
+pub struct Frozen {
+    processes: Vec<String>,
+}
+
+impl Frozen {
+    fn signal(&self, signal: &str) -> io::Result<()> {
+        success(Command::new("kill").arg(signal).args(&self.processes))
+    }
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        // Who has ended meanwhile cannot go on.
+        let _ = self.signal("-CONT");
     }
 }
 

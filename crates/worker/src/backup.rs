@@ -138,15 +138,14 @@ impl Job<'_> {
         let mut is_damaged = false;
         if newest.notes_damage {
             let store = &self.worker.stores.of(self.mailbox)?.settings.name;
-            self.mark_by_log(repository, self.mailbox.id, store).await?;
-            let listing = repository.listing().await?;
+            let listing = self.mark_by_log(repository, self.mailbox.id, store).await?;
             is_damaged = newest.info.as_ref().is_some_and(|info| listing.damaged.contains(&info.number));
         }
         Ok(newest.info.map(|info| (info, is_damaged)))
     }
 
     /// What people see of the snapshot that was just committed. Nobody else commits under our claim, but people at a terminal do.
-    async fn row(
+    pub(crate) async fn row(
         &self,
         number: BackupNumber,
         snapshot: SnapshotNumber,

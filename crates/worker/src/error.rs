@@ -1,4 +1,5 @@
 use std::error::Error as StdError;
+use std::time::Duration;
 
 use model::ErrorClass;
 
@@ -24,8 +25,14 @@ pub enum Error {
     /// The mail server failed before the work began.
     #[error("mail server cannot be used")]
     Server(#[source] jmap::Error),
-    /// The mail server does not know the mailbox's account.
-    #[error("mail server does not know the mailbox's account")]
+    /// The mail server refuses our credentials; no job shows them to it for a while.
+    #[error("mail server refuses our credentials")]
+    SignInRefused {
+        /// Until it is looked at again.
+        wait: Duration,
+    },
+    /// The mail server does not know the mailbox's account, or lets nobody ask for it.
+    #[error("unknown mailbox: the mail server does not know its account, or does not tell us")]
     UnknownAccount,
     /// The repository failed before the work began, or after it.
     #[error("repository cannot be used")]
@@ -75,11 +82,19 @@ impl From<jmap::Error> for Error {
     /// The client's own error names the account.
     fn from(error: jmap::Error) -> Error {
         match error {
-            jmap::Error::UnknownAccount { source: None, .. } => Error::UnknownAccount,
-            jmap::Error::UnknownAccount { source: Some(error), .. } => Error::Server(*error),
+            jmap::Error::UnknownAccount { source: Some(error), .. } if may_pass(&error) => {
+                Error::Server(*error)
+            }
+            jmap::Error::UnknownAccount { .. } => Error::UnknownAccount,
             error => Error::Server(error),
         }
     }
+}
+
+/// Asked again the directory may answer. One that lets nobody ask knows the account no better tomorrow.
+fn may_pass(error: &jmap::Error) -> bool {
+    matches!(error, jmap::Error::Unauthorized)
+        || matches!(error.class(), jmap::Class::Transient { .. } | jmap::Class::Cancelled)
 }
 
 impl Error {
@@ -97,6 +112,7 @@ impl Error {
             },
             Error::Repository(error) => error.class(),
             Error::Engine(error) => error.class(),
+            Error::SignInRefused { wait } => ErrorClass::Transient { retry_after: Some(*wait) },
             Error::Damaged { .. } | Error::OtherSnapshot => ErrorClass::Corrupt,
             Error::Settings { .. }
             | Error::UnknownAccount
@@ -110,8 +126,17 @@ impl Error {
         }
     }
 
-    /// Whether it is the mail server's wish to be asked for less (429, 503).
+    /// Whether it is the mail server's wish to be asked for less (429, 503), or to be left alone with these credentials.
     pub fn is_throttle(&self) -> bool {
+        matches!(self, Error::SignInRefused { .. }) || self.of_server().is_some_and(jmap::Error::is_throttle)
+    }
+
+    /// Whether the mail server refused the credentials.
+    pub(crate) fn is_of_sign_in(&self) -> bool {
+        matches!(self.of_server(), Some(jmap::Error::Unauthorized))
+    }
+
+    fn of_server(&self) -> Option<&jmap::Error> {
         match self {
             Error::Server(source)
             | Error::Engine(
@@ -119,8 +144,8 @@ impl Error {
                 | engine::Error::ManyFailures { source, .. }
                 | engine::Error::Write { source, .. }
                 | engine::Error::Unsettled { source, .. },
-            ) => source.is_throttle(),
-            _ => false,
+            ) => Some(source),
+            _ => None,
         }
     }
 

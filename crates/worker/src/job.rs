@@ -35,12 +35,15 @@ pub(crate) struct Job<'a> {
 
 impl Job<'_> {
     pub(crate) fn run(&self) -> BoxFuture<'_, Result<Answer>> {
-        match self.claimed.kind {
-            JobKind::Manual | JobKind::Nightly | JobKind::Weekend => Box::pin(self.back_up()),
-            JobKind::Restore => Box::pin(self.restore()),
-            JobKind::Verify => Box::pin(self.verify()),
-            JobKind::Prune | JobKind::Drill | JobKind::Global => Box::pin(async { Err(Error::Unsupported) }),
-        }
+        Box::pin(async move {
+            let answer = match self.claimed.kind {
+                JobKind::Manual | JobKind::Nightly | JobKind::Weekend => self.back_up().await,
+                JobKind::Restore => self.restore().await,
+                JobKind::Verify => self.verify().await,
+                JobKind::Prune | JobKind::Drill | JobKind::Global => Err(Error::Unsupported),
+            };
+            self.unless_shut_out(answer).await
+        })
     }
 
     pub(crate) fn catalog(&self) -> &Catalog {

@@ -4,9 +4,9 @@
 use std::sync::Arc;
 
 use catalog::{Backup, Mailbox};
-use engine::{FolderTree, Mode, Restore, RestoreId, Restored};
+use engine::{FolderTree, Mode, Register, Restore, RestoreId, Restored};
 use futures::future::BoxFuture;
-use model::{DataType, MailboxIdentity};
+use model::{BackupNumber, DataType, MailboxIdentity};
 use repository::{Repository, Snapshot};
 use serde_json::{Value, json};
 use tracing::Instrument;
@@ -15,6 +15,7 @@ use crate::adopt::assert_same;
 use crate::error::{Error, Result};
 use crate::job::Job;
 use crate::order::RestoreOrder;
+use crate::safety::SafetyBackups;
 use crate::server::Reached;
 use crate::steps::Step;
 use crate::watch::Answer;
@@ -70,7 +71,8 @@ impl Job<'_> {
         let Some(restored) = self.stop.run_until_cancelled(Box::pin(giving)).await else {
             return Ok(Answer::Sliced { progressed: false });
         };
-        let report = report(&restored?);
+        let (restored, safety) = restored?;
+        let report = report(&restored, safety);
         if !snapshot.damage_met().is_empty() {
             self.mark(backup.mailbox, &[backup.number]).await?;
             self.mark_as_it_is(backup.mailbox, source, store).await?;
@@ -107,7 +109,7 @@ impl Job<'_> {
         server: &Reached,
         from: &Source<'_>,
         id: RestoreId,
-    ) -> Result<Restored> {
+    ) -> Result<(Restored, Option<BackupNumber>)> {
         let (catalog, stores) = (self.catalog(), &self.worker.stores);
         let Source { identity: source, repository, snapshot } = *from;
         let (identity, name) = (&server.identity, &server.account.name);
@@ -116,6 +118,10 @@ impl Job<'_> {
             Mode::Exact => Some(stores.to_write(catalog, self.mailbox, identity, name).await?),
             Mode::Beside | Mode::Missing => None,
         };
+        let register = safety.as_ref().map(|repository| SafetyBackups { job: self, repository });
+        if let Some(register) = &register {
+            register.enter_earlier(&id).await?;
+        }
         let folders = self.noting(repository, FolderTree::read(snapshot)).await?;
         let selection = order.selection()?;
         if selection.missing_folder(std::slice::from_ref(&folders)).is_some() {
@@ -130,6 +136,7 @@ impl Job<'_> {
             server: &identity.server,
             select: order.select.as_deref(),
             safety: safety.as_ref(),
+            register: register.as_ref().map(|register| register as &dyn Register),
             types: if order.select.is_some() { &SELECTED } else { &DataType::ALL },
             wanted: &|email| predicate.matches(email),
             dry_run: None,
@@ -142,12 +149,19 @@ impl Job<'_> {
         if let Some(safety) = &safety {
             self.remember(safety, &stores.of(self.mailbox)?.settings.name).await?;
         }
-        Ok(restored?)
+        let restored = restored.map_err(Error::of_restore)?;
+        let number = match (&safety, restored.safety) {
+            (Some(safety), Some(made)) => {
+                safety.snapshot(Some(made)).await?.info().summary.origin.backup_number
+            }
+            _ => None,
+        };
+        Ok((restored, number))
     }
 }
 
 /// Numbers only: names of folders and reasons of servers may quote what is private.
-fn report(restored: &Restored) -> Value {
+fn report(restored: &Restored, safety: Option<BackupNumber>) -> Value {
     let objects = restored.objects.iter().filter(|of| of.wanted > 0 || of.left_out.is_some()).map(|of| {
         json!({
             "type": of.data_type.name(), "wanted": of.wanted, "restored": of.restored, "changed": of.changed,
@@ -156,6 +170,7 @@ fn report(restored: &Restored) -> Value {
     });
     json!({
         "restore": restored.id.as_str(),
+        "state": if restored.is_whole() { "good" } else { "partial" },
         "wanted": restored.wanted,
         "present": restored.present,
         "restored": restored.restored,
@@ -165,7 +180,7 @@ fn report(restored: &Restored) -> Value {
         "refused": restored.refused.count,
         "folders": restored.folders,
         "odd_folders": restored.odd_folders.len(),
-        "safety": restored.safety.map(|number| number.0),
+        "safety": safety.map(|number| number.0),
         "objects": objects.collect::<Vec<_>>(),
     })
 }

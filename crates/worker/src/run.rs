@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use catalog::Catalog;
-use coordination::{Budget, Leases, ProgressBoard};
+use coordination::{Budget, Leases, ProgressBoard, SignIns};
 use model::Clock;
 use queue::Broker;
 use telemetry::Health;
@@ -19,6 +19,7 @@ use crate::line::Lines;
 use crate::metrics::Metrics;
 use crate::readiness::checks;
 use crate::settings::Settings;
+use crate::sign_in::Doors;
 use crate::slices::Backups;
 use crate::steps::Watched;
 use crate::stores::Stores;
@@ -37,6 +38,8 @@ pub struct Services {
     pub leases: Arc<dyn Leases>,
     /// Load on mail servers.
     pub budget: Arc<dyn Budget>,
+    /// Mail servers that refuse our credentials.
+    pub sign_ins: Arc<dyn SignIns>,
     /// What people see of running jobs.
     pub board: Arc<dyn ProgressBoard>,
     /// Makes snapshots; [`InSlices`](crate::InSlices) in earnest.
@@ -55,6 +58,7 @@ pub(crate) struct Worker {
     pub(crate) services: Services,
     pub(crate) stores: Stores,
     pub(crate) lines: Lines,
+    pub(crate) doors: Doors,
     /// Reports about requests that are over.
     pub(crate) reports: TaskTracker,
     pub(crate) watched: Watched,
@@ -92,7 +96,15 @@ async fn work(
     settings.check()?;
     let stores = Stores::new(&settings);
     let reports = TaskTracker::new();
-    let worker = Arc::new(Worker { settings, services, stores, lines: Lines::default(), reports, watched });
+    let worker = Arc::new(Worker {
+        settings,
+        services,
+        stores,
+        lines: Lines::default(),
+        doors: Doors::default(),
+        reports,
+        watched,
+    });
     let draining = stop.child_token();
     let over = CancellationToken::new();
     let checks = checks(&worker.services, &over);

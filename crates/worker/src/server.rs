@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use coordination::BudgetRules;
-use jmap::{Account, AccountId, AccountRef, Client};
+use jmap::{Account, AccountId, AccountRef, Client, Credentials};
 use model::MailboxIdentity;
 use planning::Budget;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -37,14 +37,11 @@ impl Job<'_> {
         let servers = &self.worker.settings.servers;
         let server = servers.iter().find(|server| server.name == self.mailbox.server);
         let server = server.ok_or(Error::UnknownServer)?;
-        let mut config = server.client.clone();
-        config.cancel = CancellationToken::new();
-        let paced = self.paced(server);
-        let line = Arc::clone(&paced.line);
-        config.throttle = Some(Arc::new(paced));
-        let guard = config.cancel.clone().drop_guard();
-        let client = Client::connect(config).await?;
-        line.grants(client.session().limits.max_concurrent_requests);
+        let first = self.worker.doors.first(&server.name).await;
+        let credentials = self.credentials(server).await?;
+        let connected = self.connect_as(server, &credentials).await;
+        let (client, guard) = self.signed_in(server, &credentials, connected).await?;
+        drop(first);
         let wanted = match &self.mailbox.account {
             Some(id) => AccountRef::Id(AccountId::new(id.as_str()).map_err(|_| Error::UnknownAccount)?),
             None => AccountRef::Named(self.mailbox.address.as_str().to_owned()),
@@ -59,6 +56,23 @@ impl Job<'_> {
             None => self.catalog().learn_account(self.mailbox.id, &account.id.as_str().into()).await?,
         };
         Ok(Reached { client, account, identity, _cancelled_when_dropped: guard })
+    }
+
+    async fn connect_as(
+        &self,
+        server: &MailServer,
+        credentials: &Credentials,
+    ) -> Result<(Client, DropGuard)> {
+        let mut config = server.client.clone();
+        config.credentials = credentials.clone();
+        config.cancel = CancellationToken::new();
+        let paced = self.paced(server);
+        let line = Arc::clone(&paced.line);
+        config.throttle = Some(Arc::new(paced));
+        let guard = config.cancel.clone().drop_guard();
+        let client = Client::connect(config).await?;
+        line.grants(client.session().limits.max_concurrent_requests);
+        Ok((client, guard))
     }
 
     fn paced(&self, server: &MailServer) -> Paced {

@@ -198,10 +198,14 @@ impl Settings {
         {
             return refuse("two servers, or two stores, have the same name");
         }
+        let is_production = |zone: &str| {
+            let (zone, production) = (zone.trim(), self.production_zone.trim());
+            zone.to_lowercase() == production.to_lowercase()
+        };
         if self.stores.iter().any(|store| store.zone.is_empty()) {
             return refuse("a store names no zone");
         }
-        if self.stores.iter().any(|store| store.zone == self.production_zone) {
+        if self.stores.iter().any(|store| is_production(&store.zone)) {
             return refuse("a store lies in production's own zone: it would be lost together with the mail");
         }
         if Calendar::new(self.windows, self.time_zone.clone()).is_err() {

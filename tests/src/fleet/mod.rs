@@ -212,7 +212,7 @@ fn config(dir: &Path, plan: &Plan, urls: [&str; 5], api: u16, otlp: &str) -> Res
          region = {REGION:?}\nkey_id = {{ file = {key_id:?} }}\nsecret = {{ file = {secret:?} }}\n\
          [telemetry]\notlp = {otlp:?}\n\
          [plan]\nnightly = \"00:00-24:00\"\nweekend = \"Sat 00:00-Sat 01:00\"\ntail_percent = 90\nfirst_backups_per_hour = 1000000\n\
-         [producer]\nlisten = \"127.0.0.1:{api}\"\ntokens = [{{ name = \"you\", secret = {{ file = {token:?} }} }}]\n\
+         [producer]\nlisten = \"127.0.0.1:{api}\"\ntokens = [{{ name = \"you\", scopes = [\"read\", \"backup\", \"restore\", \"directory\", \"operate\"], secret = {{ file = {token:?} }} }}]\n\
          plan_every_seconds = 2\nwatch_every_seconds = 2\nmanual_per_hour = 60\n\
          [worker]\nnightly = {}\n",
         plan.slots

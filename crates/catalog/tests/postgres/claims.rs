@@ -51,6 +51,7 @@ async fn what_cannot_run_now_is_put_back_with_a_new_ticket() {
         parameters: None,
         limit: None,
         traceparent: None,
+        audit: None,
     };
     let manual = room.catalog.request(&request, at(0)).await.unwrap().job;
     let publish = async |seconds| {
@@ -66,6 +67,8 @@ async fn what_cannot_run_now_is_put_back_with_a_new_ticket() {
     assert_eq!((waits.state, waits.run_at, waits.attempt), (JobState::Waiting, at(130), Attempt(0)));
     assert_eq!(publish(129).await, []);
     assert_eq!(publish(130).await, [night]);
+    // As if something else had put it back.
+    room.sql("UPDATE jobs SET behind = false").await;
     room.catalog.complete(&running.claim, None).await.unwrap();
 
     assert_eq!(
@@ -87,11 +90,46 @@ async fn what_cannot_run_now_is_put_back_with_a_new_ticket() {
     room.catalog.mark_gone(ids[0], at(140)).await.unwrap();
     assert_eq!(room.answer(night, 160).await, ClaimAnswer::Gone);
     assert_eq!(room.catalog.job(night).await.unwrap().unwrap().state, JobState::Cancelled);
-    let verify = Request { kind: JobKind::Verify, ..request };
+    let verify = Request { kind: JobKind::Verify, key: "v", ..request };
     let verify = room.catalog.request(&verify, at(160)).await.unwrap().job;
     assert_eq!(
         room.claimed(verify, at(160)).await.claim.epoch,
         Epoch(2),
         "what is gone can still be verified"
     );
+}
+
+#[tokio::test]
+async fn who_waits_for_a_job_of_its_mailbox_is_due_when_that_has_ended_and_nobody_else() {
+    let room = Room::new().await;
+    let ids = room.mailboxes(Plan::Professional, 2).await;
+    for end in ["done", "dead", "cancelled", "waiting"] {
+        room.sql("DELETE FROM jobs").await;
+        let request = Request {
+            kind: JobKind::Restore,
+            mailbox: Some(ids[0]),
+            key: end,
+            parameters: None,
+            limit: None,
+            traceparent: None,
+            audit: None,
+        };
+        let verify = Request { kind: JobKind::Verify, key: "v", ..request.clone() };
+        let other = Request { mailbox: Some(ids[1]), key: "o", ..verify.clone() };
+        let mut jobs = Vec::new();
+        for request in [&request, &verify, &other] {
+            jobs.push(room.catalog.request(request, at(0)).await.unwrap().job);
+        }
+        let [restore, verify, other] = jobs[..] else { panic!("three") };
+        let running = room.claimed(restore, at(1)).await;
+        assert_eq!(room.answer(verify, 1).await, ClaimAnswer::Busy);
+        // Of another mailbox, and one that waits because it failed.
+        let failed = room.claimed(other, at(1)).await;
+        room.catalog.snooze(&failed.claim, at(99)).await.unwrap();
+        assert_eq!(room.answer(verify, 2).await, ClaimAnswer::NotDue);
+        let sql = format!("UPDATE jobs SET state = '{end}' WHERE id = {}", running.claim.job);
+        room.sql(&sql).await;
+        assert!(matches!(room.answer(verify, 2).await, ClaimAnswer::Claimed(_)), "{end}");
+        assert_eq!(room.answer(other, 2).await, ClaimAnswer::NotDue, "{end}");
+    }
 }

@@ -12,6 +12,8 @@ use tokio_postgres::{Client, NoTls};
 use crate::room::{Room, SOON, at, nightly};
 
 const MAILBOXES: u32 = 3;
+/// Due, whatever the time is.
+const LONG_AGO: Timestamp = Timestamp::UNIX_EPOCH;
 const FAILURE: Failure<'_> = Failure { class: ErrorClass::Permanent, text: "no" };
 
 #[derive(Debug, Clone)]
@@ -81,6 +83,8 @@ struct Job {
     epoch: Option<u64>,
     cancel: bool,
     published: bool,
+    /// Put back because another job of its mailbox ran.
+    behind: bool,
 }
 
 impl Job {
@@ -171,7 +175,8 @@ impl Run {
         let run_at = if slot.is_some() { at(100) } else { self.now };
         let (state, attempt, slices, epoch, cancel, published) =
             (JobState::Waiting, 0, 0, None, false, false);
-        Job { id, mailbox, slot, key, state, run_at, attempt, slices, epoch, cancel, published }
+        let behind = false;
+        Job { id, mailbox, slot, key, state, run_at, attempt, slices, epoch, cancel, published, behind }
     }
 
     async fn due(&mut self, mailbox: usize, day: i8) {
@@ -187,7 +192,7 @@ impl Run {
     }
 
     async fn request(&mut self, mailbox: usize, key: u8) {
-        let text = format!("k{key}");
+        let text = format!("{mailbox} {key}");
         let id = Some(self.mailboxes[mailbox]);
         let request = Request {
             kind: JobKind::Manual,
@@ -196,6 +201,7 @@ impl Run {
             parameters: None,
             limit: None,
             traceparent: None,
+            audit: None,
         };
         let requested = self.room.catalog.request(&request, self.now).await.unwrap();
         let manual = || self.jobs.iter().filter(|job| job.mailbox == mailbox && job.slot.is_none());
@@ -238,13 +244,13 @@ impl Run {
             }
             _ if busy => {
                 assert_eq!(answer, ClaimAnswer::Busy);
-                (job.run_at, job.published) = (self.now + SOON, false);
+                (job.run_at, job.published, job.behind) = (self.now + SOON, false, true);
             }
             _ => {
                 let ClaimAnswer::Claimed(claimed) = answer else { panic!("{answer:?} of {job:?}") };
                 self.epochs[mailbox] += 1;
-                (job.state, job.attempt, job.epoch) =
-                    (JobState::Running, job.attempt + 1, Some(self.epochs[mailbox]));
+                (job.state, job.attempt, job.epoch, job.behind) =
+                    (JobState::Running, job.attempt + 1, Some(self.epochs[mailbox]), false);
                 assert_eq!((claimed.claim.epoch.0, claimed.attempt.0), (self.epochs[mailbox], job.attempt));
                 self.claims.push((claimed.claim, at));
             }
@@ -304,6 +310,16 @@ impl Run {
                 job.slices += u32::from(matches!(how, How::Progressed));
             }
         }
+        let mailbox = job.mailbox;
+        self.let_next_begin(mailbox);
+    }
+
+    /// Who was put back because of a job that ended now is due, by the clock of the database.
+    fn let_next_begin(&mut self, mailbox: usize) {
+        let behind = |job: &&mut Job| job.mailbox == mailbox && job.behind && job.state == JobState::Waiting;
+        for job in self.jobs.iter_mut().filter(behind) {
+            (job.run_at, job.published, job.behind) = (LONG_AGO, false, false);
+        }
     }
 
     async fn cancel(&mut self, at: usize) {
@@ -341,7 +357,11 @@ impl Run {
     async fn release(&mut self) {
         let released = self.room.catalog.release_stale(Duration::ZERO, 99).await.unwrap();
         let running = self.jobs.iter_mut().filter(|job| job.state == JobState::Running);
-        assert_eq!(released.len(), running.map(Job::wait).count());
+        let ended: Vec<usize> = running.map(|job| (job.wait(), job.mailbox).1).collect();
+        assert_eq!(released.len(), ended.len());
+        for mailbox in ended {
+            self.let_next_begin(mailbox);
+        }
     }
 
     async fn republish(&mut self) {
@@ -361,10 +381,12 @@ impl Run {
     async fn compare(&self) {
         for job in &self.jobs {
             let row = self.room.catalog.job(job.id).await.unwrap().expect("it is there");
+            // The database's clock is behind that of the test.
+            let run_at = if row.run_at < at(0) { LONG_AGO } else { row.run_at };
             assert_eq!(
                 (
                     row.state,
-                    row.run_at,
+                    run_at,
                     row.attempt.0,
                     row.slices,
                     row.cancel_requested,

@@ -26,6 +26,7 @@ async fn tickets_are_taken_when_due_by_one_and_marked_once() {
         parameters: None,
         limit: None,
         traceparent: None,
+        audit: None,
     };
     let manual = room.catalog.request(&request, at(101)).await.unwrap().job;
 

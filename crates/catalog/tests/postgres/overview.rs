@@ -45,7 +45,7 @@ async fn the_numbers_for_alarms_are_those_of_the_rows() {
     );
 
     room.sql(
-        "UPDATE mailboxes SET newest_good_at = to_timestamp(1800000000 + id) WHERE plan = 'professional'",
+        "UPDATE mailboxes SET newest_good_at = to_timestamp(4000000000 + id) WHERE plan = 'professional'",
     )
     .await;
     let ages = catalog.newest_good_ages(&[0.0, 0.5], at(10)).await.unwrap();

@@ -66,6 +66,7 @@ async fn a_ticket_that_was_given_back_comes_at_once_and_keeps_its_trace() {
         parameters: None,
         limit: None,
         traceparent: trace,
+        audit: None,
     };
     let manual = catalog.request(&request, at(0)).await.unwrap().job;
     let planned = room.planned(nightly(mailbox, 1)).await;

@@ -27,13 +27,15 @@ async fn each_job_is_claimed_once_and_a_mailbox_runs_one() {
 
     assert_eq!(room.catalog.insert_due(&jobs, at(0)).await.unwrap(), u64::from(MAILBOXES));
     for id in &ids {
+        let key = id.to_string();
         let request = Request {
             kind: JobKind::Manual,
             mailbox: Some(*id),
-            key: "k",
+            key: &key,
             parameters: None,
             limit: None,
             traceparent: None,
+            audit: None,
         };
         room.catalog.request(&request, at(0)).await.unwrap();
     }
@@ -106,6 +108,7 @@ async fn mailboxes_and_keys_are_given_once() {
                 parameters: None,
                 limit: None,
                 traceparent: None,
+                audit: None,
             };
             catalog.request(&request, at(0)).await.unwrap()
         }

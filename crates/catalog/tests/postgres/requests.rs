@@ -15,6 +15,7 @@ fn manual(mailbox: MailboxId, key: &str) -> Request<'_> {
         parameters: None,
         limit: None,
         traceparent: None,
+        audit: None,
     }
 }
 
@@ -42,7 +43,7 @@ async fn a_backup_by_hand_is_one_job_however_often_it_is_asked_for() {
     let other = room.catalog.request(&Request { key: "r2", ..twice.clone() }, at(4)).await.unwrap();
     assert!(restore.new && other.new, "restores may queue up");
     assert_eq!(room.claimed(restore.job, at(4)).await.parameters, Some(json!({"number": 7})));
-    let global = Request { mailbox: None, kind: JobKind::Global, ..twice };
+    let global = Request { mailbox: None, kind: JobKind::Global, key: "g1", ..twice };
     assert!(room.catalog.request(&global, at(4)).await.unwrap().new);
     assert!(!room.catalog.request(&global, at(4)).await.unwrap().new);
 }
@@ -105,7 +106,45 @@ async fn a_request_for_more_makes_the_waiting_backup_by_hand_do_more() {
     assert_eq!(claimed.parameters, None);
     let refused = ask("k6", Some(&full)).await;
     assert!(matches!(refused, Err(Error::Underway(job)) if job == plain.job), "{refused:?}");
-    assert_eq!(ask("k5", Some(&full)).await.unwrap().job, plain.job, "the same key is the same request");
+    assert_eq!(ask("k5", None).await.unwrap().job, plain.job, "the same key is the same request");
     room.catalog.complete(&claimed.claim, None).await.unwrap();
     assert!(ask("k6", Some(&full)).await.unwrap().new);
+}
+
+#[tokio::test]
+async fn a_key_is_one_request() {
+    let room = Room::new().await;
+    let all = room.mailboxes(Plan::Professional, 2).await;
+    let of = json!({"number": 7, "mode": "missing"});
+    let restore = Request { kind: JobKind::Restore, parameters: Some(&of), ..manual(all[0], "r") };
+    let backup = manual(all[0], "b");
+    let ask = async |request: &Request<'_>| room.catalog.request(request, at(0)).await;
+    let (given, made) = (ask(&restore).await.unwrap(), ask(&backup).await.unwrap());
+
+    let (number, more) = (json!({"number": 8, "mode": "missing"}), json!({"full": true}));
+    let select = json!({"number": 7, "mode": "missing", "select": "x"});
+    let others = [
+        (given, Request { parameters: Some(&number), ..restore.clone() }),
+        (given, Request { parameters: Some(&select), ..restore.clone() }),
+        (given, Request { parameters: None, ..restore.clone() }),
+        (given, Request { mailbox: Some(all[1]), ..restore.clone() }),
+        (given, Request { kind: JobKind::Verify, ..restore.clone() }),
+        (given, Request { key: "r", ..backup.clone() }),
+        (made, Request { parameters: Some(&more), ..backup.clone() }),
+        (made, Request { mailbox: Some(all[1]), ..backup.clone() }),
+    ];
+    for (first, other) in &others {
+        let refused = ask(other).await;
+        assert!(matches!(refused, Err(Error::KeyReused(job)) if job == first.job), "{other:?}: {refused:?}");
+    }
+    assert_eq!(room.number("SELECT count(*) FROM jobs").await, 2);
+
+    // Another request gave the waiting backup more to do: its own is still the same.
+    assert_eq!(
+        ask(&Request { key: "b2", parameters: Some(&more), ..backup.clone() }).await.unwrap().job,
+        made.job
+    );
+    for (first, same) in [(given, &restore), (made, &backup)] {
+        assert_eq!(ask(same).await.unwrap(), Requested { new: false, ..first });
+    }
 }

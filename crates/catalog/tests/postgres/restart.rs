@@ -22,7 +22,7 @@ async fn a_restart_is_a_transient_error_and_the_pool_recovers() {
             tokio::spawn(async move {
                 let (mut done, mut failed) = (0_u32, 0_u32);
                 while failed == 0 {
-                    let key = format!("k{done}");
+                    let key = format!("{n} {done}");
                     let request = Request {
                         kind: JobKind::Verify,
                         mailbox: Some(id),
@@ -30,6 +30,7 @@ async fn a_restart_is_a_transient_error_and_the_pool_recovers() {
                         parameters: None,
                         limit: None,
                         traceparent: None,
+                        audit: None,
                     };
                     match catalog.request(&request, at(0)).await {
                         Ok(_) => done += 1,

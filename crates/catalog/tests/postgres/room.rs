@@ -97,7 +97,8 @@ pub(crate) async fn sql_at(url: &str, sql: &str) {
 
 /// Seconds after a winter night's begin.
 pub(crate) fn at(seconds: i64) -> Timestamp {
-    Timestamp::from_second(1_800_000_000 + seconds).unwrap()
+    // Later than any day on which this runs: the database has a clock of its own.
+    Timestamp::from_second(4_000_000_000 + seconds).unwrap()
 }
 
 pub(crate) fn date(day: i8) -> Date {
@@ -106,7 +107,14 @@ pub(crate) fn date(day: i8) -> Date {
 
 pub(crate) fn listed(account: &str, plan: Option<Plan>) -> Listed {
     let address = format!("{account}@example.org").as_str().into();
-    Listed { account: Some(AccountId::from(account)), address, plan, zone: None, time_zone: None }
+    Listed {
+        account: Some(AccountId::from(account)),
+        address,
+        plan,
+        zone: None,
+        time_zone: None,
+        tenant: None,
+    }
 }
 
 pub(crate) fn nightly(mailbox: MailboxId, day: i8) -> NewJob {

@@ -171,6 +171,7 @@ async fn give(
         server: &name,
         select: select.as_deref(),
         safety,
+        register: None,
         types: &types,
         wanted: &|email| predicate.matches(email),
         dry_run: args.dry_run.then_some(&tell),

@@ -20,7 +20,10 @@ pub(crate) async fn check(args: &RoleArgs, out: &Out) -> Result<Exit> {
     let mut report = Report { out, failed: 0 };
     report.add("windows, time zone", config.calendar().map(drop))?;
     report.add("producer, tokens of the API", producer(&config))?;
-    report.add("worker, stores' zones", worker(&config, out))?;
+    let places = config.check_places();
+    let is_placed = places.is_ok();
+    report.add("mail servers, stores' zones", places.map_err(Into::into))?;
+    report.add("worker", worker(&config, out, is_placed))?;
     report.add("logs, traces", watched(&config).await)?;
     report.add("addresses of metrics and of the API", addresses(&config).await)?;
     let catalog = async { Ok(config.catalog("check").await?.require_migrated().await?) };
@@ -38,7 +41,7 @@ pub(crate) async fn check(args: &RoleArgs, out: &Out) -> Result<Exit> {
         report.add(format_args!("server {}", server.name), session.await)?;
         if let Some(discover) = &server.discover {
             let page = async {
-                parts::listing(server, discover.by, &config.rules())?
+                parts::listing(server, discover.by, config.wants_memberships())?
                     .page(None)
                     .await
                     .context("list its mailboxes")?;
@@ -50,7 +53,7 @@ pub(crate) async fn check(args: &RoleArgs, out: &Out) -> Result<Exit> {
     for store in &config.stores {
         let opened = async {
             let options = StoreOptions { zone: Some(store.zone.clone()), ..StoreOptions::default() };
-            Store::open(parts::objects(store)?, options).await?;
+            Store::open(parts::objects(store, config.allow_plain_http)?, options).await?;
             Ok(())
         };
         report.add(format_args!("store {}", store.name), opened.await)?;
@@ -59,12 +62,16 @@ pub(crate) async fn check(args: &RoleArgs, out: &Out) -> Result<Exit> {
 }
 
 fn producer(config: &Config) -> Result<()> {
-    Ok(config.producer()?.check()?)
+    Ok(config.producer_anywhere()?.check()?)
 }
 
-fn worker(config: &Config, out: &Out) -> Result<()> {
-    zones(config)?;
-    Ok(config.worker(out)?.check()?)
+/// What is wrong with places is not said twice.
+fn worker(config: &Config, out: &Out, is_placed: bool) -> Result<()> {
+    let settings = config.worker_anywhere(out)?;
+    if is_placed {
+        settings.check()?;
+    }
+    Ok(())
 }
 
 /// Sets up what a role is watched by, and ends it: logs go nowhere, and no collector is asked.
@@ -96,15 +103,6 @@ async fn addresses(config: &Config) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Backups that burn down together with the mail are none.
-fn zones(config: &Config) -> Result<()> {
-    match config.stores.iter().find(|store| store.zone == config.production_zone) {
-        Some(store) => Err(anyhow!("the store {} lies in production's own zone, {}", store.name, store.zone)),
-        None if config.stores.is_empty() => Err(anyhow!("there is none: backups have nowhere to go")),
-        None => Ok(()),
-    }
 }
 
 struct Report<'a> {

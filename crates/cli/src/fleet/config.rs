@@ -2,6 +2,7 @@
 //!
 //! Secrets are never in it: it says in which file or variable each one is.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
@@ -28,6 +29,9 @@ pub(crate) struct Config {
     pub(crate) rabbitmq: RabbitMq,
     pub(crate) redis: Redis,
     pub(crate) key_file: PathBuf,
+    /// Mail servers and stores beyond this machine may be talked to without TLS.
+    #[serde(default)]
+    pub(crate) allow_plain_http: bool,
     #[serde(default)]
     pub(crate) servers: Vec<Server>,
     #[serde(default)]
@@ -157,6 +161,11 @@ pub(crate) struct Producer {
 pub(crate) struct Token {
     pub(crate) name: String,
     pub(crate) secret: Source,
+    /// What it may be used for.
+    pub(crate) scopes: BTreeSet<producer::Scope>,
+    /// Whose mailboxes it may be used for; everybody's without it.
+    #[serde(default)]
+    pub(crate) tenants: Option<BTreeSet<String>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -240,7 +249,7 @@ impl Default for Worker {
 
 impl Default for Telemetry {
     fn default() -> Telemetry {
-        Telemetry { listen: ([0, 0, 0, 0], 9464).into(), log: "info".to_owned(), otlp: None, sampled: 1.0 }
+        Telemetry { listen: ([127, 0, 0, 1], 9464).into(), log: "info".to_owned(), otlp: None, sampled: 1.0 }
     }
 }
 
@@ -278,7 +287,7 @@ impl Config {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::collections::HashMap;
 
     use super::*;
@@ -297,6 +306,11 @@ mod tests {
         let environment =
             Environment::with_prefix("MALLE").prefix_separator("__").separator("__").try_parsing(true);
         Config::parse(text, environment.source(Some(source.collect::<HashMap<_, _>>())))
+    }
+
+    /// The least that a configuration says, and more.
+    pub(in crate::fleet) fn config(more: &str) -> Config {
+        parse(&format!("{LEAST}\n{more}"), &[]).expect("it can be read")
     }
 
     #[test]

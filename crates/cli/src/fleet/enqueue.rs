@@ -1,35 +1,38 @@
 use std::sync::Arc;
 
 use anyhow::Result;
-use model::{Clock, MailboxId, SystemClock};
-use producer::{Asker, Asking, Extent, Refusal};
+use catalog::Requested;
+use model::{BackupNumber, Clock, MailboxId, SystemClock};
+use producer::{Asker, Asking, BackupName, Extent, Refusal, RestoreMode, RestoreWish};
 use queue::MailboxName;
 use serde_json::json;
 
 use super::config::Config;
+use super::parts::read_selection;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::fleet_args::EnqueueArgs;
 use crate::output::Out;
-use crate::store_url;
+use crate::{restore_args, store_url};
 
-/// `malle enqueue`: a backup by hand, by the rules of the HTTP API. A producer publishes its ticket within a second.
+/// `malle enqueue`: a job for one mailbox, by the rules of the HTTP API. A producer publishes its ticket within a second.
 pub(crate) async fn enqueue(args: &EnqueueArgs, out: &Out) -> Result<Exit> {
     let config = Config::load(args.config.config.as_deref())?;
     let catalog = config.catalog("enqueue").await?;
     catalog.require_migrated().await?;
-    let asking = Asking::new(catalog, Arc::new(SystemClock), config.producer()?.requests);
+    let asking = Asking::new(catalog, Arc::new(SystemClock), config.producer()?.requests, read_selection);
     let actor = format!("cli {}", store_url::writer());
-    let fresh = format!("{actor} {}", SystemClock.now());
-    let asker = Asker { actor: &actor, key: args.key.as_deref().unwrap_or(&fresh), traceparent: None };
-    let mailbox = match args.mailbox.parse() {
-        Ok(number) => MailboxName::Id(MailboxId(number)),
-        Err(_) => MailboxName::Address(args.mailbox.clone()),
+    let key = match &args.key {
+        Some(key) => format!("cli {key}"),
+        None => format!("{actor} {}", SystemClock.now()),
     };
-    let extent = if args.full { Extent::Everything } else { Extent::Changes };
-    let requested = asking.backup(&asker, &mailbox, extent).await.map_err(|refusal| match refusal {
+    let asker = Asker { actor: &actor, key: &key, traceparent: None, tenants: None };
+    let requested = ask(&asking, &asker, args).await.map_err(|refusal| match refusal {
         Refusal::Catalog(error) => anyhow::Error::from(error),
-        refusal => Failure::new(exit(&refusal), format!("enqueue a backup: {refusal}"), "").into(),
+        refusal => {
+            let what = format!("enqueue {} of {}: {refusal}", what(args), args.mailbox);
+            Failure::new(exit(&refusal), what, hint(&refusal)).into()
+        }
     })?;
     match (out.json(), requested.new) {
         (true, new) => out.object(&json!({ "job": requested.job.0, "new": new }))?,
@@ -39,9 +42,59 @@ pub(crate) async fn enqueue(args: &EnqueueArgs, out: &Out) -> Result<Exit> {
     Ok(Exit::Good)
 }
 
+async fn ask(asking: &Asking, asker: &Asker<'_>, args: &EnqueueArgs) -> Result<Requested, Refusal> {
+    let mailbox = match args.mailbox.parse() {
+        Ok(number) => MailboxName::Id(MailboxId(number)),
+        Err(_) => MailboxName::Address(args.mailbox.clone()),
+    };
+    let of = |number| BackupName { mailbox: mailbox.clone(), number: BackupNumber(number) };
+    match (args.restore, args.verify) {
+        (Some(number), _) => {
+            let mode = args.mode.map_or_else(RestoreMode::default, RestoreMode::from);
+            let wish = RestoreWish { mode, select: args.select.clone() };
+            asking.restore(asker, &of(number), &wish).await
+        }
+        (None, Some(number)) => asking.verify(asker, &of(number)).await,
+        (None, None) => {
+            let extent = if args.full { Extent::Everything } else { Extent::Changes };
+            asking.backup(asker, &mailbox, extent).await
+        }
+    }
+}
+
+fn what(args: &EnqueueArgs) -> &'static str {
+    match (args.restore, args.verify) {
+        (Some(_), _) => "a restore",
+        (None, Some(_)) => "a verification",
+        (None, None) => "a backup",
+    }
+}
+
+impl From<restore_args::RestoreMode> for RestoreMode {
+    fn from(mode: restore_args::RestoreMode) -> RestoreMode {
+        match mode {
+            restore_args::RestoreMode::Beside => RestoreMode::Beside,
+            restore_args::RestoreMode::Missing => RestoreMode::Missing,
+            restore_args::RestoreMode::Exact => RestoreMode::Exact,
+        }
+    }
+}
+
 fn exit(refusal: &Refusal) -> Exit {
     match refusal {
-        Refusal::UnknownMailbox | Refusal::Gone => Exit::NotFound,
+        Refusal::UnknownMailbox | Refusal::UnknownBackup | Refusal::Gone | Refusal::GoneFromServer => {
+            Exit::NotFound
+        }
+        Refusal::ExactSelection | Refusal::Selection(_) | Refusal::KeyReused | Refusal::Ambiguous => {
+            Exit::Usage
+        }
         _ => Exit::Refused,
+    }
+}
+
+fn hint(refusal: &Refusal) -> &'static str {
+    match refusal {
+        Refusal::UnknownBackup => "`malle mailbox backups` lists them",
+        _ => "",
     }
 }

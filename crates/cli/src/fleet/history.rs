@@ -1,16 +1,19 @@
 use anyhow::{Context, Result};
-use catalog::{AuditEntry, Backup, Catalog, Mailbox};
+use catalog::{AuditEntry, Backup, Catalog};
 use model::{BackupState, Clock, LogPosition, MailboxId, MailboxIdentity, SystemClock};
 use repository::{Error, KeyRing};
 use serde_json::json;
 
 use super::config::Config;
+use super::named::{find, not_found};
 use super::rebuild::Shelf;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::fleet_args::HistoryAccept;
 use crate::output::{Out, count};
 use crate::store_url;
+
+const PURPOSE: &str = "accept the history";
 
 /// Runs `malle mailbox accept-history`: accepts the log as the store shows it.
 ///
@@ -22,9 +25,11 @@ pub(crate) async fn accept_history(args: &HistoryAccept, out: &Out) -> Result<Ex
     let ring = config.ring(out)?;
     let catalog = config.catalog("accept-history").await?;
     catalog.require_migrated().await?;
-    let mailbox = find(&catalog, &args.mailbox).await?;
+    let mailbox = find(&catalog, &args.mailbox, PURPOSE).await?;
     let Some(identity) = mailbox.identity() else {
-        return Err(not_found(&args.mailbox, "it was never backed up, so there is no history").into());
+        return Err(
+            not_found(&args.mailbox, PURPOSE, "it was never backed up, so there is no history").into()
+        );
     };
     let backups = catalog.backups_of(mailbox.id, None, u32::MAX).await?;
     let accepting = Accepting { catalog: &catalog, mailbox: mailbox.id, backups, args, out };
@@ -146,28 +151,4 @@ impl Accepting<'_> {
              `malle enqueue --full` makes a full backup"
         ))
     }
-}
-
-async fn find(catalog: &Catalog, named: &str) -> Result<Mailbox> {
-    let found = match named.parse() {
-        Ok(number) => catalog.mailbox(MailboxId(number)).await?,
-        Err(_) => {
-            let mut all = catalog.mailboxes_at(&named.into()).await?;
-            match all.len() {
-                0 | 1 => all.pop(),
-                several => {
-                    let what = format!("find {named}: {several} mailboxes have or had this address");
-                    let numbers: Vec<String> = all.iter().map(|one| one.id.to_string()).collect();
-                    let hint = format!("name one by its number: {}", numbers.join(", "));
-                    return Err(Failure::usage(what, hint).into());
-                }
-            }
-        }
-    };
-    found.ok_or_else(|| not_found(named, "no such mailbox").into())
-}
-
-fn not_found(named: &str, why: &str) -> Failure {
-    let hint = "name an address that `malle mailbox import` listed, or the mailbox's number";
-    Failure::new(Exit::NotFound, format!("accept the history of {named}: {why}"), hint)
 }

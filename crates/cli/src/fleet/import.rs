@@ -3,8 +3,8 @@ use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use model::{Clock, SignedDuration, SystemClock};
-use producer::{DirectoryError, Disappeared, OnBadLines, read_csv, read_json_lines};
+use model::{Clock, SignedDuration, SystemClock, Timestamp};
+use producer::{DirectoryError, Disappeared, Imported, OnBadLines, read_csv, read_json_lines};
 use serde_json::json;
 
 use super::config::Config;
@@ -25,13 +25,15 @@ pub(crate) async fn import(args: &ImportArgs, out: &Out) -> Result<Exit> {
         let what = format!("import mailboxes: the configuration has no server {}", args.server);
         return Err(Failure::usage(what, "name one of its [[servers]]").into());
     }
-    let list = match format(args) {
-        ListFormat::Csv => read_csv(open(&args.file)?),
-        ListFormat::JsonLines => read_json_lines(open(&args.file)?),
+    let Some(file) = &args.file else { return discovered(&config, args, out).await };
+    let list = match format(args, file) {
+        ListFormat::Csv => read_csv(open(file)?),
+        ListFormat::JsonLines => read_json_lines(open(file)?),
     };
-    let list = list.with_context(|| format!("read the list {}", args.file.display()))?;
+    let list = list.with_context(|| format!("read the list {}", file.display()))?;
     let list = list.within_zones(&config.zones());
-    let gone = Disappeared::Gone { missing_for: MISSING_FOR, at_most_percent: args.drop_at_most };
+    let at_most_percent = if args.accept_drop { 100 } else { args.drop_at_most };
+    let gone = Disappeared::Gone { missing_for: MISSING_FOR, at_most_percent };
     let disappeared = if args.whole { gone } else { Disappeared::Stay };
     let on_bad_lines = if args.skip_bad_lines { OnBadLines::WriteOthers } else { OnBadLines::Refuse };
     let catalog = config.catalog("import").await?;
@@ -45,13 +47,42 @@ pub(crate) async fn import(args: &ImportArgs, out: &Out) -> Result<Exit> {
             let what = format!("import mailboxes: {} lines are of no use; nothing was written", bad.len());
             return Err(Failure::usage(what, "mend them, or give --skip-bad-lines").into());
         }
+        Err(error @ DirectoryError::TooManyGone { active, unlisted, .. }) => {
+            let percent = (unlisted * 100).div_ceil(active.max(1));
+            let hint = format!("see whether the list is whole; --drop-at-most {percent} takes it as it is");
+            return Err(
+                Failure::usage(format!("import mailboxes: the {error}; nothing was written"), hint).into()
+            );
+        }
         Err(error) => return Err(error.into()),
     };
+    tell(&imported, now, out)
+}
+
+/// Takes what the server itself names, however many it leaves out.
+async fn discovered(config: &Config, args: &ImportArgs, out: &Out) -> Result<Exit> {
+    let mut directories = config.directories()?;
+    directories.retain(|directory| directory.server == args.server);
+    let Some(mut directory) = directories.pop() else {
+        let what = format!("ask {} for its mailboxes: its [[servers]] has no discover", args.server);
+        return Err(Failure::usage(what, "add discover, or give a list and --whole").into());
+    };
+    if let Disappeared::Gone { at_most_percent, .. } = &mut directory.disappeared {
+        *at_most_percent = 100;
+    }
+    let catalog = config.catalog("import").await?;
+    catalog.require_migrated().await?;
+    let now = SystemClock.now();
+    let imported = producer::discover(&catalog, &directory, now).await?;
+    tell(&imported, now, out)
+}
+
+fn tell(imported: &Imported, now: Timestamp, out: &Out) -> Result<Exit> {
     show(&imported.bad);
     match out.json() {
         true => out.object(&json!({
             "listed": imported.listed, "new": imported.new, "unplanned": imported.unplanned, "gone": imported.gone,
-            "bad_lines": imported.bad.len(),
+            "missing": imported.missing, "bad_lines": imported.bad.len(),
         }))?,
         false => out.line(format_args!(
             "{} mailboxes listed, {} of them new, {} without a plan (not backed up), {} gone, {} lines left out",
@@ -61,6 +92,13 @@ pub(crate) async fn import(args: &ImportArgs, out: &Out) -> Result<Exit> {
             imported.gone,
             imported.bad.len(),
         ))?,
+    }
+    if imported.missing > 0 {
+        remark(format_args!(
+            "{} more are not in the list; a whole list that leaves them out after {:.0} makes them gone",
+            imported.missing,
+            now + MISSING_FOR
+        ));
     }
     Ok(if imported.bad.is_empty() { Exit::Good } else { Exit::Incomplete })
 }
@@ -74,9 +112,8 @@ fn show(bad: &[producer::BadLine]) {
     }
 }
 
-fn format(args: &ImportArgs) -> ListFormat {
-    let is_json =
-        || args.file.extension().is_some_and(|end| end == "jsonl" || end == "ndjson" || end == "json");
+fn format(args: &ImportArgs, file: &Path) -> ListFormat {
+    let is_json = || file.extension().is_some_and(|end| end == "jsonl" || end == "ndjson" || end == "json");
     args.format.unwrap_or_else(|| if is_json() { ListFormat::JsonLines } else { ListFormat::Csv })
 }
 

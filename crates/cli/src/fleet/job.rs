@@ -1,7 +1,7 @@
 use std::vec::IntoIter;
 
 use anyhow::Result;
-use catalog::{Catalog, Job, Redrive};
+use catalog::{Address, Catalog, Job, Redrive};
 use model::{Clock, JobId, JobKind, SystemClock};
 use serde_json::{Value, json};
 
@@ -145,16 +145,17 @@ impl<'a> Dead<'a> {
 }
 
 fn line(job: &Job) -> String {
-    let mailbox = job.mailbox.map_or_else(|| "-".to_owned(), |mailbox| mailbox.to_string());
+    let mailbox = job.address.as_ref().map_or("-", Address::as_str);
     let at = job.finished_at.map(|at| format!("{at:.0}")).unwrap_or_default();
     let why = job.failure.as_ref().map(|(class, text)| format!("{class}: {text}")).unwrap_or_default();
-    format!("{:<8}  {:<8}  {mailbox:<8}  {at:<20}  {}", job.id.0, job.kind, one_line(&why, LONGEST))
+    format!("{:<8}  {:<8}  {mailbox:<24}  {at:<20}  {}", job.id.0, job.kind, one_line(&why, LONGEST))
 }
 
 fn shown(job: &Job) -> Value {
     let (class, error) = job.failure.clone().unzip();
     json!({
-        "job": job.id.0, "kind": job.kind.as_str(), "mailbox": job.mailbox.map(|mailbox| mailbox.0), "class": class,
+        "job": job.id.0, "kind": job.kind.as_str(), "mailbox": job.mailbox.map(|mailbox| mailbox.0),
+        "address": job.address.as_ref().map(Address::as_str), "class": class,
         "error": error, "at": job.finished_at.map(|at| at.to_string()), "attempts": job.attempt.0, "worker": job.worker,
     })
 }

@@ -1,5 +1,6 @@
 //! The fleet's roles and what operators ask of them.
 
+mod backups;
 mod check;
 mod config;
 mod dlq;
@@ -11,13 +12,16 @@ mod init;
 mod job;
 mod mail_server;
 mod migrate;
+mod named;
 mod parts;
+mod places;
 mod rebuild;
 mod ring;
 mod role;
 mod source;
 mod top;
 
+pub(crate) use backups::backups;
 pub(crate) use check::check;
 pub(crate) use dlq::dlq;
 pub(crate) use enqueue::enqueue;

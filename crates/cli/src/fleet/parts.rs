@@ -28,6 +28,11 @@ use crate::secrets::SecretFile;
 use crate::store_client::{Access, Keys};
 use crate::{secrets, server, store_url};
 
+/// Whether workers will understand a selection of emails.
+pub(super) fn read_selection(text: &str) -> Result<(), String> {
+    text.parse::<engine::Selection>().map(drop).map_err(|error| error.to_string())
+}
+
 impl Config {
     /// Connects; the schema need not be migrated.
     pub(crate) async fn catalog(&self, role: &str) -> Result<Catalog> {
@@ -82,6 +87,12 @@ impl Config {
 
     /// What a producer is told.
     pub(crate) fn producer(&self) -> Result<producer::Settings> {
+        self.check_places()?;
+        self.producer_anywhere()
+    }
+
+    /// The same, wherever mail comes from and backups go.
+    pub(crate) fn producer_anywhere(&self) -> Result<producer::Settings> {
         let mut settings = producer::Settings::new(&self.time_zone);
         (settings.plan.calendar, _) = self.calendar()?;
         settings.plan.first_backups_per_hour = self.plan.first_backups_per_hour;
@@ -101,7 +112,9 @@ impl Config {
             let mut tokens = Vec::new();
             for token in &of.tokens {
                 let secret = producer::Secret::new(token.secret.read()?.as_str());
-                tokens.push(producer::ApiToken { name: token.name.clone(), secret });
+                let (name, scopes, tenants) =
+                    (token.name.clone(), token.scopes.clone(), token.tenants.clone());
+                tokens.push(producer::ApiToken { name, secret, scopes, tenants });
             }
             let servers = self.servers.iter().map(|server| server.name.clone()).collect();
             let (rules, zones) = (self.rules(), self.zones());
@@ -138,6 +151,12 @@ impl Config {
         (days > 0).then(|| SignedDuration::from_hours(24 * i64::from(days)))
     }
 
+    /// Whether tenants and groups of mailboxes matter: to a rule, or to a token that is bound to tenants.
+    pub(crate) fn wants_memberships(&self) -> bool {
+        let is_bound = |token: &super::config::Token| token.tenants.is_some();
+        self.rules().name_memberships() || self.producer.tokens.iter().any(is_bound)
+    }
+
     /// Servers that are asked for their mailboxes.
     pub(crate) fn directories(&self) -> Result<Vec<producer::Directory>> {
         let mut directories = Vec::new();
@@ -145,7 +164,7 @@ impl Config {
             let Some(discover) = &server.discover else { continue };
             directories.push(producer::Directory {
                 server: server.name.clone(),
-                listing: listing(server, discover.by, &self.rules())?,
+                listing: listing(server, discover.by, self.wants_memberships())?,
                 rules: self.rules(),
                 disappeared: Disappeared::Gone {
                     missing_for: SignedDuration::from_hours(discover.missing_for_hours.into()),
@@ -159,6 +178,12 @@ impl Config {
 
     /// What a worker is told; opens no store yet.
     pub(crate) fn worker(&self, out: &Out) -> Result<worker::Settings> {
+        self.check_places()?;
+        self.worker_anywhere(out)
+    }
+
+    /// The same, wherever mail comes from and backups go.
+    pub(crate) fn worker_anywhere(&self, out: &Out) -> Result<worker::Settings> {
         let mut servers = Vec::new();
         for server in &self.servers {
             let mut budget = BudgetRules::new(server.requests_in_flight, server.requests_per_minute);
@@ -213,8 +238,8 @@ impl Config {
     pub(crate) fn stores(&self) -> Result<Vec<worker::BackupStore>> {
         let mut stores = Vec::new();
         for store in &self.stores {
-            let objects =
-                objects(store).with_context(|| format!("use the [[stores]] named {}", store.name))?;
+            let objects = objects(store, self.allow_plain_http)
+                .with_context(|| format!("use the [[stores]] named {}", store.name))?;
             stores.push(worker::BackupStore { name: store.name.clone(), zone: store.zone.clone(), objects });
         }
         Ok(stores)
@@ -240,6 +265,7 @@ impl Config {
             broker: self.broker("worker")?,
             leases: redis.clone(),
             budget: redis.clone(),
+            sign_ins: redis.clone(),
             board: redis,
             backups: Arc::new(worker::InSlices),
             clock: Arc::new(SystemClock),
@@ -261,7 +287,7 @@ fn authorities(file: Option<&Path>) -> Result<Option<Vec<u8>>, Failure> {
 }
 
 /// The bucket or directory; asks it nothing yet.
-pub(crate) fn objects(store: &Store) -> Result<Arc<dyn ObjectStore>> {
+pub(crate) fn objects(store: &Store, plain_http: bool) -> Result<Arc<dyn ObjectStore>> {
     let Store { url, region, endpoint, key_id, secret, .. } = store;
     let keys = match (key_id, secret) {
         (id, Some(secret)) => {
@@ -274,7 +300,7 @@ pub(crate) fn objects(store: &Store) -> Result<Arc<dyn ObjectStore>> {
             return Err(Failure::usage(what, "set both, or none and the environment").into());
         }
     };
-    store_url::objects(url, &Access { region: region.clone(), endpoint: endpoint.clone(), keys })
+    store_url::objects(url, &Access { region: region.clone(), endpoint: endpoint.clone(), keys, plain_http })
 }
 
 /// Who signs in at a server.
@@ -295,8 +321,8 @@ fn agent(server: &Server) -> Result<Agent<'_>, Failure> {
     }
 }
 
-/// How the server names its mailboxes, with what the rules need to know of them; asks it nothing yet.
-pub(crate) fn listing(server: &Server, by: Directory, rules: &producer::Rules) -> Result<Arc<dyn Listing>> {
+/// How the server names its mailboxes, with their tenants and groups if somebody needs to know them; asks it nothing yet.
+pub(crate) fn listing(server: &Server, by: Directory, memberships: bool) -> Result<Arc<dyn Listing>> {
     let url = server::server_url(Some(&server.url))?;
     let credentials = match agent(server)? {
         Agent::Token(token) => StalwartCredentials::Bearer(Secret::new(token.as_str())),
@@ -309,7 +335,7 @@ pub(crate) fn listing(server: &Server, by: Directory, rules: &producer::Rules) -
         Directory::Rest => Arc::new(StalwartRest::new(&url, credentials, &authorities)?),
         Directory::Jmap => {
             let listing = StalwartJmap::new(&url, credentials, &authorities)?;
-            Arc::new(if rules.name_memberships() { listing.with_memberships() } else { listing })
+            Arc::new(if memberships { listing.with_memberships() } else { listing })
         }
     })
 }

@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::config::Config;
+use super::parts::read_selection;
 use crate::exit::Exit;
 use crate::fleet_args::RoleArgs;
 use crate::output::Out;
@@ -32,6 +33,7 @@ pub(crate) async fn produce(args: &RoleArgs) -> Result<Exit> {
         fleet: telemetry::FleetMetrics::new(&stage.registry),
         health: stage.health.clone(),
         directories: config.directories()?,
+        read_selection,
     };
     let ended = producer::run(settings, parts, stage.stop.clone()).await;
     stage.leave().await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use catalog::{Catalog, Overdue};
-use coordination::{Progress, ProgressBoard, Redis};
+use coordination::{Progress, ProgressBoard, Redis, SignIns};
 use model::{Clock, JobKind, JobState, Plan, SignedDuration, SystemClock, Timestamp};
 use planning::Calendar;
 use queue::{Broker, Depth};
@@ -22,7 +22,6 @@ const EVERY: Duration = Duration::from_secs(2);
 const COUNT_EVERY: SignedDuration = SignedDuration::from_secs(30);
 /// Running jobs that are shown, those that run longest; and as many workers.
 const SHOWN: usize = 25;
-const CLEAR: &str = "\x1b[2J\x1b[H";
 
 /// `malle top`: queues, workers, what is overdue and what is running, anew every two seconds.
 pub(crate) async fn top(args: &TopArgs, out: &Out) -> Result<Exit> {
@@ -33,22 +32,23 @@ pub(crate) async fn top(args: &TopArgs, out: &Out) -> Result<Exit> {
         broker: config.broker("top")?,
         redis: config.redis()?,
         calendar: Calendar::new(windows, zone)?,
+        servers: config.servers.iter().map(|server| server.name.clone()).collect(),
     };
     let again = !args.once && !out.json() && std::io::stdout().is_terminal();
-    let clear = if again { CLEAR } else { "" };
     let mut before: Option<Look> = None;
     loop {
         match eyes.look(before.as_ref()).await {
             Ok(look) => {
                 match out.json() {
                     true => out.object(&look.json())?,
-                    false => out.line(format_args!("{clear}{}", look.text(before.as_ref())))?,
+                    false if again => out.screen(look.text(before.as_ref()))?,
+                    false => out.line(look.text(before.as_ref()))?,
                 }
                 before = Some(look);
             }
             Err(error) if again => {
                 let (_, why) = failure::explain(&error);
-                out.line(format_args!("{clear}{}\n{why}; it is tried again", title(SystemClock.now())))?;
+                out.screen(format_args!("{}\n{why}; it is tried again", title(SystemClock.now())))?;
             }
             Err(error) => return Err(error),
         }
@@ -69,6 +69,7 @@ struct Eyes {
     broker: Broker,
     redis: Redis,
     calendar: Calendar,
+    servers: Vec<String>,
 }
 
 impl Eyes {
@@ -94,7 +95,19 @@ impl Eyes {
             overdue,
             depths: self.broker.depths().await.map_err(|error| error.to_string()),
             running,
+            refusing: self.refusing().await,
         })
+    }
+
+    /// Mail servers that refuse our credentials, and after which time they are tried again.
+    async fn refusing(&self) -> Vec<(String, Duration)> {
+        let mut refusing = Vec::new();
+        for server in &self.servers {
+            if let Some(refusal) = self.redis.refusal(server).await {
+                refusing.push((server.clone(), refusal.left));
+            }
+        }
+        refusing
     }
 
     /// As of when, and how many mailboxes.
@@ -122,6 +135,7 @@ struct Look {
     overdue: (Timestamp, Vec<Overdue>),
     depths: Result<Vec<Depth>, String>,
     running: Result<Vec<Progress>, String>,
+    refusing: Vec<(String, Duration)>,
 }
 
 /// A worker that runs jobs; of others only their queues know.
@@ -173,6 +187,13 @@ impl Look {
             Overdue { plan, mailboxes, paused } => format!("{plan} {mailboxes} (and {paused} paused)"),
         });
         let _ = writeln!(text, "\nOVERDUE  {}", late.collect::<Vec<_>>().join(", "));
+        for (server, left) in &self.refusing {
+            let _ = writeln!(
+                text,
+                "\n{server} refuses our credentials; they are tried again in {} s, or when their file changes",
+                left.as_secs()
+            );
+        }
         match &self.running {
             Err(error) => drop(writeln!(text, "\nworkers and running jobs: {error}")),
             Ok(running) => {
@@ -292,9 +313,11 @@ impl Look {
             let workers = self.workers(None).into_iter();
             workers.map(|(name, busy)| (name.to_owned(), busy.jobs.into())).collect::<Map<_, _>>()
         });
+        let refusing = self.refusing.iter().map(|(server, left)| (server.clone(), left.as_secs().into()));
         json!({
             "at": self.at.to_string(), "jobs": jobs.collect::<Map<_, _>>(), "overdue": overdue.collect::<Map<_, _>>(),
             "workers": workers, "running": running.ok(),
+            "sign_ins_refused": refusing.collect::<Map<_, _>>(),
         })
     }
 }
@@ -332,6 +355,7 @@ mod tests {
             overdue: (second(0), vec![Overdue { plan: Plan::Personal, mailboxes: 3, paused: 2 }]),
             depths: Ok(vec![depth]),
             running: Ok(running),
+            refusing: vec![("mail".to_owned(), Duration::from_secs(720))],
         }
     }
 
@@ -355,6 +379,7 @@ mod tests {
         let busy = |jobs, rate| Busy { jobs, rate };
         let workers = BTreeMap::from([("one", busy(2, Some(3000))), ("two", busy(1, None))]);
         assert_eq!(now.workers(Some(&before)), workers);
+        assert_eq!(words(&text, "refuses our credentials")[..2], ["mail", "refuses"]);
         assert!(!text.contains("no worker"), "{text}");
         assert!(look(4, Vec::new(), 0).text(None).contains("no worker takes anything"));
     }
@@ -363,6 +388,7 @@ mod tests {
     fn programs_are_told_the_same() {
         let told = look(4, vec![progress(1, "one", 1), progress(2, "one", 2)], 2).json();
         assert_eq!((&told["jobs"]["nightly"]["consumers"], &told["workers"]["one"]), (&json!(2), &json!(2)));
+        assert_eq!(told["sign_ins_refused"], json!({ "mail": 720 }));
         assert_eq!(told["overdue"]["personal"], json!({ "mailboxes": 3, "paused": 2 }));
     }
 }

@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use coordination::{BudgetRules, CoordinationError, Grant, Lease, Leases, ProgressBoard, Redis, Renewal};
+use coordination::{
+    BudgetRules, CoordinationError, Grant, Lease, Leases, ProgressBoard, Redis, Renewal, Settings,
+};
 use model::{ErrorClass, JobId};
 
 use crate::budget::{all, give_back, granted};
@@ -142,6 +144,78 @@ async fn a_redis_that_hung_leaves_no_places_taken() {
         (shared >= 4).then_some(())
     })
     .await;
+}
+
+/// A process of its own that dies with a place in flight.
+fn die_with_a_place(url: &str, rules: BudgetRules) {
+    let settings = Settings::new(url, "p").unwrap();
+    let thread = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let permit = runtime.block_on(async {
+            let redis = Redis::new(settings).unwrap();
+            granted(&redis, "s", &rules).await.expect("the only place")
+        });
+        runtime.shutdown_background();
+        std::mem::forget(permit);
+    });
+    thread.join().unwrap();
+}
+
+#[tokio::test]
+async fn a_place_is_kept_while_its_request_is_under_way_and_free_in_seconds_when_nobody_holds_it() {
+    let server = server().await;
+    let (ours, theirs) = (client(&server, "p"), client(&server, "p"));
+    let rules = BudgetRules::new(1, 100_000);
+    let long = granted(&ours, "s", &rules).await.expect("the only place");
+    for _ in 0..10 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(granted(&theirs, "s", &rules).await.is_none(), "it is under way");
+    }
+    give_back(&ours, vec![long]).await;
+    die_with_a_place(&server.url(), rules);
+    let dead = Instant::now();
+    let next = until("the place of the dead", || granted(&theirs, "s", &rules)).await;
+    let waited = dead.elapsed();
+    assert!(waited > Duration::from_secs(3) && waited < Duration::from_secs(15), "{waited:?}");
+    drop(next);
+    let dropped = Instant::now();
+    let next = until("a place that was dropped", || granted(&theirs, "s", &rules)).await;
+    assert!(dropped.elapsed() < Duration::from_secs(15), "{:?}", dropped.elapsed());
+    give_back(&theirs, vec![next]).await;
+}
+
+/// What a job asks of Redis besides its lease costs a time-out once, not each time; when it answers again all places are there
+/// within seconds, those too that workers asked for which ask for nothing more.
+#[tokio::test]
+async fn while_redis_hangs_nobody_waits_for_it_again_and_again() {
+    let server = server().await;
+    let (ours, idle) = (client(&server, "p"), client(&server, "p"));
+    let rules = BudgetRules::new(16, 100_000);
+    for client in [&ours, &idle] {
+        client.check().await.unwrap();
+    }
+    server.hang(Duration::from_secs(5)).await.unwrap();
+    // Many at once, by a worker that then has nothing more to do.
+    let asking: Vec<_> = (0..16).map(|_| granted(&idle, "s", &rules)).collect();
+    let local = futures::future::join_all(asking).await;
+    drop(local);
+    let begun = Instant::now();
+    for n in 0..20 {
+        let permit = granted(&ours, "s", &rules).await;
+        give_back(&ours, permit.into_iter().collect()).await;
+        let _ = ours.show(&progress::of(n)).await;
+    }
+    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let awake = Instant::now();
+    until("all places", async || {
+        let permits = all(&ours, "s", &rules).await;
+        let shared = permits.iter().filter(|permit| !permit.is_local()).count();
+        give_back(&ours, permits).await;
+        (shared >= 4).then_some(())
+    })
+    .await;
+    assert!(awake.elapsed() < Duration::from_secs(12), "{:?}", awake.elapsed());
 }
 
 #[tokio::test]

@@ -26,5 +26,5 @@ mod uploads;
 pub use leftovers::{Leftover, clear_leftover, leftovers};
 pub use record::{KnownRestore, RestoreParameters};
 pub use report::{ObjectRefusal, Refusal, Refusals, Restored, RestoredObjects, Unremoved, UnremovedEmail};
-pub use request::{Act, Mode, Planned, Restore, RestoreId, Tell};
+pub use request::{Act, Mode, Planned, Register, RegisterError, Restore, RestoreId, Tell};
 pub use run::{begin_restore, restore};

@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-use model::{Clock, DataType, EmailRecord};
-use repository::{Repository, RestoreName};
+use futures::future::BoxFuture;
+use model::{BackupNumber, Clock, DataType, EmailRecord};
+use repository::{Repository, RestoreName, SnapshotInfo};
 use serde::{Deserialize, Serialize};
 
 use crate::options::Progress;
@@ -96,6 +97,17 @@ impl Act {
     }
 }
 
+/// Gives backups numbers of its own, and keeps a list of them.
+pub trait Register: Send + Sync {
+    /// The number that the next backup carries.
+    fn number(&self) -> BoxFuture<'_, Result<BackupNumber, RegisterError>>;
+    /// The backup that carries the number was committed. Nothing is destroyed before this is done.
+    fn enter<'a>(&'a self, made: &'a SnapshotInfo) -> BoxFuture<'a, Result<(), RegisterError>>;
+}
+
+/// Why a register could not do it.
+pub type RegisterError = Box<dyn std::error::Error + Send + Sync>;
+
 /// What a restore needs to know besides where from and where to.
 pub struct Restore<'a> {
     /// How it comes back.
@@ -112,6 +124,8 @@ pub struct Restore<'a> {
     pub select: Option<&'a str>,
     /// Where the account itself is backed up to, before anything is destroyed (mode *exact*).
     pub safety: Option<&'a Repository>,
+    /// Where such backups are entered, if anywhere but in their log.
+    pub register: Option<&'a dyn Register>,
     /// The types that come back; folders only together with emails.
     pub types: &'a [DataType],
     /// Which emails are wanted; all of them in mode *exact*.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use model::SnapshotNumber;
+use model::{BackupNumber, SnapshotNumber};
 use repository::{Origin, Repository, Snapshot};
 
 use crate::error::{Error, Result};
@@ -62,6 +62,13 @@ impl Work<'_> {
         Ok((safety, held))
     }
 
+    async fn next_number(&self) -> Result<Option<BackupNumber>> {
+        match self.how.register {
+            Some(register) => register.number().await.map(Some).map_err(Error::Register),
+            None => Ok(None),
+        }
+    }
+
     /// Reads what may be removed from the store, and notes what does not open: the next backup fetches it from the server again.
     async fn has_damage(&self, repository: &Repository, safety: &Safety, held: &Held) -> Result<bool> {
         self.how.progress.phase("reading back");
@@ -84,13 +91,21 @@ impl Work<'_> {
         staging: &Staging<'_>,
     ) -> Result<Arc<Snapshot>> {
         let Target { client, account } = self.target;
-        let origin = Origin { kind: SAFETY.to_owned(), job: self.how.id.to_string(), ..Origin::default() };
         let (progress, clock) = (self.how.progress, self.how.clock);
-        let how = Backup { origin, full_listing: false, progress, clock };
         let mut last = SnapshotNumber(0);
         for _ in 0..SAFETY_BACKUPS {
+            let origin = Origin {
+                kind: SAFETY.to_owned(),
+                job: self.how.id.to_string(),
+                slot: String::new(),
+                backup_number: self.next_number().await?,
+            };
+            let how = Backup { origin, full_listing: false, progress, clock };
             last = crate::backup::backup(client, account, repository, &how).await?.number;
             let now = Arc::new(repository.snapshot(Some(last)).await?);
+            if let Some(register) = self.how.register {
+                register.enter(now.info()).await.map_err(Error::Register)?;
+            }
             if now.info().is_good() {
                 return Ok(now);
             }

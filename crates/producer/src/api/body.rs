@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use axum::body::to_bytes;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::{StatusCode, header, request};
@@ -7,6 +9,9 @@ use super::problem::Problem;
 
 /// Of everything but a list.
 const USUAL: usize = 16 << 10;
+
+/// From the end of the headers on.
+const LONGEST_BODY: Duration = Duration::from_secs(20);
 
 /// As in the queue's contract (`proto/ticket.proto`).
 const LONGEST_KEY: usize = 200;
@@ -23,7 +28,12 @@ impl<S: Sync, T: DeserializeOwned, const LIMIT: usize> FromRequest<S> for Body<T
             let detail = "the body has to be application/json";
             return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "media-type", detail));
         }
-        let bytes = to_bytes(request.into_body(), LIMIT).await.map_err(|_| {
+        let reading = tokio::time::timeout(LONGEST_BODY, to_bytes(request.into_body(), LIMIT));
+        let read = reading.await.map_err(|_| {
+            let detail = format!("the body did not come within {} s", LONGEST_BODY.as_secs());
+            Problem::new(StatusCode::REQUEST_TIMEOUT, "slow-body", detail)
+        })?;
+        let bytes = read.map_err(|_| {
             let detail = format!("the body is longer than {LIMIT} bytes, or ended early");
             Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail)
         })?;

@@ -1,24 +1,39 @@
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use catalog::{Cancel, Job, Redrive};
+use catalog::{Address, Cancel, Job, Redrive};
 use model::{JobId, JobKind, JobState};
 use serde_json::{Value, json};
 
-use super::authorize::Actor;
+use super::authorize::Principal;
 use super::body::Id;
 use super::problem::Problem;
 use super::server::Shared;
 
 const UNKNOWN: &str = "there is no such job; finished ones are kept for some weeks";
 
-async fn known(shared: &Shared, id: u64) -> Result<Job, Problem> {
-    shared.catalog.job(JobId(id)).await?.ok_or_else(|| Problem::unknown(UNKNOWN))
+/// The job, if its mailbox is there for who asks.
+async fn known(shared: &Shared, principal: &Principal, id: u64) -> Result<Job, Problem> {
+    let job = shared.catalog.job(JobId(id)).await?.ok_or_else(|| Problem::unknown(UNKNOWN))?;
+    let is_seen = match (job.mailbox, &principal.tenants) {
+        (_, None) => true,
+        (None, Some(_)) => false,
+        (Some(mailbox), Some(_)) => {
+            shared.catalog.mailbox(mailbox).await?.is_some_and(|mailbox| principal.sees(&mailbox))
+        }
+    };
+    if is_seen { Ok(job) } else { Err(Problem::unknown(UNKNOWN)) }
 }
 
-pub(super) async fn show(State(shared): State<Shared>, Id(id): Id) -> Result<Json<Value>, Problem> {
-    let job = known(&shared, id).await?;
+pub(super) async fn show(
+    State(shared): State<Shared>,
+    Extension(principal): Extension<Arc<Principal>>,
+    Id(id): Id,
+) -> Result<Json<Value>, Problem> {
+    let job = known(&shared, &principal, id).await?;
     let report = match job.kind {
         JobKind::Restore => shared.catalog.restore_report(job.id).await?,
         _ => None,
@@ -28,12 +43,12 @@ pub(super) async fn show(State(shared): State<Shared>, Id(id): Id) -> Result<Jso
 
 pub(super) async fn redrive(
     State(shared): State<Shared>,
-    Extension(Actor(actor)): Extension<Actor>,
+    Extension(principal): Extension<Arc<Principal>>,
     Id(id): Id,
 ) -> Result<Response, Problem> {
-    let job = known(&shared, id).await?;
+    let job = known(&shared, &principal, id).await?;
     if job.state == JobState::Dead {
-        shared.asking.write_down(&actor, "job.redriven", job.mailbox, job.number).await?;
+        shared.asking.write_down(&principal.actor, "job.redriven", job.mailbox, job.number).await?;
     }
     let conflict = |word, detail| Err(Problem::new(StatusCode::CONFLICT, word, detail));
     match shared.catalog.redrive(job.id, shared.clock.now()).await? {
@@ -47,11 +62,11 @@ pub(super) async fn redrive(
 
 pub(super) async fn cancel(
     State(shared): State<Shared>,
-    Extension(Actor(actor)): Extension<Actor>,
+    Extension(principal): Extension<Arc<Principal>>,
     Id(id): Id,
 ) -> Result<Response, Problem> {
-    let job = known(&shared, id).await?;
-    shared.asking.write_down(&actor, "job.cancelled", job.mailbox, job.number).await?;
+    let job = known(&shared, &principal, id).await?;
+    shared.asking.write_down(&principal.actor, "job.cancelled", job.mailbox, job.number).await?;
     match shared.catalog.cancel(job.id).await? {
         Cancel::Cancelled => Ok(Json(json!({"job": id, "state": "cancelled"})).into_response()),
         Cancel::Requested => {
@@ -62,13 +77,14 @@ pub(super) async fn cancel(
     }
 }
 
-/// Without the address, and without the name of the worker's machine.
+/// Without the name of the worker's machine.
 fn shown(job: &Job, restore: Option<&Value>) -> Value {
     let failure = job.failure.as_ref().map(|(class, text)| json!({"class": class, "text": text}));
     json!({
         "job": job.id.0,
         "kind": job.kind.as_str(),
         "mailbox": job.mailbox.map(|mailbox| mailbox.0),
+        "address": job.address.as_ref().map(Address::as_str),
         "slot": job.slot_date.map(|date| date.to_string()),
         "state": job.state.as_str(),
         "run_at": job.run_at.to_string(),

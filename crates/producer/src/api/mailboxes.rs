@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
@@ -7,7 +9,7 @@ use model::{AccountId, MailboxId, Plan};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::authorize::Actor;
+use super::authorize::Principal;
 use super::body::{Body, Id};
 use super::problem::Problem;
 use super::server::Shared;
@@ -28,21 +30,21 @@ pub(super) struct Mailboxes {
 
 pub(super) async fn put(
     State(shared): State<Shared>,
-    Extension(Actor(actor)): Extension<Actor>,
+    Extension(principal): Extension<Arc<Principal>>,
     Body(Mailboxes { server, mailboxes }): Body<Mailboxes, LONGEST>,
 ) -> Result<Json<Value>, Problem> {
     if !shared.servers.contains(&server) {
         let known = shared.servers.join(", ");
         return Err(Problem::unusable(format!("server is unknown; the configuration has {known}")));
     }
+    check_tenants(&shared, &principal, &server, &mailboxes).await?;
     let name = |entry: &Entry| (entry.account.as_deref().map(AccountId::from), entry.address.as_str().into());
     let names: Vec<(_, Address)> = mailboxes.iter().map(name).collect();
-    shared.asking.write_down(&actor, "mailboxes.listed", None, None).await?;
+    shared.asking.write_down(&principal.actor, "mailboxes.listed", None, None).await?;
     let list = List { entries: (0..).zip(mailboxes).collect(), bad: Vec::new() };
     let list = list.within_zones(&shared.zones);
     let (rules, now) = (&shared.rules, shared.clock.now());
-    let done =
-        import(&shared.catalog, &server, list, rules, OnBadLines::Refuse, Disappeared::Stay, now).await;
+    let done = import(&shared.lists, &server, list, rules, OnBadLines::Refuse, Disappeared::Stay, now).await;
     match done {
         Ok(Imported { listed, new, unplanned, .. }) => {
             let known = shared.catalog.mailboxes_named(&server, &names).await?;
@@ -59,6 +61,44 @@ pub(super) async fn put(
     }
 }
 
+/// A token of some tenants lists their mailboxes, and takes none from anybody else.
+async fn check_tenants(
+    shared: &Shared,
+    principal: &Principal,
+    server: &str,
+    mailboxes: &[Entry],
+) -> Result<(), Problem> {
+    let Some(tenants) = &principal.tenants else { return Ok(()) };
+    let by_account = |one: &Entry| Some((Some(AccountId::from(one.account.as_deref()?)), Address::from("")));
+    let by_address = |one: &Entry| (None, Address::from(one.address.as_str()));
+    let names = mailboxes.iter().filter_map(by_account).chain(mailboxes.iter().map(by_address));
+    let known = shared.catalog.mailboxes_named(server, &names.collect::<Vec<_>>()).await?;
+    let foreign: Vec<&Mailbox> = known.iter().filter(|mailbox| !principal.sees(mailbox)).collect();
+    let is_foreign = |one: &Entry| {
+        let address = Address::from(one.address.as_str());
+        foreign.iter().any(|mailbox| {
+            let account = mailbox.account.as_ref().map(AccountId::as_str);
+            mailbox.address == address || account.is_some() && account == one.account.as_deref()
+        })
+    };
+    let is_ours = |one: &Entry| one.tenant.as_ref().is_some_and(|tenant| tenants.contains(tenant));
+    let mut errors = Vec::new();
+    for (index, one) in (0..).zip(mailboxes) {
+        if !is_ours(one) {
+            errors.push((index, "tenant is none of the token's".to_owned()));
+        } else if is_foreign(one) {
+            errors.push((index, "account or address is somebody else's".to_owned()));
+        }
+    }
+    match errors.is_empty() {
+        true => Ok(()),
+        false => {
+            let detail = "the token is bound to tenants, and mailboxes are not theirs; none was written";
+            Err(Problem::new(StatusCode::FORBIDDEN, "tenant", detail).with_errors(errors))
+        }
+    }
+}
+
 /// In a body, because paths end in access logs.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -68,9 +108,11 @@ pub(super) struct Wanted {
 
 pub(super) async fn find(
     State(shared): State<Shared>,
+    Extension(principal): Extension<Arc<Principal>>,
     Body(Wanted { address }): Body<Wanted>,
 ) -> Result<Json<Value>, Problem> {
-    let found = shared.catalog.mailboxes_at(&address.as_str().into()).await?;
+    let mut found = shared.catalog.mailboxes_at(&address.as_str().into()).await?;
+    found.retain(|mailbox| principal.sees(mailbox));
     Ok(Json(json!({"mailboxes": found.iter().map(shown).collect::<Vec<_>>()})))
 }
 
@@ -83,6 +125,7 @@ pub(super) struct After {
 
 pub(super) async fn unplanned(
     State(shared): State<Shared>,
+    Extension(principal): Extension<Arc<Principal>>,
     after: Result<Query<After>, QueryRejection>,
 ) -> Result<Json<Value>, Problem> {
     let Query(After { after }) = after.map_err(|error| Problem::unusable(error.body_text()))?;
@@ -92,7 +135,8 @@ pub(super) async fn unplanned(
     let page = shared.catalog.unplanned_mailboxes(after.map(MailboxId), PAGE).await?;
     let more = page.len() == PAGE as usize;
     let next = page.last().filter(|_| more).map(|last| last.id.0);
-    Ok(Json(json!({"mailboxes": page.iter().map(shown).collect::<Vec<_>>(), "next": next})))
+    let seen: Vec<_> = page.iter().filter(|mailbox| principal.sees(mailbox)).map(shown).collect();
+    Ok(Json(json!({"mailboxes": seen, "next": next})))
 }
 
 fn shown(mailbox: &Mailbox) -> Value {
@@ -105,6 +149,7 @@ fn shown(mailbox: &Mailbox) -> Value {
         "plan_by_rule": mailbox.plan_by_rule,
         "zone": mailbox.zone,
         "time_zone": mailbox.time_zone,
+        "tenant": mailbox.tenant,
         "state": if mailbox.gone_at.is_none() { "active" } else { "gone" },
         "gone_at": mailbox.gone_at.map(|at| at.to_string()),
         "newest_good_at": mailbox.newest_good_at.map(|at| at.to_string()),
@@ -113,14 +158,12 @@ fn shown(mailbox: &Mailbox) -> Value {
 
 pub(super) async fn delete(
     State(shared): State<Shared>,
-    Extension(Actor(actor)): Extension<Actor>,
+    Extension(principal): Extension<Arc<Principal>>,
     Id(id): Id,
 ) -> Result<StatusCode, Problem> {
     let id = MailboxId(id);
-    if shared.catalog.mailbox(id).await?.is_none() {
-        return Err(Problem::unknown("there is no such mailbox"));
-    }
-    shared.asking.write_down(&actor, "mailbox.gone", Some(id), None).await?;
+    shared.mailbox(&principal, id).await?;
+    shared.asking.write_down(&principal.actor, "mailbox.gone", Some(id), None).await?;
     shared.catalog.mark_gone(id, shared.clock.now()).await?;
     Ok(StatusCode::NO_CONTENT)
 }

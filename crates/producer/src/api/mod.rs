@@ -1,4 +1,5 @@
 mod authorize;
+mod backups;
 mod body;
 mod jobs;
 mod mailboxes;

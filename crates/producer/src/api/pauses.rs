@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
@@ -7,7 +9,7 @@ use model::{MailboxId, Plan};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::authorize::Actor;
+use super::authorize::Principal;
 use super::body::Body;
 use super::problem::Problem;
 use super::server::Shared;
@@ -42,8 +44,35 @@ fn mailbox_of(pause: &Pause) -> Option<MailboxId> {
     }
 }
 
-pub(super) async fn list(State(shared): State<Shared>) -> Result<Json<Value>, Problem> {
-    let pauses = shared.catalog.pauses().await?;
+/// A token of some tenants pauses their mailboxes, and neither a server nor a plan, which are everybody's.
+async fn allow(shared: &Shared, principal: &Principal, pause: &Pause) -> Result<(), Problem> {
+    match pause {
+        Pause::Mailbox(id) => shared.mailbox(principal, *id).await.map(drop),
+        Pause::Server(_) | Pause::Plan(_) if principal.tenants.is_some() => {
+            let detail = "the token is bound to tenants: it pauses and resumes mailboxes only";
+            Err(Problem::new(StatusCode::FORBIDDEN, "tenant", detail))
+        }
+        Pause::Server(server) if !shared.servers.contains(server) => {
+            Err(Problem::unknown("there is no such server"))
+        }
+        Pause::Server(_) | Pause::Plan(_) => Ok(()),
+    }
+}
+
+pub(super) async fn list(
+    State(shared): State<Shared>,
+    Extension(principal): Extension<Arc<Principal>>,
+) -> Result<Json<Value>, Problem> {
+    let mut pauses = shared.catalog.pauses().await?;
+    if principal.tenants.is_some() {
+        let mut seen = Vec::new();
+        for (pause, since) in pauses {
+            if allow(&shared, &principal, &pause).await.is_ok() {
+                seen.push((pause, since));
+            }
+        }
+        pauses = seen;
+    }
     let shown = pauses.iter().map(|(pause, since)| match pause {
         Pause::Mailbox(id) => json!({"mailbox": id.0, "since": since.to_string()}),
         Pause::Server(server) => json!({"server": server, "since": since.to_string()}),
@@ -54,31 +83,27 @@ pub(super) async fn list(State(shared): State<Shared>) -> Result<Json<Value>, Pr
 
 pub(super) async fn pause(
     State(shared): State<Shared>,
-    Extension(Actor(actor)): Extension<Actor>,
+    Extension(principal): Extension<Arc<Principal>>,
     Body(scope): Body<Scope>,
 ) -> Result<StatusCode, Problem> {
     let pause = scope.pause()?;
-    let known = match &pause {
-        Pause::Mailbox(id) => shared.catalog.mailbox(*id).await?.is_some(),
-        Pause::Server(server) => shared.servers.contains(server),
-        Pause::Plan(_) => true,
-    };
-    if !known {
-        return Err(Problem::unknown("there is no such mailbox or server"));
-    }
-    shared.asking.write_down(&actor, "pause.begun", mailbox_of(&pause), None).await?;
+    allow(&shared, &principal, &pause).await?;
+    shared.asking.write_down(&principal.actor, "pause.begun", mailbox_of(&pause), None).await?;
     shared.catalog.pause(&pause, shared.clock.now()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 pub(super) async fn resume(
     State(shared): State<Shared>,
-    Extension(Actor(actor)): Extension<Actor>,
+    Extension(principal): Extension<Arc<Principal>>,
     scope: Result<Query<Scope>, QueryRejection>,
 ) -> Result<StatusCode, Problem> {
     let Query(scope) = scope.map_err(|error| Problem::unusable(error.body_text()))?;
     let pause = scope.pause()?;
-    shared.asking.write_down(&actor, "pause.ended", mailbox_of(&pause), None).await?;
+    if principal.tenants.is_some() {
+        allow(&shared, &principal, &pause).await?;
+    }
+    shared.asking.write_down(&principal.actor, "pause.ended", mailbox_of(&pause), None).await?;
     shared.catalog.resume(&pause).await?;
     Ok(StatusCode::NO_CONTENT)
 }

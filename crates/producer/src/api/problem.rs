@@ -34,6 +34,11 @@ impl Problem {
         Problem::new(StatusCode::NOT_FOUND, "unknown", detail)
     }
 
+    pub(super) fn unauthorized() -> Problem {
+        let detail = "a bearer token of this API is needed in the header Authorization";
+        Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", detail)
+    }
+
     pub(super) fn with_errors(self, errors: Vec<(u64, String)>) -> Problem {
         Problem { errors, ..self }
     }
@@ -45,9 +50,12 @@ impl From<Refusal> for Problem {
         match refusal {
             Refusal::UnknownMailbox => Problem::new(StatusCode::NOT_FOUND, "unknown-mailbox", detail),
             Refusal::ExactSelection => Problem::unusable(detail),
+            Refusal::Selection(_) => Problem::new(StatusCode::BAD_REQUEST, "selection", detail),
+            Refusal::KeyReused => Problem::new(StatusCode::CONFLICT, "key-reused", detail),
             Refusal::UnknownBackup => Problem::new(StatusCode::NOT_FOUND, "unknown-backup", detail),
             Refusal::Ambiguous => Problem::new(StatusCode::CONFLICT, "ambiguous-address", detail),
             Refusal::Gone => Problem::new(StatusCode::GONE, "mailbox-gone", detail),
+            Refusal::GoneFromServer => Problem::new(StatusCode::GONE, "mailbox-gone", detail),
             Refusal::PersonalPlan => Problem::new(StatusCode::FORBIDDEN, "personal-plan", detail),
             Refusal::NoPlan => Problem::new(StatusCode::CONFLICT, "no-plan", detail),
             Refusal::Underway => Problem::new(StatusCode::CONFLICT, "underway", detail),

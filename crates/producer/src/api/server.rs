@@ -7,19 +7,22 @@ use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::{MethodRouter, delete, get, post, put};
 use axum::{Router, middleware};
-use catalog::Catalog;
-use model::Clock;
+use catalog::{Catalog, Mailbox};
+use model::{Clock, MailboxId};
+use telemetry::{HttpLimits, serve_http};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::authorize::{Tokens, authorize};
+use super::authorize::{Principal, Tokens, authorize};
 use super::problem::Problem;
-use super::{jobs, mailboxes, pauses, wishes};
+use super::{backups, jobs, mailboxes, pauses, wishes};
 use crate::Error;
 use crate::asking::Asking;
 use crate::directory::Rules;
-use crate::settings::ApiSettings;
+use crate::settings::{ApiSettings, Scope};
 
+/// What one call of the catalogue may take: who asks an API waits for seconds.
+const ANSWERS: Duration = Duration::from_secs(3);
 /// For answers under way when the role ends.
 const LAST_ANSWERS: Duration = Duration::from_secs(10);
 
@@ -27,6 +30,8 @@ const LAST_ANSWERS: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 pub(super) struct Shared {
     pub(super) catalog: Catalog,
+    /// For lists of thousands of mailboxes, which take their time.
+    pub(super) lists: Catalog,
     pub(super) asking: Asking,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) tokens: Arc<Tokens>,
@@ -34,6 +39,14 @@ pub(super) struct Shared {
     /// As configured.
     pub(super) servers: Arc<[String]>,
     pub(super) zones: Arc<[String]>,
+}
+
+impl Shared {
+    /// The mailbox, if it is there for who asks.
+    pub(super) async fn mailbox(&self, principal: &Principal, id: MailboxId) -> Result<Mailbox, Problem> {
+        let found = self.catalog.mailbox(id).await?.filter(|mailbox| principal.sees(mailbox));
+        found.ok_or_else(|| Problem::unknown("there is no such mailbox"))
+    }
 }
 
 /// The HTTP API for the platform team's programs; [`openapi`] describes it.
@@ -64,7 +77,9 @@ impl Api {
         let listener = TcpListener::bind(settings.listen).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
         tracing::info!(%address, "the API listens");
-        let shared = Shared { catalog, asking, clock, tokens, rules, servers, zones };
+        let (asking, lists) = (asking.with_limit(ANSWERS), catalog.clone());
+        let catalog = catalog.with_limit(ANSWERS);
+        let shared = Shared { catalog, lists, asking, clock, tokens, rules, servers, zones };
         Ok(Api { listener, address, shared })
     }
 
@@ -75,41 +90,37 @@ impl Api {
 
     /// Answers until the token is cancelled; answers under way then have ten seconds.
     pub async fn serve(self, stop: CancellationToken) {
-        let server = axum::serve(self.listener, router(self.shared))
-            .with_graceful_shutdown(stop.clone().cancelled_owned());
-        let end = async {
-            stop.cancelled().await;
-            tokio::time::sleep(LAST_ANSWERS).await;
-        };
-        tokio::select! {
-            // Errors of single connections do not end it.
-            _ = server.into_future() => (),
-            () = end => (),
-        }
+        let limits = HttpLimits { last_answers: LAST_ANSWERS, ..HttpLimits::default() };
+        serve_http(self.listener, router(self.shared), limits, stop).await;
     }
 }
 
-/// Method and path of everything that a token is needed for.
-fn routes() -> Vec<(&'static str, &'static str, MethodRouter<Shared>)> {
+/// Method and path of everything that a token is needed for, and the scope that the token needs.
+fn routes() -> Vec<(&'static str, &'static str, Scope, MethodRouter<Shared>)> {
+    use Scope::{Backup, Directory, Operate, Read, Restore};
     vec![
-        ("post", "/v1/backups", post(wishes::backup)),
-        ("post", "/v1/restores", post(wishes::restore)),
-        ("get", "/v1/jobs/{job}", get(jobs::show)),
-        ("delete", "/v1/jobs/{job}", delete(jobs::cancel)),
-        ("post", "/v1/jobs/{job}/redrive", post(jobs::redrive)),
-        ("put", "/v1/mailboxes", put(mailboxes::put)),
-        ("post", "/v1/mailboxes/find", post(mailboxes::find)),
-        ("get", "/v1/mailboxes/unplanned", get(mailboxes::unplanned)),
-        ("delete", "/v1/mailboxes/{mailbox}", delete(mailboxes::delete)),
-        ("get", "/v1/pauses", get(pauses::list)),
-        ("post", "/v1/pauses", post(pauses::pause)),
-        ("delete", "/v1/pauses", delete(pauses::resume)),
+        ("post", "/v1/backups", Backup, post(wishes::backup)),
+        ("post", "/v1/restores", Restore, post(wishes::restore)),
+        ("post", "/v1/verifications", Operate, post(wishes::verify)),
+        ("get", "/v1/jobs/{job}", Read, get(jobs::show)),
+        ("delete", "/v1/jobs/{job}", Operate, delete(jobs::cancel)),
+        ("post", "/v1/jobs/{job}/redrive", Operate, post(jobs::redrive)),
+        ("put", "/v1/mailboxes", Directory, put(mailboxes::put)),
+        ("post", "/v1/mailboxes/find", Read, post(mailboxes::find)),
+        ("get", "/v1/mailboxes/unplanned", Read, get(mailboxes::unplanned)),
+        ("delete", "/v1/mailboxes/{mailbox}", Directory, delete(mailboxes::delete)),
+        ("get", "/v1/mailboxes/{mailbox}/backups", Read, get(backups::list)),
+        ("get", "/v1/pauses", Read, get(pauses::list)),
+        ("post", "/v1/pauses", Operate, post(pauses::pause)),
+        ("delete", "/v1/pauses", Operate, delete(pauses::resume)),
     ]
 }
 
 fn router(shared: Shared) -> Router {
-    let guarded = routes().into_iter().fold(Router::new(), |router, (_, path, to)| router.route(path, to));
-    let guarded = guarded.route_layer(middleware::from_fn_with_state(shared.clone(), authorize));
+    let guarded = routes().into_iter().fold(Router::new(), |router, (_, path, scope, to)| {
+        let guard = middleware::from_fn_with_state((shared.clone(), scope), authorize);
+        router.route(path, to.route_layer(guard))
+    });
     let described = || async { ([(header::CONTENT_TYPE, "application/json")], openapi()) };
     guarded
         .route("/v1/openapi.json", get(described))
@@ -141,8 +152,12 @@ mod tests {
             .flat_map(|(path, of)| methods(of).into_iter().map(|method| (method, path.clone())))
             .collect();
         let open = ("get", "/v1/openapi.json");
-        let routed = routes().into_iter().map(|(method, path, _)| (method, path)).chain([open]);
+        let routed = routes().into_iter().map(|(method, path, ..)| (method, path)).chain([open]);
         let routed: BTreeSet<_> = routed.map(|(method, path)| (method.to_owned(), path.to_owned())).collect();
         assert_eq!(described, routed);
+        let of: Value = serde_json::from_str(openapi()).unwrap();
+        for (method, path, scope, _) in routes() {
+            assert_eq!(of["paths"][path][method]["x-scope"], scope.as_str(), "{method} {path}");
+        }
     }
 }

@@ -1,21 +1,32 @@
-use axum::extract::State;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{FromRequestParts, State};
+use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::{Extension, Json};
 use catalog::Requested;
-use model::MailboxId;
+use model::{BackupNumber, MailboxId};
 use queue::MailboxName;
 use serde::Deserialize;
 use serde_json::json;
 use tracing::Span;
 
-use super::authorize::Actor;
+use super::authorize::Principal;
 use super::body::{Body, Key};
 use super::problem::Problem;
 use super::server::Shared;
-use crate::asking::{Asker, Extent, RestoreWish};
+use crate::asking::{Asker, BackupName, Extent, RestoreMode, RestoreWish};
 
 /// By its number or by its present address.
+fn name(mailbox: Option<u64>, address: Option<String>) -> Result<MailboxName, Problem> {
+    match (mailbox, address) {
+        (Some(id), None) => Ok(MailboxName::Id(MailboxId(id))),
+        (None, Some(address)) => Ok(MailboxName::Address(address)),
+        _ => Err(Problem::unusable("name the mailbox by one of: mailbox, address")),
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct BackupWish {
@@ -26,41 +37,81 @@ pub(super) struct BackupWish {
     full: bool,
 }
 
-impl BackupWish {
-    fn extent(&self) -> Extent {
-        if self.full { Extent::Everything } else { Extent::Changes }
-    }
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Restore {
+    mailbox: Option<u64>,
+    address: Option<String>,
+    number: u64,
+    #[serde(default)]
+    mode: RestoreMode,
+    select: Option<String>,
+}
 
-    fn name(self) -> Result<MailboxName, Problem> {
-        match (self.mailbox, self.address) {
-            (Some(id), None) => Ok(MailboxName::Id(MailboxId(id))),
-            (None, Some(address)) => Ok(MailboxName::Address(address)),
-            _ => Err(Problem::unusable("name the mailbox by one of: mailbox, address")),
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Verification {
+    mailbox: Option<u64>,
+    address: Option<String>,
+    number: u64,
+}
+
+/// Who asks, and the key of it: each token's keys are its own.
+pub(super) struct Wish {
+    principal: Arc<Principal>,
+    key: String,
+    traceparent: Option<String>,
+}
+
+impl Wish {
+    fn asker(&self) -> Asker<'_> {
+        Asker {
+            actor: &self.principal.actor,
+            key: &self.key,
+            traceparent: self.traceparent.as_deref(),
+            tenants: self.principal.tenants.as_ref(),
         }
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Wish {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Wish, Problem> {
+        let Key(key) = Key::from_request_parts(parts, state).await?;
+        let principal = parts.extensions.get::<Arc<Principal>>().cloned();
+        let principal = principal.ok_or_else(Problem::unauthorized)?;
+        let key = format!("{} {key}", principal.actor);
+        Ok(Wish { principal, key, traceparent: telemetry::traceparent(&Span::current()) })
     }
 }
 
 pub(super) async fn backup(
     State(shared): State<Shared>,
-    Extension(Actor(actor)): Extension<Actor>,
-    Key(key): Key,
-    Body(wish): Body<BackupWish>,
+    wish: Wish,
+    Body(BackupWish { mailbox, address, full }): Body<BackupWish>,
 ) -> Result<Response, Problem> {
-    let traceparent = telemetry::traceparent(&Span::current());
-    let asker = Asker { actor: &actor, key: &key, traceparent: traceparent.as_deref() };
-    let extent = wish.extent();
-    Ok(accepted(shared.asking.backup(&asker, &wish.name()?, extent).await?))
+    let extent = if full { Extent::Everything } else { Extent::Changes };
+    Ok(accepted(shared.asking.backup(&wish.asker(), &name(mailbox, address)?, extent).await?))
 }
 
 pub(super) async fn restore(
     State(shared): State<Shared>,
-    Extension(Actor(actor)): Extension<Actor>,
-    Key(key): Key,
-    Body(wish): Body<RestoreWish>,
+    wish: Wish,
+    Body(Restore { mailbox, address, number, mode, select }): Body<Restore>,
 ) -> Result<Response, Problem> {
-    let traceparent = telemetry::traceparent(&Span::current());
-    let asker = Asker { actor: &actor, key: &key, traceparent: traceparent.as_deref() };
-    Ok(accepted(shared.asking.restore(&asker, &wish).await?))
+    let of = BackupName { mailbox: name(mailbox, address)?, number: BackupNumber(number) };
+    let how = RestoreWish { mode, select };
+    Ok(accepted(shared.asking.restore(&wish.asker(), &of, &how).await?))
+}
+
+pub(super) async fn verify(
+    State(shared): State<Shared>,
+    wish: Wish,
+    Body(Verification { mailbox, address, number }): Body<Verification>,
+) -> Result<Response, Problem> {
+    let of = BackupName { mailbox: name(mailbox, address)?, number: BackupNumber(number) };
+    Ok(accepted(shared.asking.verify(&wish.asker(), &of).await?))
 }
 
 fn accepted(Requested { job, new }: Requested) -> Response {

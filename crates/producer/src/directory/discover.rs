@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use catalog::Catalog;
 use model::{Clock, ErrorClass, Timestamp};
+use telemetry::OutboxMetrics;
 
 use super::import::{BadLine, DirectoryError, Disappeared, Imported, checked, mark_gone};
 use super::lines::List;
@@ -62,11 +63,19 @@ pub async fn discover(
         true => (),
         false => imported.bad.push(BadLine::new(named, "the listing ends before all mailboxes were named")),
     }
+    imported.is_whole = whole;
     Ok(imported)
 }
 
 impl Directory {
-    pub(crate) async fn run(&self, catalog: &Catalog, clock: &dyn Clock, mut pulse: Pulse) {
+    pub(crate) async fn run(
+        &self,
+        catalog: &Catalog,
+        clock: &dyn Clock,
+        mut pulse: Pulse,
+        metrics: &OutboxMetrics,
+    ) {
+        let mut last = None;
         loop {
             let server = &self.server;
             // A listing cut off by the end of the role leaves pages written and nothing marked as gone.
@@ -74,21 +83,32 @@ impl Directory {
                 listed = discover(catalog, self, clock.now()) => listed,
                 () = pulse.stop().cancelled() => return pulse.finish(),
             };
+            let ended = match &listed {
+                Ok(imported) if imported.is_whole => telemetry::Listed::Whole,
+                Err(DirectoryError::TooManyGone { .. }) => telemetry::Listed::Refused,
+                Ok(_) | Err(_) => telemetry::Listed::Failed,
+            };
+            if let Some(last) = last.replace(ended) {
+                metrics.directories.of(last).dec();
+            }
+            metrics.directories.of(ended).inc();
             let go_on = match listed {
-                Ok(Imported { listed, new, unplanned, gone, bad }) => {
+                Ok(Imported { listed, new, unplanned, gone, bad, .. }) => {
                     let (bad, reason) = (bad.len(), bad.first().map(|bad| bad.reason.as_str()));
                     tracing::info!(server, listed, new, unplanned, gone, bad, reason, "listed a server");
                     if unplanned > 0 {
-                        tracing::warn!(
-                            server,
-                            unplanned,
-                            "no rule gives these a plan: who has none is not backed up"
-                        );
+                        tracing::warn!(server, unplanned, "these have no plan: they are not backed up");
                     }
                     pulse.went_well().await
                 }
                 Err(error) => {
-                    tracing::warn!(server, error = chain(&error), "a server could not be listed");
+                    let way_out = match error {
+                        DirectoryError::TooManyGone { .. } => {
+                            "if they were deleted on purpose: malle mailbox import --server NAME --accept-drop"
+                        }
+                        _ => "",
+                    };
+                    tracing::warn!(server, error = chain(&error), way_out, "a server could not be listed");
                     match error.class() {
                         ErrorClass::Transient { .. } => pulse.failed().await,
                         // A server that refuses somebody again and again shuts him out.
@@ -153,6 +173,7 @@ mod tests {
             plan: None,
             zone: None,
             time_zone: None,
+            tenant: None,
         });
         catalog.list_mailboxes("s", &known, Timestamp::UNIX_EPOCH).await.unwrap();
         let missing_for = SignedDuration::from_secs(1);
@@ -165,13 +186,20 @@ mod tests {
             let directory = Directory { server, listing, rules, disappeared, every };
             let watchdog = Health::default().watchdog("directory", HOUR);
             let pulse = Pulse::new(stop, watchdog, every, after_failure, after_failure);
-            let run = directory.run(&catalog, &SystemClock, pulse);
+            let metrics = OutboxMetrics::new(&telemetry::Registry::new("producer", "test", "test"));
+            let run = directory.run(&catalog, &SystemClock, pulse, &metrics);
             tokio::time::timeout(Duration::from_secs(60), run).await.expect("the wait was the short one");
+            let of = |ended| metrics.directories.of(ended).get();
+            use telemetry::Listed::{Failed, Refused, Whole};
+            [of(Whole), of(Refused), of(Failed)]
         };
-        check(HOUR, AT_ONCE, || Err(ListingError::Busy { status: 503 })).await;
-        check(AT_ONCE, HOUR, || Err(ListingError::Refused { status: 401 })).await;
-        check(AT_ONCE, HOUR, || Err(ListingError::Unusable { reason: "a test" })).await;
-        check(AT_ONCE, HOUR, one_mailbox).await;
+        assert_eq!(check(HOUR, AT_ONCE, || Err(ListingError::Busy { status: 503 })).await, [0, 0, 1]);
+        assert_eq!(check(AT_ONCE, HOUR, || Err(ListingError::Refused { status: 401 })).await, [0, 0, 1]);
+        assert_eq!(
+            check(AT_ONCE, HOUR, || Err(ListingError::Unusable { reason: "a test" })).await,
+            [0, 0, 1]
+        );
+        assert_eq!(check(AT_ONCE, HOUR, one_mailbox).await, [0, 1, 0]);
         assert_eq!(catalog.count_unlisted("s", SystemClock.now()).await.unwrap().active, 2, "too many gone");
     }
 }

@@ -29,7 +29,7 @@ pub struct Entry {
     /// IANA name of the owner's time zone.
     #[serde(default)]
     pub time_zone: Option<String>,
-    /// For the rules.
+    /// Whose customer the owner is; for the rules, and for tokens of the API that are bound to tenants.
     #[serde(default)]
     pub tenant: Option<String>,
     /// For the rules.
@@ -56,6 +56,9 @@ impl Entry {
         if self.zone.as_ref().is_some_and(|zone| zone.is_empty() || zone.len() > LONGEST_ID) {
             return Err("zone is empty or too long".to_owned());
         }
+        if self.tenant.as_ref().is_some_and(|tenant| tenant.is_empty() || tenant.len() > LONGEST_ID) {
+            return Err("tenant is empty or too long".to_owned());
+        }
         if self.time_zone.as_ref().is_some_and(|name| planning::zone(name).is_err()) {
             return Err("time_zone is unknown: names are written like Europe/Paris".to_owned());
         }
@@ -66,6 +69,7 @@ impl Entry {
             plan: plan.transpose()?,
             zone: self.zone.clone(),
             time_zone: self.time_zone.clone(),
+            tenant: self.tenant.clone(),
         };
         Ok(Ruled { listed, rule: rules.plan_of(self) })
     }

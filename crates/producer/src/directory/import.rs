@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use catalog::{Catalog, Ruled};
+use catalog::{Catalog, Ruled, Unlisted};
 use model::{ErrorClass, SignedDuration, Timestamp};
 
 use super::lines::List;
@@ -54,13 +54,17 @@ pub struct Imported {
     pub listed: u64,
     /// Those among them that were unknown.
     pub new: u64,
-    /// Those among them that neither the list nor a rule gives a plan. They keep the one they have; one that never had any is
-    /// not backed up, and [`Catalog::unplanned_mailboxes`] names it.
+    /// Those among them that have no plan, from now or before: they are not backed up, and [`Catalog::unplanned_mailboxes`] names
+    /// them.
     pub unplanned: u64,
     /// Mailboxes marked as gone.
     pub gone: u64,
+    /// Mailboxes that a whole list left out, and that were named too lately to be gone already.
+    pub missing: u64,
     /// Lines left out.
     pub bad: Vec<BadLine>,
+    /// A server that was asked named all that it says it has; a list that somebody gives is not asked.
+    pub is_whole: bool,
 }
 
 /// Why a list was not taken, or not whole.
@@ -101,7 +105,8 @@ impl DirectoryError {
 }
 
 /// Writes down a list of one server's mailboxes. Giving the same list again changes nothing; a crash in the middle leaves the
-/// first part of it written and nothing marked as gone.
+/// first part of it written and nothing marked as gone. A whole list that leaves out too many is refused before anything is
+/// written.
 pub async fn import(
     catalog: &Catalog,
     server: &str,
@@ -116,11 +121,19 @@ pub async fn import(
         return Err(DirectoryError::BadLines(bad));
     }
     let mut imported = Imported::default();
+    if let (true, Disappeared::Gone { at_most_percent, .. }) = (bad.is_empty(), disappeared) {
+        let names: Vec<_> =
+            listed.iter().map(|Ruled { listed, .. }| (listed.account.as_ref(), &listed.address)).collect();
+        let unnamed = catalog.count_unnamed(server, &names).await?;
+        allow(unnamed, at_most_percent)?;
+        imported.missing = unnamed.unlisted;
+    }
     for batch in listed.chunks(BATCH) {
         imported.write(catalog, server, batch, now).await?;
     }
     if bad.is_empty() {
         imported.gone = mark_gone(catalog, server, disappeared, now).await?;
+        imported.missing = imported.missing.saturating_sub(imported.gone);
     }
     imported.bad = bad;
     Ok(imported)
@@ -136,8 +149,12 @@ impl Imported {
     ) -> catalog::Result<()> {
         self.new += catalog.list_ruled(server, batch, now).await?;
         self.listed += batch.len() as u64;
-        self.unplanned +=
-            batch.iter().filter(|ruled| ruled.listed.plan.or(ruled.rule).is_none()).count() as u64;
+        let unplanned = batch.iter().filter(|ruled| ruled.listed.plan.or(ruled.rule).is_none());
+        let names: Vec<_> =
+            unplanned.map(|Ruled { listed, .. }| (listed.account.clone(), listed.address.clone())).collect();
+        if !names.is_empty() {
+            self.unplanned += catalog.count_unplanned(server, &names).await?;
+        }
         Ok(())
     }
 }
@@ -168,9 +185,13 @@ pub(super) async fn mark_gone(
 ) -> Result<u64, DirectoryError> {
     let Disappeared::Gone { missing_for, at_most_percent } = disappeared else { return Ok(0) };
     let listed_before = now - missing_for;
-    let catalog::Unlisted { active, unlisted } = catalog.count_unlisted(server, listed_before).await?;
-    if unlisted.saturating_mul(100) > active.saturating_mul(at_most_percent.into()) {
-        return Err(DirectoryError::TooManyGone { active, unlisted, at_most_percent });
-    }
+    allow(catalog.count_unlisted(server, listed_before).await?, at_most_percent)?;
     Ok(catalog.mark_unlisted_gone(server, listed_before, now).await?)
+}
+
+fn allow(Unlisted { active, unlisted }: Unlisted, at_most_percent: u8) -> Result<(), DirectoryError> {
+    match unlisted.saturating_mul(100) > active.saturating_mul(at_most_percent.into()) {
+        true => Err(DirectoryError::TooManyGone { active, unlisted, at_most_percent }),
+        false => Ok(()),
+    }
 }

@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 
 use catalog::{ClaimAnswer, Facts, NewBackup, RateLimit};
 use model::{BackupNumber, BackupState, Clock, JobId, MailboxId, Plan, SignedDuration, SnapshotNumber};
-use producer::{Api, ApiSettings, ApiToken, Asking, RequestSettings, Rules, Secret, openapi};
+use producer::{Api, ApiSettings, ApiToken, Asking, RequestSettings, Rules, Scope, Secret, openapi};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -13,15 +13,20 @@ use crate::room::{DOMAIN, Room, SERVER, listed, no_leak_in_logs};
 const TOKEN: &str = "a-token-of-thirty-two-characters-and-more";
 const OTHER: &str = "another-token-of-thirty-two-characters-or-so";
 
-struct Served {
-    room: Room,
+pub(crate) struct Served {
+    pub(crate) room: Room,
     address: SocketAddr,
     stop: CancellationToken,
     serving: tokio::task::JoinHandle<()>,
 }
 
-fn settings() -> ApiSettings {
-    let token = |name: &str, secret| ApiToken { name: name.to_owned(), secret: Secret::new(secret) };
+pub(crate) fn settings() -> ApiSettings {
+    let token = |name: &str, secret| ApiToken {
+        name: name.to_owned(),
+        secret: Secret::new(secret),
+        scopes: Scope::ALL.into(),
+        tenants: None,
+    };
     let rules: Rules = serde_json::from_value(json!([
         {"tenant": "acme", "plan": "professional"},
         {"domain": "ruled.example", "plan": "personal"},
@@ -36,21 +41,36 @@ fn settings() -> ApiSettings {
     }
 }
 
+/// A language of one word.
+fn read_selection(text: &str) -> Result<(), String> {
+    text.strip_prefix("folder:").map(drop).ok_or_else(|| "it names no folder".to_owned())
+}
+
 impl Served {
     async fn new() -> Served {
+        Served::with(settings()).await
+    }
+
+    pub(crate) async fn with(settings: ApiSettings) -> Served {
         let room = Room::new().await;
         let clock: std::sync::Arc<dyn Clock> = room.clock.clone();
         let limit =
             RateLimit { requests: NonZeroU32::new(3).unwrap(), interval: SignedDuration::from_hours(1) };
         let limited = RequestSettings { limit, ..RequestSettings::default() };
-        let asking = Asking::new(room.catalog.clone(), clock.clone(), limited);
-        let api = Api::bind(&settings(), room.catalog.clone(), asking, clock).await.unwrap();
+        let asking = Asking::new(room.catalog.clone(), clock.clone(), limited, read_selection);
+        let api = Api::bind(&settings, room.catalog.clone(), asking, clock).await.unwrap();
         let (address, stop) = (api.address(), CancellationToken::new());
         let serving = tokio::spawn(api.serve(stop.clone()));
         Served { room, address, stop, serving }
     }
 
-    async fn ask_as(&self, token: &str, line: &str, headers: &[&str], body: &Value) -> (u16, Value) {
+    pub(crate) async fn ask_as(
+        &self,
+        token: &str,
+        line: &str,
+        headers: &[&str],
+        body: &Value,
+    ) -> (u16, Value) {
         let mut head = format!("{line} HTTP/1.1\r\nContent-Type: application/json");
         if !token.is_empty() {
             head += &format!("\r\nAuthorization: Bearer {token}");
@@ -84,7 +104,7 @@ impl Served {
         answer
     }
 
-    async fn end(self) {
+    pub(crate) async fn end(self) {
         self.stop.cancel();
         self.serving.await.unwrap();
         no_leak_in_logs("answered", &[TOKEN, OTHER]);
@@ -179,8 +199,13 @@ async fn restores_and_jobs_are_shown_and_cancelled() {
     served.refused("GET /v1/jobs/99", "-", Value::Null, 404, "unknown").await;
     served.refused("GET /v1/jobs/abc", "-", Value::Null, 400, "number").await;
 
-    let wish = json!({"number": number.0, "mode": "missing", "select": "folder:Archive"});
-    let (status, answer) = served.ask("POST /v1/restores", "r", wish).await;
+    let wish = |fields: Value| {
+        let mut wish = json!({"mailbox": mailbox.0, "number": number.0});
+        wish.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        wish
+    };
+    let missing = wish(json!({"mode": "missing", "select": "folder:Archive"}));
+    let (status, answer) = served.ask("POST /v1/restores", "r", missing).await;
     assert_eq!(status, 202, "{answer}");
     let restore = answer["job"].as_u64().unwrap();
     let parameters = served.room.client().await;
@@ -189,19 +214,98 @@ async fn restores_and_jobs_are_shown_and_cancelled() {
     let parameters: Value = serde_json::from_str(parameters.unwrap().get(0)).unwrap();
     let expected = json!({"number": number.0, "mode": "missing", "select": "folder:Archive"});
     assert_eq!(parameters, expected);
-    served.refused("POST /v1/restores", "x", json!({"number": 99}), 404, "unknown-backup").await;
-    let sideways = json!({"number": number.0, "mode": "sideways"});
-    served.refused("POST /v1/restores", "x", sideways, 422, "unusable").await;
-    let exact = json!({"number": number.0, "mode": "exact", "select": "from:bob"});
-    served.refused("POST /v1/restores", "x", exact, 422, "unusable").await;
+    for (fields, status, word) in [
+        (json!({"number": 99}), 404, "unknown-backup"),
+        (json!({"mode": "sideways"}), 422, "unusable"),
+        (json!({"mode": "exact", "select": "folder:Archive"}), 422, "unusable"),
+        (json!({"mode": "missing", "select": "from:bob"}), 400, "selection"),
+        (json!({"mailbox": null}), 422, "unusable"),
+    ] {
+        served.refused("POST /v1/restores", "x", wish(fields), status, word).await;
+    }
+    let other = wish(json!({"mode": "exact"}));
+    served.refused("POST /v1/restores", "r", other, 409, "key-reused").await;
 
     let (status, answer) = served.ask(&format!("DELETE /v1/jobs/{restore}"), "-", Value::Null).await;
     assert_eq!((status, &answer["state"]), (200, &json!("cancelled")));
     let audit = "SELECT string_agg(actor || ' ' || action, ', ' ORDER BY id) FROM audit";
     let audit: String = served.room.client().await.query_one(audit, &[]).await.unwrap().get(0);
-    let expected =
-        "api:one manual.requested, api:one job.cancelled, api:one restore.requested, api:one job.cancelled";
-    assert_eq!(audit, expected, "what was wanted, granted or not");
+    let expected = "api:one manual.requested, api:one job.cancelled, api:one restore.requested, \
+                    api:one restore.refused, api:one job.cancelled";
+    assert_eq!(audit, expected, "each wish once, refusals of one kind now and then");
+    served.end().await;
+}
+
+/// Each way to ask × each mailbox, by number and by address × each number that somebody may have at hand: of its own backup, of
+/// one that a restore made, of another's, of one of a mailbox that is gone, of a snapshot, of nothing.
+#[tokio::test]
+async fn a_number_never_means_a_mailbox_that_was_not_named() {
+    let served = Served::new().await;
+    let room = &served.room;
+    let ids = room.mailboxes(Plan::Professional, 3).await;
+    room.catalog.mark_gone(ids[2], room.now()).await.unwrap();
+    // Number, mailbox, snapshot: numbers of one mailbox are those of another one's snapshots.
+    let backups = [
+        (1, 1, 4, "manual"),
+        (2, 1, 9, "nightly"),
+        (4, 0, 1, "manual"),
+        (9, 0, 2, "restore"),
+        (50, 2, 4, "manual"),
+    ];
+    for (number, of, snapshot, kind) in backups {
+        room.insert_backup(number, ids[of], snapshot, kind).await;
+    }
+    let ways = [
+        ("POST /v1/restores", json!({})),
+        ("POST /v1/restores", json!({"mode": "missing"})),
+        ("POST /v1/restores", json!({"mode": "exact"})),
+        ("POST /v1/verifications", json!({})),
+    ];
+    let mut asked = 0;
+    for (line, fields) in &ways {
+        for (at, id) in ids.iter().enumerate() {
+            for name in [json!({"mailbox": id.0}), json!({"address": format!("professional{at}@{DOMAIN}")})] {
+                for number in [1, 2, 4, 9, 50, 999] {
+                    let mut body = fields.clone();
+                    body["number"] = json!(number);
+                    body.as_object_mut().unwrap().extend(name.as_object().unwrap().clone());
+                    let what = format!("{line} {body}");
+                    let (status, answer) = served.ask(line, &what, body).await;
+                    let is_own = backups.iter().any(|(own, of, ..)| *own == number && *of == at);
+                    let expected = match (is_own, at, *line) {
+                        (false, ..) => 404,
+                        (true, 2, "POST /v1/restores") => 410,
+                        (true, ..) => 202,
+                    };
+                    assert_eq!(status, expected, "{what}: {answer}");
+                    let ours = format!(
+                        "SELECT count(*) FROM jobs WHERE mailbox = {} AND (parameters->>'number')::bigint = {number}",
+                        id.0
+                    );
+                    let wanted = i64::from(status == 202);
+                    assert_eq!((room.jobs().await, room.number(&ours).await), (wanted, wanted), "{what}");
+                    room.sql("DELETE FROM jobs").await;
+                    asked += 1;
+                }
+            }
+        }
+    }
+    assert_eq!(asked, 4 * 3 * 2 * 6);
+    for line in ["POST /v1/restores", "POST /v1/verifications"] {
+        served.refused(line, "k", json!({"number": 1}), 422, "unusable").await;
+    }
+
+    let shown = async |id: MailboxId, before: &str| {
+        let (status, answer) =
+            served.ask(&format!("GET /v1/mailboxes/{id}/backups{before}"), "-", Value::Null).await;
+        let listed = answer["backups"].as_array().cloned().unwrap_or_default();
+        (status, listed.iter().map(|backup| backup["number"].as_u64().unwrap()).collect::<Vec<_>>())
+    };
+    assert_eq!(shown(ids[0], "").await, (200, vec![9, 4]));
+    assert_eq!(shown(ids[0], "?before=9").await, (200, vec![4]));
+    assert_eq!(shown(ids[2], "").await, (200, vec![50]), "what is gone can still be looked at");
+    assert_eq!(shown(ids[0], "?before=1").await.0, 422, "another's");
+    assert_eq!(shown(MailboxId(999), "").await.0, 404);
     served.end().await;
 }
 
@@ -335,7 +439,7 @@ async fn dead_jobs_are_driven_again_and_a_restore_tells_what_it_gave_back() {
     served.refused(&redrive, "-", Value::Null, 409, "superseded").await;
 
     let number = served.room.good_backup(JobId(newer)).await;
-    let wish = json!({"number": number.0});
+    let wish = json!({"mailbox": mailbox.0, "number": number.0});
     let restore = served.ask("POST /v1/restores", "r", wish).await.1["job"].as_u64().unwrap();
     let shown =
         async || served.ask(&format!("GET /v1/jobs/{restore}"), "-", Value::Null).await.1["restore"].clone();
@@ -368,6 +472,35 @@ async fn what_the_catalogue_cannot_hold_is_not_to_be_asked_for_again() {
 }
 
 #[tokio::test]
+async fn a_catalogue_that_hangs_is_said_within_seconds() {
+    let served = Served::new().await;
+    let mailbox = served.room.mailboxes(Plan::Professional, 1).await[0];
+    let of = |fields: Value| (json!({"mailbox": mailbox.0}), fields);
+    let merged = |(mut one, more): (Value, Value)| {
+        one.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        one
+    };
+    let list = json!({"server": "s", "mailboxes": [{"address": format!("x@{DOMAIN}"), "account": "x"}]});
+    let frozen = served.room.postgres.freeze().unwrap();
+    for (line, body) in [
+        ("POST /v1/backups", merged(of(json!({})))),
+        ("POST /v1/restores", merged(of(json!({"number": 1})))),
+        ("POST /v1/verifications", merged(of(json!({"number": 1})))),
+        ("GET /v1/jobs/1", Value::Null),
+        ("GET /v1/mailboxes/1/backups", Value::Null),
+        ("PUT /v1/mailboxes", list),
+        ("GET /v1/pauses", Value::Null),
+    ] {
+        let begun = std::time::Instant::now();
+        served.refused(line, "k", body, 503, "unavailable").await;
+        assert!(begun.elapsed() < std::time::Duration::from_secs(5), "{line}: {:?}", begun.elapsed());
+    }
+    drop(frozen);
+    assert_eq!(served.backup("k", mailbox).await.0, 202);
+    served.end().await;
+}
+
+#[tokio::test]
 async fn nothing_but_the_description_is_open_to_those_without_a_token() {
     let served = Served::new().await;
     let (status, described) = served.ask_as("", "GET /v1/openapi.json", &[], &Value::Null).await;
@@ -386,7 +519,7 @@ async fn nothing_but_the_description_is_open_to_those_without_a_token() {
             tried += 1;
         }
     }
-    assert_eq!(tried, 12);
+    assert_eq!(tried, 14);
     let basic = "Authorization: Basic YTph";
     assert_eq!(served.ask_as("", "GET /v1/jobs/1", &[basic], &Value::Null).await.0, 401);
     served.refused("GET /v1/nothing", "-", Value::Null, 404, "unknown").await;
@@ -400,8 +533,13 @@ async fn nothing_but_the_description_is_open_to_those_without_a_token() {
 async fn weak_tokens_and_none_are_refused_at_the_start() {
     let room = Room::new().await;
     let clock: std::sync::Arc<dyn Clock> = room.clock.clone();
-    let asking = Asking::new(room.catalog.clone(), clock.clone(), RequestSettings::default());
-    let weak = ApiToken { name: "ops".to_owned(), secret: Secret::new("hunter2hunter2") };
+    let asking = Asking::new(room.catalog.clone(), clock.clone(), RequestSettings::default(), read_selection);
+    let weak = ApiToken {
+        name: "ops".to_owned(),
+        secret: Secret::new("hunter2hunter2"),
+        scopes: Scope::ALL.into(),
+        tenants: None,
+    };
     for tokens in [vec![], vec![weak]] {
         let settings = ApiSettings { tokens, ..settings() };
         let refused = Api::bind(&settings, room.catalog.clone(), asking.clone(), clock.clone()).await;

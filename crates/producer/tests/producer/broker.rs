@@ -139,6 +139,7 @@ async fn a_queue_that_stores_nothing_stands_in_no_others_way() {
         parameters: None,
         limit: None,
         traceparent: None,
+        audit: None,
     };
     room.catalog.request(&manual, room.now()).await.unwrap();
     let sent = publisher.publish(100).await.unwrap();
@@ -179,6 +180,7 @@ async fn tickets_carry_the_trace_of_who_asked(rabbit: &RabbitMq) {
         parameters: None,
         limit: None,
         traceparent: Some(&asked),
+        audit: None,
     };
     let job = room.catalog.request(&request, room.now()).await.unwrap().job;
     let registry = telemetry::Registry::new("producer", "test", "test");
@@ -267,7 +269,7 @@ async fn requests_are_granted_or_refused_like_those_of_the_api(rabbit: &RabbitMq
     let professional = room.mailboxes(Plan::Professional, 1).await[0];
     room.mailboxes(Plan::Personal, 1).await;
     let clock: Arc<dyn Clock> = room.clock.clone();
-    let asking = Asking::new(room.catalog.clone(), clock, RequestSettings::default());
+    let asking = Asking::new(room.catalog.clone(), clock, RequestSettings::default(), |_| Ok(()));
     let wish = |key: &str, mailbox| BackupRequest {
         idempotency_key: key.to_owned(),
         mailbox,
@@ -291,7 +293,7 @@ async fn requests_are_granted_or_refused_like_those_of_the_api(rabbit: &RabbitMq
     let draining = stop.clone();
     let serving = tokio::spawn(async move { serve_requests(&asking, &mut requests, &draining).await });
     until("all requests are answered", async || {
-        room.number("SELECT count(*) FROM audit WHERE actor = 'queue'").await == 4
+        room.number("SELECT count(*) FROM audit WHERE actor = 'queue'").await == 2
             && broker.depths().await.unwrap().iter().all(|depth| depth.ready == 0)
     })
     .await;

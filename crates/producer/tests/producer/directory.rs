@@ -88,7 +88,32 @@ async fn what_is_unlisted_is_gone_unless_that_is_too_much_of_it() {
     assert_eq!(room.import(numbers(0..37), gone(10)).await.unwrap().gone, 3);
     assert_eq!(room.import(numbers(0..1), gone(100)).await.unwrap().gone, 36, "whoever says so");
     let patient = Disappeared::Gone { missing_for: SignedDuration::from_hours(1), at_most_percent: 100 };
-    assert_eq!(room.import(List::default(), patient).await.unwrap().gone, 0, "it was there minutes ago");
+    let empty = room.import(List::default(), patient).await.unwrap();
+    assert_eq!((empty.gone, empty.missing), (0, 1), "it was there minutes ago");
+
+    assert_eq!(room.import(numbers(100..300), Disappeared::Stay).await.unwrap().new, 200);
+    let patient = Disappeared::Gone { missing_for: SignedDuration::from_hours(1), at_most_percent: 5 };
+    let holes = || numbers(100..150);
+    let before = room.number("SELECT count(DISTINCT listed_at) FROM mailboxes").await;
+    room.pass(1);
+    let refused = room.import(holes(), patient).await.unwrap_err();
+    assert!(matches!(refused, DirectoryError::TooManyGone { active: 201, unlisted: 151, .. }), "{refused}");
+    let after = room.number("SELECT count(DISTINCT listed_at) FROM mailboxes").await;
+    assert_eq!(after, before, "nothing was written");
+    let patient = Disappeared::Gone { missing_for: SignedDuration::from_hours(1), at_most_percent: 100 };
+    let taken = room.import(holes(), patient).await.unwrap();
+    assert_eq!((taken.listed, taken.gone, taken.missing), (50, 0, 151));
+    room.pass(61);
+    let again = room.import(holes(), patient).await.unwrap();
+    assert_eq!((again.gone, again.missing), (151, 0));
+}
+
+#[tokio::test]
+async fn a_list_without_plans_says_who_has_none_and_not_who_keeps_the_one_that_he_has() {
+    let room = Room::new().await;
+    room.import(csv(&["a@,professional,", "b@,,"]), Disappeared::Stay).await.unwrap();
+    let alone = room.import(csv(&["a@,,", "b@,,", "d@,,"]), Disappeared::Stay).await.unwrap();
+    assert_eq!((alone.listed, alone.new, alone.unplanned), (3, 1, 2), "{alone:?}");
 }
 
 /// Gives out these pages, one round of them after the other.
@@ -142,7 +167,7 @@ async fn a_server_is_listed_by_pages_and_one_with_holes_drops_nobody() {
         discover(&room.catalog, &directory, room.now()).await
     };
     let whole = round().await.unwrap();
-    assert_eq!(whole, Imported { listed: 3, new: 3, unplanned: 3, ..Imported::default() });
+    assert_eq!(whole, Imported { listed: 3, new: 3, unplanned: 3, is_whole: true, ..Imported::default() });
     assert_eq!(round().await.unwrap().gone, 1);
     let holes = round().await.unwrap();
     assert_eq!((holes.gone, holes.bad.len()), (0, 1));

@@ -11,5 +11,6 @@ mod ramp;
 mod requests;
 mod room;
 mod scale;
+mod scopes;
 mod stalwart;
 mod whole;

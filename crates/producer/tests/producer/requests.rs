@@ -53,7 +53,7 @@ async fn a_wish_that_the_catalogue_can_never_take_does_not_stop_the_next() {
     let room = Room::new().await;
     room.mailboxes(Plan::Professional, 1).await;
     let clock: Arc<dyn Clock> = room.clock.clone();
-    let asking = Asking::new(room.catalog.clone(), clock, RequestSettings::default());
+    let asking = Asking::new(room.catalog.clone(), clock, RequestSettings::default(), |_| Ok(()));
     let wish = |key: &str, account: &str| BackupRequest {
         idempotency_key: key.to_owned(),
         mailbox: MailboxName::Address(format!("{account}@{DOMAIN}")),

@@ -136,6 +136,16 @@ impl Room {
         self.clock.advance(SignedDuration::from_mins(minutes));
     }
 
+    /// A good backup without a job.
+    pub(crate) async fn insert_backup(&self, number: u64, of: MailboxId, snapshot: u64, kind: &str) {
+        let row = format!(
+            "INSERT INTO backups (number, mailbox, snapshot, state, kind, started_at, finished_at, store, zone, emails, bytes, \
+                stored_bytes, contents) \
+             VALUES ({number}, {of}, {snapshot}, 'good', '{kind}', now(), now(), 'main', 'elsewhere', 1, 1, 1, '{{}}')"
+        );
+        self.sql(&row).await;
+    }
+
     pub(crate) async fn jobs(&self) -> i64 {
         self.number("SELECT count(*) FROM jobs").await
     }
@@ -152,7 +162,14 @@ pub(crate) fn at(local: &str) -> Timestamp {
 
 pub(crate) fn listed(account: &str, plan: Option<Plan>) -> Listed {
     let address = format!("{account}@{DOMAIN}").as_str().into();
-    Listed { account: Some(AccountId::from(account)), address, plan, zone: None, time_zone: None }
+    Listed {
+        account: Some(AccountId::from(account)),
+        address,
+        plan,
+        zone: None,
+        time_zone: None,
+        tenant: None,
+    }
 }
 
 /// Tries until it is so.

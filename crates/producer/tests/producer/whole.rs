@@ -40,6 +40,7 @@ impl Room {
         let registry = telemetry::Registry::new("producer", "test", "test");
         let (fleet, outbox) = (FleetMetrics::new(&registry), telemetry::OutboxMetrics::new(&registry));
         let parts = Parts {
+            read_selection: |_| Ok(()),
             catalog: self.catalog.clone(),
             broker: broker.clone(),
             clock: self.clock.clone(),
@@ -91,7 +92,12 @@ pub(crate) async fn a_producer_plans_publishes_watches_and_ends(rabbit: &RabbitM
     room.catalog.list_mailboxes("other", &[crate::room::listed("nobody", None)], room.now()).await.unwrap();
     broker.check().await.unwrap();
     let with_api = |settings: &mut Settings| {
-        let token = ApiToken { name: "test".to_owned(), secret: Secret::new("t".repeat(32)) };
+        let token = ApiToken {
+            name: "test".to_owned(),
+            secret: Secret::new("t".repeat(32)),
+            scopes: producer::Scope::ALL.into(),
+            tenants: None,
+        };
         let listen = ([127, 0, 0, 1], 0).into();
         let (tokens, rules) = (vec![token], Rules::default());
         let (servers, zones) = (Vec::new(), Vec::new());

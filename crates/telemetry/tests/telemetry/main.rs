@@ -5,6 +5,7 @@
 mod child;
 mod collector;
 mod exposition;
+mod held_open;
 mod logs;
 mod names;
 mod served;

@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use catalog::Backup;
-use model::{BackupState, JobKind, JobState, MailboxId, SnapshotNumber};
+use model::{BackupNumber, BackupState, JobKind, JobState, MailboxId};
 use serde_json::json;
 use telemetry::{Ending, Verification};
 use testkit::leaks;
@@ -81,6 +81,24 @@ async fn everyday() {
     assert_eq!(leaks(&ours.join(&b'\n'), &private), Vec::<&str>::new());
 }
 
+fn files_in(dir: &std::path::Path) -> Vec<std::path::PathBuf> {
+    std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect()
+}
+
+/// It stands in the log under its number, which is remembered so far, and every email of it opens.
+async fn is_whole(room: &Room<'_>, backup: &Backup, emails: u64) {
+    let repository = room.repository(backup.mailbox).await;
+    let snapshot = repository.snapshot(Some(backup.facts.snapshot)).await.unwrap();
+    assert_eq!(snapshot.info().summary.origin.backup_number, Some(backup.number));
+    assert_eq!(snapshot.info().summary.emails, emails);
+    let mut all = snapshot.emails().await.unwrap();
+    while let Some(email) = all.next().await.unwrap() {
+        snapshot.blob(&email.blob).await.expect("what was removed can be given back");
+    }
+    let known = room.catalog.log_position(backup.mailbox, "main").await.unwrap().unwrap();
+    assert!(known.number >= backup.facts.snapshot.0, "{known:?}");
+}
+
 /// What the store has lost of the account is backed up again before it is removed; how far the log has come is remembered.
 async fn an_exact_restore_can_be_undone(house: &House) {
     let room = Room::new(house, "exact").await;
@@ -88,14 +106,8 @@ async fn an_exact_restore_can_be_undone(house: &House) {
     let worker = room.worker("w1");
     let account = house.sim.account(&address(2)).unwrap();
     let first = room.backed_up(&[mailbox]).await.remove(0);
-    let packs = room
-        .dir
-        .path()
-        .join("mailboxes")
-        .join(room.repository(mailbox).await.dir().to_string())
-        .join("packs");
-    let names =
-        || -> Vec<_> { std::fs::read_dir(&packs).unwrap().map(|entry| entry.unwrap().path()).collect() };
+    let dir = room.dir.path().join("mailboxes").join(room.repository(mailbox).await.dir().to_string());
+    let names = || files_in(&dir.join("packs"));
     let before = names();
     account.deliver("Subject: too much\r\n\r\nHello".as_bytes(), &[], &[]);
     room.sql("UPDATE jobs SET request_key = NULL").await;
@@ -108,17 +120,18 @@ async fn an_exact_restore_can_be_undone(house: &House) {
     room.until_done(restore).await;
     assert_eq!(account.email_count() as u64, EMAILS);
     let safety = format!("SELECT (report->>'safety')::bigint FROM restores WHERE job = {restore}");
-    let safety = room.number(&safety).await.cast_unsigned();
-    assert!(safety > second.facts.snapshot.0, "{safety} is one of its own");
-    let repository = room.repository(mailbox).await;
-    let undo = repository.snapshot(Some(SnapshotNumber(safety))).await.unwrap();
-    assert_eq!(undo.info().summary.emails, EMAILS + 1);
-    let mut emails = undo.emails().await.unwrap();
-    while let Some(email) = emails.next().await.unwrap() {
-        undo.blob(&email.blob).await.expect("what was removed can be given back");
-    }
-    let known = room.catalog.log_position(mailbox, "main").await.unwrap().unwrap();
-    assert!(known.number >= safety, "{known:?}");
+    let safety = BackupNumber(room.number(&safety).await.cast_unsigned());
+    assert!(safety > second.number, "{safety} is one of its own");
+    let safety = room.catalog.backup_of(mailbox, safety).await.unwrap().expect("it has a row");
+    assert_eq!((safety.kind, safety.job), (Some(JobKind::Restore), Some(restore)));
+    is_whole(&room, &safety, EMAILS + 1).await;
+
+    let undo = json!({"number": safety.number.0, "mode": "exact"});
+    room.until_done(room.request(JobKind::Restore, mailbox, Some(&undo)).await).await;
+    assert_eq!(account.email_count() as u64, EMAILS + 1, "undone by the number that the restore reported");
+    let made = room.backups(mailbox).await;
+    let numbers: std::collections::BTreeSet<_> = made.iter().map(|backup| backup.number).collect();
+    assert!(made.len() >= 4 && numbers.len() == made.len(), "one before each restore, too: {made:?}");
     worker.drain().await;
 }
 
@@ -222,7 +235,7 @@ async fn what_is_not_allowed_is_dead_at_once(house: &House) {
     let job = room.nightly(&unknown).await[0];
     let dead = room.until_state(job, JobState::Dead).await;
     let text = dead.failure.unwrap().1;
-    assert!(text.contains("does not know the mailbox's account") && !text.contains("mailbox777"), "{text}");
+    assert!(text.contains("unknown mailbox") && !text.contains("mailbox777"), "{text}");
     let metrics = worker.drain().await;
     assert_eq!(metrics.jobs.finished.of((JobKind::Nightly, Ending::Dead)).get(), 2);
 }

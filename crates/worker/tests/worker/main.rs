@@ -5,6 +5,7 @@
 
 mod backlog;
 mod crashes;
+mod credentials;
 mod damage;
 mod everyday;
 mod fleet;

@@ -1,6 +1,7 @@
 //! One situation: a catalogue, a virtual host, a prefix and a store of its own, a small producer, and workers.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use catalog::{Backup, Catalog, Job, Listed, NewJob, Request};
@@ -144,8 +145,17 @@ impl<'h> Room<'h> {
         mailbox: MailboxId,
         parameters: Option<&Value>,
     ) -> JobId {
-        let request =
-            Request { kind, mailbox: Some(mailbox), key: "test", parameters, limit: None, traceparent: None };
+        static ASKED: AtomicU64 = AtomicU64::new(0);
+        let key = ASKED.fetch_add(1, Relaxed).to_string();
+        let request = Request {
+            kind,
+            mailbox: Some(mailbox),
+            key: &key,
+            parameters,
+            limit: None,
+            traceparent: None,
+            audit: None,
+        };
         self.catalog.request(&request, self.clock.now()).await.unwrap().job
     }
 
@@ -253,6 +263,7 @@ impl<'h> Room<'h> {
             broker: broker(&self.uri, &settings.name),
             leases: if is_alone { Arc::new(alone) } else { redis.clone() },
             budget: redis.clone(),
+            sign_ins: redis.clone(),
             board: redis,
             backups,
             clock: Arc::new(self.clock),
@@ -328,7 +339,7 @@ pub(crate) fn client(url: &str) -> Config {
 
 pub(crate) fn listed(address: &str) -> Listed {
     let plan = Some(Plan::Professional);
-    Listed { account: None, address: address.into(), plan, zone: None, time_zone: None }
+    Listed { account: None, address: address.into(), plan, zone: None, time_zone: None, tenant: None }
 }
 
 fn broker(uri: &str, name: &str) -> Broker {

@@ -1,0 +1,209 @@
+//! Every route of the API × every scope, for tokens of one tenant and of all × an object of that tenant, of another one, and
+//! none at all.
+
+use std::collections::BTreeSet;
+
+use model::{MailboxId, Plan};
+use producer::{ApiSettings, ApiToken, Scope, Secret, openapi};
+use serde_json::{Value, json};
+
+use crate::api::{Served, settings};
+use crate::room::{DOMAIN, Room, SERVER};
+
+const OWN: usize = 0;
+const FOREIGN: usize = 1;
+const ABSENT: usize = 2;
+/// Mailboxes that there are, and one that there is not.
+const NOBODY: u64 = 999;
+
+/// What is asked about.
+struct Thing {
+    mailbox: u64,
+    account: String,
+    job: u64,
+    number: u64,
+}
+
+/// What a route is asked, and its answers to a token that may: about its own, another tenant's, and what is not there.
+struct Asked {
+    line: String,
+    body: Value,
+    statuses: [u16; 3],
+}
+
+fn asked(method: &str, path: &str, of: &Thing) -> Asked {
+    let Thing { mailbox, account, job, number } = of;
+    let address = format!("{account}@{DOMAIN}");
+    let (query, body, statuses) = match (method, path) {
+        ("post", "/v1/backups") => ("", json!({"mailbox": mailbox}), [202, 404, 404]),
+        ("post", "/v1/restores") => ("", json!({"mailbox": mailbox, "number": number}), [202, 404, 404]),
+        ("post", "/v1/verifications") => ("", json!({"address": address, "number": number}), [202, 404, 404]),
+        ("get", "/v1/jobs/{job}") => ("", Value::Null, [200, 404, 404]),
+        ("delete", "/v1/jobs/{job}") => ("", Value::Null, [200, 404, 404]),
+        ("post", "/v1/jobs/{job}/redrive") => ("", Value::Null, [202, 404, 404]),
+        ("put", "/v1/mailboxes") => {
+            let one = json!({"address": address, "account": account, "tenant": "acme"});
+            ("", json!({"server": SERVER, "mailboxes": [one]}), [200, 403, 200])
+        }
+        ("post", "/v1/mailboxes/find") => ("", json!({"address": address}), [200, 200, 200]),
+        ("get", "/v1/mailboxes/unplanned") => ("", Value::Null, [200, 200, 200]),
+        ("delete", "/v1/mailboxes/{mailbox}") => ("", Value::Null, [204, 404, 404]),
+        ("get", "/v1/mailboxes/{mailbox}/backups") => ("", Value::Null, [200, 404, 404]),
+        ("get", "/v1/pauses") => ("", Value::Null, [200, 200, 200]),
+        ("post", "/v1/pauses") => ("", json!({"mailbox": mailbox}), [204, 404, 404]),
+        ("delete", "/v1/pauses") => ("?mailbox=", Value::Null, [204, 404, 404]),
+        _ => panic!("{method} {path} has no row here"),
+    };
+    let query = if query.is_empty() { String::new() } else { format!("{query}{mailbox}") };
+    let path = path.replace("{job}", &job.to_string()).replace("{mailbox}", &mailbox.to_string());
+    Asked { line: format!("{} {path}{query}", method.to_uppercase()), body, statuses }
+}
+
+impl Room {
+    /// As if nothing had been asked: two mailboxes with a backup, a job and a pause each.
+    async fn things(&self, ids: &[MailboxId], job_state: &str) -> [Thing; 3] {
+        let mut things = Vec::new();
+        self.sql(
+            "DELETE FROM jobs; DELETE FROM pauses; UPDATE mailboxes SET state = 'active', gone_at = NULL",
+        )
+        .await;
+        self.sql(&format!("DELETE FROM mailboxes WHERE account = 'nobody{NOBODY}'")).await;
+        for (at, tenant) in ["acme", "other"].iter().enumerate() {
+            let id = ids[at].0;
+            let row = format!(
+                "UPDATE mailboxes SET tenant = '{tenant}', plan = 'professional' WHERE id = {id}; \
+                 INSERT INTO pauses (scope, name, since) VALUES ('mailbox', '{id}', now()); \
+                 INSERT INTO jobs (kind, mailbox, state, run_at, created_at, finished_at) VALUES \
+                     ('verify', {id}, '{job_state}', now(), now(), CASE WHEN '{job_state}' = 'dead' THEN now() END)"
+            );
+            self.sql(&row).await;
+            let job = self.number(&format!("SELECT id FROM jobs WHERE mailbox = {id}")).await.cast_unsigned();
+            things.push(Thing {
+                mailbox: id,
+                account: format!("professional{at}"),
+                job,
+                number: 70 + at as u64,
+            });
+        }
+        let nothing =
+            Thing { mailbox: NOBODY, account: format!("nobody{NOBODY}"), job: 1 << 40, number: 999 };
+        let [own, foreign] = <[Thing; 2]>::try_from(things).ok().unwrap();
+        [own, foreign, nothing]
+    }
+}
+
+impl Room {
+    /// Whether the other tenant's mailbox, its job and its pause are as they were.
+    async fn is_untouched(&self, id: MailboxId, job_state: &str) -> bool {
+        let sql = format!(
+            "SELECT count(*) FROM mailboxes m WHERE id = {id} AND state = 'active' AND tenant = 'other' \
+                 AND address = 'professional1@{DOMAIN}' \
+                 AND (SELECT count(*) FROM jobs WHERE mailbox = {id} AND state = '{job_state}') = 1 \
+                 AND (SELECT count(*) FROM pauses WHERE name = '{id}') = 1"
+        );
+        self.number(&sql).await == 1
+    }
+}
+
+fn secret(scope: Scope, is_bound: bool) -> String {
+    format!("{}-{is_bound}-{}", scope.as_str(), "x".repeat(32))
+}
+
+fn tokens() -> Vec<ApiToken> {
+    let token = |scope: Scope, is_bound: bool| ApiToken {
+        name: format!("{}-{is_bound}", scope.as_str()),
+        secret: Secret::new(secret(scope, is_bound)),
+        scopes: BTreeSet::from([scope]),
+        tenants: is_bound.then(|| BTreeSet::from(["acme".to_owned()])),
+    };
+    Scope::ALL.iter().flat_map(|scope| [token(*scope, true), token(*scope, false)]).collect()
+}
+
+/// What a bound token is told of others.
+fn tells_of(answer: &Value, of: &Thing) -> bool {
+    let listed = ["mailboxes", "pauses"].iter().filter_map(|field| answer[field].as_array());
+    listed.flatten().any(|one| one["mailbox"] == json!(of.mailbox))
+}
+
+#[tokio::test]
+async fn each_route_answers_each_scope_and_each_tenant_as_its_row_says() {
+    let served = Served::with(ApiSettings { tokens: tokens(), ..settings() }).await;
+    let room = &served.room;
+    let ids = room.mailboxes(Plan::Professional, 2).await;
+    for (number, id) in (70..).zip(&ids) {
+        room.insert_backup(number, *id, 1, "manual").await;
+    }
+    let described: Value = serde_json::from_str(openapi()).unwrap();
+    let mut cases = 0;
+    for (path, methods) in described["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            let Some(needed) = operation["x-scope"].as_str() else { continue };
+            let job_state = if path.ends_with("redrive") { "dead" } else { "waiting" };
+            for scope in Scope::ALL {
+                for is_bound in [true, false] {
+                    for kind in [OWN, FOREIGN, ABSENT] {
+                        let things = room.things(&ids, job_state).await;
+                        let Asked { line, body, statuses } = asked(method, path, &things[kind]);
+                        let key = format!("Idempotency-Key: {cases}");
+                        let token = secret(scope, is_bound);
+                        let (status, answer) = served.ask_as(&token, &line, &[&key], &body).await;
+                        let what = format!("{line} by {} ({is_bound}) of {kind}: {answer}", scope.as_str());
+                        // For a token of all tenants the other tenant's are as its own.
+                        let as_what = if !is_bound && kind == FOREIGN { OWN } else { kind };
+                        let may = scope.as_str() == needed;
+                        let forgiving = line.starts_with("DELETE /v1/pauses") && !is_bound && kind == ABSENT;
+                        let expected = match may {
+                            false => 403,
+                            true if forgiving => 204,
+                            true => statuses[as_what],
+                        };
+                        assert_eq!(status, expected, "{what}");
+                        if !may {
+                            assert_eq!(answer["type"], "urn:malle:problem:scope", "{what}");
+                        }
+                        if is_bound {
+                            assert!(!tells_of(&answer, &things[FOREIGN]), "{what}");
+                            assert!(room.is_untouched(ids[1], job_state).await, "{what}");
+                        }
+                        cases += 1;
+                    }
+                }
+            }
+        }
+    }
+    assert_eq!(cases, 14 * 5 * 2 * 3);
+
+    served.end().await;
+}
+
+#[tokio::test]
+async fn a_token_of_one_tenant_gets_nothing_that_is_everybodys_or_anothers() {
+    let served = Served::with(ApiSettings { tokens: tokens(), ..settings() }).await;
+    let ids = served.room.mailboxes(Plan::Professional, 2).await;
+    served.room.things(&ids, "waiting").await;
+    let (token, all) = (secret(Scope::Operate, true), secret(Scope::Operate, false));
+    for body in [json!({"server": SERVER}), json!({"plan": "personal"})] {
+        assert_eq!(served.ask_as(&token, "POST /v1/pauses", &[], &body).await.0, 403, "{body}");
+        assert_eq!(served.ask_as(&all, "POST /v1/pauses", &[], &body).await.0, 204, "{body}");
+    }
+    // Nobody takes another tenant's mailbox by its account, by its address, or by naming another tenant.
+    let token = secret(Scope::Directory, true);
+    for (one, reason) in [
+        (
+            json!({"account": "new", "address": format!("professional1@{DOMAIN}"), "tenant": "acme"}),
+            "somebody else's",
+        ),
+        (
+            json!({"account": "professional1", "address": format!("new@{DOMAIN}"), "tenant": "acme"}),
+            "somebody else's",
+        ),
+        (json!({"account": "new", "address": format!("new@{DOMAIN}"), "tenant": "other"}), "tenant is none"),
+        (json!({"account": "new", "address": format!("new@{DOMAIN}")}), "tenant is none"),
+    ] {
+        let list = json!({"server": SERVER, "mailboxes": [one]});
+        let (status, answer) = served.ask_as(&token, "PUT /v1/mailboxes", &[], &list).await;
+        assert_eq!(status, 403, "{list}");
+        assert!(answer["errors"][0]["reason"].as_str().unwrap().contains(reason), "{answer}");
+    }
+    served.end().await;
+}
