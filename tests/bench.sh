@@ -12,7 +12,7 @@ case $part in
 plan | fairness) ;;
 requests) target/release/bench requests ;;
 *)
-    MALLE_TEST_STALWART=$(tests/stalwart/build.sh release)
+    MALLE_TEST_STALWART=${MALLE_TEST_STALWART:-$(tests/stalwart/build.sh release)}
     export MALLE_TEST_STALWART
     MALLE_CORPUS=$(tests/corpus.sh) target/release/bench $part
     ;;

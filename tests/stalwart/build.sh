@@ -1,10 +1,11 @@
 #!/bin/sh
-# Builds test-stalwart once and prints the path of the binary, alone, on stdout: build.sh [quick|release]
-# `quick` (the default) is for tests, `release` for measurements.
+# Builds test-stalwart once and prints the path of the binary, alone, on stdout: build.sh [quick|release|where]
+# `quick` (the default) is for tests, `release` for measurements; `where` only prints the path of the former.
 # The binary stays in ${MALLE_CACHE_DIR:-~/.cache/malle}/stalwart/<hash of what it is made of>/.
 set -eu
 
 profile=${1:-quick}
+[ "$profile" != where ] || profile=quick
 here=$(cd "$(dirname "$0")" && pwd)
 cache=${MALLE_CACHE_DIR:-$HOME/.cache/malle}/stalwart
 key=$(cd "$here" && { echo "$profile"; sha256sum Cargo.lock Cargo.toml src/*.rs; } | sha256sum | cut -c1-16)
@@ -31,6 +32,10 @@ build() {
     rm -rf "$cache/target"
 }
 
+if [ "${1:-}" = where ]; then
+    echo "$binary"
+    exit
+fi
 mkdir -p "$cache"
 if [ ! -x "$binary" ]; then
     install_missing

@@ -12,7 +12,8 @@ CREATE FUNCTION let_next_begin() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     -- One that is being claimed at this moment is left alone: it is locked before its mailbox, as everywhere.
     UPDATE jobs SET run_at = now(), behind = false, ticket = ticket + 1, published_at = NULL, taken_until = NULL
-    WHERE id IN (SELECT id FROM jobs WHERE mailbox = NEW.mailbox AND behind AND state = 'waiting' AND run_at > now()
+    WHERE id IN (SELECT id FROM jobs WHERE mailbox = NEW.mailbox AND id <> NEW.id AND behind AND state = 'waiting'
+                     AND run_at > now()
                  FOR UPDATE SKIP LOCKED);
     RETURN NULL;
 END $$;
@@ -20,3 +21,4 @@ CREATE TRIGGER jobs_next AFTER UPDATE OF state ON jobs FOR EACH ROW
     WHEN (OLD.state = 'running' AND NEW.state <> 'running') EXECUTE FUNCTION let_next_begin();
 
 ALTER TABLE mailboxes ADD COLUMN tenant text;                        -- whose customer its owner is; null: nobody has said
+ALTER TABLE mailboxes ADD COLUMN unknown_at timestamptz;             -- when its server last said that it does not know the account

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use deadpool_postgres::GenericClient;
 use model::{BackupNumber, MailboxId, SignedDuration, Timestamp};
 use serde_json::Value;
@@ -45,6 +47,13 @@ impl Catalog {
         let parameters: Parameters<'_> =
             &[&now, &actor, &action, &mailbox, &number, &Json(details), &(now - apart)];
         self.execute(sql, parameters).await.map(drop)
+    }
+
+    /// Deletes entries that are older, the oldest first, at most `limit`; answers how many.
+    pub async fn delete_audit(&self, age: Duration, limit: u32) -> Result<u64> {
+        let sql = "DELETE FROM audit WHERE id = ANY (ARRAY(SELECT id FROM audit \
+                       WHERE at < now() - make_interval(secs => $1) ORDER BY at LIMIT $2 FOR UPDATE SKIP LOCKED))";
+        self.execute(sql, &[&age.as_secs_f64(), &i64::from(limit)]).await
     }
 }
 

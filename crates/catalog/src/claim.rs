@@ -67,7 +67,7 @@ pub enum ClaimAnswer {
     Running,
     /// It is done, dead or cancelled.
     Finished,
-    /// A backup of a mailbox that is gone; the job was cancelled.
+    /// A backup of a mailbox that is gone, or a restore to it; the job was cancelled.
     Gone,
     /// There is no such job.
     Unknown,
@@ -100,7 +100,8 @@ fn decide(seen: Seen, now: Timestamp) -> Decision {
     match seen.state {
         JobState::Running => Decision::Running,
         state if state.is_finished() => Decision::Finished,
-        _ if seen.gone && seen.kind.is_backup() => Decision::Gone,
+        // What stands at its account now is somebody else's.
+        _ if seen.gone && (seen.kind.is_backup() || seen.kind == JobKind::Restore) => Decision::Gone,
         _ if seen.run_at > now => Decision::NotDue,
         _ if seen.paused && seen.scheduled => Decision::Paused,
         _ if seen.busy => Decision::Busy,
@@ -230,9 +231,9 @@ fn claimed(job: JobId, mailbox: Option<Mailbox>, row: &Row) -> Result<Claimed> {
 
 /// Another job of the mailbox runs: this one is due at `later`, or when that one has ended (the trigger `jobs_next`).
 async fn get_behind(on: &impl GenericClient, job: JobId, later: Timestamp) -> Result<()> {
-    let sql = "UPDATE jobs SET behind = true WHERE id = $1 AND state = 'waiting'";
-    changed(on, sql, &[&job.sql()]).await?;
-    new_ticket(on, job, Some(later)).await
+    let sql = "UPDATE jobs SET behind = true, run_at = $2, ticket = ticket + 1, published_at = NULL, taken_until = NULL \
+               WHERE id = $1 AND state = 'waiting'";
+    changed(on, sql, &[&job.sql(), &later]).await.map(drop)
 }
 
 /// The ticket that brought us here is used up, also if its publisher has not marked it yet: a waiting job gets another one, at `later` or
@@ -277,9 +278,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_gone_is_not_backed_up_and_can_be_given_back() {
+    fn what_is_gone_is_neither_backed_up_nor_written_to() {
         check(Seen { gone: true, ..due() }, Decision::Gone);
-        check(Seen { gone: true, kind: JobKind::Restore, scheduled: false, ..due() }, Decision::Claim);
+        check(Seen { gone: true, kind: JobKind::Restore, scheduled: false, ..due() }, Decision::Gone);
+        check(Seen { gone: true, kind: JobKind::Verify, scheduled: false, ..due() }, Decision::Claim);
     }
 
     #[test]

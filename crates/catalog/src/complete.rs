@@ -162,7 +162,7 @@ async fn remember(
     backup: &NewBackup,
 ) -> Result<()> {
     // A rebuild may have found the snapshot before, and that it is damaged.
-    let sql = "UPDATE mailboxes SET first_backup_at = least(first_backup_at, $3), \
+    let sql = "UPDATE mailboxes SET first_backup_at = least(first_backup_at, $3), unknown_at = NULL, \
                    newest_good_at = CASE WHEN EXISTS (SELECT FROM backups \
                            WHERE number = $4 AND state = 'good' AND damaged_at IS NULL) \
                        THEN greatest(newest_good_at, $3) ELSE newest_good_at END \

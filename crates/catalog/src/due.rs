@@ -49,7 +49,8 @@ pub struct NewJob {
 }
 
 impl Catalog {
-    /// Mailboxes that are there and planned, by id, those after `after`; an empty page is the end.
+    /// Mailboxes that are there and planned, by id, those after `after`; an empty page is the end. One whose server does not know its
+    /// account is left out for a week, or until a listing names it again: its job would only die each night.
     pub async fn plannable(&self, after: Option<MailboxId>, limit: u32) -> Result<Vec<Plannable>> {
         let sql = format!(
             "SELECT m.id, m.server, m.plan, coalesce(m.plan_since, m.first_seen_at) AS plan_since, m.time_zone, \
@@ -64,6 +65,8 @@ impl Catalog {
                      FROM jobs j WHERE j.mailbox = m.id AND j.state IN ('waiting', 'running') AND j.slot_date IS NOT NULL \
                          AND j.kind = ANY ($2)) AS o\
              ) AS u WHERE m.id > $3 AND m.state = 'active' AND m.plan IS NOT NULL AND m.plan = ANY ($1) \
+                 AND (m.unknown_at IS NULL OR m.unknown_at < now() - interval '7 days' \
+                     OR coalesce(m.listed_at, m.first_seen_at) > m.unknown_at) \
              ORDER BY m.id LIMIT $4"
         );
         let (plans, kinds) = schedules();

@@ -159,4 +159,12 @@ impl Catalog {
                        AND finished_at < now() - make_interval(secs => $1) ORDER BY finished_at LIMIT $2 FOR UPDATE SKIP LOCKED))";
         self.execute(sql, &[&age.as_secs_f64(), &i64::from(limit)]).await
     }
+
+    /// The same of dead jobs: nobody redrove or dropped them for so long. What a restore left in an account is taken away by the
+    /// mailbox's next backup, as after `drop`.
+    pub async fn delete_dead(&self, age: Duration, limit: u32) -> Result<u64> {
+        let sql = "DELETE FROM jobs WHERE id = ANY (ARRAY(SELECT id FROM jobs WHERE state = 'dead' \
+                       AND finished_at < now() - make_interval(secs => $1) LIMIT $2 FOR UPDATE SKIP LOCKED))";
+        self.execute(sql, &[&age.as_secs_f64(), &i64::from(limit)]).await
+    }
 }

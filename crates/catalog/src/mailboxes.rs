@@ -182,10 +182,21 @@ impl Catalog {
 
     /// Mailboxes that are there and that nobody planned, by id, those after `after`.
     pub async fn unplanned_mailboxes(&self, after: Option<MailboxId>, limit: u32) -> Result<Vec<Mailbox>> {
+        self.unplanned_mailboxes_of(None, after, limit).await
+    }
+
+    /// The same of these tenants only, if some are named.
+    pub async fn unplanned_mailboxes_of(
+        &self,
+        tenants: Option<&[&str]>,
+        after: Option<MailboxId>,
+        limit: u32,
+    ) -> Result<Vec<Mailbox>> {
         let sql = format!(
-            "SELECT {COLUMNS} FROM mailboxes WHERE state = 'active' AND plan IS NULL AND id > $1 ORDER BY id LIMIT $2"
+            "SELECT {COLUMNS} FROM mailboxes WHERE state = 'active' AND plan IS NULL AND id > $1 \
+                 AND ($3::text[] IS NULL OR tenant = ANY ($3)) ORDER BY id LIMIT $2"
         );
-        let rows = self.query(&sql, &[&after.map_or(-1, Number::sql), &i64::from(limit)]).await?;
+        let rows = self.query(&sql, &[&after.map_or(-1, Number::sql), &i64::from(limit), &tenants]).await?;
         rows.iter().map(Mailbox::of).collect()
     }
 
@@ -237,6 +248,12 @@ impl Catalog {
     pub async fn count_unplanned(&self, server: &str, names: &[(Option<AccountId>, Address)]) -> Result<u64> {
         let named = self.mailboxes_named(server, names).await?;
         Ok(named.iter().filter(|mailbox| mailbox.plan.is_none()).count() as u64)
+    }
+
+    /// Its server said that it does not know the account: planning leaves it out for a while.
+    pub async fn mark_unknown(&self, id: MailboxId, now: Timestamp) -> Result<()> {
+        let sql = "UPDATE mailboxes SET unknown_at = $2 WHERE id = $1 AND state = 'active'";
+        self.execute(sql, &[&id.sql(), &now]).await.map(drop)
     }
 
     /// The mailbox was deleted: no new jobs; backups stay.

@@ -56,7 +56,7 @@ impl Catalog {
     ///
     /// # Errors
     /// [`Error::PersonalPlan`], [`Error::NoPlan`], [`Error::TooMany`], [`Error::UnknownMailbox`], [`Error::MailboxGone`],
-    /// [`Error::Underway`]; [`Error::KeyReused`] for a key that came with another request, unless both come at once.
+    /// [`Error::Underway`]; [`Error::KeyReused`] for a key that came with another request.
     pub async fn request(&self, request: &Request<'_>, now: Timestamp) -> Result<Requested> {
         self.within(async {
             let mut client = self.client().await?;
@@ -64,6 +64,8 @@ impl Catalog {
             let mailbox = request.mailbox.map(Number::sql);
             let turn = "SELECT pg_advisory_xact_lock(hashtextextended(\
                         'malle/request/' || current_schema() || coalesce($1::bigint::text, ''), 0))";
+            let turn_of_key = "SELECT pg_advisory_xact_lock(hashtextextended('malle/key/' || current_schema() || $1::text, 0))";
+            changed(&transaction, turn_of_key, &[&request.key]).await?;
             changed(&transaction, turn, &[&mailbox]).await?;
             if let Some(job) = of_key(&transaction, request).await? {
                 return Ok(Requested { job, new: false });
@@ -132,7 +134,10 @@ async fn unfinished(on: &impl GenericClient, request: &Request<'_>, now: Timesta
             return Err(Error::Underway(job));
         }
         let extend = "UPDATE jobs SET parameters = coalesce(parameters, '{}') || $2 WHERE id = $1 AND state = 'waiting'";
-        changed(on, extend, &[&job.sql(), &parameters]).await?;
+        // It was claimed since it was looked at.
+        if changed(on, extend, &[&job.sql(), &parameters]).await? == 0 {
+            return Err(Error::Underway(job));
+        }
         audit(on, request, now).await?;
     }
     Ok(Some(job))

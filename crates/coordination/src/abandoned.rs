@@ -1,6 +1,6 @@
 //! Places in flight that may be taken in Redis although nobody here holds them: Redis did not answer a question, which it may have
-//! granted all the same, or a report. Left alone they would be free again only after the hold, and a Redis that hung for a
-//! second would have used up a server's whole budget for two minutes. So they are freed with the next questions it answers.
+//! granted all the same, or a report. Left alone they would be free again in seconds (`places.rs`), and a Redis that hung for a
+//! moment would have used up a server's whole budget for so long. So they are freed with the next questions it answers.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};

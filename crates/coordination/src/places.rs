@@ -2,15 +2,18 @@
 //! under way: one that nobody holds, because its answer never came or its process died, is free again in seconds, whatever is
 //! seen of it here.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
+
+use futures::future::join_all;
+use tokio::time::MissedTickBehavior;
 
 use crate::token::milliseconds;
 use crate::{CoordinationError, Redis};
 
 /// How long a place lives in Redis without being renewed.
-pub(crate) const LIFE: Duration = Duration::from_secs(6);
+pub(crate) const LIFE: Duration = Duration::from_secs(8);
 /// Between two renewals: two may get lost.
 const EVERY: Duration = Duration::from_secs(2);
 
@@ -41,13 +44,15 @@ impl Places {
         Place { places: Arc::clone(self), name }
     }
 
-    /// Tokens to be renewed, by key.
-    fn due(&self, now: Instant) -> BTreeMap<String, Vec<String>> {
-        let mut due = BTreeMap::<String, Vec<String>>::new();
-        for ((key, token), _) in self.held().iter().filter(|(_, ends)| **ends > now) {
-            due.entry(key.clone()).or_default().push(token.clone());
-        }
-        due
+    fn keys(&self) -> BTreeSet<String> {
+        self.held().keys().map(|(key, _)| key.clone()).collect()
+    }
+
+    /// Tokens of this key to be renewed.
+    fn due(&self, key: &str, now: Instant) -> BTreeSet<String> {
+        let held = self.held();
+        let due = held.iter().filter(|((of, _), ends)| of == key && **ends > now);
+        due.map(|((_, token), _)| token.clone()).collect()
     }
 
     fn held(&self) -> std::sync::MutexGuard<'_, HashMap<(String, String), Instant>> {
@@ -67,18 +72,38 @@ impl Redis {
         let alive: Weak<Places> = Arc::downgrade(&self.places);
         let asked = self.without_places();
         tokio::spawn(async move {
+            let mut ticks = tokio::time::interval(EVERY);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
-                tokio::time::sleep(EVERY).await;
+                ticks.tick().await;
                 let Some(places) = alive.upgrade() else { return };
-                for (key, tokens) in places.due(Instant::now()) {
-                    // Those of a Redis that does not answer are renewed when it does.
-                    let _ = asked.renew_places(&key, &tokens).await;
-                }
+                let renewing = places.keys().into_iter().map(|key| asked.keep(&places, key));
+                join_all(renewing.collect::<Vec<_>>()).await;
             }
         });
     }
 
-    async fn renew_places(&self, key: &str, tokens: &[String]) -> Result<(), CoordinationError> {
+    async fn keep(&self, places: &Places, key: String) {
+        let tokens = places.due(&key, Instant::now());
+        // Those of a Redis that does not answer are renewed when it does.
+        let _ = self.renew_places(&key, &tokens).await;
+        let held = places.due(&key, Instant::now());
+        self.free_places(&key, tokens.difference(&held)).await;
+    }
+
+    /// Those that were given back meanwhile may have been taken again by the renewal.
+    async fn free_places(&self, key: &str, tokens: impl Iterator<Item = &String>) {
+        let tokens: Vec<&String> = tokens.collect();
+        if !tokens.is_empty() {
+            // If it fails they end by themselves.
+            let _ = self.query_if_awake::<u64>(redis::cmd("ZREM").arg(key).arg(tokens)).await;
+        }
+    }
+
+    async fn renew_places(&self, key: &str, tokens: &BTreeSet<String>) -> Result<(), CoordinationError> {
+        if tokens.is_empty() {
+            return Ok(());
+        }
         let mut call = self.scripts.keep.prepare_invoke();
         call.key(key).arg(milliseconds(LIFE)).arg(tokens);
         self.invoke::<u64>(&call).await.map(drop)
@@ -99,13 +124,12 @@ mod tests {
         let places = Arc::new(Places::default());
         let (one, other) = (places.hold("a", "1", LIFE), places.hold("a", "2", LIFE * 10));
         let now = Instant::now();
-        let mut due = places.due(now).remove("a").expect("two of a");
-        due.sort_unstable();
-        assert_eq!(due, ["1", "2"]);
-        assert_eq!(places.due(now + LIFE * 2)["a"], ["2"]);
+        let due = |at| places.due("a", at).into_iter().collect::<Vec<_>>();
+        assert_eq!(due(now), ["1", "2"]);
+        assert_eq!(due(now + LIFE * 2), ["2"]);
         drop(other);
-        assert_eq!(places.due(now)["a"], ["1"]);
+        assert_eq!(due(now), ["1"]);
         drop(one);
-        assert!(places.due(now).is_empty());
+        assert!(due(now).is_empty() && places.keys().is_empty());
     }
 }

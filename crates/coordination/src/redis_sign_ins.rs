@@ -62,14 +62,16 @@ fn refusal((id, left): (String, i64)) -> SignInRefusal {
 impl SignIns for Redis {
     async fn refusal(&self, server: &str) -> Option<SignInRefusal> {
         match self.standing(server).await {
-            Ok(found) => found,
-            Err(_) => self.local.refusal(server).await,
+            Ok(Some(found)) => Some(found),
+            Ok(None) | Err(_) => self.local.refusal(server).await,
         }
     }
 
     async fn refused(&self, server: &str) -> SignInRefusal {
-        let ours = self.local.refused(server).await;
-        self.refuse(server).await.unwrap_or(ours)
+        match self.refuse(server).await {
+            Ok(refusal) => refusal,
+            Err(_) => self.local.refused(server).await,
+        }
     }
 
     async fn accepted(&self, server: &str) {

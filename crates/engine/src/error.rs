@@ -156,9 +156,9 @@ impl Error {
             | Error::Unsafe { .. }
             | Error::OtherRestore { .. }
             | Error::GivenUp { .. }
+            | Error::Register(_)
             | Error::NoFolder { .. } => ErrorClass::Permanent,
             Error::Superseded => ErrorClass::Fenced,
-            Error::Register(_) => ErrorClass::Transient { retry_after: None },
             Error::Stopped | Error::Paused => ErrorClass::Cancelled,
         }
     }

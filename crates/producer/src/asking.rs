@@ -35,7 +35,9 @@ pub enum Refusal {
     #[error("several mailboxes have or had this address: name the mailbox by its number")]
     Ambiguous,
     /// The mailbox was deleted.
-    #[error("the mailbox is gone; its backups can be given back, it cannot be backed up")]
+    #[error(
+        "the mailbox is gone: it cannot be backed up; `malle restore --to-account` gives its backups to another account"
+    )]
     Gone,
     /// The mailbox was deleted, and nothing can be put into it.
     #[error(
@@ -111,7 +113,7 @@ pub struct BackupName {
 
 /// How a backup shall be given back.
 #[derive(Debug, Clone, Default)]
-pub struct RestoreWish {
+pub struct RestoreParameters {
     /// What becomes of what is there.
     pub mode: RestoreMode,
     /// Only emails that this query finds.
@@ -214,7 +216,7 @@ impl Asking {
         &self,
         asker: &Asker<'_>,
         of: &BackupName,
-        wish: &RestoreWish,
+        wish: &RestoreParameters,
     ) -> Result<Requested, Refusal> {
         if wish.mode == RestoreMode::Exact && wish.select.is_some() {
             return Err(Refusal::ExactSelection);

@@ -9,6 +9,14 @@ pub enum Error {
     /// The windows or the time zone cannot be used.
     #[error("windows of the plan cannot be used")]
     Plan(#[from] planning::Error),
+    /// A token whose name, or secret, is another one's, or whose name is no word.
+    #[error(
+        "token {name:?} of the API: names are words without blanks, and neither a name nor a secret is there twice"
+    )]
+    TokenName {
+        /// Its name.
+        name: String,
+    },
     /// An HTTP API that nobody could use.
     #[error("HTTP API has no token: nobody could use it")]
     NoToken,
@@ -43,9 +51,11 @@ impl Error {
         match self {
             Error::Plan(error) => error.class(),
             Error::Requests(error) => error.class(),
-            Error::NoToken | Error::WeakToken { .. } | Error::Listen { .. } | Error::Panicked(_) => {
-                ErrorClass::Permanent
-            }
+            Error::NoToken
+            | Error::WeakToken { .. }
+            | Error::TokenName { .. }
+            | Error::Listen { .. }
+            | Error::Panicked(_) => ErrorClass::Permanent,
         }
     }
 }

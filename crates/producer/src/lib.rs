@@ -17,7 +17,7 @@ mod verifier;
 mod watch;
 
 pub use api::{Api, openapi};
-pub use asking::{Asker, Asking, BackupName, Extent, ReadSelection, Refusal, RestoreMode, RestoreWish};
+pub use asking::{Asker, Asking, BackupName, Extent, ReadSelection, Refusal, RestoreMode, RestoreParameters};
 pub use directory::{
     BadLine, Directory, DirectoryError, Disappeared, Entry, Imported, List, Listing, ListingError,
     OnBadLines, Page, Rule, Rules, StalwartCredentials, StalwartJmap, StalwartRest, discover, import,

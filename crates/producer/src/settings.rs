@@ -127,6 +127,10 @@ pub struct ReaperSettings {
     pub lost_after: Duration,
     /// How long jobs that ended well are kept: longer than the longest outage that shall be caught up.
     pub keep_finished: Duration,
+    /// How long dead jobs are kept that nobody redrives or drops.
+    pub keep_dead: Duration,
+    /// How long the audit log goes back.
+    pub keep_audit: Duration,
     /// Jobs changed in one round by each of the three at most.
     pub limit: u32,
 }
@@ -139,6 +143,8 @@ impl Default for ReaperSettings {
             silent: Duration::from_secs(120),
             lost_after: HOUR / 2,
             keep_finished: HOUR * 24 * 60,
+            keep_dead: HOUR * 24 * 400,
+            keep_audit: HOUR * 24 * 400,
             limit: 1000,
         }
     }
@@ -171,6 +177,8 @@ pub struct ApiSettings {
     pub listen: SocketAddr,
     /// Who may use it.
     pub tokens: Vec<ApiToken>,
+    /// Connections at once, and from one address.
+    pub connections: (usize, usize),
     /// Which plan mailboxes have that are listed without one.
     pub rules: Rules,
     /// Names of the mail servers; mailboxes of others are refused.
@@ -187,8 +195,20 @@ impl ApiSettings {
                 Err(Error::WeakToken { name: name.clone(), least: SHORTEST_TOKEN })
             }
             None if self.tokens.is_empty() => Err(Error::NoToken),
-            None => Ok(()),
+            None => self.check_names(),
         }
+    }
+
+    /// Names stand before keys and in the audit log.
+    fn check_names(&self) -> Result<(), Error> {
+        let (mut names, mut secrets) = (BTreeSet::new(), BTreeSet::new());
+        for ApiToken { name, secret, .. } in &self.tokens {
+            let is_word = !name.is_empty() && !name.contains(char::is_whitespace);
+            if !is_word || !names.insert(name) || !secrets.insert(secret.expose()) {
+                return Err(Error::TokenName { name: name.clone() });
+            }
+        }
+        Ok(())
     }
 }
 
@@ -270,7 +290,8 @@ mod tests {
         let tokens = tokens.iter().map(token).collect();
         let listen = ([127, 0, 0, 1], 0).into();
         let (rules, servers, zones) = (Rules::default(), Vec::new(), Vec::new());
-        let api = Some(ApiSettings { listen, tokens, rules, servers, zones });
+        let connections = (9, 9);
+        let api = Some(ApiSettings { listen, tokens, connections, rules, servers, zones });
         Settings { api, ..Settings::new("Europe/Paris") }.check()
     }
 

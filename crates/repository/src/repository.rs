@@ -149,13 +149,23 @@ impl Repository {
 
     /// All snapshots that are not forgotten, oldest first, and what is damaged.
     pub fn listing<'a>(&'a self) -> BoxFuture<'a, Result<Listing>> {
+        self.listing_about(&|_| true)
+    }
+
+    /// The same, without asking whether other snapshots than these are damaged: while damage is noted, each costs requests.
+    pub fn listing_about<'a>(
+        &'a self,
+        asked: &'a (dyn Fn(&SnapshotInfo) -> bool + Sync),
+    ) -> BoxFuture<'a, Result<Listing>> {
         Box::pin(async move {
             let Folded { state, unreadable } = self.fold().await?;
             let snapshots = state.snapshots.iter().map(|(number, s)| SnapshotInfo::from_disk(*number, s));
             let mut listing =
                 Listing { snapshots: snapshots.collect(), damaged: BTreeSet::new(), unreadable };
             if !state.damaged.is_empty() {
-                listing.damaged = self.touched_by(&listing.snapshots, &state.damaged).await?;
+                let snapshots: Vec<_> =
+                    listing.snapshots.iter().filter(|info| asked(info)).cloned().collect();
+                listing.damaged = self.touched_by(&snapshots, &state.damaged).await?;
             }
             Ok(listing)
         })

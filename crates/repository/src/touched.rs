@@ -146,7 +146,8 @@ impl Repository {
         let mut referring = [(Table::Emails, BTreeSet::new()), (Table::Objects, BTreeSet::new())];
         for (table, keys) in &mut referring {
             self.each_row(&all, *table, |found| {
-                let key = found.row.key.clone();
+                // A copy: the row's is a part of its whole block.
+                let key = Bytes::copy_from_slice(&found.row.key);
                 if Referring::read(*table, found.row)?.blobs.iter().any(|blob| blobs.contains(blob)) {
                     keys.insert(key);
                 }

@@ -1,4 +1,4 @@
-//! Serves HTTP/1.1 within bounds: whoever opens connections and sends nothing, or little by little, keeps nobody else out.
+//! Serves HTTP/1.1 within bounds: connections that send nothing, or little by little, end, and one address gets a part of the places.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -16,6 +16,9 @@ use tokio_util::task::TaskTracker;
 
 /// The wait after a connection that could not be taken: too many open files do not become fewer by asking at once.
 const AFTER_FAILURE: Duration = Duration::from_millis(100);
+
+/// For the answer under way of a connection that has lived long enough.
+const LAST_ANSWER: Duration = Duration::from_secs(60);
 
 /// What one server allows.
 #[derive(Debug, Clone, Copy)]
@@ -37,7 +40,7 @@ impl Default for HttpLimits {
         HttpLimits {
             connections: 512,
             of_one_address: 64,
-            headers: Duration::from_secs(10),
+            headers: Duration::from_secs(30),
             lifetime: Duration::from_secs(300),
             last_answers: Duration::from_secs(1),
         }
@@ -74,14 +77,14 @@ async fn serve_one(stream: TcpStream, router: Router, limits: HttpLimits, stop: 
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(limits.headers);
     let mut connection = pin!(http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)));
-    let ended = tokio::time::timeout(limits.lifetime, async {
-        tokio::select! {
-            _ = connection.as_mut() => return,
-            () = stop.cancelled() => connection.as_mut().graceful_shutdown(),
-        }
-        let _ = connection.as_mut().await;
-    });
-    let _ = ended.await;
+    tokio::select! {
+        _ = connection.as_mut() => return,
+        () = stop.cancelled() => (),
+        () = tokio::time::sleep(limits.lifetime) => (),
+    }
+    // An answer under way is given to its end.
+    connection.as_mut().graceful_shutdown();
+    let _ = tokio::time::timeout(LAST_ANSWER, connection).await;
 }
 
 /// Open connections by where they come from.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use catalog::Backup;
 use model::{BackupNumber, BackupState, MailboxId, MailboxIdentity};
-use repository::{BlobHasher, Listing, Repository};
+use repository::{BlobHasher, Listing, Repository, SnapshotInfo};
 
 use crate::adopt::is_same;
 use crate::error::{Error, Result};
@@ -55,14 +55,25 @@ impl Job<'_> {
         store: &str,
     ) -> Result<Listing> {
         // Before the log is read: what was a row by then must stand in it.
-        let mut backups = self.catalog().backups_of(mailbox, None, ALL).await?;
-        backups.retain(|backup| backup.facts.state != BackupState::Damaged);
-        let lost = |listing: &Listing| lost_backups(&backups, store, listing, &repository.hasher());
-        let mut listing = repository.listing().await?;
+        let backups = self.catalog().backups_of(mailbox, None, ALL).await?;
+        let (marked, backups): (Vec<_>, Vec<_>) =
+            backups.into_iter().partition(|backup| backup.facts.state == BackupState::Damaged);
+        let hasher = repository.hasher();
+        // Of those that are marked already nothing is to be learnt.
+        let marked: BTreeMap<_, _> = marked
+            .iter()
+            .filter(|backup| backup.facts.store == store)
+            .map(|backup| (backup.facts.snapshot, backup))
+            .collect();
+        let is_open = |info: &SnapshotInfo| {
+            marked.get(&info.number).is_none_or(|backup| !is_same(info, &hasher, backup))
+        };
+        let lost = |listing: &Listing| lost_backups(&backups, store, listing, &hasher);
+        let mut listing = repository.listing_about(&is_open).await?;
         let mut found = lost(&listing);
         if !found.is_empty() {
             // An answer of the store may be wrong once.
-            listing = repository.listing().await?;
+            listing = repository.listing_about(&is_open).await?;
             let again = lost(&listing);
             found.retain(|number| again.contains(number));
             self.mark(mailbox, &found).await?;

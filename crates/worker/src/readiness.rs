@@ -15,7 +15,7 @@ const EVERY: Duration = Duration::from_secs(2);
 const CHECKED: Duration = Duration::from_secs(180);
 
 /// Looks until the token is cancelled.
-pub(crate) fn checks(services: &Services, over: &CancellationToken) -> JoinSet<()> {
+pub(crate) fn checks(services: &Services, servers: Vec<String>, over: &CancellationToken) -> JoinSet<()> {
     let named = |name| (services.health.check(name, CHECKED), services.health.watchdog(name, CHECKED));
     let mut checks = JoinSet::new();
     let (catalog, looking, stop) = (services.catalog.clone(), named("postgres"), over.clone());
@@ -34,5 +34,23 @@ pub(crate) fn checks(services: &Services, over: &CancellationToken) -> JoinSet<(
         };
         probe(EVERY, looking, stop, ask).await;
     });
+    let (services, stop) = (services.clone(), over.clone());
+    checks.spawn(async move {
+        let look = async {
+            loop {
+                look_at_sign_ins(&services, &servers).await;
+                tokio::time::sleep(EVERY).await;
+            }
+        };
+        stop.run_until_cancelled(look).await;
+    });
     checks
+}
+
+/// Shows for each server whether its refusal of our credentials stands, whoever met it.
+async fn look_at_sign_ins(services: &Services, servers: &[String]) {
+    for server in servers {
+        let refused = services.sign_ins.refusal(server).await.is_some();
+        services.metrics.servers.of(server).sign_in_refused.set(i64::from(refused));
+    }
 }

@@ -19,7 +19,7 @@ use crate::line::Lines;
 use crate::metrics::Metrics;
 use crate::readiness::checks;
 use crate::settings::Settings;
-use crate::sign_in::Doors;
+use crate::sign_in::SignInGates;
 use crate::slices::Backups;
 use crate::steps::Watched;
 use crate::stores::Stores;
@@ -27,7 +27,7 @@ use crate::stores::Stores;
 /// For what is still to be given back once all jobs are over.
 const LAST_REPORTS: Duration = Duration::from_secs(1);
 
-/// Everything outside that a worker uses. `coordination::Redis` is `leases`, `budget` and `board` in one.
+/// Everything outside that a worker uses. `coordination::Redis` is `leases`, `budget`, `sign_ins` and `board` in one.
 #[derive(Clone)]
 pub struct Services {
     /// The truth.
@@ -58,7 +58,7 @@ pub(crate) struct Worker {
     pub(crate) services: Services,
     pub(crate) stores: Stores,
     pub(crate) lines: Lines,
-    pub(crate) doors: Doors,
+    pub(crate) gates: SignInGates,
     /// Reports about requests that are over.
     pub(crate) reports: TaskTracker,
     pub(crate) watched: Watched,
@@ -101,13 +101,14 @@ async fn work(
         services,
         stores,
         lines: Lines::default(),
-        doors: Doors::default(),
+        gates: SignInGates::default(),
         reports,
         watched,
     });
     let draining = stop.child_token();
     let over = CancellationToken::new();
-    let checks = checks(&worker.services, &over);
+    let servers = worker.settings.servers.iter().map(|server| server.name.clone()).collect();
+    let checks = checks(&worker.services, servers, &over);
     let mut lanes = JoinSet::new();
     for (kind, slots) in worker.settings.slots.lanes() {
         lanes.spawn(lane(Arc::clone(&worker), kind, slots, draining.clone()));

@@ -45,6 +45,9 @@ impl SafetyBackups<'_> {
 
     async fn record(&self, number: BackupNumber, made: &SnapshotInfo) -> error::Result<()> {
         let (worker, catalog) = (self.job.worker, self.job.catalog());
+        let store = &worker.stores.of(self.job.mailbox)?.settings.name;
+        // A row never shows a snapshot that the memory has not seen.
+        self.job.remember(self.repository, store).await?;
         let backup = self.job.row(number, made.number, self.repository).await?;
         worker.persist(|| catalog.record(&self.job.claimed.claim, &backup)).await?;
         worker.services.metrics.count_state(backup.state());

@@ -37,7 +37,7 @@ impl Job<'_> {
         let servers = &self.worker.settings.servers;
         let server = servers.iter().find(|server| server.name == self.mailbox.server);
         let server = server.ok_or(Error::UnknownServer)?;
-        let first = self.worker.doors.first(&server.name).await;
+        let first = self.worker.gates.first(&server.name).await;
         let credentials = self.credentials(server).await?;
         let connected = self.connect_as(server, &credentials).await;
         let (client, guard) = self.signed_in(server, &credentials, connected).await?;
@@ -47,6 +47,10 @@ impl Job<'_> {
             None => AccountRef::Named(self.mailbox.address.as_str().to_owned()),
         };
         let mut account = client.resolve_account(&wanted).await?;
+        // Servers write one id in several ways; a mailbox is the account that is called exactly so.
+        if self.mailbox.account.as_ref().is_some_and(|known| known.as_str() != account.id.as_str()) {
+            return Err(Error::UnknownAccount);
+        }
         // A server may let us read accounts and not the directory. The name goes into the log, for a catalogue made anew.
         if account.name == account.id.as_str() {
             self.mailbox.address.as_str().clone_into(&mut account.name);
@@ -58,7 +62,7 @@ impl Job<'_> {
         Ok(Reached { client, account, identity, _cancelled_when_dropped: guard })
     }
 
-    async fn connect_as(
+    pub(crate) async fn connect_as(
         &self,
         server: &MailServer,
         credentials: &Credentials,

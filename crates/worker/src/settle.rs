@@ -21,6 +21,7 @@ impl Worker {
         let rules = Rules { retry: self.settings.retry, lease_wait: self.settings.times.lease_wait };
         let random = getrandom::u64().expect("the system has randomness");
         let disposition = rules.dispose(ended, claimed.attempt, self.services.clock.now(), random);
+        self.note_unknown(claimed, error.as_ref()).await;
         let text = error.as_ref().map_or_else(|| reason(ended).to_owned(), Error::chain);
         tell(ended, disposition, &text);
         let failure = Failure { class: class(ended), text: &text };
@@ -41,6 +42,18 @@ impl Worker {
         if ending(disposition).is_some() {
             let worked = claimed.worked + since.elapsed();
             self.services.metrics.jobs.duration.of(claimed.kind).observe(worked.as_secs_f64());
+        }
+    }
+
+    /// A mailbox whose account the server does not know gets no new job each night. Best effort: the next job says it again.
+    async fn note_unknown(&self, claimed: &Claimed, error: Option<&Error>) {
+        let (Some(Error::UnknownAccount), Some(mailbox)) = (error, claimed.claim.mailbox) else { return };
+        let (catalog, now) = (&self.services.catalog, self.services.clock.now());
+        if let Err(error) = catalog.mark_unknown(mailbox, now).await {
+            tracing::warn!(
+                error = Error::from(error).chain(),
+                "an unknown mailbox could not be written down"
+            );
         }
     }
 

@@ -21,49 +21,64 @@ const LOOK_AGAIN: Duration = Duration::from_secs(60);
 /// Credentials that were taken so lately are shown by any number of jobs at once; else one job goes first.
 const LATELY: Duration = Duration::from_secs(5);
 
-/// What this worker knows of one server's doors.
+/// How long a job waits for the one that goes first.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Whether one server takes our credentials, as far as this worker knows.
 #[derive(Debug, Default)]
-struct Door {
+struct SignInGate {
     /// One at a time finds out whether the credentials are still good.
     first: Arc<tokio::sync::Mutex<()>>,
     taken: Option<Instant>,
-    /// The refusal's id, and the credentials as they were when this worker first heard of it.
-    refused: Option<(String, Credentials)>,
+    /// The refusal's id, and what the server is not shown while it stands: the credentials as they were when this worker first heard
+    /// of it, and those that were refused since.
+    refused: Option<(String, Vec<Credentials>)>,
 }
 
-/// The same of each.
+/// The same for each server.
 #[derive(Debug, Default)]
-pub(crate) struct Doors(Mutex<HashMap<String, Door>>);
+pub(crate) struct SignInGates(Mutex<HashMap<String, SignInGate>>);
 
-impl Doors {
-    fn door<T>(&self, server: &str, look: impl FnOnce(&mut Door) -> T) -> T {
+impl SignInGates {
+    fn gate<T>(&self, server: &str, look: impl FnOnce(&mut SignInGate) -> T) -> T {
         look(self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(server.to_owned()).or_default())
     }
 
-    /// Waits until nobody finds out whether the credentials are good; `None`: they were taken a moment ago.
+    /// Waits until nobody finds out whether the credentials are good, but not for a server that hangs; `None`: the caller need not
+    /// be the only one.
     pub(crate) async fn first(&self, server: &str) -> Option<OwnedMutexGuard<()>> {
-        let is_lately = |door: &mut Door| door.taken.is_some_and(|taken| taken.elapsed() < LATELY);
-        let first = self.door(server, |door| (!is_lately(door)).then(|| Arc::clone(&door.first)))?;
-        let guard = first.lock_owned().await;
-        self.door(server, |door| (!is_lately(door)).then_some(guard))
+        let is_lately = |gate: &mut SignInGate| gate.taken.is_some_and(|taken| taken.elapsed() < LATELY);
+        let first = self.gate(server, |gate| (!is_lately(gate)).then(|| Arc::clone(&gate.first)))?;
+        let guard = tokio::time::timeout(PATIENCE, first.lock_owned()).await.ok()?;
+        self.gate(server, |gate| (!is_lately(gate)).then_some(guard))
     }
 
-    /// Whether the credentials are those that were refused, as far as this worker can tell: as they were when it first heard of it.
+    /// Whether the credentials are among those that were refused, as far as this worker can tell.
     fn concerns(&self, server: &str, id: &str, credentials: &Credentials) -> bool {
-        self.door(server, |door| match &door.refused {
-            Some((known, then)) if known == id => then == credentials,
+        self.gate(server, |gate| match &gate.refused {
+            Some((known, refused)) if known == id => refused.contains(credentials),
             _ => {
-                (door.refused, door.taken) = (Some((id.to_owned(), credentials.clone())), None);
+                (gate.refused, gate.taken) = (Some((id.to_owned(), vec![credentials.clone()])), None);
                 true
             }
         })
     }
 
+    /// These were refused; the refusal may be one that stood already, of others.
+    fn refuse(&self, server: &str, id: &str, credentials: &Credentials) {
+        if !self.concerns(server, id, credentials) {
+            self.gate(server, |gate| {
+                gate.taken = None;
+                gate.refused.get_or_insert_with(|| (id.to_owned(), Vec::new())).1.push(credentials.clone());
+            });
+        }
+    }
+
     /// The server took the credentials. Returns whether it had refused some.
     fn taken(&self, server: &str) -> bool {
-        self.door(server, |door| {
-            door.taken = Some(Instant::now());
-            door.refused.take().is_some()
+        self.gate(server, |gate| {
+            gate.taken = Some(Instant::now());
+            gate.refused.take().is_some()
         })
     }
 }
@@ -82,8 +97,8 @@ impl Job<'_> {
         let Some(refusal) = self.worker.services.sign_ins.refusal(&server.name).await else {
             return Ok(credentials);
         };
-        match self.worker.doors.concerns(&server.name, &refusal.id, &credentials) {
-            true => Err(Error::SignInRefused { wait: refusal.left.min(LOOK_AGAIN) }),
+        match self.worker.gates.concerns(&server.name, &refusal.id, &credentials) {
+            true => Err(look_again(server, refusal.left)),
             false => Ok(credentials),
         }
     }
@@ -95,21 +110,18 @@ impl Job<'_> {
         credentials: &Credentials,
         answer: Result<T>,
     ) -> Result<T> {
-        let series = self.worker.services.metrics.servers.of(&server.name);
         match answer {
             Err(error) if error.is_of_sign_in() => {
-                series.sign_in_refused.set(1);
                 let refusal = self.worker.services.sign_ins.refused(&server.name).await;
-                self.worker.doors.concerns(&server.name, &refusal.id, credentials);
+                self.worker.gates.refuse(&server.name, &refusal.id, credentials);
                 tracing::error!(
                     server = server.name,
                     "mail server refuses our credentials: its jobs wait until they are mended in their file, or taken again"
                 );
-                Err(Error::SignInRefused { wait: refusal.left.min(LOOK_AGAIN) })
+                Err(look_again(server, refusal.left))
             }
             Ok(value) => {
-                if self.worker.doors.taken(&server.name) {
-                    series.sign_in_refused.set(0);
+                if self.worker.gates.taken(&server.name) {
                     self.worker.services.sign_ins.accepted(&server.name).await;
                     tracing::info!(server = server.name, "mail server takes our credentials again");
                 }
@@ -121,17 +133,28 @@ impl Job<'_> {
 }
 
 impl Job<'_> {
-    /// Credentials that were refused in the middle of the work.
+    /// Tells credentials that were refused in the middle of the work from an account or a route that they do not open.
     pub(crate) async fn unless_shut_out<T>(&self, answer: Result<T>) -> Result<T> {
         let server = self.worker.settings.servers.iter().find(|server| server.name == self.mailbox.server);
         match (&answer, server) {
             (Err(error), Some(server)) if error.is_of_sign_in() => {
                 let credentials = self.credentials(server).await?;
-                self.signed_in(server, &credentials, answer).await
+                match self.connect_as(server, &credentials).await {
+                    Err(error) if error.is_of_sign_in() => {
+                        self.signed_in(server, &credentials, Err(error)).await
+                    }
+                    _ => answer,
+                }
             }
             _ => answer,
         }
     }
+}
+
+/// Where the credentials stand in a file, that may have changed before the refusal ends.
+fn look_again(server: &MailServer, left: Duration) -> Error {
+    let wait = if server.client.renewal.is_some() { left.min(LOOK_AGAIN) } else { left };
+    Error::SignInRefused { wait }
 }
 
 async fn as_they_are(renewal: Arc<dyn Renewal>) -> Option<Credentials> {
@@ -144,27 +167,29 @@ mod tests {
 
     #[tokio::test]
     async fn one_job_finds_out_and_the_others_follow() {
-        let doors = Arc::new(Doors::default());
-        let first = doors.first("s").await;
+        let gates = Arc::new(SignInGates::default());
+        let first = gates.first("s").await;
         assert!(first.is_some());
         let second = tokio::spawn({
-            let doors = Arc::clone(&doors);
-            async move { doors.first("s").await.is_none() }
+            let gates = Arc::clone(&gates);
+            async move { gates.first("s").await.is_none() }
         });
         tokio::time::sleep(Duration::from_millis(50)).await;
         assert!(!second.is_finished());
-        doors.taken("s");
+        gates.taken("s");
         drop(first);
         assert!(second.await.expect("no panic"), "it need not find out again");
-        assert!(doors.first("s").await.is_none() && doors.first("t").await.is_some());
+        assert!(gates.first("s").await.is_none() && gates.first("t").await.is_some());
     }
 
     #[test]
     fn only_other_credentials_than_were_refused_are_tried() {
-        let known = Doors::default();
+        let known = SignInGates::default();
         let (old, new) = (Credentials::bearer("old".to_owned()), Credentials::bearer("new".to_owned()));
         assert!(known.concerns("s", "1", &old) && known.concerns("s", "1", &old));
         assert!(!known.concerns("s", "1", &new), "mended");
+        known.refuse("s", "1", &new);
+        assert!(known.concerns("s", "1", &new) && known.concerns("s", "1", &old), "mended wrongly");
         assert!(known.concerns("s", "2", &new), "refused as well");
         assert!(!known.concerns("s", "2", &old), "put back");
         assert!(known.taken("s") && !known.taken("s"));

@@ -1,7 +1,7 @@
 use catalog::{NewJob, Pause, Plannable};
 use model::{JobKind, Plan};
 
-use crate::room::{Room, SERVER, at, date, nightly};
+use crate::room::{Room, SERVER, at, date, listed, nightly};
 
 impl Room {
     async fn plannable(&self) -> Vec<Plannable> {
@@ -84,4 +84,27 @@ async fn planning_reads_what_it_needs_in_pages() {
         room.catalog.resume(pause).await.unwrap();
     }
     assert_eq!(room.paused().await, [false, false, false]);
+}
+
+#[tokio::test]
+async fn a_mailbox_that_its_server_does_not_know_is_left_out_for_a_week_or_until_it_is_listed() {
+    let room = Room::new().await;
+    let ids = room.mailboxes(Plan::Professional, 2).await;
+    let planned = async || room.plannable().await.iter().map(|row| row.id).collect::<Vec<_>>();
+    assert_eq!(planned().await, ids);
+    room.catalog.mark_unknown(ids[0], at(10)).await.unwrap();
+    assert_eq!(planned().await, ids[1..]);
+    let again = [listed("professional0", None)];
+    room.catalog.list_mailboxes(SERVER, &again, at(9)).await.unwrap();
+    assert_eq!(planned().await, ids[1..], "listed before");
+    room.catalog.list_mailboxes(SERVER, &again, at(11)).await.unwrap();
+    assert_eq!(planned().await, ids);
+    room.catalog.mark_unknown(ids[0], at(20)).await.unwrap();
+    assert_eq!(planned().await, ids[1..]);
+    room.sql(
+        "UPDATE mailboxes SET unknown_at = now() - interval '8 days' WHERE unknown_at IS NOT NULL; \
+              UPDATE mailboxes SET listed_at = now() - interval '9 days'",
+    )
+    .await;
+    assert_eq!(planned().await, ids, "a week later");
 }

@@ -70,4 +70,16 @@ async fn the_silent_are_released_the_lost_published_again_and_the_finished_delet
     assert_eq!(catalog.delete_finished(SILENT, 9).await.unwrap(), 0, "too young");
     room.sql("UPDATE jobs SET finished_at = finished_at - interval '2 minutes'").await;
     assert_eq!(catalog.delete_finished(SILENT, 9).await.unwrap(), 2, "one done, one cancelled");
+
+    room.sql("UPDATE jobs SET state = 'dead', finished_at = now() - interval '1 hour'").await;
+    let dead = u64::try_from(room.number("SELECT count(*) FROM jobs").await).unwrap();
+    assert!(dead > 0);
+    assert_eq!(catalog.delete_dead(Duration::from_secs(7200), 9).await.unwrap(), 0, "too young");
+    assert_eq!(catalog.delete_dead(SILENT, 9).await.unwrap(), dead);
+    let entry =
+        "INSERT INTO audit (at, actor, action, details) VALUES (now() - interval '1 hour', 'a', 'b', '{}')";
+    room.sql(&format!("{entry}; {entry}; {entry}")).await;
+    assert_eq!(catalog.delete_audit(Duration::from_secs(7200), 9).await.unwrap(), 0, "too young");
+    assert_eq!(catalog.delete_audit(SILENT, 2).await.unwrap(), 2, "a limit at a time");
+    assert_eq!(catalog.delete_audit(SILENT, 2).await.unwrap(), 1);
 }

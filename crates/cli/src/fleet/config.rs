@@ -141,6 +141,10 @@ pub(crate) struct Producer {
     /// Where the HTTP API listens; none without it.
     pub(crate) listen: Option<SocketAddr>,
     pub(crate) tokens: Vec<Token>,
+    /// To the API, at once.
+    pub(crate) connections: usize,
+    /// Of these from one address; where a proxy stands before it that is everybody's.
+    pub(crate) connections_per_address: usize,
     /// Which plan mailboxes have that are listed without one.
     pub(crate) rules: Vec<producer::Rule>,
     pub(crate) manual_per_hour: NonZeroU32,
@@ -154,6 +158,8 @@ pub(crate) struct Producer {
     pub(crate) hold_seconds: u64,
     /// Between two looks at every mailbox, for metrics.
     pub(crate) watch_every_seconds: u64,
+    /// How long dead jobs and the audit log are kept.
+    pub(crate) keep_audit_days: u32,
 }
 
 #[derive(Debug, Deserialize)]
@@ -218,6 +224,8 @@ impl Default for Producer {
         Producer {
             listen: None,
             tokens: Vec::new(),
+            connections: 512,
+            connections_per_address: 64,
             rules: Vec::new(),
             manual_per_hour: NonZeroU32::new(6).expect("not zero"),
             plan_every_seconds: 60,
@@ -226,6 +234,7 @@ impl Default for Producer {
             lost_after_seconds: reaper.lost_after.as_secs(),
             hold_seconds: outbox.hold.as_secs(),
             watch_every_seconds: 120,
+            keep_audit_days: 400,
         }
     }
 }

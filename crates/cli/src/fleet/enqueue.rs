@@ -3,7 +3,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use catalog::Requested;
 use model::{BackupNumber, Clock, MailboxId, SystemClock};
-use producer::{Asker, Asking, BackupName, Extent, Refusal, RestoreMode, RestoreWish};
+use producer::{Asker, Asking, BackupName, Extent, Refusal, RestoreMode, RestoreParameters};
 use queue::MailboxName;
 use serde_json::json;
 
@@ -51,7 +51,7 @@ async fn ask(asking: &Asking, asker: &Asker<'_>, args: &EnqueueArgs) -> Result<R
     match (args.restore, args.verify) {
         (Some(number), _) => {
             let mode = args.mode.map_or_else(RestoreMode::default, RestoreMode::from);
-            let wish = RestoreWish { mode, select: args.select.clone() };
+            let wish = RestoreParameters { mode, select: args.select.clone() };
             asking.restore(asker, &of(number), &wish).await
         }
         (None, Some(number)) => asking.verify(asker, &of(number)).await,

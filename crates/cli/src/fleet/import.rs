@@ -25,7 +25,17 @@ pub(crate) async fn import(args: &ImportArgs, out: &Out) -> Result<Exit> {
         let what = format!("import mailboxes: the configuration has no server {}", args.server);
         return Err(Failure::usage(what, "name one of its [[servers]]").into());
     }
-    let Some(file) = &args.file else { return discovered(&config, args, out).await };
+    let Some(file) = &args.file else {
+        if args.whole || args.skip_bad_lines || args.format.is_some() {
+            let what = "import mailboxes: --whole, --format and --skip-bad-lines are about a list, and none is given";
+            return Err(Failure::usage(what, "give a list, or --accept-drop alone").into());
+        }
+        return discovered(&config, args, out).await;
+    };
+    if args.accept_drop && !args.whole {
+        let what = "import mailboxes: --accept-drop needs a whole list: one of changes drops nobody";
+        return Err(Failure::usage(what, "give --whole, too").into());
+    }
     let list = match format(args, file) {
         ListFormat::Csv => read_csv(open(file)?),
         ListFormat::JsonLines => read_json_lines(open(file)?),

@@ -102,6 +102,8 @@ impl Config {
         settings.reaper.every = seconds(of.reap_every_seconds);
         settings.reaper.silent = self.silent()?;
         settings.reaper.lost_after = seconds(of.lost_after_seconds);
+        let kept = Duration::from_secs(86_400 * u64::from(of.keep_audit_days.max(1)));
+        (settings.reaper.keep_dead, settings.reaper.keep_audit) = (kept, kept);
         settings.plan.verify_days = NonZeroU16::new(self.plan.verify_days);
         settings.plan.keep_gone = self.keep_gone();
         settings.watch.every_mailbox = seconds(of.watch_every_seconds);
@@ -118,7 +120,8 @@ impl Config {
             }
             let servers = self.servers.iter().map(|server| server.name.clone()).collect();
             let (rules, zones) = (self.rules(), self.zones());
-            settings.api = Some(producer::ApiSettings { listen, tokens, rules, servers, zones });
+            let connections = (of.connections.max(1), of.connections_per_address.max(1));
+            settings.api = Some(producer::ApiSettings { listen, tokens, connections, rules, servers, zones });
         }
         Ok(settings)
     }

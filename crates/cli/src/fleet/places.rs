@@ -99,7 +99,7 @@ mod tests {
         {
             let (server, far) = (format!("{SERVER}\"{url}\""), format!("{STORE}zone = \"eu-east\""));
             let why = refused(&server, &far).expect(url);
-            assert!(why.contains("allow_plain_http") || why.contains("http"), "{why}");
+            assert!(why.contains("its URL is http"), "{why}");
             let near = format!("{SERVER}\"https://m.example\"");
             let endpoint = format!("{far}\nendpoint = \"{url}\"");
             assert!(refused(&near, &endpoint).expect(url).contains("the store far"));

@@ -203,7 +203,11 @@ async fn read(
 fn found(identity: &MailboxIdentity, name: &str, info: &SnapshotInfo, facts: Facts) -> Found {
     let origin = &info.summary.origin;
     // A person at a terminal says what kind it is, too.
-    let kind = origin.kind.parse::<JobKind>().ok().filter(|_| !origin.job.is_empty());
+    let kind = match origin.kind.as_str() {
+        // Made by a restore of the fleet, before it began.
+        "safety" if origin.backup_number.is_some() => Some(JobKind::Restore),
+        kind => kind.parse::<JobKind>().ok().filter(|_| !origin.job.is_empty()),
+    };
     Found {
         mailbox: identity.clone(),
         address: name.into(),

@@ -31,6 +31,18 @@ pub(super) struct Principal {
 }
 
 impl Principal {
+    /// Whether it may be used for this.
+    pub(super) fn may(&self, scope: Scope) -> Result<(), Problem> {
+        match self.scopes.contains(&scope) {
+            true => Ok(()),
+            false => {
+                let detail =
+                    format!("the token may not be used for this: it lacks the scope {}", scope.as_str());
+                Err(Problem::new(StatusCode::FORBIDDEN, "scope", detail))
+            }
+        }
+    }
+
     /// Whether the mailbox is there for it.
     pub(super) fn sees(&self, mailbox: &Mailbox) -> bool {
         is_of(self.tenants.as_ref(), mailbox)
@@ -70,9 +82,8 @@ pub(super) async fn authorize(
     let Some(principal) = shared.tokens.principal(request.headers()) else {
         return Problem::unauthorized().into_response();
     };
-    if !principal.scopes.contains(&scope) {
-        let detail = format!("the token may not be used for this: it lacks the scope {}", scope.as_str());
-        return Problem::new(StatusCode::FORBIDDEN, "scope", detail).into_response();
+    if let Err(problem) = principal.may(scope) {
+        return problem.into_response();
     }
     // The route, not the path, which may hold anything.
     let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());

@@ -12,6 +12,7 @@ use super::authorize::Principal;
 use super::body::Id;
 use super::problem::Problem;
 use super::server::Shared;
+use crate::settings::Scope;
 
 const UNKNOWN: &str = "there is no such job; finished ones are kept for some weeks";
 
@@ -47,6 +48,9 @@ pub(super) async fn redrive(
     Id(id): Id,
 ) -> Result<Response, Problem> {
     let job = known(&shared, &principal, id).await?;
+    if job.kind == JobKind::Restore {
+        principal.may(Scope::Restore)?;
+    }
     if job.state == JobState::Dead {
         shared.asking.write_down(&principal.actor, "job.redriven", job.mailbox, job.number).await?;
     }

@@ -37,10 +37,10 @@ pub(super) async fn put(
         let known = shared.servers.join(", ");
         return Err(Problem::unusable(format!("server is unknown; the configuration has {known}")));
     }
-    check_tenants(&shared, &principal, &server, &mailboxes).await?;
     let name = |entry: &Entry| (entry.account.as_deref().map(AccountId::from), entry.address.as_str().into());
     let names: Vec<(_, Address)> = mailboxes.iter().map(name).collect();
     shared.asking.write_down(&principal.actor, "mailboxes.listed", None, None).await?;
+    check_tenants(&shared, &principal, &server, &mailboxes).await?;
     let list = List { entries: (0..).zip(mailboxes).collect(), bad: Vec::new() };
     let list = list.within_zones(&shared.zones);
     let (rules, now) = (&shared.rules, shared.clock.now());
@@ -61,7 +61,8 @@ pub(super) async fn put(
     }
 }
 
-/// A token of some tenants lists their mailboxes, and takes none from anybody else.
+/// A token of some tenants changes what is known of their mailboxes. It makes none and renames none: whoever could claim an
+/// account or an address would be given its mail.
 async fn check_tenants(
     shared: &Shared,
     principal: &Principal,
@@ -69,31 +70,27 @@ async fn check_tenants(
     mailboxes: &[Entry],
 ) -> Result<(), Problem> {
     let Some(tenants) = &principal.tenants else { return Ok(()) };
-    let by_account = |one: &Entry| Some((Some(AccountId::from(one.account.as_deref()?)), Address::from("")));
-    let by_address = |one: &Entry| (None, Address::from(one.address.as_str()));
-    let names = mailboxes.iter().filter_map(by_account).chain(mailboxes.iter().map(by_address));
-    let known = shared.catalog.mailboxes_named(server, &names.collect::<Vec<_>>()).await?;
-    let foreign: Vec<&Mailbox> = known.iter().filter(|mailbox| !principal.sees(mailbox)).collect();
-    let is_foreign = |one: &Entry| {
+    let names: Vec<_> = mailboxes.iter().map(|one| (None, Address::from(one.address.as_str()))).collect();
+    let known = shared.catalog.mailboxes_named(server, &names).await?;
+    let is_theirs = |one: &Entry| {
         let address = Address::from(one.address.as_str());
-        foreign.iter().any(|mailbox| {
-            let account = mailbox.account.as_ref().map(AccountId::as_str);
-            mailbox.address == address || account.is_some() && account == one.account.as_deref()
-        })
+        let mut at: Vec<&Mailbox> = known.iter().filter(|mailbox| mailbox.address == address).collect();
+        let same_account = |mailbox: &Mailbox| {
+            one.account.is_none() || one.account.as_deref() == mailbox.account.as_ref().map(AccountId::as_str)
+        };
+        let only =
+            at.pop().filter(|mailbox| at.is_empty() && principal.sees(mailbox) && same_account(mailbox));
+        only.is_some() && one.tenant.as_ref().is_none_or(|tenant| tenants.contains(tenant))
     };
-    let is_ours = |one: &Entry| one.tenant.as_ref().is_some_and(|tenant| tenants.contains(tenant));
-    let mut errors = Vec::new();
-    for (index, one) in (0..).zip(mailboxes) {
-        if !is_ours(one) {
-            errors.push((index, "tenant is none of the token's".to_owned()));
-        } else if is_foreign(one) {
-            errors.push((index, "account or address is somebody else's".to_owned()));
-        }
-    }
+    let theirs = (0..).zip(mailboxes).filter(|(_, one)| !is_theirs(one));
+    let errors: Vec<_> = theirs
+        .map(|(index, _)| (index, "no mailbox of the token's tenants is called so".to_owned()))
+        .collect();
     match errors.is_empty() {
         true => Ok(()),
         false => {
-            let detail = "the token is bound to tenants, and mailboxes are not theirs; none was written";
+            let detail = "the token is bound to tenants: it changes their mailboxes, and makes and renames none; none was \
+                          written";
             Err(Problem::new(StatusCode::FORBIDDEN, "tenant", detail).with_errors(errors))
         }
     }
@@ -132,11 +129,12 @@ pub(super) async fn unplanned(
     if after.is_some_and(|after| i64::try_from(after).is_err()) {
         return Err(Problem::unusable("after is no number of a mailbox"));
     }
-    let page = shared.catalog.unplanned_mailboxes(after.map(MailboxId), PAGE).await?;
+    let tenants: Option<Vec<&str>> =
+        principal.tenants.as_ref().map(|tenants| tenants.iter().map(String::as_str).collect());
+    let page = shared.catalog.unplanned_mailboxes_of(tenants.as_deref(), after.map(MailboxId), PAGE).await?;
     let more = page.len() == PAGE as usize;
     let next = page.last().filter(|_| more).map(|last| last.id.0);
-    let seen: Vec<_> = page.iter().filter(|mailbox| principal.sees(mailbox)).map(shown).collect();
-    Ok(Json(json!({"mailboxes": seen, "next": next})))
+    Ok(Json(json!({"mailboxes": page.iter().map(shown).collect::<Vec<_>>(), "next": next})))
 }
 
 fn shown(mailbox: &Mailbox) -> Value {

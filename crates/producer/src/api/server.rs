@@ -53,6 +53,7 @@ impl Shared {
 pub struct Api {
     listener: TcpListener,
     address: SocketAddr,
+    limits: HttpLimits,
     shared: Shared,
 }
 
@@ -80,7 +81,10 @@ impl Api {
         let (asking, lists) = (asking.with_limit(ANSWERS), catalog.clone());
         let catalog = catalog.with_limit(ANSWERS);
         let shared = Shared { catalog, lists, asking, clock, tokens, rules, servers, zones };
-        Ok(Api { listener, address, shared })
+        let (connections, of_one_address) = settings.connections;
+        let limits =
+            HttpLimits { connections, of_one_address, last_answers: LAST_ANSWERS, ..HttpLimits::default() };
+        Ok(Api { listener, address, limits, shared })
     }
 
     /// Where it listens.
@@ -90,8 +94,7 @@ impl Api {
 
     /// Answers until the token is cancelled; answers under way then have ten seconds.
     pub async fn serve(self, stop: CancellationToken) {
-        let limits = HttpLimits { last_answers: LAST_ANSWERS, ..HttpLimits::default() };
-        serve_http(self.listener, router(self.shared), limits, stop).await;
+        serve_http(self.listener, router(self.shared), self.limits, stop).await;
     }
 }
 

@@ -16,7 +16,7 @@ use super::authorize::Principal;
 use super::body::{Body, Key};
 use super::problem::Problem;
 use super::server::Shared;
-use crate::asking::{Asker, BackupName, Extent, RestoreMode, RestoreWish};
+use crate::asking::{Asker, BackupName, Extent, RestoreMode, RestoreParameters};
 
 /// By its number or by its present address.
 fn name(mailbox: Option<u64>, address: Option<String>) -> Result<MailboxName, Problem> {
@@ -81,7 +81,9 @@ impl<S: Sync> FromRequestParts<S> for Wish {
         let Key(key) = Key::from_request_parts(parts, state).await?;
         let principal = parts.extensions.get::<Arc<Principal>>().cloned();
         let principal = principal.ok_or_else(Problem::unauthorized)?;
-        let key = format!("{} {key}", principal.actor);
+        // Who asked through the queue asks here what became of it.
+        let is_of_queue = key.starts_with("queue ") && principal.tenants.is_none();
+        let key = if is_of_queue { key } else { format!("{} {key}", principal.actor) };
         Ok(Wish { principal, key, traceparent: telemetry::traceparent(&Span::current()) })
     }
 }
@@ -101,7 +103,7 @@ pub(super) async fn restore(
     Body(Restore { mailbox, address, number, mode, select }): Body<Restore>,
 ) -> Result<Response, Problem> {
     let of = BackupName { mailbox: name(mailbox, address)?, number: BackupNumber(number) };
-    let how = RestoreWish { mode, select };
+    let how = RestoreParameters { mode, select };
     Ok(accepted(shared.asking.restore(&wish.asker(), &of, &how).await?))
 }
 

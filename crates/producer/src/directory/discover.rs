@@ -63,7 +63,7 @@ pub async fn discover(
         true => (),
         false => imported.bad.push(BadLine::new(named, "the listing ends before all mailboxes were named")),
     }
-    imported.is_whole = whole;
+    imported.is_whole = whole && imported.bad.is_empty();
     Ok(imported)
 }
 

@@ -34,6 +34,7 @@ pub(crate) fn settings() -> ApiSettings {
     .unwrap();
     ApiSettings {
         listen: ([127, 0, 0, 1], 0).into(),
+        connections: (64, 64),
         tokens: vec![token("one", TOKEN), token("two", OTHER)],
         rules,
         servers: vec!["s".to_owned(), SERVER.to_owned()],
@@ -540,7 +541,19 @@ async fn weak_tokens_and_none_are_refused_at_the_start() {
         scopes: Scope::ALL.into(),
         tenants: None,
     };
-    for tokens in [vec![], vec![weak]] {
+    let named = |name: &str, secret: &str| ApiToken {
+        name: name.to_owned(),
+        secret: Secret::new(format!("hunter2 {secret} and thirty-two characters")),
+        ..weak.clone()
+    };
+    let twice = [vec![named("a", "1"), named("a", "2")], vec![named("a", "1"), named("b", "1")]];
+    for tokens in [vec![named("two words", "1")], vec![named("", "1")]].into_iter().chain(twice) {
+        let settings = ApiSettings { tokens, ..settings() };
+        let refused = Api::bind(&settings, room.catalog.clone(), asking.clone(), clock.clone()).await;
+        let shown = refused.map(drop).unwrap_err().to_string();
+        assert!(shown.contains("names are words") && !shown.contains("hunter2"), "{shown}");
+    }
+    for tokens in [vec![], vec![weak.clone()]] {
         let settings = ApiSettings { tokens, ..settings() };
         let refused = Api::bind(&settings, room.catalog.clone(), asking.clone(), clock.clone()).await;
         let shown = refused.map(drop).unwrap_err();

@@ -101,7 +101,7 @@ pub(crate) async fn a_producer_plans_publishes_watches_and_ends(rabbit: &RabbitM
         let listen = ([127, 0, 0, 1], 0).into();
         let (tokens, rules) = (vec![token], Rules::default());
         let (servers, zones) = (Vec::new(), Vec::new());
-        settings.api = Some(ApiSettings { listen, tokens, rules, servers, zones });
+        settings.api = Some(ApiSettings { listen, tokens, connections: (64, 64), rules, servers, zones });
     };
     let (one, two) = (room.start(&broker, with_api), room.start(&broker, |_| ()));
     until("both are ready", async || one.is_well() && two.is_well()).await;

@@ -238,6 +238,8 @@ async fn what_is_not_allowed_is_dead_at_once(house: &House) {
     assert!(text.contains("unknown mailbox") && !text.contains("mailbox777"), "{text}");
     let metrics = worker.drain().await;
     assert_eq!(metrics.jobs.finished.of((JobKind::Nightly, Ending::Dead)).get(), 2);
+    let known = "SELECT count(*) FROM mailboxes WHERE unknown_at IS NOT NULL";
+    assert_eq!(room.number(known).await, 1, "it is planned no more for a while");
 }
 
 async fn slices(house: &House) {
