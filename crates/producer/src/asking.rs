@@ -59,7 +59,7 @@ pub enum Refusal {
     /// A backup by hand runs that does not list everything.
     #[error("a backup by hand that does not list everything is running: ask again when it is done")]
     Underway,
-    /// No backup of this mailbox has this number, whoever else's may.
+    /// No backup of this mailbox has this number, whatever another mailbox's backup is called.
     #[error("the mailbox has no backup of this number")]
     UnknownBackup,
     /// The key was another request's.
@@ -111,7 +111,7 @@ pub struct BackupName {
     pub number: BackupNumber,
 }
 
-/// How a backup shall be given back.
+/// Parameters of a restore request.
 #[derive(Debug, Clone, Default)]
 pub struct RestoreParameters {
     /// What becomes of what is there.
@@ -216,13 +216,13 @@ impl Asking {
         &self,
         asker: &Asker<'_>,
         of: &BackupName,
-        wish: &RestoreParameters,
+        how: &RestoreParameters,
     ) -> Result<Requested, Refusal> {
-        if wish.mode == RestoreMode::Exact && wish.select.is_some() {
+        if how.mode == RestoreMode::Exact && how.select.is_some() {
             return Err(Refusal::ExactSelection);
         }
-        let mut parameters = json!({"number": of.number.0, "mode": wish.mode.as_str()});
-        if let Some(select) = &wish.select {
+        let mut parameters = json!({"number": of.number.0, "mode": how.mode.as_str()});
+        if let Some(select) = &how.select {
             (self.read_selection)(select).map_err(Refusal::Selection)?;
             parameters["select"] = json!(select);
         }
@@ -263,15 +263,8 @@ impl Asking {
         number: Option<BackupNumber>,
         parameters: Option<&Value>,
     ) -> Result<Requested, Refusal> {
-        let (action, details) =
-            (format!("{kind}.requested"), parameters.cloned().unwrap_or_else(|| json!({})));
-        let entry = AuditEntry {
-            actor: asker.actor,
-            action: &action,
-            mailbox: Some(mailbox),
-            number,
-            details: &details,
-        };
+        let (action, details) = (format!("{kind}.requested"), told(parameters));
+        let entry = entry(asker, &action, mailbox, number, &details);
         let request = Request {
             kind,
             mailbox: Some(mailbox),
@@ -301,13 +294,7 @@ impl Asking {
             return Ok(());
         }
         let (action, details) = (format!("{kind}.refused"), json!({"why": refusal.to_string()}));
-        let entry = AuditEntry {
-            actor: asker.actor,
-            action: &action,
-            mailbox: Some(mailbox),
-            number,
-            details: &details,
-        };
+        let entry = entry(asker, &action, mailbox, number, &details);
         Ok(self.catalog.append_audit_now_and_then(&entry, self.clock.now(), REFUSED_APART).await?)
     }
 
@@ -344,4 +331,23 @@ impl Asking {
             _ => Err(Refusal::Ambiguous),
         }
     }
+}
+
+fn entry<'a>(
+    asker: &Asker<'a>,
+    action: &'a str,
+    mailbox: MailboxId,
+    number: Option<BackupNumber>,
+    details: &'a Value,
+) -> AuditEntry<'a> {
+    AuditEntry { actor: asker.actor, action, mailbox: Some(mailbox), number, details }
+}
+
+/// What the audit log says of a request's parameters: not what a person looked for in the mail.
+fn told(parameters: Option<&Value>) -> Value {
+    let mut told = parameters.cloned().unwrap_or_else(|| json!({}));
+    if let Some(select) = told.get_mut("select") {
+        *select = json!(true);
+    }
+    told
 }

@@ -1,4 +1,4 @@
-//! Signing in at a mail server that may have refused our credentials: a server shuts out whoever shows it a wrong password
+//! Signing in at a mail server that may have refused our credentials: a server blocks clients that show it a wrong password
 //! again and again.
 //!
 //! After a refusal the same credentials are shown to the server again after a while, by whoever comes first, and no job uses up

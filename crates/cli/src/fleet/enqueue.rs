@@ -51,8 +51,8 @@ async fn ask(asking: &Asking, asker: &Asker<'_>, args: &EnqueueArgs) -> Result<R
     match (args.restore, args.verify) {
         (Some(number), _) => {
             let mode = args.mode.map_or_else(RestoreMode::default, RestoreMode::from);
-            let wish = RestoreParameters { mode, select: args.select.clone() };
-            asking.restore(asker, &of(number), &wish).await
+            let how = RestoreParameters { mode, select: args.select.clone() };
+            asking.restore(asker, &of(number), &how).await
         }
         (None, Some(number)) => asking.verify(asker, &of(number)).await,
         (None, None) => {

@@ -57,13 +57,13 @@ pub(super) struct Verification {
 }
 
 /// Who asks, and the key of it: each token's keys are its own.
-pub(super) struct Wish {
+pub(super) struct Caller {
     principal: Arc<Principal>,
     key: String,
     traceparent: Option<String>,
 }
 
-impl Wish {
+impl Caller {
     fn asker(&self) -> Asker<'_> {
         Asker {
             actor: &self.principal.actor,
@@ -74,46 +74,46 @@ impl Wish {
     }
 }
 
-impl<S: Sync> FromRequestParts<S> for Wish {
+impl<S: Sync> FromRequestParts<S> for Caller {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Wish, Problem> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Caller, Problem> {
         let Key(key) = Key::from_request_parts(parts, state).await?;
         let principal = parts.extensions.get::<Arc<Principal>>().cloned();
         let principal = principal.ok_or_else(Problem::unauthorized)?;
         // Who asked through the queue asks here what became of it.
         let is_of_queue = key.starts_with("queue ") && principal.tenants.is_none();
         let key = if is_of_queue { key } else { format!("{} {key}", principal.actor) };
-        Ok(Wish { principal, key, traceparent: telemetry::traceparent(&Span::current()) })
+        Ok(Caller { principal, key, traceparent: telemetry::traceparent(&Span::current()) })
     }
 }
 
 pub(super) async fn backup(
     State(shared): State<Shared>,
-    wish: Wish,
+    caller: Caller,
     Body(BackupWish { mailbox, address, full }): Body<BackupWish>,
 ) -> Result<Response, Problem> {
     let extent = if full { Extent::Everything } else { Extent::Changes };
-    Ok(accepted(shared.asking.backup(&wish.asker(), &name(mailbox, address)?, extent).await?))
+    Ok(accepted(shared.asking.backup(&caller.asker(), &name(mailbox, address)?, extent).await?))
 }
 
 pub(super) async fn restore(
     State(shared): State<Shared>,
-    wish: Wish,
+    caller: Caller,
     Body(Restore { mailbox, address, number, mode, select }): Body<Restore>,
 ) -> Result<Response, Problem> {
     let of = BackupName { mailbox: name(mailbox, address)?, number: BackupNumber(number) };
     let how = RestoreParameters { mode, select };
-    Ok(accepted(shared.asking.restore(&wish.asker(), &of, &how).await?))
+    Ok(accepted(shared.asking.restore(&caller.asker(), &of, &how).await?))
 }
 
 pub(super) async fn verify(
     State(shared): State<Shared>,
-    wish: Wish,
+    caller: Caller,
     Body(Verification { mailbox, address, number }): Body<Verification>,
 ) -> Result<Response, Problem> {
     let of = BackupName { mailbox: name(mailbox, address)?, number: BackupNumber(number) };
-    Ok(accepted(shared.asking.verify(&wish.asker(), &of).await?))
+    Ok(accepted(shared.asking.verify(&caller.asker(), &of).await?))
 }
 
 fn accepted(Requested { job, new }: Requested) -> Response {

@@ -233,7 +233,11 @@ async fn restores_and_jobs_are_shown_and_cancelled() {
     let audit: String = served.room.client().await.query_one(audit, &[]).await.unwrap().get(0);
     let expected = "api:one manual.requested, api:one job.cancelled, api:one restore.requested, \
                     api:one restore.refused, api:one job.cancelled";
-    assert_eq!(audit, expected, "each wish once, refusals of one kind now and then");
+    assert_eq!(audit, expected, "each request once, refusals of one kind now and then");
+    let private = "SELECT count(*) FROM audit WHERE details::text LIKE '%Archive%'";
+    assert_eq!(served.room.number(private).await, 0, "what somebody looked for is not kept");
+    let told = "SELECT count(*) FROM audit WHERE details = jsonb_build_object('number', number, 'mode', 'missing', 'select', true)";
+    assert_eq!(served.room.number(told).await, 1);
     served.end().await;
 }
 
