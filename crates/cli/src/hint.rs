@@ -19,6 +19,8 @@ const LATER: &str = "run again later; nothing that was backed up before is lost"
 const RESUME: &str = "go on with the restore later, by --resume and its id alone; nothing comes twice";
 const SERVER_ADDRESS: &str =
     "check --server and the network, then run again; nothing that was backed up before is lost";
+const BLOCKED: &str = "if a wrong password was used before, look on the mail server whether this address is blocked (Stalwart: blocked \
+                       IP addresses); else check --server and the network, then run again";
 const STORE_ADDRESS: &str =
     "check --store and the way to it, then run again; nothing that was backed up before is lost";
 
@@ -106,6 +108,7 @@ pub(crate) fn of_server(error: &jmap::Error) -> Judgement {
             (Exit::NotFound, NO_ACCOUNT)
         }
         E::Unreachable(_) | E::Interrupted(_) | E::TimedOut { .. } => (Exit::Server, SERVER_ADDRESS),
+        E::ClosedAtOnce(_) => (Exit::Server, BLOCKED),
         E::Tls(_) => (
             Exit::Server,
             "check that --server is an https address with a valid certificate; for a private authority name \

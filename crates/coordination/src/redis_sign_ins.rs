@@ -3,43 +3,44 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::sign_ins::{PAUSES, ROW};
-use crate::token::{milliseconds, random};
+use crate::token::milliseconds;
 use crate::{CoordinationError, Redis, SignInRefusal, SignIns};
 
-/// Two keys: the refusal that stands, and how many there were in a row. Answer: its id, the milliseconds that are left.
+/// Two keys: the fingerprints that are refused, which live as long as the refusal is in force, and how many refusals there were in a
+/// row. Answer: the fingerprints, the milliseconds that are left.
 pub(crate) const REFUSE: &str = "
-local id = redis.call('GET', KEYS[1])
-if not id then
+local stands = redis.call('EXISTS', KEYS[1]) == 1
+redis.call('SADD', KEYS[1], ARGV[1])
+if not stands then
   local times = redis.call('INCR', KEYS[2])
   redis.call('PEXPIRE', KEYS[2], ARGV[2])
-  id = ARGV[1]
-  redis.call('SET', KEYS[1], id, 'PX', ARGV[math.min(2 + times, #ARGV)])
+  redis.call('PEXPIRE', KEYS[1], ARGV[math.min(2 + times, #ARGV)])
 end
-return {id, redis.call('PTTL', KEYS[1])}
+return {redis.call('SMEMBERS', KEYS[1]), redis.call('PTTL', KEYS[1])}
 ";
 
-/// The same of a refusal that stands; nothing if none does.
+/// The same of a refusal that is in force; nothing if none is.
 pub(crate) const STANDING: &str = "
-local id = redis.call('GET', KEYS[1])
-if not id then return false end
-return {id, redis.call('PTTL', KEYS[1])}
+local fingerprints = redis.call('SMEMBERS', KEYS[1])
+if #fingerprints == 0 then return false end
+return {fingerprints, redis.call('PTTL', KEYS[1])}
 ";
 
 impl Redis {
     fn sign_in_keys(&self, server: &str) -> [String; 2] {
-        ["refusal", "refusals"].map(|part| self.key("sign-in", &format!("{server}:{part}")))
+        ["refused", "refusals"].map(|part| self.key("sign-in", &format!("{server}:{part}")))
     }
 
     async fn standing(&self, server: &str) -> Result<Option<SignInRefusal>, CoordinationError> {
         let mut call = self.scripts.standing.prepare_invoke();
         call.key(&self.sign_in_keys(server)[0]);
-        let found: Option<(String, i64)> = self.invoke_if_awake(&call).await?;
+        let found: Option<(Vec<String>, i64)> = self.invoke_if_awake(&call).await?;
         Ok(found.map(refusal))
     }
 
-    async fn refuse(&self, server: &str) -> Result<SignInRefusal, CoordinationError> {
+    async fn refuse(&self, server: &str, fingerprint: &str) -> Result<SignInRefusal, CoordinationError> {
         let mut call = self.scripts.refuse.prepare_invoke();
-        call.key(&self.sign_in_keys(server)[..]).arg(random()).arg(milliseconds(ROW));
+        call.key(&self.sign_in_keys(server)[..]).arg(fingerprint).arg(milliseconds(ROW));
         for pause in PAUSES {
             call.arg(milliseconds(pause));
         }
@@ -53,8 +54,8 @@ impl Redis {
     }
 }
 
-fn refusal((id, left): (String, i64)) -> SignInRefusal {
-    SignInRefusal { id, left: Duration::from_millis(u64::try_from(left).unwrap_or(0)) }
+fn refusal((fingerprints, left): (Vec<String>, i64)) -> SignInRefusal {
+    SignInRefusal { fingerprints, left: Duration::from_millis(u64::try_from(left).unwrap_or(0)) }
 }
 
 /// What Redis cannot say this process knows of itself.
@@ -67,10 +68,10 @@ impl SignIns for Redis {
         }
     }
 
-    async fn refused(&self, server: &str) -> SignInRefusal {
-        match self.refuse(server).await {
+    async fn refused(&self, server: &str, fingerprint: &str) -> SignInRefusal {
+        match self.refuse(server, fingerprint).await {
             Ok(refusal) => refusal,
-            Err(_) => self.local.refused(server).await,
+            Err(_) => self.local.refused(server, fingerprint).await,
         }
     }
 

@@ -8,24 +8,33 @@ pub(crate) const PAUSES: [Duration; 3] =
 /// Refusals so far apart are not in a row.
 pub(crate) const ROW: Duration = Duration::from_secs(24 * 3600);
 
-/// Mail servers that refused the fleet's own credentials: who asked again and again would be shut out.
+/// Mail servers that refused the fleet's own credentials. A client that shows them again and again is blocked.
+///
+/// Credentials are named by fingerprints that tell nothing to readers of Redis: `repository::KeyRing::fingerprint`.
 #[async_trait]
 pub trait SignIns: Send + Sync {
-    /// The refusal that stands, if one does.
+    /// Returns the refusal that is in force, if one is.
     async fn refusal(&self, server: &str) -> Option<SignInRefusal>;
 
-    /// The server refused, just now. While one stands already, another one changes nothing.
-    async fn refused(&self, server: &str) -> SignInRefusal;
+    /// Notes that the server has just refused these credentials. A refusal that is in force is not prolonged.
+    async fn refused(&self, server: &str, fingerprint: &str) -> SignInRefusal;
 
-    /// The server took the credentials.
+    /// Notes that the server took the credentials.
     async fn accepted(&self, server: &str);
 }
 
-/// A server refused the credentials.
+/// A server refused credentials.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignInRefusal {
-    /// Tells it from any other one.
-    pub id: String,
-    /// After this time it is tried again with the same credentials.
+    /// Fingerprints of what the server is not shown as long as the refusal is in force.
+    pub fingerprints: Vec<String>,
+    /// The time until then.
     pub left: Duration,
+}
+
+impl SignInRefusal {
+    /// Whether these credentials are among those that were refused.
+    pub fn names(&self, fingerprint: &str) -> bool {
+        self.fingerprints.iter().any(|one| one == fingerprint)
+    }
 }

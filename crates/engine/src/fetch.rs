@@ -361,6 +361,7 @@ fn concerns_everything(error: &jmap::Error) -> bool {
     use jmap::Error as E;
     match error {
         E::Unreachable(_)
+        | E::ClosedAtOnce(_)
         | E::Tls(_)
         | E::Unauthorized
         | E::Cancelled

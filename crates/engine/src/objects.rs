@@ -410,5 +410,8 @@ fn incomplete(data_type: DataType, reason: &'static str) -> Unread {
 /// Errors that would meet the other types as well.
 fn is_fatal(error: &jmap::Error) -> bool {
     use jmap::Error as E;
-    matches!(error, E::Unreachable(_) | E::Tls(_) | E::Unauthorized | E::Cancelled | E::Setup(_))
+    matches!(
+        error,
+        E::Unreachable(_) | E::ClosedAtOnce(_) | E::Tls(_) | E::Unauthorized | E::Cancelled | E::Setup(_)
+    )
 }

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::credentials::Credentials;
-use crate::renewal::Renewal;
+use crate::renewal::{RefusedCredentials, Renewal};
 use crate::throttle::Throttle;
 
 /// Everything a client needs. [`Config::new`] fills in the defaults named on each field.
@@ -19,6 +19,8 @@ pub struct Config {
     pub credentials: Credentials,
     /// Asked for newer credentials when the server answers 401, once for each refused request. None.
     pub renewal: Option<Arc<dyn Renewal>>,
+    /// What the server refused to clients that share it: this one does not try it again. None.
+    pub refused: Option<Arc<RefusedCredentials>>,
     /// PEM certificates of authorities that are trusted beside the system's. Empty.
     pub authorities: Vec<u8>,
     /// `User-Agent`; `malle` by default.
@@ -84,6 +86,7 @@ impl Config {
             url,
             credentials,
             renewal: None,
+            refused: None,
             authorities: Vec::new(),
             user_agent: "malle".into(),
             concurrency: 8,

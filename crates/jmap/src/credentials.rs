@@ -37,17 +37,24 @@ impl Credentials {
 
     /// The value of `Authorization`.
     pub(crate) fn header(&self) -> Result<HeaderValue, Error> {
-        let text = match &self.0 {
-            Kind::Basic { user, .. } if user.contains(':') => return Err(Error::InvalidCredentials),
-            Kind::Basic { user, password } => {
-                let pair = Zeroizing::new(format!("{user}:{}", password.as_str()));
-                Zeroizing::new(format!("Basic {}", STANDARD.encode(pair.as_bytes())))
-            }
-            Kind::Bearer(token) => Zeroizing::new(format!("Bearer {}", token.as_str())),
-        };
-        let mut value = HeaderValue::from_str(&text).map_err(|_| Error::InvalidCredentials)?;
+        if matches!(&self.0, Kind::Basic { user, .. } if user.contains(':')) {
+            return Err(Error::InvalidCredentials);
+        }
+        let mut value = HeaderValue::from_str(&self.expose()).map_err(|_| Error::InvalidCredentials)?;
         value.set_sensitive(true);
         Ok(value)
+    }
+
+    /// Returns them as the server is shown them: `Basic …` or `Bearer …`, the secret itself.
+    #[must_use]
+    pub fn expose(&self) -> Zeroizing<String> {
+        Zeroizing::new(match &self.0 {
+            Kind::Basic { user, password } => {
+                let pair = Zeroizing::new(format!("{user}:{}", password.as_str()));
+                format!("Basic {}", STANDARD.encode(pair.as_bytes()))
+            }
+            Kind::Bearer(token) => format!("Bearer {}", token.as_str()),
+        })
     }
 }
 

@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::session::{Session, parse_session};
 use crate::template::{UrlTemplate, Warning, api_url};
-use crate::transport::{Body, Outgoing, Transport};
+use crate::transport::{Body, Outgoing, Transport, is_closed};
 
 /// A session and what its URLs mean from here.
 #[derive(Debug)]
@@ -74,7 +74,7 @@ pub(crate) async fn discover(transport: &Transport, config: &Config) -> Result<F
             Class::Auth | Class::Transient { .. } | Class::Cancelled => false,
         };
         if !elsewhere {
-            return Err(error);
+            return Err(at_the_door(error));
         }
         let is_telling = matches!(error, Error::ForeignRedirect { .. });
         if first_failure.is_none() || is_telling {
@@ -85,6 +85,16 @@ pub(crate) async fn discover(transport: &Transport, config: &Config) -> Result<F
         Some(error @ Error::ForeignRedirect { .. }) => Err(error),
         Some(error) => Err(Error::NoSession(Box::new(error))),
         None => Err(Error::InvalidUrl { reason: "it names no place to look for a session" }),
+    }
+}
+
+/// Tells a server that closes connections before it has said anything from one that breaks off.
+fn at_the_door(error: Error) -> Error {
+    match error {
+        Error::Interrupted(source) => Error::ClosedAtOnce(source),
+        // In the middle of the TLS handshake.
+        Error::Unreachable(source) if is_closed(&source) => Error::ClosedAtOnce(source),
+        other => other,
     }
 }
 

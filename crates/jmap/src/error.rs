@@ -40,6 +40,10 @@ pub enum Error {
     /// The connection broke in the middle of a request or of its answer.
     #[error("connection to the server broke")]
     Interrupted(#[source] reqwest::Error),
+    /// The connection was closed before the server had answered anything at all: servers do so with addresses that they have
+    /// blocked, Stalwart after sign-ins that were refused.
+    #[error("server closed the connection without an answer, as it does if it has blocked this address")]
+    ClosedAtOnce(#[source] reqwest::Error),
     /// No answer, or not enough of it, in the configured time.
     #[error("server did not {} within {} s", match wait { Wait::Request => "answer", Wait::Stall => "go on sending" }, after.as_secs_f32())]
     TimedOut {
@@ -154,7 +158,7 @@ impl Error {
     #[must_use]
     pub fn class(&self) -> Class {
         match self {
-            Self::Unreachable(_) | Self::Interrupted(_) | Self::TimedOut { .. } => {
+            Self::Unreachable(_) | Self::Interrupted(_) | Self::ClosedAtOnce(_) | Self::TimedOut { .. } => {
                 Class::Transient { retry_after: None }
             }
             Self::Unauthorized | Self::Tls(_) => Class::Auth,

@@ -53,7 +53,7 @@ pub use method_error::{MethodError, MethodErrorKind};
 pub use objects::{Failure, Object, ObjectError, Objects};
 pub use problem::{Problem, ProblemKind};
 pub use query::{Query, QueryPage};
-pub use renewal::Renewal;
+pub use renewal::{RefusedCredentials, Renewal};
 pub use session::{Account, Limits, Session, parse_session};
 pub use set::{Created, Set, SetError, Written};
 pub use template::{UrlTemplate, Warning};

@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use reqwest::header::HeaderValue;
 
+use crate::config::Config;
 use crate::credentials::Credentials;
 use crate::error::Error;
 
@@ -14,16 +15,59 @@ pub trait Renewal: fmt::Debug + Send + Sync {
     fn renewed(&self) -> Option<Credentials>;
 }
 
+/// Credentials that a server refused. Clients that share this show the server none of them a second time, so that a changed
+/// password costs as many refusals as requests were under way, whatever the clients do next.
+#[derive(Default)]
+pub struct RefusedCredentials(RwLock<Vec<HeaderValue>>);
+
+impl RefusedCredentials {
+    /// Whether these are among them.
+    #[must_use]
+    pub fn contains(&self, credentials: &Credentials) -> bool {
+        credentials.header().is_ok_and(|value| self.has(&value))
+    }
+
+    fn has(&self, value: &HeaderValue) -> bool {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).contains(value)
+    }
+
+    fn add(&self, value: &HeaderValue) {
+        let mut refused = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if !refused.contains(value) {
+            refused.push(value.clone());
+        }
+    }
+}
+
+impl fmt::Debug for RefusedCredentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RefusedCredentials(…)")
+    }
+}
+
 /// The value of `Authorization`, and where a newer one comes from.
 #[derive(Debug)]
 pub(crate) struct Authorization {
     value: RwLock<HeaderValue>,
     renewal: Option<Arc<dyn Renewal>>,
+    refused: Option<Arc<RefusedCredentials>>,
 }
 
 impl Authorization {
-    pub(crate) fn new(credentials: &Credentials, renewal: Option<Arc<dyn Renewal>>) -> Result<Self, Error> {
-        Ok(Self { value: RwLock::new(credentials.header()?), renewal })
+    pub(crate) fn new(config: &Config) -> Result<Self, Error> {
+        let value = RwLock::new(config.credentials.header()?);
+        Ok(Self { value, renewal: config.renewal.clone(), refused: config.refused.clone() })
+    }
+
+    /// Whether a client, this one or another, has been refused with this value.
+    pub(crate) fn is_refused(&self, value: &HeaderValue) -> bool {
+        self.refused.as_ref().is_some_and(|refused| refused.has(value))
+    }
+
+    pub(crate) fn refuse(&self, value: &HeaderValue) {
+        if let Some(refused) = &self.refused {
+            refused.add(value);
+        }
     }
 
     pub(crate) fn value(&self) -> HeaderValue {

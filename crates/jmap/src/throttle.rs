@@ -53,9 +53,14 @@ impl Outcome {
                 Outcome::Refused { status: if *status == 503 { 503 } else { 429 }, retry_after }
             }
             (Error::Status { status: 500.., .. }, _) => Outcome::Failed,
-            (Error::Unreachable(_) | Error::Tls(_) | Error::Interrupted(_) | Error::TimedOut { .. }, _) => {
-                Outcome::Failed
-            }
+            (
+                Error::Unreachable(_)
+                | Error::Tls(_)
+                | Error::Interrupted(_)
+                | Error::ClosedAtOnce(_)
+                | Error::TimedOut { .. },
+                _,
+            ) => Outcome::Failed,
             _ => Outcome::Answered,
         }
     }

@@ -2,6 +2,7 @@
 
 use std::error::Error as _;
 use std::future::Future;
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, SystemTime};
@@ -112,7 +113,7 @@ impl Transport {
         Ok(Self {
             http,
             origin: config.url.origin(),
-            authorization: Authorization::new(&config.credentials, config.renewal.clone())?,
+            authorization: Authorization::new(config)?,
             timeouts: config.timeouts,
             retry: config.retry,
             cancel: config.cancel.clone(),
@@ -251,15 +252,30 @@ impl Transport {
         }
     }
 
-    /// Sends a request; a second time if its credentials were refused and there are newer ones.
+    /// Sends a request; a second time if its credentials are refused and there are newer ones.
     async fn send(&self, request: &Outgoing) -> Result<Response, Error> {
-        let authorization = self.authorization.value();
-        match self.send_as(request, &authorization).await {
-            Err(Error::Unauthorized) if self.authorization.renew(&authorization).await => {
-                self.send_as(request, &self.authorization.value()).await
+        let first = self.authorization.value();
+        match self.send_unless_refused(request, &first).await {
+            Err(Error::Unauthorized) if self.authorization.renew(&first).await => {
+                self.send_unless_refused(request, &self.authorization.value()).await
             }
             answer => answer,
         }
+    }
+
+    async fn send_unless_refused(
+        &self,
+        request: &Outgoing,
+        authorization: &HeaderValue,
+    ) -> Result<Response, Error> {
+        if self.authorization.is_refused(authorization) {
+            return Err(Error::Unauthorized);
+        }
+        let answer = self.send_as(request, authorization).await;
+        if let Err(Error::Unauthorized) = answer {
+            self.authorization.refuse(authorization);
+        }
+        answer
     }
 
     /// Follows redirects within the origin, and turns every other status than success into an error.
@@ -363,16 +379,21 @@ fn broken(error: reqwest::Error) -> Error {
 
 /// rustls reports a failed handshake as invalid data on the connection, wrapped in further I/O errors.
 fn is_tls(error: &reqwest::Error) -> bool {
-    let mut source = error.source();
-    while let Some(error) = source {
+    io_kinds(error).any(|kind| kind == ErrorKind::InvalidData)
+}
+
+/// Whether the other side closed the connection while it was being made.
+pub(crate) fn is_closed(error: &reqwest::Error) -> bool {
+    io_kinds(error).any(|kind| matches!(kind, ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset))
+}
+
+/// Kinds of all I/O errors among the sources.
+fn io_kinds(error: &reqwest::Error) -> impl Iterator<Item = ErrorKind> {
+    let sources = std::iter::successors(error.source(), |&error| {
         let io = error.downcast_ref::<std::io::Error>();
-        if io.is_some_and(|io| io.kind() == std::io::ErrorKind::InvalidData) {
-            return true;
-        }
         // An I/O error hides the error it wraps from `source` and names that one's source instead.
         let wrapped = io.and_then(std::io::Error::get_ref);
-        source =
-            wrapped.map(|wrapped| wrapped as &(dyn std::error::Error + 'static)).or_else(|| error.source());
-    }
-    false
+        wrapped.map(|wrapped| wrapped as &(dyn std::error::Error + 'static)).or_else(|| error.source())
+    });
+    sources.filter_map(|error| error.downcast_ref::<std::io::Error>().map(std::io::Error::kind))
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::str::FromStr;
 
-use blake3::{Hasher, keyed_hash};
+use blake3::{Hasher, derive_key, keyed_hash};
 use model::MailboxIdentity;
 use zeroize::{Zeroize, Zeroizing};
 
@@ -13,6 +13,7 @@ use crate::seal::Secret;
 
 const TITLE: &str = "malle key ring, format 1";
 const MAX_KEYS: usize = 64;
+const FINGERPRINT_CONTEXT: &str = "malle key ring format 1: fingerprint of a secret";
 const CHECK_CONTEXT: &str = "malle key ring format 1: check line";
 
 /// Master keys, the current one first, and the secret that names mailboxes' directories.
@@ -66,6 +67,13 @@ impl KeyRing {
         let mut dir = [0; 16];
         dir.copy_from_slice(&hash.as_bytes()[..16]);
         MailboxDir(dir)
+    }
+
+    /// Returns 16 hex digits that name another secret: equal for equal ones under rings of one origin, and of no help to anyone
+    /// without the ring who wants to guess the secret.
+    pub fn fingerprint(&self, secret: &[u8]) -> String {
+        let key = Zeroizing::new(derive_key(FINGERPRINT_CONTEXT, self.naming.bytes()));
+        hex(&keyed_hash(&key, secret).as_bytes()[..8])
     }
 
     /// The file's text. It is the secret itself.
@@ -175,6 +183,14 @@ mod tests {
         let new = old.rotated();
         assert_eq!(new.ids()[1], old.ids()[0]);
         assert_eq!(new.directory(&who("s", "a", 0)), old.directory(&who("s", "a", 0)));
+    }
+
+    #[test]
+    fn fingerprints_are_of_the_secret_and_of_the_ring() {
+        let ring = KeyRing::generate();
+        assert_eq!(ring.fingerprint(b"one"), ring.rotated().fingerprint(b"one"));
+        assert_ne!(ring.fingerprint(b"one"), ring.fingerprint(b"two"));
+        assert_ne!(ring.fingerprint(b"one"), KeyRing::generate().fingerprint(b"one"));
     }
 
     #[test]

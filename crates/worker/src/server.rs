@@ -69,6 +69,7 @@ impl Job<'_> {
     ) -> Result<(Client, DropGuard)> {
         let mut config = server.client.clone();
         config.credentials = credentials.clone();
+        config.refused = Some(self.worker.gates.shown(&server.name));
         config.cancel = CancellationToken::new();
         let paced = self.paced(server);
         let line = Arc::clone(&paced.line);

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use jmap::{Credentials, Renewal};
+use jmap::{Credentials, RefusedCredentials, Renewal};
 use tokio::sync::OwnedMutexGuard;
 
 use crate::error::{Error, Result};
@@ -30,9 +30,10 @@ struct SignInGate {
     /// One at a time finds out whether the credentials are still good.
     first: Arc<tokio::sync::Mutex<()>>,
     taken: Option<Instant>,
-    /// The refusal's id, and what the server is not shown while it stands: the credentials as they were when this worker first heard
-    /// of it, and those that were refused since.
-    refused: Option<(String, Vec<Credentials>)>,
+    /// Whether this worker met a refusal since.
+    was_refused: bool,
+    /// What clients of this worker were refused. Exchanged when it is time to try again: clients from before never do.
+    shown: Arc<RefusedCredentials>,
 }
 
 /// The same for each server.
@@ -53,32 +54,35 @@ impl SignInGates {
         self.gate(server, |gate| (!is_lately(gate)).then_some(guard))
     }
 
-    /// Whether the credentials are among those that were refused, as far as this worker can tell.
-    fn concerns(&self, server: &str, id: &str, credentials: &Credentials) -> bool {
-        self.gate(server, |gate| match &gate.refused {
-            Some((known, refused)) if known == id => refused.contains(credentials),
-            _ => {
-                (gate.refused, gate.taken) = (Some((id.to_owned(), vec![credentials.clone()])), None);
-                true
-            }
-        })
+    /// Somebody was refused in the middle of the work: one job at a time finds out why.
+    fn doubt(&self, server: &str) {
+        self.gate(server, |gate| gate.taken = None);
     }
 
-    /// These were refused; the refusal may be one that stood already, of others.
-    fn refuse(&self, server: &str, id: &str, credentials: &Credentials) {
-        if !self.concerns(server, id, credentials) {
-            self.gate(server, |gate| {
-                gate.taken = None;
-                gate.refused.get_or_insert_with(|| (id.to_owned(), Vec::new())).1.push(credentials.clone());
-            });
-        }
+    /// The server refused, or another worker says that it did.
+    fn refused(&self, server: &str) {
+        self.gate(server, |gate| (gate.taken, gate.was_refused) = (None, true));
+    }
+
+    /// What the server has refused to this worker's clients since it was last time to try.
+    pub(crate) fn shown(&self, server: &str) -> Arc<RefusedCredentials> {
+        self.gate(server, |gate| Arc::clone(&gate.shown))
+    }
+
+    /// No refusal of these is in force (any more): clients that connect from now on may show them.
+    fn may_be_shown(&self, server: &str, credentials: &Credentials) {
+        self.gate(server, |gate| {
+            if gate.shown.contains(credentials) {
+                gate.shown = Arc::default();
+            }
+        });
     }
 
     /// The server took the credentials. Returns whether it had refused some.
     fn taken(&self, server: &str) -> bool {
         self.gate(server, |gate| {
             gate.taken = Some(Instant::now());
-            gate.refused.take().is_some()
+            std::mem::take(&mut gate.was_refused)
         })
     }
 }
@@ -94,13 +98,19 @@ impl Job<'_> {
             None => None,
         };
         let credentials = credentials.unwrap_or_else(|| server.client.credentials.clone());
-        let Some(refusal) = self.worker.services.sign_ins.refusal(&server.name).await else {
-            return Ok(credentials);
-        };
-        match self.worker.gates.concerns(&server.name, &refusal.id, &credentials) {
-            true => Err(look_again(server, refusal.left)),
-            false => Ok(credentials),
+        let gates = &self.worker.gates;
+        if let Some(refusal) = self.worker.services.sign_ins.refusal(&server.name).await {
+            gates.refused(&server.name);
+            if refusal.names(&self.fingerprint(&credentials)) {
+                return Err(look_again(server, refusal.left));
+            }
         }
+        gates.may_be_shown(&server.name, &credentials);
+        Ok(credentials)
+    }
+
+    fn fingerprint(&self, credentials: &Credentials) -> String {
+        self.worker.settings.ring.current().fingerprint(credentials.expose().as_bytes())
     }
 
     /// What came of the credentials; the error is the job's if they were refused.
@@ -112,8 +122,9 @@ impl Job<'_> {
     ) -> Result<T> {
         match answer {
             Err(error) if error.is_of_sign_in() => {
-                let refusal = self.worker.services.sign_ins.refused(&server.name).await;
-                self.worker.gates.refuse(&server.name, &refusal.id, credentials);
+                let fingerprint = self.fingerprint(credentials);
+                let refusal = self.worker.services.sign_ins.refused(&server.name, &fingerprint).await;
+                self.worker.gates.refused(&server.name);
                 tracing::error!(
                     server = server.name,
                     "mail server refuses our credentials: its jobs wait until they are mended in their file, or taken again"
@@ -138,11 +149,12 @@ impl Job<'_> {
         let server = self.worker.settings.servers.iter().find(|server| server.name == self.mailbox.server);
         match (&answer, server) {
             (Err(error), Some(server)) if error.is_of_sign_in() => {
+                self.worker.gates.doubt(&server.name);
+                let _first = self.worker.gates.first(&server.name).await;
                 let credentials = self.credentials(server).await?;
-                match self.connect_as(server, &credentials).await {
-                    Err(error) if error.is_of_sign_in() => {
-                        self.signed_in(server, &credentials, Err(error)).await
-                    }
+                let connected = self.connect_as(server, &credentials).await;
+                match self.signed_in(server, &credentials, connected).await {
+                    Err(refused @ Error::SignInRefused { .. }) => Err(refused),
                     _ => answer,
                 }
             }
@@ -183,16 +195,10 @@ mod tests {
     }
 
     #[test]
-    fn only_other_credentials_than_were_refused_are_tried() {
-        let known = SignInGates::default();
-        let (old, new) = (Credentials::bearer("old".to_owned()), Credentials::bearer("new".to_owned()));
-        assert!(known.concerns("s", "1", &old) && known.concerns("s", "1", &old));
-        assert!(!known.concerns("s", "1", &new), "mended");
-        known.refuse("s", "1", &new);
-        assert!(known.concerns("s", "1", &new) && known.concerns("s", "1", &old), "mended wrongly");
-        assert!(known.concerns("s", "2", &new), "refused as well");
-        assert!(!known.concerns("s", "2", &old), "put back");
-        assert!(known.taken("s") && !known.taken("s"));
-        assert!(known.concerns("s", "2", &old), "heard of it only now");
+    fn the_end_of_a_refusal_is_told_once() {
+        let gates = SignInGates::default();
+        assert!(!gates.taken("s"));
+        gates.refused("s");
+        assert!(!gates.taken("t") && gates.taken("s") && !gates.taken("s"));
     }
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 
 use super::config::Config;
-use super::{parts, role};
+use super::{listing, parts, role};
 use crate::exit::Exit;
 use crate::failure;
 use crate::fleet_args::RoleArgs;
@@ -41,7 +41,7 @@ pub(crate) async fn check(args: &RoleArgs, out: &Out) -> Result<Exit> {
         report.add(format_args!("server {}", server.name), session.await)?;
         if let Some(discover) = &server.discover {
             let page = async {
-                parts::listing(server, discover.by, config.wants_memberships())?
+                listing::open(server, discover.by, config.wants_memberships())?
                     .page(None)
                     .await
                     .context("list its mailboxes")?;

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::source::Source;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Server {
     pub(crate) name: String,
@@ -38,7 +38,7 @@ pub(crate) struct Server {
 }
 
 /// How a server is asked for its mailboxes.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Discover {
     pub(crate) by: Directory,

@@ -10,6 +10,7 @@ mod history;
 mod import;
 mod init;
 mod job;
+mod listing;
 mod mail_server;
 mod migrate;
 mod named;

@@ -11,14 +11,15 @@ use coordination::{BudgetRules, LeaseTerms};
 use jmap::{Credentials, Renewal};
 use model::{SignedDuration, SystemClock};
 use planning::TimeZone;
-use producer::{Disappeared, Listing, Secret, StalwartCredentials, StalwartJmap, StalwartRest};
+use producer::Disappeared;
 use queue::Broker;
 use repository::{KeyRing, ObjectStore};
 use url::Url;
 use zeroize::Zeroizing;
 
 use super::config::{Config, Outside, Store};
-use super::mail_server::{Directory, Server};
+use super::listing::Relisted;
+use super::mail_server::Server;
 use super::ring::RingFile;
 use super::source::Source;
 use crate::args::KeyFile;
@@ -167,7 +168,7 @@ impl Config {
             let Some(discover) = &server.discover else { continue };
             directories.push(producer::Directory {
                 server: server.name.clone(),
-                listing: listing(server, discover.by, self.wants_memberships())?,
+                listing: Relisted::open(server, discover.by, self.wants_memberships())?,
                 rules: self.rules(),
                 disappeared: Disappeared::Gone {
                     missing_for: SignedDuration::from_hours(discover.missing_for_hours.into()),
@@ -307,12 +308,12 @@ pub(crate) fn objects(store: &Store, plain_http: bool) -> Result<Arc<dyn ObjectS
 }
 
 /// Who signs in at a server.
-enum Agent<'a> {
+pub(super) enum Agent<'a> {
     Token(Zeroizing<String>),
     User { name: &'a str, password: Zeroizing<String> },
 }
 
-fn agent(server: &Server) -> Result<Agent<'_>, Failure> {
+pub(super) fn agent(server: &Server) -> Result<Agent<'_>, Failure> {
     match (&server.token, &server.user, &server.password) {
         (Some(token), None, None) => Ok(Agent::Token(token.read()?)),
         (None, Some(name), Some(password)) => Ok(Agent::User { name, password: password.read()? }),
@@ -322,25 +323,6 @@ fn agent(server: &Server) -> Result<Agent<'_>, Failure> {
             Err(Failure::usage(what, "set user and password, or token, in its [[servers]]"))
         }
     }
-}
-
-/// How the server names its mailboxes, with their tenants and groups if somebody needs to know them; asks it nothing yet.
-pub(crate) fn listing(server: &Server, by: Directory, memberships: bool) -> Result<Arc<dyn Listing>> {
-    let url = server::server_url(Some(&server.url))?;
-    let credentials = match agent(server)? {
-        Agent::Token(token) => StalwartCredentials::Bearer(Secret::new(token.as_str())),
-        Agent::User { name, password } => {
-            StalwartCredentials::Basic { user: name.to_owned(), password: Secret::new(password.as_str()) }
-        }
-    };
-    let authorities = server::authorities(server.ca_file.as_deref())?;
-    Ok(match by {
-        Directory::Rest => Arc::new(StalwartRest::new(&url, credentials, &authorities)?),
-        Directory::Jmap => {
-            let listing = StalwartJmap::new(&url, credentials, &authorities)?;
-            Arc::new(if memberships { listing.with_memberships() } else { listing })
-        }
-    })
 }
 
 /// A mail server's address and who signs in there.

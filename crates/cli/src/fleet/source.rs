@@ -10,7 +10,7 @@ use crate::failure::Failure;
 use crate::secrets::read_file;
 
 /// Where a secret is.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(try_from = "Written")]
 pub(crate) enum Source {
     File(PathBuf),

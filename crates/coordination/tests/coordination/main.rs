@@ -6,6 +6,7 @@ mod budget;
 mod faults;
 mod leases;
 mod progress;
+mod sign_ins;
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
 use jmap::{Class, Client, Error, Warning};
+use tokio::net::TcpListener;
 
 use crate::server::{Server, answer, not_found, ok, session};
 use crate::{PASSWORD, chain, config};
@@ -99,10 +100,31 @@ async fn what_is_no_jmap_server_is_told_apart() {
     let error = Client::connect(config(&empty.url)).await.unwrap_err();
     assert!(matches!(error, Error::NoSession(_)) && error.class() == Class::Permanent, "{error}");
 
-    let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let error = Client::connect(config(&format!("http://{closed}"))).await.unwrap_err();
     assert!(matches!(error, Error::Unreachable(_)), "{error:?}");
     assert_eq!(error.class(), Class::Transient { retry_after: None });
+}
+
+#[tokio::test]
+async fn a_server_that_hangs_up_at_once_may_have_blocked_us() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let hangs_up = async || {
+        loop {
+            drop(listener.accept().await.unwrap());
+        }
+    };
+    for scheme in ["http", "https"] {
+        let error = tokio::select! {
+            connected = Client::connect(config(&format!("{scheme}://127.0.0.1:{port}"))) => connected.unwrap_err(),
+            () = hangs_up() => unreachable!("it goes on"),
+        };
+        assert!(matches!(error, Error::ClosedAtOnce(_)), "{scheme}: {}", chain(&error));
+        assert!(
+            error.class() == Class::Transient { retry_after: None } && !chain(&error).contains("127.0.0.1")
+        );
+    }
 }
 
 #[tokio::test]

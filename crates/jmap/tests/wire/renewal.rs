@@ -2,7 +2,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
-use jmap::{Batch, Class, Client, Credentials, DataType, Error, Renewal};
+use jmap::{Batch, Class, Client, Credentials, DataType, Error, RefusedCredentials, Renewal};
 
 use crate::server::{Seen, Server, Step, answer, ok, session};
 use crate::{account, chain, config};
@@ -90,6 +90,27 @@ async fn a_refused_request_is_sent_once_more_with_newer_credentials() {
     check("new", None, false, 1, 0).await;
     // Once: the second one is refused, too.
     check("newest", Some(&["new", "newest"]), false, 2, 1).await;
+}
+
+#[tokio::test]
+async fn what_one_client_was_refused_no_other_one_tries() {
+    let server = server("new").await;
+    let refused = Arc::new(RefusedCredentials::default());
+    let (old, new) = (Credentials::bearer("old".to_owned()), Credentials::bearer("new".to_owned()));
+    let connect = async |renewal: Option<Arc<Tokens>>| {
+        let mut config = config(&server.url);
+        config.credentials = old.clone();
+        config.refused = Some(refused.clone());
+        config.renewal = renewal.map(|tokens| tokens as Arc<dyn Renewal>);
+        Client::connect(config).await.unwrap()
+    };
+    let clients = [connect(None).await, connect(None).await, connect(Some(Tokens::of(&["new"]))).await];
+    let before = server.lines().len();
+    assert!(state(&clients[0]).await.is_err() && refused.contains(&old) && !refused.contains(&new));
+    assert!(state(&clients[1]).await.is_err() && state(&clients[0]).await.is_err());
+    assert_eq!(server.lines().len() - before, 1, "two clients, three calls, one refusal");
+    state(&clients[2]).await.expect("it finds newer ones before it asks");
+    assert_eq!(server.lines().len() - before, 2);
 }
 
 #[tokio::test]

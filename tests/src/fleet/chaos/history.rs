@@ -64,6 +64,8 @@ pub(super) struct Change {
     pub(super) attempt: Option<i32>,
     pub(super) number: Option<i64>,
     pub(super) silent: Option<f64>,
+    /// Seconds since 1970.
+    pub(super) at: f64,
 }
 
 impl Change {
@@ -81,7 +83,13 @@ impl Change {
             attempt: row.get("attempt"),
             number: row.get("number"),
             silent: row.get("silent"),
+            at: row.get("at"),
         }
+    }
+
+    /// Whether a worker took a job.
+    fn is_claim(&self) -> bool {
+        self.what == "job" && self.runs() && !self.ran()
     }
 
     fn runs(&self) -> bool {
@@ -98,6 +106,11 @@ pub(super) async fn read(database: &Database) -> Result<Vec<Change>> {
     let history: Vec<Change> = rows.iter().map(Change::of).collect();
     ensure!(!history.is_empty(), "nothing was written down");
     Ok(history)
+}
+
+/// Seconds from a moment, in seconds since 1970, to the next claim; `None` if there was none.
+pub(super) fn until_next_claim(history: &[Change], moment: f64) -> Option<f64> {
+    history.iter().filter(|change| change.is_claim()).map(|claim| claim.at - moment).find(|wait| *wait >= 0.0)
 }
 
 /// What the history was made of.

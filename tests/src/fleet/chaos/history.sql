@@ -15,7 +15,8 @@ CREATE TABLE chaos.history (
     mailbox_epoch bigint,
     attempt       integer,
     number        bigint,
-    silent        float8       -- seconds since the heartbeat of the claim that ended
+    silent        float8,      -- seconds since the heartbeat of the claim that ended
+    at            float8 NOT NULL DEFAULT extract(epoch FROM clock_timestamp())
 );
 
 CREATE FUNCTION chaos.mailbox() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN

@@ -49,6 +49,9 @@ const SETTINGS: [(&str, &str); 14] = [
 const SILENT: Duration = Duration::from_secs(4);
 /// Of every answer of the mail server: jobs take a second or two.
 const LATENCY: Duration = Duration::from_millis(40);
+/// From the moment when a Redis that hung answers again to the next claim. While places in the server's budget stayed taken, it was
+/// up to two minutes.
+const THAW: f64 = 20.0;
 /// From the last fault to the end of all work.
 const CALM: Duration = Duration::from_secs(90);
 /// A run does not take longer, whatever happens.
@@ -64,6 +67,10 @@ pub struct Outcome {
     told: Told,
     stored: Stored,
     roles_gave_up: usize,
+    /// Seconds.
+    thaw: Option<f64>,
+    /// Requests that were refused after the fleet's password had changed.
+    refused: Option<u64>,
     adopted: usize,
     interrupted: usize,
 }
@@ -75,7 +82,7 @@ impl fmt::Display for Outcome {
             f,
             "seed {}: {:.1} s, calm {:.1} s after the last fault; {} backups, {claims} claims, {released} taken from silent \
              workers, {} claims lost, {by_successors} rows by a successor, {} adopted, {} snapshots too late; {} roles \
-             gave up; {:.1} MB read back",
+             gave up; {:.1} MB read back{}{}",
             self.seed,
             self.took.as_secs_f64(),
             self.calm_after.as_secs_f64(),
@@ -85,6 +92,12 @@ impl fmt::Display for Outcome {
             self.stored.late,
             self.roles_gave_up,
             self.stored.bytes as f64 / 1e6,
+            self.thaw
+                .map(|seconds| format!("; next claim {seconds:.1} s after Redis hung"))
+                .unwrap_or_default(),
+            self.refused
+                .map(|count| format!("; {count} refusals after a change of password"))
+                .unwrap_or_default(),
         )
     }
 }
@@ -109,7 +122,6 @@ async fn run(malle: PathBuf, dir: &Path, schedule: &Schedule) -> Result<Outcome>
     let nights = Nights::of(SystemTime::now());
     let settings = [&SETTINGS[..], &[("MALLE__PLAN__NIGHTLY", nights.window)]].concat();
     let fleet = Fleet::empty(malle, dir.to_owned(), &plan, simulator, &settings).await?;
-    hurry(&dir.join("malle.toml"))?;
     let database = fleet.postgres.url();
     let slots = nights.slots(&database).await?;
     fleet.import(&people::list(&fleet.simulator, ZONES[0])?).await?;
@@ -137,7 +149,11 @@ async fn run(malle: PathBuf, dir: &Path, schedule: &Schedule) -> Result<Outcome>
 
     let database = Database::connect(&database).await?;
     let catalogue = Catalogue::read(&database).await?;
-    let told = history::judge(&history::read(&database).await?, SILENT);
+    let history = history::read(&database).await?;
+    let thaw = fleet.thawed.and_then(|moment| history::until_next_claim(&history, moment));
+    ensure!(thaw.is_none_or(|seconds| seconds < THAW), "no job ran for {thaw:?} s after Redis had hung");
+    let refused = refused(&fleet, schedule)?;
+    let told = history::judge(&history, SILENT);
     let told = told.map_err(|wrongs| anyhow::anyhow!("in the history: {wrongs:#?}"))?;
     let owners = owners(&database, &fleet.simulator).await?;
     let mailboxes: Vec<i64> = owners.iter().map(|owner| owner.mailbox).collect();
@@ -158,17 +174,25 @@ async fn run(malle: PathBuf, dir: &Path, schedule: &Schedule) -> Result<Outcome>
         told,
         stored,
         roles_gave_up: kept.gave_up.len(),
+        thaw,
+        refused,
         adopted: said("it is adopted"),
         interrupted: said("its lease was lost") + said("job was taken over"),
     })
 }
 
-/// What variables cannot override, because it stands in a list.
-fn hurry(config: &Path) -> Result<()> {
-    let text = fs::read_to_string(config)?;
-    let hurried = text.replace("[[servers]]\n", "[[servers]]\nrequest_seconds = 6\n");
-    ensure!(text != hurried, "the configuration has no server");
-    Ok(fs::write(config, hurried)?)
+/// Requests that the server refused after the password had changed: as many as were under way, and one of each worker that tried
+/// whether the credentials are good; once more if Redis lost what it knew of that.
+fn refused(fleet: &Struck, schedule: &Schedule) -> Result<Option<u64>> {
+    let Some(under_way) = fleet.changed else { return Ok(None) };
+    let refused = fleet.simulator.counters().unauthorized;
+    let is_redis_struck = schedule.events.iter().any(|event| matches!(event.fault, Fault::Redis(_)));
+    let tries = WORKERS as u64 * (1 + u64::from(is_redis_struck));
+    ensure!(
+        refused <= under_way + tries,
+        "{refused} requests were refused, {under_way} were under way when the password changed"
+    );
+    Ok(Some(refused))
 }
 
 async fn simulator(seed: u64) -> Result<Simulator> {
@@ -247,6 +271,10 @@ struct Struck {
     simulator: Arc<Simulator>,
     /// The jobs that they became.
     wishes: Vec<i64>,
+    /// When Redis answered again after it had hung, in seconds since 1970.
+    thawed: Option<f64>,
+    /// Requests under way when the fleet's password changed.
+    changed: Option<u64>,
     store: SeaweedFs,
     traces: Collector,
     _others: (RabbitMq, Postgres, Redis),
@@ -268,21 +296,29 @@ async fn strike(fleet: Fleet, schedule: &Schedule, began: Instant, dusk: Dusk) -
     let postgres = tokio::spawn(services::postgres(postgres, began, lane!(Postgres)));
     let redis = tokio::spawn(services::redis(redis, began, lane!(Redis)));
     let store = tokio::spawn(services::store(seaweedfs, began, lane!(Store)));
-    let server = tokio::spawn(services::server(simulator.clone(), seed, began, lane!(Server)));
+    let server = tokio::spawn(services::server(
+        simulator.clone(),
+        seed,
+        began,
+        lane!(Server),
+        launcher.dir().join("agent"),
+    ));
     let night = tokio::spawn(people::second_night(launcher.clone(), simulator.clone(), dusk));
     let wishes: Vec<_> = schedule
         .wishes
         .iter()
         .map(|(at, mailbox)| tokio::spawn(people::wish(api, *mailbox, began + *at)))
         .collect();
-    server.await??;
+    let changed = server.await??;
     night.await??;
     let mut granted = Vec::new();
     for wish in wishes {
         granted.push(wish.await??);
     }
-    let others = (broker.await??, postgres.await??, redis.await??);
-    Ok(Struck { launcher, simulator, wishes: granted, store: store.await??, traces, _others: others })
+    let (redis, thawed) = redis.await??;
+    let others = (broker.await??, postgres.await??, redis);
+    let store = store.await??;
+    Ok(Struck { launcher, simulator, wishes: granted, thawed, changed, store, traces, _others: others })
 }
 
 /// Until nothing is left to do.

@@ -94,6 +94,8 @@ pub(super) enum OfServer {
     Hanging(Duration),
     /// Connections break, before or after a request was served.
     Resetting(Duration),
+    /// The fleet's own user has another password there; after so long it stands in the file, too.
+    PasswordChanged(Duration),
 }
 
 impl Schedule {
@@ -161,6 +163,7 @@ fn of_services(random: &mut Random) -> Vec<Fault> {
         refusing(503, random.time(1_000, 2_500)),
         Fault::Server(OfServer::Hanging(random.time(1_000, 4_000))),
         Fault::Server(OfServer::Resetting(random.time(1_000, 3_000))),
+        Fault::Server(OfServer::PasswordChanged(random.time(3_000, 8_000))),
     ]
 }
 

@@ -1,9 +1,11 @@
 //! Faults of the services: each lane owns one service, strikes it when its time has come, and leaves it running.
 
+use std::fs;
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use sim_stalwart::{Effect, Fault, Simulator, Target};
 use testkit::postgres::Postgres;
 use testkit::rabbitmq::RabbitMq;
@@ -14,7 +16,9 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::history;
 use super::schedule::{OfBroker, OfPostgres, OfRedis, OfServer, OfStore};
-use crate::fleet::VHOST;
+use crate::fleet::{AGENT, VHOST};
+
+const ANOTHER_PASSWORD: &str = "the agent's other password";
 
 type Events<T> = Vec<(Duration, T)>;
 
@@ -69,7 +73,13 @@ pub(super) async fn postgres(
     Ok(postgres)
 }
 
-pub(super) async fn redis(mut redis: Redis, began: Instant, events: Events<OfRedis>) -> Result<Redis> {
+/// Also returns when Redis answered again after it had hung, in seconds since 1970.
+pub(super) async fn redis(
+    mut redis: Redis,
+    began: Instant,
+    events: Events<OfRedis>,
+) -> Result<(Redis, Option<f64>)> {
+    let mut thawed = None;
     for (at, fault) in events {
         sleep_until(began + at).await;
         match fault {
@@ -82,10 +92,11 @@ pub(super) async fn redis(mut redis: Redis, began: Instant, events: Events<OfRed
             OfRedis::Hanging(time) => {
                 redis.hang(time).await?;
                 sleep(time).await;
+                thawed = Some(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs_f64());
             }
         }
     }
-    Ok(redis)
+    Ok((redis, thawed))
 }
 
 pub(super) async fn store(
@@ -111,12 +122,16 @@ pub(super) async fn store(
     Ok(store)
 }
 
+/// Returns how many requests were being served when the password changed, if it did. `password` is the file in which the fleet
+/// reads it.
 pub(super) async fn server(
     server: Arc<Simulator>,
     seed: u64,
     began: Instant,
     events: Events<OfServer>,
-) -> Result<()> {
+    password: PathBuf,
+) -> Result<Option<u64>> {
+    let mut changed = None;
     for (at, fault) in events {
         sleep_until(began + at).await;
         let struck = |effect, per_mille| Fault::new(Target::Any, effect).chance(per_mille, seed);
@@ -130,10 +145,17 @@ pub(super) async fn server(
                 let unserved = struck(Effect::ResetUnserved, 200);
                 (vec![unserved, struck(Effect::Reset { after: 300 }, 200)], time)
             }
+            OfServer::PasswordChanged(time) => {
+                changed = Some(server.counters().in_flight);
+                ensure!(server.set_password(AGENT, ANOTHER_PASSWORD), "it has a user");
+                sleep(time).await;
+                fs::write(&password, ANOTHER_PASSWORD)?;
+                continue;
+            }
         };
         let rules: Vec<_> = faults.into_iter().map(|fault| server.faults().add(fault)).collect();
         sleep(time).await;
         rules.into_iter().for_each(|rule| server.faults().remove(rule));
     }
-    Ok(())
+    Ok(changed)
 }
