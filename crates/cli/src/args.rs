@@ -9,6 +9,7 @@ pub(crate) use crate::find_args::{CatArgs, DiffArgs, FindArgs};
 use crate::fleet_args::{
     CatalogCommand, ConfigCommand, DlqCommand, EnqueueArgs, JobCommand, MailboxCommand, RoleArgs, TopArgs,
 };
+use crate::numbers::SnapshotName;
 pub(crate) use crate::restore_args::{Part, RestoreArgs, RestoreMode};
 pub(crate) use crate::upkeep_args::{HistoryArgs, InitArgs, KeyCommand, RepairArgs, RewrapArgs};
 
@@ -239,7 +240,9 @@ pub(crate) struct BackupArgs {
 #[command(after_help = "\
 With --account: one line (with --json one object) a snapshot, oldest first. Without: one a mailbox. A snapshot that needs
 something which is known to be lost is `damaged`. Exit code 9 says that a part of the log cannot be read.
-In JSON, sizes are bytes, `duration` is seconds, `time` is when the snapshot was finished.")]
+Where a fleet makes the backups, numbers are the fleet's, here and wherever a command takes one; a snapshot that the fleet gave
+none is called by its own: s7.
+In JSON, sizes are bytes, `duration` is seconds, `time` is when the snapshot was finished; `snapshot` is its own number.")]
 pub(crate) struct ListArgs {
     #[command(flatten)]
     pub(crate) which: Which,
@@ -252,9 +255,9 @@ pub(crate) struct ListArgs {
 pub(crate) struct ShowArgs {
     #[command(flatten)]
     pub(crate) which: Which,
-    /// The snapshot's number; by default the newest
+    /// The number, as `malle list` shows it; by default the newest
     #[arg(long, value_name = "N")]
-    pub(crate) snapshot: Option<u64>,
+    pub(crate) snapshot: Option<SnapshotName>,
     #[command(flatten)]
     pub(crate) store: StoreArgs,
 }
@@ -267,7 +270,7 @@ pub(crate) struct VerifyArgs {
     pub(crate) which: Which,
     /// Only this snapshot; by default all of the mailbox
     #[arg(long, value_name = "N")]
-    pub(crate) snapshot: Option<u64>,
+    pub(crate) snapshot: Option<SnapshotName>,
     /// Read every byte and compare its hash, not only that everything is there
     #[arg(long)]
     pub(crate) read_data: bool,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use crate::args::{StoreArgs, Which};
+use crate::numbers::SnapshotName;
 
 /// `malle export`
 #[derive(Debug, Args)]
@@ -24,9 +25,9 @@ Example:
 pub(crate) struct ExportArgs {
     #[command(flatten)]
     pub(crate) which: Which,
-    /// The snapshot's number; by default the newest
+    /// The number, as `malle list` shows it; by default the newest
     #[arg(long, value_name = "N")]
-    pub(crate) snapshot: Option<u64>,
+    pub(crate) snapshot: Option<SnapshotName>,
     /// What it looks like inside
     #[arg(long, value_enum)]
     pub(crate) format: ExportFormat,

@@ -3,6 +3,7 @@
 use clap::Args;
 
 use crate::args::{StoreArgs, Which};
+use crate::numbers::SnapshotName;
 
 /// `malle find`
 #[derive(Debug, Args)]
@@ -38,7 +39,7 @@ pub(crate) struct FindArgs {
     pub(crate) which: Which,
     /// Only in this snapshot; by default in all of them
     #[arg(long, value_name = "N")]
-    pub(crate) snapshot: Option<u64>,
+    pub(crate) snapshot: Option<SnapshotName>,
     /// How many emails are listed at most, the newest ones; all are counted
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) limit: u32,
@@ -61,10 +62,10 @@ Example:
 pub(crate) struct DiffArgs {
     /// The number of the earlier snapshot, as `malle list` shows it
     #[arg(value_name = "FROM")]
-    pub(crate) from: u64,
+    pub(crate) from: SnapshotName,
     /// The number of the later one
     #[arg(value_name = "TO")]
-    pub(crate) to: u64,
+    pub(crate) to: SnapshotName,
     #[command(flatten)]
     pub(crate) which: Which,
     /// Name every change, not only how many there are; of an error also what the store's library says
@@ -92,9 +93,9 @@ pub(crate) struct CatArgs {
     pub(crate) message_id: Option<String>,
     #[command(flatten)]
     pub(crate) which: Which,
-    /// The snapshot's number; by default the newest
+    /// The number, as `malle list` shows it; by default the newest
     #[arg(long, value_name = "N")]
-    pub(crate) snapshot: Option<u64>,
+    pub(crate) snapshot: Option<SnapshotName>,
     /// Print to a terminal all the same: an email may hold bytes that change how it behaves
     #[arg(long)]
     pub(crate) force: bool,

@@ -6,13 +6,14 @@ use anyhow::{Context, Result};
 use futures::{StreamExt, stream};
 use model::{ErrorClass, LogPosition, MailboxIdentity, SnapshotNumber, SystemClock};
 use repository::{
-    Error, HistoryFault, KeyRing, Listing, MailboxDir, Object, Repository, SnapshotInfo, Store,
+    Error, HistoryFault, KeyRing, Listing, MailboxDir, Object, Repository, Snapshot, SnapshotInfo, Store,
 };
 
 use crate::args::{HistoryArgs, Which};
 use crate::exit::Exit;
 use crate::failure::{Failure, one_line};
 use crate::memory::{Memory, Watch};
+use crate::numbers::{Numbers, SnapshotName};
 use crate::output::{SnapshotRow, remark};
 
 /// Mailboxes opened at the same time.
@@ -28,6 +29,8 @@ pub(crate) struct Mailbox {
     /// The account's name when its backups began.
     pub(crate) first_name: String,
     pub(crate) snapshots: Vec<SnapshotInfo>,
+    /// What they are called.
+    pub(crate) numbers: Numbers,
     /// Those of them that refer to what is known to be missing or damaged.
     pub(crate) damaged: BTreeSet<SnapshotNumber>,
     /// Log entries that are missing or damaged; each may have been a snapshot.
@@ -44,8 +47,14 @@ impl Mailbox {
 
     /// A snapshot as it is printed; one that needs what is lost is never called good.
     pub(crate) fn row(&self, info: &SnapshotInfo) -> SnapshotRow {
-        let row = SnapshotRow::of(info);
+        let row = SnapshotRow::of(info, &self.numbers);
         if self.damaged.contains(&info.number) { row.damaged() } else { row }
+    }
+
+    /// Opens the snapshot that is named, the newest if none is.
+    pub(crate) async fn snapshot(&self, name: Option<SnapshotName>) -> Result<Snapshot> {
+        let number = name.map(|name| self.numbers.find(name)).transpose()?;
+        Ok(self.repository.snapshot(number).await?)
     }
 
     /// Names log entries that cannot be read, on standard error. Returns what that means for the exit code.
@@ -62,7 +71,9 @@ impl Mailbox {
 
     pub(crate) fn describe(&self) -> String {
         let (name, server, dir) = (self.name(), &self.identity.server, self.repository.dir());
-        format!("{name} on {server} ({dir})")
+        let last =
+            self.snapshots.last().map_or("never".to_owned(), |newest| format!("{:.0}", newest.finished));
+        format!("{name} on {server} ({dir}, backed up last {last})")
     }
 }
 
@@ -156,7 +167,17 @@ impl Opener<'_> {
         let watch = self.memory.watch(&repository, known);
         let Listing { snapshots, damaged, unreadable } = listed(&repository, self.history).await?;
         let (identity, first_name) = repository.identity().await?;
-        Ok(Mailbox { repository, identity, first_name, snapshots, damaged, unreadable, _watch: watch })
+        let numbers = Numbers::of(&snapshots);
+        Ok(Mailbox {
+            repository,
+            identity,
+            first_name,
+            snapshots,
+            numbers,
+            damaged,
+            unreadable,
+            _watch: watch,
+        })
     }
 
     /// Whether the mailbox in a directory is the one that is meant, whatever its history. Remembers nothing of it.

@@ -12,6 +12,7 @@ mod fleet_args;
 mod hint;
 mod mailbox;
 mod memory;
+mod numbers;
 mod output;
 mod owner;
 mod progress;

@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use crate::args::Talk;
 use crate::failure::turns_text;
+use crate::numbers::Numbers;
 
 /// Where results and remarks go.
 #[derive(Debug, Clone, Copy)]
@@ -109,7 +110,13 @@ fn escaped(json: &str) -> Cow<'_, str> {
 /// A snapshot as `list`, `show` and `backup` print it.
 #[derive(Debug, Serialize)]
 pub(crate) struct SnapshotRow {
-    pub(crate) number: u64,
+    /// What people call it, for tables.
+    #[serde(skip)]
+    pub(crate) name: String,
+    /// The fleet's number of the backup, or none; without a fleet the snapshot's own.
+    pub(crate) number: Option<u64>,
+    /// The snapshot's own number.
+    snapshot: u64,
     pub(crate) time: String,
     pub(crate) started: String,
     /// Raw bytes of all emails in it.
@@ -127,15 +134,15 @@ pub(crate) struct SnapshotRow {
     pub(crate) account: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) kind: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) backup_number: Option<u64>,
 }
 
 impl SnapshotRow {
-    pub(crate) fn of(info: &SnapshotInfo) -> SnapshotRow {
+    pub(crate) fn of(info: &SnapshotInfo, numbers: &Numbers) -> SnapshotRow {
         let s = &info.summary;
         SnapshotRow {
-            number: info.number.0,
+            name: numbers.name(info.number),
+            number: numbers.number(info.number),
+            snapshot: info.number.0,
             time: stamp(info.finished),
             started: stamp(s.started),
             size: s.email_bytes,
@@ -149,7 +156,6 @@ impl SnapshotRow {
             failures: s.failures,
             account: s.account_name.clone(),
             kind: s.origin.kind.clone(),
-            backup_number: s.origin.backup_number.map(|n| n.0),
         }
     }
 

@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 use model::DataType;
 
 use crate::args::{HistoryArgs, ServerArgs, StoreArgs, Which};
+use crate::numbers::SnapshotName;
 
 /// `malle restore`
 #[derive(Debug, Args)]
@@ -24,9 +25,9 @@ Examples:
 pub(crate) struct RestoreArgs {
     #[command(flatten)]
     pub(crate) which: Which,
-    /// The snapshot's number; by default the newest
+    /// The number, as `malle list` shows it; by default the newest
     #[arg(long, value_name = "N")]
-    pub(crate) snapshot: Option<u64>,
+    pub(crate) snapshot: Option<SnapshotName>,
     #[command(flatten)]
     pub(crate) server: ServerArgs,
     /// The account that is given it, by its main address or name; by default --account

@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal, Write};
 
 use anyhow::Result;
 use engine::{Found, Selection, Test};
-use model::{EmailId, EmailRecord, SnapshotNumber};
+use model::{EmailId, EmailRecord};
 use repository::Snapshot;
 
 use crate::args::CatArgs;
@@ -31,9 +31,9 @@ pub(crate) async fn run(args: &CatArgs, out: &Out) -> Result<Exit> {
 }
 
 async fn print(args: &CatArgs, mailbox: &Mailbox) -> Result<()> {
-    let snapshot = mailbox.repository.snapshot(args.snapshot.map(SnapshotNumber)).await?;
+    let snapshot = mailbox.snapshot(args.snapshot).await?;
     let email = match (&args.email, &args.message_id) {
-        (Some(id), _) => by_id(&snapshot, id).await?,
+        (Some(id), _) => by_id(mailbox, &snapshot, id).await?,
         (None, message_id) => {
             by_message_id(mailbox, &snapshot, message_id.as_deref().unwrap_or_default()).await?
         }
@@ -47,9 +47,9 @@ async fn print(args: &CatArgs, mailbox: &Mailbox) -> Result<()> {
     Ok(())
 }
 
-async fn by_id(snapshot: &Snapshot, id: &str) -> Result<EmailRecord> {
+async fn by_id(mailbox: &Mailbox, snapshot: &Snapshot, id: &str) -> Result<EmailRecord> {
     let found = snapshot.find_emails(&[EmailId::from(id)]).await?.pop();
-    Ok(found.ok_or_else(|| none(snapshot, &format!("email {}", one_line(id, 60))))?)
+    Ok(found.ok_or_else(|| none(mailbox, snapshot, &format!("email {}", one_line(id, 60))))?)
 }
 
 /// Copies of one email (in Sent and on a list, say) have one Message-ID; they will do for each other if they are the same.
@@ -59,7 +59,7 @@ async fn by_message_id(mailbox: &Mailbox, snapshot: &Snapshot, id: &str) -> Resu
     let Found { hits, total } = engine::find(&mailbox.repository, snapshots, &selection, SAME_ID).await?;
     let mut emails = hits.into_iter().map(|hit| hit.email);
     let named = format!("an email with Message-ID {}", one_line(id, 100));
-    let first = emails.next().ok_or_else(|| none(snapshot, &named))?;
+    let first = emails.next().ok_or_else(|| none(mailbox, snapshot, &named))?;
     let others: Vec<String> =
         emails.filter(|one| one.blob != first.blob).map(|one| one.id.to_string()).collect();
     if others.is_empty() {
@@ -70,7 +70,7 @@ async fn by_message_id(mailbox: &Mailbox, snapshot: &Snapshot, id: &str) -> Resu
     Err(Failure::new(Exit::NotFound, what, "give one of these ids instead of --message-id").into())
 }
 
-fn none(snapshot: &Snapshot, what: &str) -> Failure {
-    let what = format!("find {what}: snapshot {} has none", snapshot.info().number);
+fn none(mailbox: &Mailbox, snapshot: &Snapshot, what: &str) -> Failure {
+    let what = format!("find {what}: snapshot {} has none", mailbox.numbers.name(snapshot.info().number));
     Failure::new(Exit::NotFound, what, "`malle find` shows the ids of emails and which snapshots have them")
 }

@@ -61,7 +61,8 @@ async fn check(opened: Opened, args: &CheckArgs, depth: Depth) -> Result<Option<
             if let Ok(report) = &report {
                 mailbox::note(&mailbox.repository, report.damaged.iter().copied()).await;
             }
-            report.map(|report| Checked::new(dir.clone(), Some(name), report, temporaries))
+            report
+                .map(|report| Checked::new(dir.clone(), Some(name), (report, &mailbox.numbers), temporaries))
         }
         Err(error) => Err(error),
     };

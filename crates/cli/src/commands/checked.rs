@@ -5,6 +5,7 @@ use repository::{CheckReport, Depth, Problem};
 use serde::Serialize;
 
 use crate::failure::one_line;
+use crate::numbers::Numbers;
 use crate::output::{Out, bytes, count};
 use crate::temporaries::Temporaries;
 
@@ -33,12 +34,25 @@ pub(crate) struct Checked {
 pub(crate) struct ProblemRow {
     #[serde(skip_serializing_if = "Option::is_none")]
     snapshot: Option<u64>,
+    /// What people call it.
+    #[serde(skip)]
+    name: Option<String>,
     what: String,
 }
 
-impl From<Problem> for ProblemRow {
-    fn from(problem: Problem) -> ProblemRow {
-        ProblemRow { snapshot: problem.snapshot.map(|number| number.0), what: problem.what }
+impl ProblemRow {
+    pub(crate) fn of(problem: Problem, numbers: &Numbers) -> ProblemRow {
+        let Problem { snapshot, what } = problem;
+        let name = snapshot.map(|snapshot| numbers.name(snapshot));
+        ProblemRow { snapshot: snapshot.map(|number| number.0), name, what }
+    }
+
+    pub(crate) fn print(&self, out: &Out) -> Result<()> {
+        let what = one_line(&self.what, 500);
+        match &self.name {
+            Some(name) => out.line(format_args!("  snapshot {name}: {what}")),
+            None => out.line(format_args!("  {what}")),
+        }
     }
 }
 
@@ -46,10 +60,11 @@ impl Checked {
     pub(crate) fn new(
         mailbox: String,
         account: Option<String>,
-        report: CheckReport,
+        (report, numbers): (CheckReport, &Numbers),
         temporaries: Temporaries,
     ) -> Checked {
-        let problems: Vec<ProblemRow> = report.problems.into_iter().map(ProblemRow::from).collect();
+        let row = |problem| ProblemRow::of(problem, numbers);
+        let problems: Vec<ProblemRow> = report.problems.into_iter().map(row).collect();
         Checked {
             mailbox,
             account,
@@ -69,9 +84,10 @@ impl Checked {
 
     /// A mailbox that could not even be opened.
     pub(crate) fn unreadable(mailbox: String, what: String) -> Checked {
-        let mut checked = Checked::new(mailbox, None, CheckReport::default(), Temporaries::default());
+        let none = (CheckReport::default(), &Numbers::default());
+        let mut checked = Checked::new(mailbox, None, none, Temporaries::default());
         checked.ok = false;
-        checked.problems.push(ProblemRow { snapshot: None, what });
+        checked.problems.push(ProblemRow { snapshot: None, name: None, what });
         checked
     }
 
@@ -94,11 +110,7 @@ impl Checked {
             count(self.packs, "pack"),
         ))?;
         for problem in &self.problems {
-            let what = one_line(&problem.what, 300);
-            match problem.snapshot {
-                Some(number) => out.line(format_args!("  snapshot {number}: {what}"))?,
-                None => out.line(format_args!("  {what}"))?,
-            }
+            problem.print(out)?;
         }
         if self.unreferenced > 0 {
             let (left, size) = (count(self.unreferenced, "object"), bytes(self.unreferenced_bytes));

@@ -5,30 +5,31 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Result;
 use engine::{Change, Diff, DiffCounts, Fate, FolderChange, FolderTree, Pair};
 use model::{DataType, EmailRecord, FolderId, SnapshotNumber};
-use repository::Repository;
 use serde::Serialize;
 
 use super::find::EmailFacts;
 use crate::args::DiffArgs;
 use crate::exit::Exit;
 use crate::failure::one_line;
+use crate::mailbox::{self, Mailbox};
 use crate::output::{Out, count, minute, or_dash};
-use crate::{mailbox, secrets, store_url};
+use crate::{secrets, store_url};
 
 /// Runs it.
 pub(crate) async fn run(args: &DiffArgs, out: &Out) -> Result<Exit> {
     let ring = secrets::ring(&args.store.key, out)?;
     let store = store_url::open(&args.store).await?;
     let mailbox = mailbox::find(&store, &ring, &args.which).await?;
-    let comparing = Box::pin(compare(args, &mailbox.repository, out));
+    let comparing = Box::pin(compare(args, &mailbox, out));
     mailbox::noting(&mailbox.repository, comparing).await?;
     Ok(Exit::Good)
 }
 
-async fn compare(args: &DiffArgs, repository: &Repository, out: &Out) -> Result<()> {
-    let was = repository.snapshot(Some(SnapshotNumber(args.from))).await?;
-    let now = repository.snapshot(Some(SnapshotNumber(args.to))).await?;
-    let mut diff = Diff::new(repository, was, now).await?;
+async fn compare(args: &DiffArgs, mailbox: &Mailbox, out: &Out) -> Result<()> {
+    let was = mailbox.snapshot(Some(args.from)).await?;
+    let now = mailbox.snapshot(Some(args.to)).await?;
+    let between = [was.info().number, now.info().number];
+    let mut diff = Diff::new(&mailbox.repository, was, now).await?;
     while let Some(change) = diff.next().await? {
         if !args.verbose {
             continue;
@@ -40,8 +41,8 @@ async fn compare(args: &DiffArgs, repository: &Repository, out: &Out) -> Result<
         }
     }
     match out.json() {
-        true => out.object(&Counts::of(args, diff.counts())),
-        false => print(args, diff.counts(), out),
+        true => out.object(&Counts::of(between, diff.counts())),
+        false => print(between.map(|number| mailbox.numbers.name(number)), diff.counts(), out),
     }
 }
 
@@ -223,15 +224,15 @@ struct Counts {
 }
 
 impl Counts {
-    fn of(args: &DiffArgs, counts: &DiffCounts) -> Counts {
+    fn of([from, to]: [SnapshotNumber; 2], counts: &DiffCounts) -> Counts {
         let mut objects = BTreeMap::<_, BTreeMap<_, _>>::new();
         for ((data_type, fate), number) in &counts.objects {
             objects.entry(name(*data_type)).or_default().insert(word(*fate), *number);
         }
         Counts {
             what: "counts",
-            from: args.from,
-            to: args.to,
+            from: from.0,
+            to: to.0,
             came: counts.came,
             went: counts.went,
             renumbered: counts.renumbered,
@@ -246,8 +247,7 @@ impl Counts {
     }
 }
 
-fn print(args: &DiffArgs, counts: &DiffCounts, out: &Out) -> Result<()> {
-    let DiffArgs { from, to, .. } = args;
+fn print([from, to]: [String; 2], counts: &DiffCounts, out: &Out) -> Result<()> {
     if *counts == DiffCounts::default() {
         return out.line(format_args!("nothing differs between snapshots {from} and {to}"));
     }

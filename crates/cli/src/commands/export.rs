@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::Result;
 use engine::{Export, Exported, Loss, State};
 use export::{Output, Target, Topic};
-use model::{DataType, SnapshotNumber};
+use model::DataType;
 use repository::Snapshot;
 use serde::Serialize;
 
@@ -34,9 +34,9 @@ pub(crate) async fn run(args: &ExportArgs, out: &Out) -> Result<Exit> {
     let ring = secrets::ring(&args.store.key, out)?;
     let store = store_url::open(&args.store).await?;
     let mailbox = mailbox::find(&store, &ring, &args.which).await?;
-    let snapshot = mailbox.repository.snapshot(args.snapshot.map(SnapshotNumber)).await?;
+    let snapshot = mailbox.snapshot(args.snapshot).await?;
     if State::of(snapshot.info()) == State::Partial {
-        let number = snapshot.info().number;
+        let number = mailbox.numbers.name(snapshot.info().number);
         out.warn(format_args!(
             "snapshot {number} is partial: what it lacks is not exported; `malle show --snapshot {number}` names it"
         ));
@@ -151,7 +151,7 @@ impl Done<'_> {
             "exported {} ({}) of snapshot {} in {}, {others}, as {} to {}; {}",
             count(object.emails, "email"),
             bytes(object.bytes),
-            object.snapshot,
+            self.mailbox.numbers.name(self.snapshot.info().number),
             count(object.folders, "folder"),
             object.format,
             self.args.to.display(),

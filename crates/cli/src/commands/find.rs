@@ -12,6 +12,7 @@ use crate::args::FindArgs;
 use crate::exit::Exit;
 use crate::failure::{Failure, one_line};
 use crate::mailbox::{self, Mailbox};
+use crate::numbers::{Numbers, SnapshotName};
 use crate::output::{Out, Table, bytes, count, minute, or_dash};
 use crate::{secrets, store_url};
 
@@ -28,7 +29,7 @@ pub(crate) async fn run(args: &FindArgs, out: &Out) -> Result<Exit> {
     if out.json() {
         found.hits.iter().try_for_each(|hit| out.object(&HitRow::of(hit, found.total)))?;
     } else {
-        print(&found, snapshots, out)?;
+        print(&found, &mailbox, snapshots, out)?;
     }
     // What is in a snapshot that cannot be read was not looked at.
     Ok(if args.snapshot.is_none() { mailbox.name_unreadable() } else { Exit::Good })
@@ -43,12 +44,16 @@ pub(crate) fn selection(query: &[String]) -> Result<Selection, Failure> {
 }
 
 /// One of the mailbox's snapshots, or all.
-fn snapshots(mailbox: &Mailbox, number: Option<u64>) -> Result<&[SnapshotInfo], Error> {
+fn snapshots(mailbox: &Mailbox, name: Option<SnapshotName>) -> Result<&[SnapshotInfo]> {
     let all = mailbox.snapshots.as_slice();
-    let Some(number) = number else { return Ok(all) };
-    match all.iter().position(|info| info.number.0 == number) {
+    let Some(name) = name else { return Ok(all) };
+    let number = mailbox.numbers.find(name)?;
+    match all.iter().position(|info| info.number == number) {
         Some(at) => Ok(&all[at..=at]),
-        None => Err(Error::NoSnapshot { number, has: count(all.len() as u64, "snapshot") }),
+        None => {
+            let has = count(all.len() as u64, "snapshot");
+            Err(Error::NoSnapshot { number: number.0, has }.into())
+        }
     }
 }
 
@@ -105,7 +110,7 @@ impl<'a> HitRow<'a> {
     }
 }
 
-fn print(found: &Found, snapshots: &[SnapshotInfo], out: &Out) -> Result<()> {
+fn print(found: &Found, mailbox: &Mailbox, snapshots: &[SnapshotInfo], out: &Out) -> Result<()> {
     let looked_at = count(snapshots.len() as u64, "snapshot");
     if found.hits.is_empty() {
         return out.line(format_args!("no such email in {looked_at}"));
@@ -119,7 +124,7 @@ fn print(found: &Found, snapshots: &[SnapshotInfo], out: &Out) -> Result<()> {
             or_dash(&one_line(&email.subject, 50)).to_owned(),
             bytes(email.size),
             one_line(&hit.folders.join(", "), 40),
-            ranges(&hit.snapshots),
+            ranges(&hit.snapshots, &mailbox.numbers),
             one_line(&email.id, 40),
         ]);
     }
@@ -135,10 +140,10 @@ fn print(found: &Found, snapshots: &[SnapshotInfo], out: &Out) -> Result<()> {
 }
 
 /// `3–9, 12`
-fn ranges(snapshots: &[RangeInclusive<SnapshotNumber>]) -> String {
+fn ranges(snapshots: &[RangeInclusive<SnapshotNumber>], numbers: &Numbers) -> String {
     let range = |range: &RangeInclusive<SnapshotNumber>| match (range.start(), range.end()) {
-        (start, end) if start == end => start.to_string(),
-        (start, end) => format!("{start}–{end}"),
+        (start, end) if start == end => numbers.name(*start),
+        (start, end) => format!("{}–{}", numbers.name(*start), numbers.name(*end)),
     };
     snapshots.iter().map(range).collect::<Vec<_>>().join(", ")
 }

@@ -52,7 +52,7 @@ fn snapshots(mailbox: &Mailbox, out: &Out) -> Result<()> {
     ]);
     for row in rows {
         table.push([
-            row.number.to_string(),
+            row.name,
             minute(&row.time),
             bytes(row.size),
             bytes(row.stored),

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use engine::{Backup, Report, State};
-use model::SystemClock;
+use model::{SnapshotNumber, SystemClock};
 use repository::{CheckReport, Depth, Error, KeyRing, Object, Origin, Store};
 use serde::Serialize;
 
@@ -92,7 +92,7 @@ struct Repaired<'a> {
     /// The backup that fetched it.
     backup: Option<Report>,
     /// Snapshots that need something that is lost.
-    lost: Vec<u64>,
+    lost: Vec<SnapshotNumber>,
 }
 
 /// The mail server, and its lasting name if that was said.
@@ -178,7 +178,7 @@ struct RepairedObject<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     state: Option<&'static str>,
     failures: Vec<FailureRow>,
-    damaged_snapshots: &'a [u64],
+    damaged_snapshots: Vec<u64>,
 }
 
 impl Repaired<'_> {
@@ -190,7 +190,7 @@ impl Repaired<'_> {
         let after = newest.map_or(0, |number| number.0);
         self.is_open = newest.is_some_and(|newest| listing.damaged.contains(&newest))
             || listing.unreadable.range(after..).next().is_some();
-        self.lost = listing.damaged.iter().map(|number| number.0).collect();
+        self.lost = listing.damaged.into_iter().collect();
         Ok(())
     }
 
@@ -214,11 +214,7 @@ impl Repaired<'_> {
         };
         out.line(format_args!("{name}: {} read, {found}", bytes(report.bytes_read)))?;
         for problem in &report.problems {
-            let what = one_line(&problem.what, 500);
-            match problem.snapshot {
-                Some(number) => out.line(format_args!("  snapshot {number}: {what}"))?,
-                None => out.line(format_args!("  {what}"))?,
-            }
+            ProblemRow::of(problem.clone(), &self.mailbox.numbers).print(out)?;
         }
         for object in &self.healed {
             out.line(format_args!("  healed: {} is written again from its copy", object.relative()))?;
@@ -233,7 +229,7 @@ impl Repaired<'_> {
         if let Some(report) = &self.backup {
             out.line(format_args!(
                 "  snapshot {} is {}: {} fetched again, {} could not be had",
-                report.number,
+                self.mailbox.numbers.name(report.number),
                 report.state.as_str(),
                 bytes(report.fetched_bytes),
                 count(report.failures.len() as u64, "object"),
@@ -249,8 +245,9 @@ impl Repaired<'_> {
         match self.lost.as_slice() {
             [] => Ok(()),
             lost => {
-                let numbers: Vec<String> = lost.iter().map(u64::to_string).collect();
-                out.line(format_args!("  damaged snapshots: {}", one_line(&numbers.join(", "), 500)))
+                let names: Vec<String> =
+                    lost.iter().map(|number| self.mailbox.numbers.name(*number)).collect();
+                out.line(format_args!("  damaged snapshots: {}", one_line(&names.join(", "), 500)))
             }
         }
     }
@@ -264,13 +261,19 @@ impl Repaired<'_> {
             healed: names(&self.healed),
             sound: names(&self.sound),
             damaged: names(&damaged),
-            problems: self.report.problems.iter().cloned().map(ProblemRow::from).collect(),
+            problems: self
+                .report
+                .problems
+                .iter()
+                .cloned()
+                .map(|problem| ProblemRow::of(problem, &self.mailbox.numbers))
+                .collect(),
             open: self.is_open,
             partial: self.is_partial,
             snapshot: self.backup.as_ref().map(|report| report.number.0),
             state: self.backup.as_ref().map(|report| report.state.as_str()),
             failures: self.backup.iter().flat_map(|report| &report.failures).map(FailureRow::from).collect(),
-            damaged_snapshots: &self.lost,
+            damaged_snapshots: self.lost.iter().map(|number| number.0).collect(),
         }
     }
 }

@@ -5,8 +5,9 @@ use std::time::Instant;
 
 use anyhow::Result;
 use engine::{FolderTree, KnownRestore, Mode, Planned, Restore, RestoreId, Selection};
+use jmap::{Account, Client};
 use model::{DataType, SnapshotNumber, SystemClock};
-use repository::{KeyRing, Snapshot, Store};
+use repository::{KeyRing, Repository, Snapshot, Store};
 
 use super::clean;
 use super::find::selection;
@@ -17,6 +18,7 @@ use crate::args::{Part, RestoreArgs, RestoreMode};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::mailbox::{self, Mailbox};
+use crate::numbers::Numbers;
 use crate::output::{Out, remark};
 use crate::owner::Owner;
 use crate::server::{Server, host};
@@ -105,7 +107,7 @@ pub(crate) async fn run(prepared: Prepared<'_>, out: &Out) -> Result<Exit> {
 
 /// What the arguments ask for.
 async fn begun(args: &RestoreArgs, mailbox: Mailbox) -> Result<Asked> {
-    let snapshot = Arc::new(mailbox.repository.snapshot(args.snapshot.map(SnapshotNumber)).await?);
+    let snapshot = Arc::new(mailbox.snapshot(args.snapshot).await?);
     Ok(Asked {
         id: RestoreId::random(),
         mailbox,
@@ -131,13 +133,7 @@ async fn give(
     let start = Instant::now();
     let Asked { id, mailbox, snapshot, mode, types, select, known } = asked;
     let name = host(&server.url);
-    let (client, account, _cancelled_when_dropped) = match &known {
-        Some(known) => server.open(None, Some(&known.parameters().account), out).await?,
-        None => {
-            let which = args.which.account.as_deref().filter(|_| args.to_account_id.is_none());
-            server.open(args.to_account.as_deref().or(which), args.to_account_id.as_deref(), out).await?
-        }
-    };
+    let (client, account, _cancelled_when_dropped) = open(args, known.as_ref(), server, out).await?;
     let owner = Owner::new((store, ring), &account, name.clone(), None);
     let is_same = match &known {
         Some(known) => known.parameters().same_account,
@@ -155,7 +151,7 @@ async fn give(
     };
     let reading = async { Ok(FolderTree::read(&snapshot).await?) };
     let folders = mailbox::noting(&mailbox.repository, reading).await?;
-    let selection = chosen(select.as_deref(), &snapshot, &folders)?;
+    let selection = chosen(select.as_deref(), &mailbox, &snapshot, &folders)?;
     let predicate = selection.among(&folders);
     let progress = progress::shown(out);
     let tell = |planned: &Planned<'_>| {
@@ -188,9 +184,43 @@ async fn give(
         true => None,
         false => keep_refused(args, &restored, &snapshot).await?,
     };
-    let done = Done { args, mode, snapshot: &snapshot, account: &account, client: &client, refused, start };
+    let safety = named(restored.safety, safety).await?;
+    let done = Done {
+        args,
+        mode,
+        snapshot: &snapshot,
+        name: mailbox.numbers.name(snapshot.info().number),
+        safety,
+        account: &account,
+        client: &client,
+        refused,
+        start,
+    };
     done.print(&restored, out)?;
     Ok(if restored.is_whole() { Exit::Good } else { Exit::Incomplete })
+}
+
+/// What the backup of the account as it was before is called, if one was made.
+async fn named(safety: Option<SnapshotNumber>, made_in: Option<&Repository>) -> Result<Option<String>> {
+    let (Some(safety), Some(repository)) = (safety, made_in) else { return Ok(None) };
+    Ok(Some(Numbers::of(&repository.snapshots().await?).name(safety)))
+}
+
+/// Signs in at the account that is written down, or that the arguments name.
+async fn open(
+    args: &RestoreArgs,
+    known: Option<&KnownRestore>,
+    server: Server,
+    out: &Out,
+) -> Result<(Client, Account, impl Drop + use<>)> {
+    let (name, id) = match known {
+        Some(known) => (None, Some(known.parameters().account.as_str())),
+        None => {
+            let which = args.which.account.as_deref().filter(|_| args.to_account_id.is_none());
+            (args.to_account.as_deref().or(which), args.to_account_id.as_deref())
+        }
+    };
+    server.open(name, id, out).await
 }
 
 /// Says how to go on. Even with --quiet: without the id nobody can.
@@ -207,12 +237,18 @@ fn announce(id: &RestoreId, known: Option<&KnownRestore>) {
 }
 
 /// The selection, whose folders the snapshot must have.
-fn chosen(select: Option<&str>, snapshot: &Snapshot, folders: &FolderTree) -> Result<Selection> {
+fn chosen(
+    select: Option<&str>,
+    mailbox: &Mailbox,
+    snapshot: &Snapshot,
+    folders: &FolderTree,
+) -> Result<Selection> {
     let selection = selection(&select.map(str::to_owned).into_iter().collect::<Vec<_>>())?;
     match selection.missing_folder(std::slice::from_ref(folders)) {
         None => Ok(selection),
         Some(path) => {
-            let what = format!("choose emails: snapshot {} has no folder {path:?}", snapshot.info().number);
+            let name = mailbox.numbers.name(snapshot.info().number);
+            let what = format!("choose emails: snapshot {name} has no folder {path:?}");
             Err(Failure::new(Exit::NotFound, what, "`malle show` and `malle find` name them").into())
         }
     }

@@ -21,6 +21,10 @@ pub(super) struct Done<'a> {
     pub(super) args: &'a RestoreArgs,
     pub(super) mode: Mode,
     pub(super) snapshot: &'a Snapshot,
+    /// What the snapshot is called.
+    pub(super) name: String,
+    /// What the one is called that holds the account as it was before.
+    pub(super) safety: Option<String>,
     pub(super) account: &'a Account,
     pub(super) client: &'a Client,
     /// Directory of what was refused.
@@ -112,7 +116,7 @@ impl Done<'_> {
         if out.json() {
             return out.object(&self.object(restored));
         }
-        let (r, snapshot) = (restored, self.snapshot.info().number);
+        let (r, snapshot) = (restored, &self.name);
         let account = one_line(&self.account.name, 200);
         if self.args.dry_run {
             let (wanted, present) = (count(r.wanted, "email"), r.present);
@@ -141,7 +145,7 @@ impl Done<'_> {
             count(self.client.counters().requests, "request"),
             duration(self.start.elapsed().as_secs_f64()),
         ))?;
-        if let Some(safety) = r.safety {
+        if let Some(safety) = &self.safety {
             out.line(format_args!(
                 "{} got their folders and keywords back, {} and {} were too much; as it was before, {account} is \
                  snapshot {safety}",

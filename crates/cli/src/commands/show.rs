@@ -4,7 +4,6 @@ use std::fmt::Display;
 
 use anyhow::Result;
 use engine::State;
-use model::SnapshotNumber;
 use repository::{FailureRecord, Snapshot, TypeState, TypeStatus};
 use serde::Serialize;
 
@@ -66,8 +65,7 @@ pub(crate) async fn run(args: &ShowArgs, out: &Out) -> Result<Exit> {
     let ring = secrets::ring(&args.store.key, out)?;
     let store = store_url::open(&args.store).await?;
     let mailbox = mailbox::find(&store, &ring, &args.which).await?;
-    let number = args.snapshot.map(SnapshotNumber);
-    let snapshot = mailbox.repository.snapshot(number).await?;
+    let snapshot = mailbox.snapshot(args.snapshot).await?;
     let failures = match snapshot.info().summary.failures {
         0 => Vec::new(),
         _ => mailbox::noting(&mailbox.repository, async { Ok(snapshot.failures().await?) }).await?,
@@ -113,7 +111,7 @@ fn print(mailbox: &Mailbox, snapshot: &Snapshot, failures: &[FailureRecord], out
     let info = snapshot.info();
     let row = mailbox.row(info);
     let say = |name: &str, value: &dyn Display| out.line(format_args!("{name:<10} {value}"));
-    say("snapshot", &row.number)?;
+    say("snapshot", &row.name)?;
     say("account", &one_line(&row.account, 200))?;
     let (server, id) = (&mailbox.identity.server, mailbox.identity.account.as_str());
     say("server", &format_args!("{server} (account {})", one_line(id, 80)))?;
@@ -123,7 +121,8 @@ fn print(mailbox: &Mailbox, snapshot: &Snapshot, failures: &[FailureRecord], out
     let (new, gone) = (row.new_emails, row.removed_emails);
     let emails = count(row.emails, "email");
     say("emails", &format_args!("{emails}, {}, {new} new, {gone} gone", bytes(row.size)))?;
-    let base = info.base.map_or("nothing".to_owned(), |base| format!("snapshot {base}"));
+    let base =
+        info.base.map_or("nothing".to_owned(), |base| format!("snapshot {}", mailbox.numbers.name(base)));
     let segments = count(info.segment_count() as u64, "segment");
     say("stored", &format_args!("{} on top of {base}; {segments}", bytes(row.stored)))?;
     out.line(types(&info.summary.types))?;

@@ -1,7 +1,6 @@
 //! `malle verify`: one mailbox, all snapshots or one.
 
 use anyhow::Result;
-use model::SnapshotNumber;
 
 use super::checked::{Checked, depth};
 use crate::args::VerifyArgs;
@@ -17,11 +16,12 @@ pub(crate) async fn run(args: &VerifyArgs, out: &Out) -> Result<Exit> {
     let store = store_url::open(&args.store).await?;
     let mailbox = mailbox::find_with(&store, &ring, &args.which, (&args.history).into()).await?;
     let depth = depth(args.read_data);
-    let report = mailbox.repository.check(args.snapshot.map(SnapshotNumber), depth).await?;
+    let only = args.snapshot.map(|name| mailbox.numbers.find(name)).transpose()?;
+    let report = mailbox.repository.check(only, depth).await?;
     mailbox::note(&mailbox.repository, report.damaged.iter().copied()).await;
     let (dir, name) = (mailbox.repository.dir().to_string(), mailbox.name().to_owned());
     let temporaries = Temporaries::below(store_url::directory_of(&args.store, Some(&dir))).await;
-    let checked = Checked::new(dir, Some(name), report, temporaries);
+    let checked = Checked::new(dir, Some(name), (report, &mailbox.numbers), temporaries);
     checked.print(depth, out)?;
     Ok(if checked.ok { Exit::Good } else { Exit::Damage })
 }

@@ -22,6 +22,7 @@ mod killed_restore;
 mod measured;
 mod memory;
 mod million;
+mod numbered;
 mod platform;
 mod private_authority;
 mod remembered;

@@ -1,0 +1,111 @@
+//! The numbers of a mailbox's snapshots: the fleet's numbers of backups where a fleet makes them, the log's own elsewhere.
+//! So one number means the same backup in every command, in those of the fleet and in its API.
+
+use std::collections::BTreeMap;
+use std::num::ParseIntError;
+use std::str::FromStr;
+
+use model::SnapshotNumber;
+use repository::SnapshotInfo;
+
+use crate::exit::Exit;
+use crate::failure::Failure;
+
+/// A snapshot as the command line names it: `41`, or `s7` for the log's own number where a fleet numbers the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SnapshotName {
+    Number(u64),
+    Own(SnapshotNumber),
+}
+
+impl FromStr for SnapshotName {
+    type Err = ParseIntError;
+
+    fn from_str(text: &str) -> Result<SnapshotName, ParseIntError> {
+        Ok(match text.strip_prefix('s') {
+            Some(own) => SnapshotName::Own(SnapshotNumber(own.parse()?)),
+            None => SnapshotName::Number(text.parse()?),
+        })
+    }
+}
+
+/// What the snapshots of one mailbox are called.
+#[derive(Debug, Default)]
+pub(crate) struct Numbers {
+    /// The fleet's numbers; none: no fleet made any of the snapshots.
+    backups: BTreeMap<SnapshotNumber, u64>,
+}
+
+impl Numbers {
+    /// Of two snapshots with one number the later one came too late for the fleet: it is called by its own.
+    pub(crate) fn of(snapshots: &[SnapshotInfo]) -> Numbers {
+        let mut taken = BTreeMap::new();
+        for info in snapshots {
+            if let Some(number) = info.summary.origin.backup_number {
+                taken.entry(number.0).or_insert(info.number);
+            }
+        }
+        Numbers { backups: taken.into_iter().map(|(number, snapshot)| (snapshot, number)).collect() }
+    }
+
+    /// The number that people know; `None`: the fleet has none for it.
+    pub(crate) fn number(&self, snapshot: SnapshotNumber) -> Option<u64> {
+        if self.backups.is_empty() { Some(snapshot.0) } else { self.backups.get(&snapshot).copied() }
+    }
+
+    /// `41`, or `s7`.
+    pub(crate) fn name(&self, snapshot: SnapshotNumber) -> String {
+        self.number(snapshot).map_or_else(|| format!("s{snapshot}"), |number| number.to_string())
+    }
+
+    /// The snapshot that is meant. Whether the log has it is for the repository to say.
+    pub(crate) fn find(&self, name: SnapshotName) -> Result<SnapshotNumber, Failure> {
+        let number = match name {
+            SnapshotName::Own(snapshot) => return Ok(snapshot),
+            SnapshotName::Number(number) if self.backups.is_empty() => return Ok(SnapshotNumber(number)),
+            SnapshotName::Number(number) => number,
+        };
+        let found = self.backups.iter().find(|(_, backup)| **backup == number);
+        found.map(|(snapshot, _)| *snapshot).ok_or_else(|| {
+            Failure::new(
+                Exit::NotFound,
+                format!("find backup {number}: it is not among this mailbox's"),
+                "`malle list --account …` shows the numbers; a snapshot that the fleet gave none is named by its own, like s7",
+            )
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(backups: &[(u64, u64)], name: &str, expected: Option<(u64, &str)>) {
+        let backups = backups.iter().map(|(snapshot, number)| (SnapshotNumber(*snapshot), *number)).collect();
+        let numbers = Numbers { backups };
+        let found = numbers.find(name.parse().expect(name)).ok();
+        assert_eq!(
+            found.map(|snapshot| (snapshot.0, numbers.name(snapshot))),
+            expected.map(|(snapshot, name)| (snapshot, name.to_owned()))
+        );
+    }
+
+    #[test]
+    fn a_number_is_the_fleets_where_a_fleet_gave_any() {
+        check(&[], "7", Some((7, "7")));
+        check(&[], "s7", Some((7, "7")));
+        let fleets = [(1, 40), (2, 7)];
+        check(&fleets, "7", Some((2, "7")));
+        check(&fleets, "40", Some((1, "40")));
+        check(&fleets, "s1", Some((1, "40")));
+        check(&fleets, "s3", Some((3, "s3")));
+        check(&fleets, "2", None);
+    }
+
+    #[test]
+    fn what_is_no_number_is_refused() {
+        for text in ["", "s", "-1", "s-1", "seven", "S7", "7s"] {
+            assert!(text.parse::<SnapshotName>().is_err(), "{text}");
+        }
+    }
+}
