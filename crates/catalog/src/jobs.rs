@@ -78,7 +78,7 @@ impl Job {
     }
 }
 
-/// What became of a wish to cancel.
+/// What became of a request to cancel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cancel {
     /// It waited, and will not run.
@@ -89,7 +89,7 @@ pub enum Cancel {
     Over,
 }
 
-/// What became of a wish to drive a job again.
+/// What became of a request to drive a job again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Redrive {
     /// It waits, with all its attempts before it.

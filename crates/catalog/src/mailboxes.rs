@@ -75,6 +75,14 @@ pub struct Unlisted {
 }
 
 impl Mailbox {
+    /// Its number, and since when it is gone: what tells mailboxes of one address apart.
+    pub fn told_apart(&self) -> String {
+        match self.gone_at {
+            None => self.id.to_string(),
+            Some(gone) => format!("{} (gone since {})", self.id, gone.strftime("%Y-%m-%d")),
+        }
+    }
+
     /// Whose repository it is; `None` while the account is unknown.
     pub fn identity(&self) -> Option<MailboxIdentity> {
         let (server, incarnation) = (self.server.clone(), self.incarnation);

@@ -158,6 +158,9 @@ pub(crate) struct EnqueueArgs {
     /// Only emails that this finds, as in `malle find`; not with --mode exact
     #[arg(long, value_name = "QUERY", requires = "restore")]
     pub(crate) select: Option<String>,
+    /// Give it to this mailbox instead, by address or number: the one that it is of is gone, or its owner has another one
+    #[arg(long, value_name = "MAILBOX", requires = "restore")]
+    pub(crate) to_account: Option<String>,
     /// Read every byte of this backup of the mailbox again
     #[arg(long, value_name = "NUMBER", conflicts_with = "full")]
     pub(crate) verify: Option<u64>,

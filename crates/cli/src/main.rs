@@ -29,6 +29,7 @@ mod store_url;
 mod stores_as_they_are;
 mod temporaries;
 mod upkeep_args;
+mod waiting;
 
 use std::process::ExitCode;
 

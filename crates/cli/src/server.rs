@@ -10,7 +10,7 @@ use url::Url;
 use crate::args::ServerArgs;
 use crate::failure::Failure;
 use crate::output::Out;
-use crate::secrets;
+use crate::{secrets, waiting};
 
 /// How a certificate in a PEM file begins.
 const PEM: &[u8] = b"-----BEGIN CERTIFICATE-----";
@@ -35,6 +35,7 @@ impl Server {
         config.authorities = authorities(args.ca_file.as_deref())?;
         config.user_agent = USER_AGENT.to_owned();
         config.concurrency = args.concurrency.into();
+        config.waiting = Some(waiting::FOR_MAIL_SERVER);
         Ok(Server { config, url })
     }
 

@@ -10,6 +10,8 @@ use object_store::client::{
 };
 use repository::StoreAnswer;
 
+use crate::waiting;
+
 /// Of an error's body no more is read.
 const LONGEST_BODY: usize = 64 << 10;
 
@@ -29,7 +31,11 @@ struct Client(HttpClient);
 #[async_trait]
 impl HttpService for Client {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
-        let response = self.0.execute(request).await?;
+        let what = match request.method().as_str() {
+            "GET" | "HEAD" => "an object or a list",
+            _ => "the end of a write",
+        };
+        let response = waiting::for_store(what, self.0.execute(request)).await?;
         if response.status().is_success() && !says_html(&response) {
             return Ok(response);
         }

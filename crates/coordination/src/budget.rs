@@ -82,7 +82,7 @@ pub trait Budget: Send + Sync {
     }
 }
 
-/// Answer to the wish for a share.
+/// Answer to the request for a share.
 #[derive(Debug)]
 pub enum Share {
     /// One request may be made.

@@ -122,7 +122,7 @@ impl Alarm {
         }
     }
 
-    /// Returns when what is planned need not be waited for any more: some seconds after the wish to stop. A server that wants
+    /// Returns when what is planned need not be waited for any more: some seconds after the request to stop. A server that wants
     /// to be left alone holds requests for longer than anybody who drains can wait.
     pub(crate) async fn is_over(&self) {
         match &self.0 {

@@ -37,6 +37,17 @@ pub struct Config {
     pub cancel: CancellationToken,
     /// Asked before every request, for load that many clients share. None.
     pub throttle: Option<Arc<dyn Throttle>>,
+    /// Told when the server lets a request wait. None.
+    pub waiting: Option<Waiting>,
+}
+
+/// Who is told that a request waits for its answer.
+#[derive(Debug, Clone, Copy)]
+pub struct Waiting {
+    /// After this time without an answer, and again after each failed attempt beyond it.
+    pub after: Duration,
+    /// Takes what is awaited, such as `an answer`, and the time since the first attempt.
+    pub tell: fn(&'static str, Duration),
 }
 
 /// Waits, each of one attempt.
@@ -106,6 +117,7 @@ impl Config {
             },
             cancel: CancellationToken::new(),
             throttle: None,
+            waiting: None,
         }
     }
 }

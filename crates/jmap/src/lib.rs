@@ -41,7 +41,7 @@ pub use capability::{Capability, DataType};
 pub use changes::Changes;
 pub use class::Class;
 pub use client::Client;
-pub use config::{Config, RetryPolicy, SizeLimits, Timeouts};
+pub use config::{Config, RetryPolicy, SizeLimits, Timeouts, Waiting};
 pub use counters::Counters;
 pub use credentials::Credentials;
 pub use date::UtcDate;

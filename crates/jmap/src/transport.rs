@@ -3,6 +3,7 @@
 use std::error::Error as _;
 use std::future::Future;
 use std::io::ErrorKind;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, SystemTime};
@@ -18,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::class::Class;
-use crate::config::{Config, RetryPolicy, Timeouts};
+use crate::config::{Config, RetryPolicy, Timeouts, Waiting};
 use crate::counters::Tally;
 use crate::error::{Error, Wait};
 use crate::gate::{Gate, Pass};
@@ -68,6 +69,15 @@ impl Body {
         }
     }
 
+    /// What one waits for who sent it.
+    fn awaited(&self) -> &'static str {
+        match self {
+            Self::None => "a session or a download",
+            Self::Json(..) => "an answer",
+            Self::Upload(_) => "the end of an upload",
+        }
+    }
+
     /// How much longer than others it may take.
     fn patience(&self) -> Duration {
         match self {
@@ -86,6 +96,7 @@ pub(crate) struct Transport {
     retry: RetryPolicy,
     cancel: CancellationToken,
     throttle: Option<Arc<dyn Throttle>>,
+    waiting: Option<Waiting>,
     pub(crate) gate: Arc<Gate>,
     pub(crate) tally: Tally,
 }
@@ -118,6 +129,7 @@ impl Transport {
             retry: config.retry,
             cancel: config.cancel.clone(),
             throttle: config.throttle.clone(),
+            waiting: config.waiting,
             gate: Gate::new(config.concurrency),
             tally: Tally::default(),
         })
@@ -138,7 +150,8 @@ impl Transport {
                     let incoming = Incoming::new(self.send(request).await?, None);
                     self.read_whole(incoming, limit).await
                 };
-                let answer = within(patience, Wait::Request, work).await;
+                let work = Box::pin(within(patience, Wait::Request, work));
+                let answer = self.telling(&request.body, work).await;
                 turn.end(&answer);
                 answer
             })
@@ -152,7 +165,8 @@ impl Transport {
             self.retrying(&request.body, || async {
                 let pass = self.gate.pass().await;
                 let turn = Metered::acquire(self.throttle.as_ref()).await;
-                match within(self.timeouts.request, Wait::Request, self.send(request)).await {
+                let sending = Box::pin(within(self.timeouts.request, Wait::Request, self.send(request)));
+                match self.telling(&request.body, sending).await {
                     Ok(response) => Ok(Incoming::new(response, Some((pass, turn.begun())))),
                     failed => {
                         turn.end(&failed);
@@ -229,6 +243,9 @@ impl Transport {
             if !body.may_repeat_after(&error) {
                 return Err(error);
             }
+            if let Some(waiting) = self.waiting.filter(|waiting| started.elapsed() > waiting.after) {
+                (waiting.tell)(body.awaited(), started.elapsed());
+            }
             let wait = wait_before_retry(&self.retry, &error, number, started.elapsed(), random());
             let Some(wait) = wait else { return Err(error) };
             let slept = self.cancel.run_until_cancelled(tokio::time::sleep(wait)).await;
@@ -236,6 +253,17 @@ impl Transport {
             self.tally.retries.fetch_add(1, Relaxed);
         }
         unreachable!("the policy bounds the attempts")
+    }
+
+    /// The same work; somebody is told if it takes long.
+    async fn telling<T>(&self, body: &Body, mut work: Pin<Box<impl Future<Output = T>>>) -> T {
+        let Some(Waiting { after, tell }) = self.waiting else { return work.await };
+        let after = after.saturating_add(body.patience());
+        if let Ok(done) = tokio::time::timeout(after, &mut work).await {
+            return done;
+        }
+        tell(body.awaited(), after);
+        work.await
     }
 
     /// Lowers the pace when the server asks for it, or is too slow to ask.

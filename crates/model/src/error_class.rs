@@ -5,7 +5,7 @@ use std::time::Duration;
 pub enum ErrorClass {
     /// Trying again later may help, not before `retry_after` when the other side named a time.
     Transient {
-        /// The other side's own wish (`Retry-After`), if it had one.
+        /// The time that the other side asked for (`Retry-After`), if it named one.
         retry_after: Option<Duration>,
     },
     /// The credentials or keys are refused; a person must act.

@@ -11,7 +11,7 @@ pub struct RetryPolicy {
     pub first_wait: Duration,
     /// What doubling leads to at most.
     pub longest_wait: Duration,
-    /// The longest wish of a server that is followed.
+    /// The longest `Retry-After` of a server that is followed.
     pub longest_retry_after: Duration,
 }
 
@@ -32,13 +32,13 @@ impl RetryPolicy {
         self.wait(u64::from(times), retry_after, random)
     }
 
-    /// From half the doubled wait to all of it, but never before the server's wish, nor all of its clients at once.
+    /// From half the doubled wait to all of it, but never before the time that the server asked for, nor all of its clients at once.
     fn wait(&self, times: u64, retry_after: Option<Duration>, random: u64) -> Duration {
         let doublings = u32::try_from(times.saturating_sub(1)).unwrap_or(u32::MAX);
         let doubled = self.first_wait.saturating_mul(2_u32.saturating_pow(doublings));
         let most = doubled.min(self.longest_wait);
-        let wish = retry_after.unwrap_or_default().min(self.longest_retry_after);
-        (most / 2 + share(most / 2, random)).max(wish.saturating_add(share(wish / 4, random)))
+        let asked = retry_after.unwrap_or_default().min(self.longest_retry_after);
+        (most / 2 + share(most / 2, random)).max(asked.saturating_add(share(asked / 4, random)))
     }
 }
 
@@ -77,19 +77,19 @@ mod tests {
         assert!((5 * 3600..7 * 3600).contains(&all), "an outage of some hours costs no night: {all} s");
         assert_eq!((most(12), most(u64::MAX)), (None, None));
         assert_eq!(policy.after_throttling(1_000_000, None, 0), policy.longest_wait / 2);
-        let wish = |random| policy.after_throttling(1, Some(MINUTE * 20), random).as_secs();
-        assert_eq!([0, 1 << 63, u64::MAX].map(wish), [1200, 1350, 1499]);
+        let asked = |random| policy.after_throttling(1, Some(MINUTE * 20), random).as_secs();
+        assert_eq!([0, 1 << 63, u64::MAX].map(asked), [1200, 1350, 1499]);
     }
 
     proptest! {
         #[test]
-        fn waits_keep_the_servers_wish_and_the_bounds(
-            times in any::<u32>(), wish in proptest::option::of(0..100_000_u64), random: u64,
+        fn waits_keep_what_the_server_asked_for_and_the_bounds(
+            times in any::<u32>(), asked in proptest::option::of(0..100_000_u64), random: u64,
         ) {
             let policy = RetryPolicy::default();
-            let wish = wish.map(Duration::from_secs);
-            let wait = policy.after_throttling(times, wish, random);
-            let followed = wish.unwrap_or_default().min(policy.longest_retry_after);
+            let asked = asked.map(Duration::from_secs);
+            let wait = policy.after_throttling(times, asked, random);
+            let followed = asked.unwrap_or_default().min(policy.longest_retry_after);
             prop_assert!(wait >= followed.max(policy.first_wait / 2));
             prop_assert!(wait <= (followed * 5 / 4).max(policy.longest_wait));
         }

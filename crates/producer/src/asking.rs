@@ -25,32 +25,39 @@ pub struct Asking {
 /// Reads a selection of emails, and says what is wrong with it if it cannot be read.
 pub type ReadSelection = fn(&str) -> Result<(), String>;
 
-/// Why a wish is refused; the texts are for who asked.
+/// Why a request is refused; the texts are for who asked.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
     /// No mailbox has this number or address.
     #[error("there is no such mailbox")]
     UnknownMailbox,
     /// Several servers have a mailbox of this address, or several that had it are gone.
-    #[error("several mailboxes have or had this address: name the mailbox by its number")]
-    Ambiguous,
+    #[error("several mailboxes have or had this address: name one by its number: {mailboxes}")]
+    Ambiguous {
+        /// Their numbers, and which of them are gone: `12 (gone since 2026-11-02), 40`.
+        mailboxes: String,
+    },
     /// The mailbox was deleted.
     #[error(
-        "the mailbox is gone: it cannot be backed up; `malle restore --to-account` gives its backups to another account"
+        "the mailbox is gone: it cannot be backed up; its backups can be given to another mailbox of the customer"
     )]
     Gone,
     /// The mailbox was deleted, and nothing can be put into it.
     #[error(
-        "the mailbox is gone, so its backups cannot be given back to it: `malle restore --to-account` gives one to another account"
+        "the mailbox is gone, so nothing can be given back to it: name another mailbox of the customer to give the backup to \
+         (`malle enqueue --to-account`, `to_address` or `to_mailbox` of the API)"
     )]
     GoneFromServer,
+    /// What one customer had is not given to another, unless who asks may operate the service.
+    #[error("the backup is of one customer and the mailbox of another, or nobody says whose they are")]
+    OtherCustomer,
     /// The plan has no backups by hand.
     #[error("the personal plan has no backups by hand: the mailbox is backed up once each weekend")]
     PersonalPlan,
     /// The mailbox has no plan.
     #[error("the mailbox has no plan: list it with one first")]
     NoPlan,
-    /// Too many wishes for this mailbox.
+    /// Too many requests for this mailbox.
     #[error("too many requests for this mailbox: the next one is possible in {} s", retry_after.as_secs() + 1)]
     TooMany {
         /// Until then.
@@ -118,6 +125,8 @@ pub struct RestoreParameters {
     pub mode: RestoreMode,
     /// Only emails that this query finds.
     pub select: Option<String>,
+    /// The mailbox that gets it; `None`: the one that the backup is of.
+    pub to: Option<MailboxName>,
 }
 
 /// As `malle restore --mode`.
@@ -164,17 +173,24 @@ impl Extent {
 pub struct Asker<'a> {
     /// For the audit log.
     pub actor: &'a str,
-    /// The same key is the same wish.
+    /// The same key is the same request.
     pub key: &'a str,
-    /// The trace that the wish belongs to.
+    /// The trace that the request belongs to.
     pub traceparent: Option<&'a str>,
     /// Only mailboxes of these tenants are there for who asks; `None`: everybody's.
     pub tenants: Option<&'a BTreeSet<String>>,
+    /// Whether who asks may give what one tenant had to another.
+    pub crosses_tenants: bool,
 }
 
 /// Whether a mailbox is one of these tenants'.
 pub(crate) fn is_of(tenants: Option<&BTreeSet<String>>, mailbox: &Mailbox) -> bool {
     tenants.is_none_or(|tenants| mailbox.tenant.as_ref().is_some_and(|tenant| tenants.contains(tenant)))
+}
+
+/// Whether both are known to be one tenant's.
+fn is_one_customer(from: &Mailbox, to: &Mailbox) -> bool {
+    from.tenant.is_some() && from.tenant == to.tenant
 }
 
 impl Asking {
@@ -208,7 +224,7 @@ impl Asking {
         self.ask(asker, JobKind::Manual, mailbox.id, None, extent.parameters().as_ref()).await
     }
 
-    /// A restore of a numbered backup into the mailbox that it is of.
+    /// A restore of a numbered backup into the mailbox that it is of, or into another one of the same customer.
     ///
     /// # Errors
     /// [`Refusal`], in words for who asks.
@@ -226,7 +242,26 @@ impl Asking {
             (self.read_selection)(select).map_err(Refusal::Selection)?;
             parameters["select"] = json!(select);
         }
-        self.ask_of(asker, JobKind::Restore, of, &parameters).await
+        let from = self.find(asker, &of.mailbox).await?;
+        let to = match &how.to {
+            None => from.clone(),
+            Some(name) => self.find(asker, name).await?,
+        };
+        let is_same = from.id == to.id;
+        if !is_same {
+            parameters["from_mailbox"] = json!(from.id.0);
+        }
+        let refusal = match self.catalog.backup_of(from.id, of.number).await? {
+            None => Refusal::UnknownBackup,
+            Some(_) if to.gone_at.is_some() => Refusal::GoneFromServer,
+            Some(_) if !is_same && !asker.crosses_tenants && !is_one_customer(&from, &to) => {
+                Refusal::OtherCustomer
+            }
+            Some(_) => {
+                return self.ask(asker, JobKind::Restore, to.id, Some(of.number), Some(&parameters)).await;
+            }
+        };
+        self.refuse(asker, JobKind::Restore, to.id, of.number, refusal).await
     }
 
     /// Every byte of a numbered backup is read again.
@@ -234,23 +269,22 @@ impl Asking {
     /// # Errors
     /// [`Refusal`], in words for who asks.
     pub async fn verify(&self, asker: &Asker<'_>, of: &BackupName) -> Result<Requested, Refusal> {
-        self.ask_of(asker, JobKind::Verify, of, &json!({"number": of.number.0})).await
+        let (mailbox, parameters) = (self.find(asker, &of.mailbox).await?, json!({"number": of.number.0}));
+        match self.catalog.backup_of(mailbox.id, of.number).await? {
+            None => self.refuse(asker, JobKind::Verify, mailbox.id, of.number, Refusal::UnknownBackup).await,
+            Some(_) => self.ask(asker, JobKind::Verify, mailbox.id, Some(of.number), Some(&parameters)).await,
+        }
     }
 
-    async fn ask_of(
+    async fn refuse(
         &self,
         asker: &Asker<'_>,
         kind: JobKind,
-        of: &BackupName,
-        parameters: &Value,
+        mailbox: MailboxId,
+        number: BackupNumber,
+        refusal: Refusal,
     ) -> Result<Requested, Refusal> {
-        let mailbox = self.find(asker, &of.mailbox).await?;
-        let refusal = match self.catalog.backup_of(mailbox.id, of.number).await? {
-            None => Refusal::UnknownBackup,
-            Some(_) if kind == JobKind::Restore && mailbox.gone_at.is_some() => Refusal::GoneFromServer,
-            Some(_) => return self.ask(asker, kind, mailbox.id, Some(of.number), Some(parameters)).await,
-        };
-        self.write_down_refused(asker, kind, mailbox.id, Some(of.number), &refusal).await?;
+        self.write_down_refused(asker, kind, mailbox, Some(number), &refusal).await?;
         Err(refusal)
     }
 
@@ -328,7 +362,10 @@ impl Asking {
             (1, _) => Ok(there.remove(0)),
             (0, 1) => Ok(gone.remove(0)),
             (0, 0) => Err(Refusal::UnknownMailbox),
-            _ => Err(Refusal::Ambiguous),
+            _ => {
+                let named: Vec<String> = there.iter().chain(&gone).map(Mailbox::told_apart).collect();
+                Err(Refusal::Ambiguous { mailboxes: named.join(", ") })
+            }
         }
     }
 }

@@ -11,12 +11,12 @@ use crate::error::chain;
 
 /// For the audit log: other programs ask through the queue without saying who they are.
 const ACTOR: &str = "queue";
-/// The wait before a wish is tried again that the catalogue could not take.
+/// The wait before a request is tried again that the catalogue could not take.
 const AGAIN: Duration = Duration::from_secs(2);
 
-/// Serves wishes from the queue of requests until the source drains. A refused one is logged and acknowledged: its sender asks the
+/// Serves requests from the queue of requests until the source drains. A refused one is logged and acknowledged: its sender asks the
 /// HTTP API about it; one that the catalogue cannot take at the moment is held and tried again, because a queue that counts returns
-/// would give it up; one that it can never take goes to the dead letters, and the next one is served. A crash between granting and acknowledging brings the wish again, which its key makes the same.
+/// would give it up; one that it can never take goes to the dead letters, and the next one is served. A crash between granting and acknowledging brings the request again, which its key makes the same.
 ///
 /// A broker that is away for long ends nothing: planning, the reaper and the API need none, and whoever asks there is answered.
 ///
@@ -93,7 +93,7 @@ async fn ask(
     stop: &CancellationToken,
 ) -> Result<Requested, Refusal> {
     let key = format!("{ACTOR} {}", request.idempotency_key);
-    let asker = Asker { actor: ACTOR, key: &key, traceparent, tenants: None };
+    let asker = Asker { actor: ACTOR, key: &key, traceparent, tenants: None, crosses_tenants: false };
     loop {
         match asking.backup(&asker, &request.mailbox, Extent::Changes).await {
             Err(Refusal::Catalog(error)) if !lasts(&error) && !stop.is_cancelled() => {

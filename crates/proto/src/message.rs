@@ -15,7 +15,7 @@ pub struct Ticket {
     pub kind: JobKind,
 }
 
-/// A wish for a backup, from a program that may not be ours.
+/// A request for a backup, from a program that may not be ours.
 #[derive(Clone, PartialEq, Eq)]
 pub struct BackupRequest {
     /// Requests with the same key are one request.

@@ -68,7 +68,7 @@ impl Broker {
         self.consumer(&queue_of(kind), slots, draining)
     }
 
-    /// Wishes for backups from other programs.
+    /// Requests for backups from other programs.
     pub fn requests(&self, slots: NonZeroU16, draining: CancellationToken) -> Consumer<BackupRequest> {
         self.consumer(REQUESTS, slots, draining)
     }

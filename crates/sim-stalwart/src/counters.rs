@@ -58,8 +58,6 @@ pub struct Counters {
     pub bytes_in: u64,
     /// Bytes written to sockets, heads included.
     pub bytes_out: u64,
-    /// Requests that are being served.
-    pub in_flight: u64,
     /// Most requests that were being served at the same moment since the simulator started.
     pub peak_concurrency: u64,
     /// Method calls by name.
@@ -67,7 +65,7 @@ pub struct Counters {
 }
 
 impl Counters {
-    /// What was added since `earlier`; the peak stays the overall one, and what is being served is what is now.
+    /// What was added since `earlier`; the peak stays the overall one.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
         let calls = self.calls.iter().map(|(name, count)| (name.clone(), count - earlier.calls_of(name)));
@@ -86,7 +84,6 @@ impl Counters {
             connections: self.connections - earlier.connections,
             bytes_in: self.bytes_in - earlier.bytes_in,
             bytes_out: self.bytes_out - earlier.bytes_out,
-            in_flight: self.in_flight,
             peak_concurrency: self.peak_concurrency,
             calls: calls.filter(|(_, count)| *count > 0).collect(),
         }
@@ -172,7 +169,6 @@ impl Meters {
             connections: self.connections.load(Relaxed),
             bytes_in: self.bytes_in.load(Relaxed),
             bytes_out: self.bytes_out.load(Relaxed),
-            in_flight: self.now.load(Relaxed),
             peak_concurrency: self.peak.load(Relaxed),
             calls: self.calls.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }

@@ -20,6 +20,7 @@ mod server_metrics;
 mod settings;
 mod sparingly;
 mod trace_parent;
+mod waits;
 
 pub use backup_metrics::BackupMetrics;
 pub use endpoint::Endpoint;
@@ -38,3 +39,4 @@ pub use registry::Registry;
 pub use server_metrics::{ServerMetrics, ServerSeries};
 pub use settings::{LogFormat, Otlp, Settings};
 pub use trace_parent::{continue_trace, link_trace, traceparent};
+pub use waits::waits;

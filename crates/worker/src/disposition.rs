@@ -173,9 +173,9 @@ impl Rules {
         }
     }
 
-    fn throttled(&self, wish: Option<Duration>, attempt: Attempt, now: Timestamp, random: u64) -> Later {
+    fn throttled(&self, asked: Option<Duration>, attempt: Attempt, now: Timestamp, random: u64) -> Later {
         let times = u32::try_from(attempt.0).unwrap_or(u32::MAX);
-        after(now, self.retry.after_throttling(times, wish, random)).into()
+        after(now, self.retry.after_throttling(times, asked, random)).into()
     }
 
     fn again(

@@ -126,7 +126,7 @@ impl Error {
         }
     }
 
-    /// Whether it is the mail server's wish to be asked for less (429, 503), or to be left alone with these credentials.
+    /// Whether it is the mail server that wants to be asked for less (429, 503), or to be left alone with these credentials.
     pub fn is_throttle(&self) -> bool {
         matches!(self, Error::SignInRefused { .. }) || self.of_server().is_some_and(jmap::Error::is_throttle)
     }

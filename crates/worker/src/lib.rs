@@ -35,7 +35,7 @@ pub use error::{Error, Result};
 pub use metrics::Metrics;
 pub use order::{BackupOrder, RestoreMode, RestoreOrder, VerifyOrder};
 pub use run::{Services, run};
-pub use settings::{BackupStore, Limits, MailServer, Rings, Settings, Slots, Times};
+pub use settings::{BackupStore, Limits, MailServer, Rings, Settings, Slots, Times, is_same_zone};
 pub use slices::{Backups, InSlices, Slice, SliceTask};
 
 #[cfg(feature = "steps")]

@@ -19,9 +19,9 @@ pub struct RestoreOrder {
     /// Which emails, in the words of `malle find`; then nothing but emails comes back. All, if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub select: Option<String>,
-    /// The backup is meant to be another mailbox's: what one person had is given to another.
-    #[serde(default)]
-    pub from_other_mailbox: bool,
+    /// The mailbox that the backup is of, if it is another one: what that had is given to the job's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from_mailbox: Option<u64>,
 }
 
 /// How a backup comes back: [`engine::Mode`] in words.
@@ -111,7 +111,7 @@ mod tests {
     fn orders_are_read_strictly() {
         let read = |json: Value| RestoreOrder::read(Some(&json)).ok();
         let order = read(json!({"number": 41, "mode": "missing"})).expect("the least that is needed");
-        assert_eq!((order.number, order.mode, order.from_other_mailbox), (41, RestoreMode::Missing, false));
+        assert_eq!((order.number, order.mode, order.from_mailbox), (41, RestoreMode::Missing, None));
         assert_eq!(read(json!({"number": 41})), None, "how it comes back is never guessed");
         assert_eq!(read(json!({"number": 41, "mode": "exact", "select": "from:bob"})), None);
         assert_eq!(

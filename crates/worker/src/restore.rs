@@ -6,7 +6,7 @@ use std::sync::Arc;
 use catalog::{Backup, Mailbox};
 use engine::{FolderTree, Mode, Register, Restore, RestoreId, Restored};
 use futures::future::BoxFuture;
-use model::{BackupNumber, DataType, MailboxIdentity};
+use model::{BackupNumber, DataType, MailboxId, MailboxIdentity};
 use repository::{Repository, Snapshot};
 use serde_json::{Value, json};
 use tracing::Instrument;
@@ -84,14 +84,12 @@ impl Job<'_> {
         self.complete(None).await
     }
 
-    /// Whose backup it is. What one person had is given to another only if the job says so.
+    /// Whose backup it is: the job's mailbox's, unless the job names another one.
     async fn source(&self, order: &RestoreOrder, backup: &Backup) -> Result<Mailbox> {
-        match backup.mailbox == self.mailbox.id {
-            true => Ok(self.mailbox.clone()),
-            false if order.from_other_mailbox => {
-                self.catalog().mailbox(backup.mailbox).await?.ok_or(Error::NoBackup)
-            }
-            false => Err(Error::OtherMailbox),
+        match order.from_mailbox.map_or(self.mailbox.id, MailboxId) {
+            source if source != backup.mailbox => Err(Error::OtherMailbox),
+            source if source == self.mailbox.id => Ok(self.mailbox.clone()),
+            source => self.catalog().mailbox(source).await?.ok_or(Error::NoBackup),
         }
     }
 

@@ -149,7 +149,7 @@ pub struct Times {
     pub progress: Duration,
     /// A backup that can be cut into slices is, after this time.
     pub slice: Duration,
-    /// From the wish to drain to the end of [`run`](crate::run): three quarters of it for jobs to find a good end, the rest to
+    /// From the request to drain to the end of [`run`](crate::run): three quarters of it for jobs to find a good end, the rest to
     /// write down what became of them.
     pub grace: Duration,
     /// When a job comes again whose mailbox is busy or paused.
@@ -198,14 +198,10 @@ impl Settings {
         {
             return refuse("two servers, or two stores, have the same name");
         }
-        let is_production = |zone: &str| {
-            let (zone, production) = (zone.trim(), self.production_zone.trim());
-            zone.to_lowercase() == production.to_lowercase()
-        };
         if self.stores.iter().any(|store| store.zone.is_empty()) {
             return refuse("a store names no zone");
         }
-        if self.stores.iter().any(|store| is_production(&store.zone)) {
+        if self.stores.iter().any(|store| is_same_zone(&store.zone, &self.production_zone)) {
             return refuse("a store lies in production's own zone: it would be lost together with the mail");
         }
         if Calendar::new(self.windows, self.time_zone.clone()).is_err() {
@@ -213,6 +209,11 @@ impl Settings {
         }
         Ok(())
     }
+}
+
+/// Whether two names mean one zone: people write them, so neither case nor blanks around them make another place.
+pub fn is_same_zone(one: &str, other: &str) -> bool {
+    one.trim().to_lowercase() == other.trim().to_lowercase()
 }
 
 fn has_twins<'a>(mut names: impl Iterator<Item = &'a str>) -> bool {

@@ -26,7 +26,7 @@ pub(crate) async fn enqueue(args: &EnqueueArgs, out: &Out) -> Result<Exit> {
         Some(key) => format!("cli {key}"),
         None => format!("{actor} {}", SystemClock.now()),
     };
-    let asker = Asker { actor: &actor, key: &key, traceparent: None, tenants: None };
+    let asker = Asker { actor: &actor, key: &key, traceparent: None, tenants: None, crosses_tenants: true };
     let requested = ask(&asking, &asker, args).await.map_err(|refusal| match refusal {
         Refusal::Catalog(error) => anyhow::Error::from(error),
         refusal => {
@@ -43,15 +43,20 @@ pub(crate) async fn enqueue(args: &EnqueueArgs, out: &Out) -> Result<Exit> {
 }
 
 async fn ask(asking: &Asking, asker: &Asker<'_>, args: &EnqueueArgs) -> Result<Requested, Refusal> {
-    let mailbox = match args.mailbox.parse() {
+    let name = |text: &String| match text.parse() {
         Ok(number) => MailboxName::Id(MailboxId(number)),
-        Err(_) => MailboxName::Address(args.mailbox.clone()),
+        Err(_) => MailboxName::Address(text.clone()),
     };
+    let mailbox = name(&args.mailbox);
     let of = |number| BackupName { mailbox: mailbox.clone(), number: BackupNumber(number) };
     match (args.restore, args.verify) {
         (Some(number), _) => {
             let mode = args.mode.map_or_else(RestoreMode::default, RestoreMode::from);
-            let how = RestoreParameters { mode, select: args.select.clone() };
+            let how = RestoreParameters {
+                mode,
+                select: args.select.clone(),
+                to: args.to_account.as_ref().map(name),
+            };
             asking.restore(asker, &of(number), &how).await
         }
         (None, Some(number)) => asking.verify(asker, &of(number)).await,
@@ -85,7 +90,7 @@ fn exit(refusal: &Refusal) -> Exit {
         Refusal::UnknownMailbox | Refusal::UnknownBackup | Refusal::Gone | Refusal::GoneFromServer => {
             Exit::NotFound
         }
-        Refusal::ExactSelection | Refusal::Selection(_) | Refusal::KeyReused | Refusal::Ambiguous => {
+        Refusal::ExactSelection | Refusal::Selection(_) | Refusal::KeyReused | Refusal::Ambiguous { .. } => {
             Exit::Usage
         }
         _ => Exit::Refused,

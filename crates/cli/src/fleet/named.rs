@@ -17,7 +17,7 @@ pub(super) async fn find(catalog: &Catalog, named: &str, purpose: &str) -> Resul
                 0 | 1 => all.pop(),
                 several => {
                     let what = format!("find {named}: {several} mailboxes have or had this address");
-                    let numbers: Vec<String> = all.iter().map(|one| one.id.to_string()).collect();
+                    let numbers: Vec<String> = all.iter().map(Mailbox::told_apart).collect();
                     let hint = format!("name one by its number: {}", numbers.join(", "));
                     return Err(Failure::usage(what, hint).into());
                 }

@@ -27,7 +27,7 @@ use crate::failure::Failure;
 use crate::output::Out;
 use crate::secrets::SecretFile;
 use crate::store_client::{Access, Keys};
-use crate::{secrets, server, store_url};
+use crate::{secrets, server, store_url, waiting};
 
 /// Whether workers will understand a selection of emails.
 pub(super) fn read_selection(text: &str) -> Result<(), String> {
@@ -336,6 +336,7 @@ pub(crate) fn client(server: &Server) -> Result<jmap::Config> {
     config.renewal = renewal(server);
     config.authorities = server::authorities(server.ca_file.as_deref())?;
     config.user_agent = server::USER_AGENT.to_owned();
+    config.waiting = Some(waiting::FOR_MAIL_SERVER);
     config.timeouts.request = seconds(server.request_seconds);
     Ok(config)
 }

@@ -1,6 +1,7 @@
 //! What every role's configuration must say of where mail comes from and where backups go.
 
 use url::Url;
+use worker::is_same_zone;
 
 use super::config::{Config, Store};
 use super::mail_server::Server;
@@ -59,11 +60,6 @@ impl Config {
         let what = format!("talk to {what}: its URL is http, so passwords and mail could be read on the way");
         Err(Failure::usage(what, "use https, or set allow_plain_http = true if the network itself is safe"))
     }
-}
-
-/// Zones are names that people write: neither case nor blanks make another place.
-fn is_same_zone(one: &str, other: &str) -> bool {
-    one.trim().to_lowercase() == other.trim().to_lowercase()
 }
 
 #[cfg(test)]

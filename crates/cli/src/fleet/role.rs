@@ -14,7 +14,7 @@ use super::parts::read_selection;
 use crate::exit::Exit;
 use crate::fleet_args::RoleArgs;
 use crate::output::Out;
-use crate::store_url;
+use crate::{store_url, waiting};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -72,7 +72,7 @@ pub(super) fn watching(role: &str, config: &Config) -> telemetry::Settings {
     }
 }
 
-/// What every role stands on: logs, traces, metrics, health, and the wish to stop.
+/// What every role stands on: logs, traces, metrics, health, and the request to stop.
 struct Stage {
     registry: Registry,
     health: Health,
@@ -87,6 +87,7 @@ impl Stage {
     async fn enter(role: &str, config: &Config) -> Result<Stage> {
         let registry = registry(role);
         let telemetry = telemetry::install(&watching(role, config), &registry)?;
+        waiting::tell_the_log();
         let (health, stop, over) = (Health::default(), CancellationToken::new(), CancellationToken::new());
         let listen = config.telemetry.listen;
         let endpoint = Endpoint::bind(listen).await.context("listen for metrics and health")?;

@@ -15,6 +15,7 @@ mod fleet;
 mod giving_back;
 mod goes_on;
 mod home;
+mod hung;
 mod interrupted_export;
 mod keys;
 mod killed;

@@ -110,7 +110,7 @@ impl Exact<'_> {
             return Ok(changed.len() as u64);
         }
         let written = self.target.set("the emails' folders and keywords", DataType::Email, set).await?;
-        // An email that its owner deleted meanwhile is in the safety backup, and gone: that is their wish.
+        // An email that its owner deleted meanwhile is in the safety backup, and gone: they meant it.
         let lost = written.not_updated.values().find(|refusal| refusal.kind != "notFound");
         match lost {
             Some(refusal) => Err(Error::Refused {

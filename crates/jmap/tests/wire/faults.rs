@@ -1,7 +1,8 @@
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
-use jmap::{Batch, Class, Client, Error, Wait};
+use jmap::{Batch, Class, Client, Error, Wait, Waiting};
 
 use crate::server::{Step, answer, head, ok};
 use crate::{PASSWORD, account, chain, config, connect, server};
@@ -170,4 +171,25 @@ async fn no_error_tells_a_secret() {
     for secret in [PASSWORD, "ywrtaw4", "basic "] {
         assert!(!shown.contains(secret), "{shown}");
     }
+}
+
+#[tokio::test]
+async fn somebody_is_told_that_an_answer_is_awaited_and_that_attempts_fail() {
+    static TOLD: Mutex<Vec<(&str, Duration)>> = Mutex::new(Vec::new());
+    let asked = AtomicUsize::new(0);
+    let server = server(move |_| match asked.fetch_add(1, SeqCst) {
+        0 => vec![Step::Pause(Duration::from_millis(300)), Step::Close],
+        _ => ok(EMPTY),
+    })
+    .await;
+    let mut config = config(&server.url);
+    let tell = |what, since| TOLD.lock().unwrap().push((what, since));
+    config.waiting = Some(Waiting { after: Duration::from_millis(100), tell });
+    let client = Client::connect(config).await.unwrap();
+    call(&client).await.expect("the second attempt");
+    call(&client).await.expect("answered at once");
+    let told = TOLD.lock().unwrap();
+    let [(awaited, after), (failed, since)] = told[..] else { panic!("{told:?}") };
+    assert_eq!((awaited, failed, after.as_millis()), ("an answer", "an answer", 100));
+    assert!(since.as_millis() >= 300, "{since:?}");
 }

@@ -41,7 +41,7 @@ impl<S: Sync, T: DeserializeOwned, const LIMIT: usize> FromRequest<S> for Body<T
     }
 }
 
-/// The header `Idempotency-Key`: the same key is the same wish.
+/// The header `Idempotency-Key`: the same key is the same request.
 pub(super) struct Key(pub(super) String);
 
 impl<S: Sync> FromRequestParts<S> for Key {

@@ -5,7 +5,7 @@ mod jobs;
 mod mailboxes;
 mod pauses;
 mod problem;
+mod requests;
 mod server;
-mod wishes;
 
 pub use server::{Api, openapi};

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::authorize::{Principal, Tokens, authorize};
 use super::problem::Problem;
-use super::{backups, jobs, mailboxes, pauses, wishes};
+use super::{backups, jobs, mailboxes, pauses, requests};
 use crate::Error;
 use crate::asking::Asking;
 use crate::directory::Rules;
@@ -102,9 +102,9 @@ impl Api {
 fn routes() -> Vec<(&'static str, &'static str, Scope, MethodRouter<Shared>)> {
     use Scope::{Backup, Directory, Operate, Read, Restore};
     vec![
-        ("post", "/v1/backups", Backup, post(wishes::backup)),
-        ("post", "/v1/restores", Restore, post(wishes::restore)),
-        ("post", "/v1/verifications", Operate, post(wishes::verify)),
+        ("post", "/v1/backups", Backup, post(requests::backup)),
+        ("post", "/v1/restores", Restore, post(requests::restore)),
+        ("post", "/v1/verifications", Operate, post(requests::verify)),
         ("get", "/v1/jobs/{job}", Read, get(jobs::show)),
         ("delete", "/v1/jobs/{job}", Operate, delete(jobs::cancel)),
         ("post", "/v1/jobs/{job}/redrive", Operate, post(jobs::redrive)),

@@ -121,7 +121,7 @@ async fn backups_by_hand_are_granted_once_a_key_and_refused_with_the_reason() {
     assert_eq!((first.0, &first.1["new"]), (202, &json!(true)));
     let job = first.1["job"].clone();
     let again = json!({"job": job, "new": false});
-    assert_eq!(served.backup("k1", ids[0]).await, (202, again.clone()), "the same key is the same wish");
+    assert_eq!(served.backup("k1", ids[0]).await, (202, again.clone()), "the same key is the same request");
     assert_eq!(served.backup("k2", ids[0]).await, (202, again.clone()), "one unfinished backup by hand");
     let by_address = json!({"address": format!("PROFESSIONAL0@{DOMAIN}")});
     assert_eq!(served.ask("POST /v1/backups", "k1", by_address).await, (202, again), "by its address");
@@ -200,12 +200,12 @@ async fn restores_and_jobs_are_shown_and_cancelled() {
     served.refused("GET /v1/jobs/99", "-", Value::Null, 404, "unknown").await;
     served.refused("GET /v1/jobs/abc", "-", Value::Null, 400, "number").await;
 
-    let wish = |fields: Value| {
-        let mut wish = json!({"mailbox": mailbox.0, "number": number.0});
-        wish.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
-        wish
+    let request = |fields: Value| {
+        let mut request = json!({"mailbox": mailbox.0, "number": number.0});
+        request.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        request
     };
-    let missing = wish(json!({"mode": "missing", "select": "folder:Archive"}));
+    let missing = request(json!({"mode": "missing", "select": "folder:Archive"}));
     let (status, answer) = served.ask("POST /v1/restores", "r", missing).await;
     assert_eq!(status, 202, "{answer}");
     let restore = answer["job"].as_u64().unwrap();
@@ -222,9 +222,9 @@ async fn restores_and_jobs_are_shown_and_cancelled() {
         (json!({"mode": "missing", "select": "from:bob"}), 400, "selection"),
         (json!({"mailbox": null}), 422, "unusable"),
     ] {
-        served.refused("POST /v1/restores", "x", wish(fields), status, word).await;
+        served.refused("POST /v1/restores", "x", request(fields), status, word).await;
     }
-    let other = wish(json!({"mode": "exact"}));
+    let other = request(json!({"mode": "exact"}));
     served.refused("POST /v1/restores", "r", other, 409, "key-reused").await;
 
     let (status, answer) = served.ask(&format!("DELETE /v1/jobs/{restore}"), "-", Value::Null).await;
@@ -444,8 +444,8 @@ async fn dead_jobs_are_driven_again_and_a_restore_tells_what_it_gave_back() {
     served.refused(&redrive, "-", Value::Null, 409, "superseded").await;
 
     let number = served.room.good_backup(JobId(newer)).await;
-    let wish = json!({"mailbox": mailbox.0, "number": number.0});
-    let restore = served.ask("POST /v1/restores", "r", wish).await.1["job"].as_u64().unwrap();
+    let request = json!({"mailbox": mailbox.0, "number": number.0});
+    let restore = served.ask("POST /v1/restores", "r", request).await.1["job"].as_u64().unwrap();
     let shown =
         async || served.ask(&format!("GET /v1/jobs/{restore}"), "-", Value::Null).await.1["restore"].clone();
     assert_eq!(shown().await, Value::Null);

@@ -270,7 +270,7 @@ async fn requests_are_granted_or_refused_like_those_of_the_api(rabbit: &RabbitMq
     room.mailboxes(Plan::Personal, 1).await;
     let clock: Arc<dyn Clock> = room.clock.clone();
     let asking = Asking::new(room.catalog.clone(), clock, RequestSettings::default(), |_| Ok(()));
-    let wish = |key: &str, mailbox| BackupRequest {
+    let request = |key: &str, mailbox| BackupRequest {
         idempotency_key: key.to_owned(),
         mailbox,
         kind: JobKind::Manual,
@@ -279,14 +279,14 @@ async fn requests_are_granted_or_refused_like_those_of_the_api(rabbit: &RabbitMq
     let on = CancellationToken::new();
     serve_requests(&asking, &mut Away(2), &on).await.expect("the role goes on without a broker");
     let publisher = broker.publisher();
-    for wish in [
-        wish("one", MailboxName::Id(professional)),
-        wish("one", address("Professional0")),
-        wish("two", address("personal0")),
-        wish("three", address("nobody")),
-        wish("four", MailboxName::Id(MailboxId(99))),
+    for request in [
+        request("one", MailboxName::Id(professional)),
+        request("one", address("Professional0")),
+        request("two", address("personal0")),
+        request("three", address("nobody")),
+        request("four", MailboxName::Id(MailboxId(99))),
     ] {
-        publisher.request(&wish, None).await.unwrap();
+        publisher.request(&request, None).await.unwrap();
     }
     let stop = CancellationToken::new();
     let mut requests = broker.requests(NonZeroU16::new(4).unwrap(), stop.clone());
@@ -299,7 +299,7 @@ async fn requests_are_granted_or_refused_like_those_of_the_api(rabbit: &RabbitMq
     .await;
     stop.cancel();
     timeout(LIMIT, serving).await.unwrap().unwrap().unwrap();
-    assert_eq!(room.jobs().await, 1, "one wish, twice the same, by number and by address");
+    assert_eq!(room.jobs().await, 1, "one request, twice the same, by number and by address");
     let job = room.catalog.job(room.newest_job().await).await.unwrap().unwrap();
     assert_eq!((job.kind, job.mailbox), (JobKind::Manual, Some(professional)));
     assert!(broker.dead_letters().list(9).await.unwrap().is_empty());

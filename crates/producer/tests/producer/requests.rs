@@ -11,10 +11,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::room::{DOMAIN, Room, no_leak_in_logs};
 
-/// How each wish ended, in turn.
+/// How each request ended, in turn.
 type Ends = Arc<Mutex<Vec<String>>>;
 
-struct Wishes(VecDeque<BackupRequest>, Ends);
+struct Requests(VecDeque<BackupRequest>, Ends);
 
 struct Noted(Ends);
 
@@ -41,31 +41,31 @@ impl Settle for Noted {
 }
 
 #[async_trait]
-impl Source<BackupRequest> for Wishes {
+impl Source<BackupRequest> for Requests {
     async fn next(&mut self) -> Result<Option<Delivery<BackupRequest>>, QueueError> {
-        let delivery = |wish| Delivery::new(wish, None, false, Box::new(Noted(self.1.clone())));
+        let delivery = |request| Delivery::new(request, None, false, Box::new(Noted(self.1.clone())));
         Ok(self.0.pop_front().map(delivery))
     }
 }
 
 #[tokio::test]
-async fn a_wish_that_the_catalogue_can_never_take_does_not_stop_the_next() {
+async fn a_request_that_the_catalogue_can_never_take_does_not_stop_the_next() {
     let room = Room::new().await;
     room.mailboxes(Plan::Professional, 1).await;
     let clock: Arc<dyn Clock> = room.clock.clone();
     let asking = Asking::new(room.catalog.clone(), clock, RequestSettings::default(), |_| Ok(()));
-    let wish = |key: &str, account: &str| BackupRequest {
+    let request = |key: &str, account: &str| BackupRequest {
         idempotency_key: key.to_owned(),
         mailbox: MailboxName::Address(format!("{account}@{DOMAIN}")),
         kind: JobKind::Manual,
     };
-    let nul = wish("one", "professional0\0");
+    let nul = request("one", "professional0\0");
     let (ends, stop) = (Ends::default(), CancellationToken::new());
-    let mut wishes = Wishes(
-        VecDeque::from([nul, wish("t\0o", "professional0"), wish("3", "professional0")]),
+    let mut requests = Requests(
+        VecDeque::from([nul, request("t\0o", "professional0"), request("3", "professional0")]),
         ends.clone(),
     );
-    timeout(Duration::from_secs(60), serve_requests(&asking, &mut wishes, &stop)).await.unwrap().unwrap();
+    timeout(Duration::from_secs(60), serve_requests(&asking, &mut requests, &stop)).await.unwrap().unwrap();
     let ends = ends.lock().unwrap().clone();
     assert!(ends[..2].iter().all(|reason| reason.contains("22021")), "{ends:?}");
     assert_eq!(ends[2..], ["done"]);

@@ -230,3 +230,59 @@ async fn a_token_of_one_tenant_gets_nothing_that_is_everybodys_or_anothers() {
     assert_eq!(served.ask_as(&all, &redrive, &[], &Value::Null).await.0, 403);
     served.end().await;
 }
+
+/// Tokens × the mailbox that a backup is of × the mailbox that gets it.
+#[tokio::test]
+async fn a_backup_goes_to_another_mailbox_of_its_customer_only() {
+    let tokens = [(false, true), (false, false), (true, true), (true, false)].map(|(operates, is_bound)| {
+        let mut scopes = BTreeSet::from([Scope::Restore]);
+        scopes.extend(operates.then_some(Scope::Operate));
+        let name = format!("{operates}-{is_bound}");
+        let tenants = is_bound.then(|| BTreeSet::from(["acme".to_owned()]));
+        ApiToken { secret: Secret::new(name.repeat(8)), name, scopes, tenants }
+    });
+    let served = Served::with(ApiSettings { tokens: tokens.to_vec(), ..settings() }).await;
+    let room = &served.room;
+    let tenants = [Some("acme"), Some("acme"), Some("acme"), Some("other"), None, None];
+    let ids = room.mailboxes(Plan::Professional, 6).await;
+    const GONE: usize = 2;
+    for (at, tenant) in tenants.iter().enumerate() {
+        room.insert_backup(70 + at as u64, ids[at], 1, "manual").await;
+        let tenant = tenant.map_or("NULL".to_owned(), |tenant| format!("'{tenant}'"));
+        room.sql(&format!("UPDATE mailboxes SET tenant = {tenant} WHERE id = {}", ids[at])).await;
+    }
+    room.catalog.mark_gone(ids[GONE], room.now()).await.unwrap();
+    let mut cases = 0;
+    for token in &tokens {
+        for from in 0..ids.len() {
+            for to in 0..ids.len() {
+                let body = json!({"mailbox": ids[from].0, "number": 70 + from, "mode": "missing", "to_mailbox": ids[to].0});
+                let key = format!("Idempotency-Key: {cases}");
+                let (status, answer) =
+                    served.ask_as(token.secret.expose(), "POST /v1/restores", &[&key], &body).await;
+                let is_hidden = |at: usize| token.tenants.is_some() && tenants[at] != Some("acme");
+                let is_one_customer = tenants[from].is_some() && tenants[from] == tenants[to];
+                let expected = match token.scopes.contains(&Scope::Operate) {
+                    _ if is_hidden(from) || is_hidden(to) => 404,
+                    _ if to == GONE => 410,
+                    operates if operates || from == to || is_one_customer => 202,
+                    _ => 403,
+                };
+                assert_eq!(status, expected, "{} of {body}: {answer}", token.name);
+                let is_named = match from == to {
+                    true => "NOT parameters ? 'from_mailbox'".to_owned(),
+                    false => format!("(parameters->>'from_mailbox')::bigint = {}", ids[from]),
+                };
+                let sql = format!("SELECT count(*) FROM jobs WHERE mailbox = {} AND {is_named}", ids[to]);
+                assert_eq!(
+                    (room.jobs().await, room.number(&sql).await),
+                    (i64::from(status == 202), i64::from(status == 202))
+                );
+                room.sql("DELETE FROM jobs").await;
+                cases += 1;
+            }
+        }
+    }
+    assert_eq!(cases, 4 * 6 * 6);
+    served.end().await;
+}

@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use catalog::Backup;
-use model::{BackupNumber, BackupState, JobKind, JobState, MailboxId};
+use model::{BackupNumber, BackupState, Clock, JobKind, JobState, MailboxId};
 use serde_json::json;
 use telemetry::{Ending, Verification};
 use testkit::leaks;
@@ -69,6 +69,7 @@ async fn everyday() {
     slices(&house).await;
     full_listings(&house).await;
     an_exact_restore_can_be_undone(&house).await;
+    a_backup_is_given_to_another_mailbox(&house).await;
     let log = LOG.text();
     let mut private: Vec<String> = (0..4).map(address).collect();
     let of_services = [testkit::postgres::PASSWORD, testkit::rabbitmq::PASSWORD, testkit::redis::PASSWORD];
@@ -132,6 +133,38 @@ async fn an_exact_restore_can_be_undone(house: &House) {
     let made = room.backups(mailbox).await;
     let numbers: std::collections::BTreeSet<_> = made.iter().map(|backup| backup.number).collect();
     assert!(made.len() >= 4 && numbers.len() == made.len(), "one before each restore, too: {made:?}");
+    worker.drain().await;
+}
+
+/// Of one that is gone, into each way that there is; and undone by the number that the last one reported.
+async fn a_backup_is_given_to_another_mailbox(house: &House) {
+    let room = Room::new(house, "given").await;
+    let mailboxes = room.mailboxes([0, 3]).await;
+    let (from, to) = (mailboxes[0], mailboxes[1]);
+    let worker = room.worker("w1");
+    let number = room.backed_up(&[from]).await[0].number.0;
+    room.catalog.mark_gone(from, room.clock.now()).await.unwrap();
+    let account = house.sim.account(&address(3)).unwrap();
+    let give = async |mode: &str| {
+        let order = json!({"number": number, "mode": mode, "from_mailbox": from.0});
+        let restore = room.request(JobKind::Restore, to, Some(&order)).await;
+        room.until_done(restore).await;
+        restore
+    };
+    for (mode, count) in [("beside", 2 * EMAILS), ("missing", 3 * EMAILS), ("exact", EMAILS)] {
+        let restore = give(mode).await;
+        assert_eq!(account.email_count() as u64, count, "{mode}");
+        if mode == "exact" {
+            let safety = format!("SELECT (report->>'safety')::bigint FROM restores WHERE job = {restore}");
+            let undo = json!({"number": room.number(&safety).await, "mode": "exact"});
+            room.until_done(room.request(JobKind::Restore, to, Some(&undo)).await).await;
+            assert_eq!(account.email_count() as u64, 3 * EMAILS, "undone");
+        }
+    }
+    // Named wrongly: the backup is of another one than the job says.
+    let order = json!({"number": number, "mode": "missing", "from_mailbox": to.0});
+    let wrong = room.request(JobKind::Restore, to, Some(&order)).await;
+    room.until_state(wrong, JobState::Dead).await;
     worker.drain().await;
 }
 

@@ -1,7 +1,7 @@
 use async_trait::async_trait;
 use worker::{Backups, Slice, SliceTask};
 
-/// The engine as a whole: it knows no boundary, so its only slice is the backup, and a wish to stop drops it.
+/// The engine as a whole: it knows no boundary, so its only slice is the backup, and a request to stop drops it.
 pub(crate) struct Unsliced;
 
 #[async_trait]

@@ -72,8 +72,8 @@ impl Catalogue {
         self.jobs.iter().filter(|job| job.slot == slot).count()
     }
 
-    /// Every slot of every mailbox, and every wish, has exactly one good backup.
-    pub(super) fn wrongs(&self, mailboxes: &[i64], slots: &[String; 2], wishes: &[i64]) -> Vec<String> {
+    /// Every slot of every mailbox, and every request, has exactly one good backup.
+    pub(super) fn wrongs(&self, mailboxes: &[i64], slots: &[String; 2], requests: &[i64]) -> Vec<String> {
         let mut wrongs = Vec::new();
         for (mailbox, slot) in
             mailboxes.iter().flat_map(|mailbox| slots.iter().map(move |slot| (mailbox, slot)))
@@ -83,8 +83,8 @@ impl Catalogue {
                 wrongs.push(format!("mailbox {mailbox} has {jobs} jobs for the night of {slot}"));
             }
         }
-        for wish in wishes.iter().filter(|wish| !self.jobs.iter().any(|job| job.id == **wish)) {
-            wrongs.push(format!("the wish that became job {wish} is not there"));
+        for request in requests.iter().filter(|request| !self.jobs.iter().any(|job| job.id == **request)) {
+            wrongs.push(format!("the request that became job {request} is not there"));
         }
         for job in &self.jobs {
             let backups: Vec<_> = self.backups.iter().filter(|backup| backup.job == job.id).collect();

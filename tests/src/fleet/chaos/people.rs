@@ -70,7 +70,7 @@ async fn planned(database: &str, slot: &str) -> Result<usize> {
 }
 
 /// Asks for a backup until it is granted, with one key; the job.
-pub(super) async fn wish(api: u16, mailbox: u32, at: Instant) -> Result<i64> {
+pub(super) async fn request(api: u16, mailbox: u32, at: Instant) -> Result<i64> {
     sleep_until(at).await;
     let client = reqwest::Client::builder().timeout(Duration::from_secs(5)).build()?;
     loop {
@@ -86,12 +86,12 @@ async fn ask(client: &reqwest::Client, api: u16, mailbox: u32) -> Result<i64> {
     let request = client
         .post(format!("http://127.0.0.1:{api}/v1/backups"))
         .bearer_auth(TOKEN)
-        .header("Idempotency-Key", format!("wish of mailbox {mailbox}"))
+        .header("Idempotency-Key", format!("request of mailbox {mailbox}"))
         .header("Content-Type", "application/json")
         .body(json!({ "address": address(mailbox) }).to_string());
     let answer = request.send().await?;
     let (status, body) = (answer.status(), answer.bytes().await?);
     ensure!(status == 202, "{status}: {}", String::from_utf8_lossy(&body));
     let granted: Value = serde_json::from_slice(&body)?;
-    granted["job"].as_i64().context("a granted wish names its job")
+    granted["job"].as_i64().context("a granted request names its job")
 }

@@ -23,7 +23,7 @@ use super::ends::{Catalogue, Owner, Stored, read_store};
 use super::history::{self, Database, Told};
 use super::people::{self, Dusk};
 use super::roles::{Kept, Place};
-use super::schedule::{Fault, MAILBOXES, PRODUCERS, Schedule, WORKERS};
+use super::schedule::{Fault, MAILBOXES, OfServer, PRODUCERS, Schedule, WORKERS};
 use super::services;
 use crate::fleet::silence::check_written;
 use crate::fleet::{AGENT, AGENT_PASSWORD, Collector, Fleet, Launcher, Plan, address};
@@ -103,7 +103,7 @@ impl fmt::Display for Outcome {
 }
 
 /// Runs a fleet through everything that the seed says. An error, with the schedule and the place of the logs, if in the end a slot
-/// or a wish has not exactly one good backup, if the store holds anything else than the catalogue says, or if anything happened
+/// or a request has not exactly one good backup, if the store holds anything else than the catalogue says, or if anything happened
 /// on the way that never may.
 pub async fn chaos(malle: PathBuf, seed: u64) -> Result<Outcome> {
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -157,7 +157,7 @@ async fn run(malle: PathBuf, dir: &Path, schedule: &Schedule) -> Result<Outcome>
     let told = told.map_err(|wrongs| anyhow::anyhow!("in the history: {wrongs:#?}"))?;
     let owners = owners(&database, &fleet.simulator).await?;
     let mailboxes: Vec<i64> = owners.iter().map(|owner| owner.mailbox).collect();
-    let wrongs = catalogue.wrongs(&mailboxes, &slots, &fleet.wishes);
+    let wrongs = catalogue.wrongs(&mailboxes, &slots, &fleet.requests);
     ensure!(wrongs.is_empty(), "in the catalogue: {wrongs:#?}");
     let ring: KeyRing = fs::read_to_string(dir.join("ring.key"))?.parse()?;
     let stored = read_store(objects(&fleet.store)?, ring, owners, &catalogue).await?;
@@ -181,16 +181,19 @@ async fn run(malle: PathBuf, dir: &Path, schedule: &Schedule) -> Result<Outcome>
     })
 }
 
-/// Requests that the server refused after the password had changed: as many as were under way, and one of each worker that tried
-/// whether the credentials are good; once more if Redis lost what it knew of that.
+/// Requests that the server refused after the password had changed: no more than were under way at once, and one of each worker
+/// that tried whether the credentials are good; once more if Redis lost what it knew of that.
 fn refused(fleet: &Struck, schedule: &Schedule) -> Result<Option<u64>> {
-    let Some(under_way) = fleet.changed else { return Ok(None) };
-    let refused = fleet.simulator.counters().unauthorized;
+    if !fleet.password_changed {
+        return Ok(None);
+    }
+    let counters = fleet.simulator.counters();
+    let (refused, under_way) = (counters.unauthorized, counters.peak_concurrency);
     let is_redis_struck = schedule.events.iter().any(|event| matches!(event.fault, Fault::Redis(_)));
     let tries = WORKERS as u64 * (1 + u64::from(is_redis_struck));
     ensure!(
         refused <= under_way + tries,
-        "{refused} requests were refused, {under_way} were under way when the password changed"
+        "{refused} requests were refused, {under_way} were under way at most"
     );
     Ok(Some(refused))
 }
@@ -270,11 +273,10 @@ struct Struck {
     launcher: Launcher,
     simulator: Arc<Simulator>,
     /// The jobs that they became.
-    wishes: Vec<i64>,
+    requests: Vec<i64>,
     /// When Redis answered again after it had hung, in seconds since 1970.
     thawed: Option<f64>,
-    /// Requests under way when the fleet's password changed.
-    changed: Option<u64>,
+    password_changed: bool,
     store: SeaweedFs,
     traces: Collector,
     _others: (RabbitMq, Postgres, Redis),
@@ -304,21 +306,32 @@ async fn strike(fleet: Fleet, schedule: &Schedule, began: Instant, dusk: Dusk) -
         launcher.dir().join("agent"),
     ));
     let night = tokio::spawn(people::second_night(launcher.clone(), simulator.clone(), dusk));
-    let wishes: Vec<_> = schedule
-        .wishes
+    let requests: Vec<_> = schedule
+        .requests
         .iter()
-        .map(|(at, mailbox)| tokio::spawn(people::wish(api, *mailbox, began + *at)))
+        .map(|(at, mailbox)| tokio::spawn(people::request(api, *mailbox, began + *at)))
         .collect();
-    let changed = server.await??;
+    server.await??;
     night.await??;
     let mut granted = Vec::new();
-    for wish in wishes {
-        granted.push(wish.await??);
+    for request in requests {
+        granted.push(request.await??);
     }
     let (redis, thawed) = redis.await??;
+    let is_change = |fault| matches!(fault, Fault::Server(OfServer::PasswordChanged(_)));
+    let password_changed = schedule.events.iter().any(|event| is_change(event.fault));
     let others = (broker.await??, postgres.await??, redis);
     let store = store.await??;
-    Ok(Struck { launcher, simulator, wishes: granted, thawed, changed, store, traces, _others: others })
+    Ok(Struck {
+        launcher,
+        simulator,
+        requests: granted,
+        thawed,
+        password_changed,
+        store,
+        traces,
+        _others: others,
+    })
 }
 
 /// Until nothing is left to do.

@@ -10,7 +10,7 @@ pub(super) const WORKERS: usize = 3;
 /// Of them all.
 pub(super) const MAILBOXES: u32 = 24;
 /// Mailboxes for which somebody asks for a backup by hand.
-const WISHES: usize = 8;
+const REQUESTS: usize = 8;
 /// Faults begin within this time.
 const LENGTH: u64 = 9_000;
 /// RabbitMQ 3.10 loses a quorum queue for good when it is killed just after the queue was declared (it says 541 to every consumer
@@ -27,7 +27,7 @@ pub struct Schedule {
     /// When mail changes and the next night begins.
     pub(super) second_night: Duration,
     /// When somebody asks for a backup of which mailbox.
-    pub(super) wishes: Vec<(Duration, u32)>,
+    pub(super) requests: Vec<(Duration, u32)>,
 }
 
 /// One fault.
@@ -123,8 +123,9 @@ impl Schedule {
         let second_night = Duration::from_millis(random.between(3_500, 6_000));
         let mut mailboxes: Vec<u32> = (0..MAILBOXES).collect();
         random.shuffle(&mut mailboxes);
-        let wishes = mailboxes.into_iter().take(WISHES).map(|mailbox| (at(&mut random), mailbox)).collect();
-        Schedule { seed, events, second_night, wishes }
+        let requests =
+            mailboxes.into_iter().take(REQUESTS).map(|mailbox| (at(&mut random), mailbox)).collect();
+        Schedule { seed, events, second_night, requests }
     }
 
     /// The events of one lane, in their order.

@@ -122,16 +122,14 @@ pub(super) async fn store(
     Ok(store)
 }
 
-/// Returns how many requests were being served when the password changed, if it did. `password` is the file in which the fleet
-/// reads it.
+/// `password` is the file in which the fleet reads it.
 pub(super) async fn server(
     server: Arc<Simulator>,
     seed: u64,
     began: Instant,
     events: Events<OfServer>,
     password: PathBuf,
-) -> Result<Option<u64>> {
-    let mut changed = None;
+) -> Result<()> {
     for (at, fault) in events {
         sleep_until(began + at).await;
         let struck = |effect, per_mille| Fault::new(Target::Any, effect).chance(per_mille, seed);
@@ -146,7 +144,6 @@ pub(super) async fn server(
                 (vec![unserved, struck(Effect::Reset { after: 300 }, 200)], time)
             }
             OfServer::PasswordChanged(time) => {
-                changed = Some(server.counters().in_flight);
                 ensure!(server.set_password(AGENT, ANOTHER_PASSWORD), "it has a user");
                 sleep(time).await;
                 fs::write(&password, ANOTHER_PASSWORD)?;
@@ -157,5 +154,5 @@ pub(super) async fn server(
         sleep(time).await;
         rules.into_iter().for_each(|rule| server.faults().remove(rule));
     }
-    Ok(changed)
+    Ok(())
 }

@@ -17,6 +17,7 @@ use super::body::{Body, Key};
 use super::problem::Problem;
 use super::server::Shared;
 use crate::asking::{Asker, BackupName, Extent, RestoreMode, RestoreParameters};
+use crate::settings::Scope;
 
 /// By its number or by its present address.
 fn name(mailbox: Option<u64>, address: Option<String>) -> Result<MailboxName, Problem> {
@@ -29,7 +30,7 @@ fn name(mailbox: Option<u64>, address: Option<String>) -> Result<MailboxName, Pr
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct BackupWish {
+pub(super) struct BackupRequest {
     mailbox: Option<u64>,
     address: Option<String>,
     /// Lists everything, whatever the server says of changes.
@@ -46,6 +47,8 @@ pub(super) struct Restore {
     #[serde(default)]
     mode: RestoreMode,
     select: Option<String>,
+    to_mailbox: Option<u64>,
+    to_address: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -70,6 +73,7 @@ impl Caller {
             key: &self.key,
             traceparent: self.traceparent.as_deref(),
             tenants: self.principal.tenants.as_ref(),
+            crosses_tenants: self.principal.may(Scope::Operate).is_ok(),
         }
     }
 }
@@ -91,7 +95,7 @@ impl<S: Sync> FromRequestParts<S> for Caller {
 pub(super) async fn backup(
     State(shared): State<Shared>,
     caller: Caller,
-    Body(BackupWish { mailbox, address, full }): Body<BackupWish>,
+    Body(BackupRequest { mailbox, address, full }): Body<BackupRequest>,
 ) -> Result<Response, Problem> {
     let extent = if full { Extent::Everything } else { Extent::Changes };
     Ok(accepted(shared.asking.backup(&caller.asker(), &name(mailbox, address)?, extent).await?))
@@ -100,10 +104,14 @@ pub(super) async fn backup(
 pub(super) async fn restore(
     State(shared): State<Shared>,
     caller: Caller,
-    Body(Restore { mailbox, address, number, mode, select }): Body<Restore>,
+    Body(Restore { mailbox, address, number, mode, select, to_mailbox, to_address }): Body<Restore>,
 ) -> Result<Response, Problem> {
+    let to = match (to_mailbox, to_address) {
+        (None, None) => None,
+        (to_mailbox, to_address) => Some(name(to_mailbox, to_address)?),
+    };
     let of = BackupName { mailbox: name(mailbox, address)?, number: BackupNumber(number) };
-    let how = RestoreParameters { mode, select };
+    let how = RestoreParameters { mode, select, to };
     Ok(accepted(shared.asking.restore(&caller.asker(), &of, &how).await?))
 }
 
