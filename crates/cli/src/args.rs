@@ -241,8 +241,9 @@ pub(crate) struct BackupArgs {
 With --account: one line (with --json one object) a snapshot, oldest first. Without: one a mailbox. A snapshot that needs
 something which is known to be lost is `damaged`. Exit code 9 says that a part of the log cannot be read.
 Where a fleet makes the backups, numbers are the fleet's, here and wherever a command takes one; a snapshot that the fleet gave
-none is called by its own: s7.
-In JSON, sizes are bytes, `duration` is seconds, `time` is when the snapshot was finished; `snapshot` is its own number.")]
+none is called by its own: s7. Numbers that `malle catalog rebuild` gave are known to the catalogue alone.
+In JSON, sizes are bytes, `duration` is seconds, `time` is when the snapshot was finished; `snapshot` is its own number, which every
+command takes with an s before it.")]
 pub(crate) struct ListArgs {
     #[command(flatten)]
     pub(crate) which: Which,

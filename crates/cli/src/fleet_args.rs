@@ -140,7 +140,8 @@ pub(crate) enum ListFormat {
 Examples:
   malle enqueue alice@example.org
   malle mailbox backups alice@example.org
-  malle enqueue alice@example.org --restore 4711 --mode missing")]
+  malle enqueue alice@example.org --restore 4711 --mode missing
+  malle enqueue 12 --restore 4711 --mode missing --to-account bob@example.org")]
 pub(crate) struct EnqueueArgs {
     #[command(flatten)]
     pub(crate) config: ConfigFile,

@@ -53,8 +53,27 @@ impl Mailbox {
 
     /// Opens the snapshot that is named, the newest if none is.
     pub(crate) async fn snapshot(&self, name: Option<SnapshotName>) -> Result<Snapshot> {
-        let number = name.map(|name| self.numbers.find(name)).transpose()?;
+        let number = name.map(|name| self.find(name)).transpose()?;
         Ok(self.repository.snapshot(number).await?)
+    }
+
+    /// The snapshot that is named. Where numbers are the log's own, whether it is there is for the repository to say.
+    pub(crate) fn find(&self, name: SnapshotName) -> Result<SnapshotNumber, Failure> {
+        let number = self.numbers.find(name);
+        // An entry that cannot be read may be it.
+        let is_there = |number: &SnapshotNumber| {
+            !self.numbers.is_of_fleet()
+                || self.snapshots.iter().any(|info| info.number == *number)
+                || self.unreadable.contains(&number.0)
+        };
+        number.filter(is_there).ok_or_else(|| {
+            let names: Vec<_> =
+                self.snapshots.iter().rev().map(|info| self.numbers.name(info.number)).collect();
+            let what = format!("find backup {name}: the mailbox has {}", one_line(&names.join(", "), 200));
+            let hint =
+                "`malle list --account …` shows the numbers; what the fleet gave none is called like s7";
+            Failure::new(Exit::NotFound, what, hint)
+        })
     }
 
     /// Names log entries that cannot be read, on standard error. Returns what that means for the exit code.

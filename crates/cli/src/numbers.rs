@@ -1,15 +1,13 @@
 //! The numbers of a mailbox's snapshots: the fleet's numbers of backups where a fleet makes them, the log's own elsewhere.
-//! So one number means the same backup in every command, in those of the fleet and in its API.
+//! So one number means the same backup in every command, in those of the fleet and in its API. Numbers that `malle catalog rebuild`
+//! gives to snapshots made by hand stand in the catalogue alone; here these are called by their own.
 
 use std::collections::BTreeMap;
-use std::num::ParseIntError;
+use std::fmt::{self, Display};
 use std::str::FromStr;
 
 use model::SnapshotNumber;
 use repository::SnapshotInfo;
-
-use crate::exit::Exit;
-use crate::failure::Failure;
 
 /// A snapshot as the command line names it: `41`, or `s7` for the log's own number where a fleet numbers the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,14 +17,21 @@ pub(crate) enum SnapshotName {
 }
 
 impl FromStr for SnapshotName {
-    type Err = ParseIntError;
+    type Err = &'static str;
 
-    fn from_str(text: &str) -> Result<SnapshotName, ParseIntError> {
+    fn from_str(text: &str) -> Result<SnapshotName, &'static str> {
+        let number =
+            |digits: &str| digits.parse().map_err(|_| "write a number from `malle list`, like 41 or s7");
         Ok(match text.strip_prefix('s') {
-            Some(own) => SnapshotName::Own(SnapshotNumber(own.parse()?)),
-            None => SnapshotName::Number(text.parse()?),
+            Some(own) => SnapshotName::Own(SnapshotNumber(number(own)?)),
+            None => SnapshotName::Number(number(text)?),
         })
     }
+}
+
+/// What a snapshot is called that no fleet made.
+pub(crate) fn of_handmade(snapshot: SnapshotNumber, is_of_fleet: bool) -> String {
+    if is_of_fleet { format!("s{snapshot}") } else { snapshot.to_string() }
 }
 
 /// What the snapshots of one mailbox are called.
@@ -55,24 +60,32 @@ impl Numbers {
 
     /// `41`, or `s7`.
     pub(crate) fn name(&self, snapshot: SnapshotNumber) -> String {
-        self.number(snapshot).map_or_else(|| format!("s{snapshot}"), |number| number.to_string())
+        self.number(snapshot).map_or_else(|| of_handmade(snapshot, true), |number| number.to_string())
     }
 
-    /// The snapshot that is meant. Whether the log has it is for the repository to say.
-    pub(crate) fn find(&self, name: SnapshotName) -> Result<SnapshotNumber, Failure> {
-        let number = match name {
-            SnapshotName::Own(snapshot) => return Ok(snapshot),
-            SnapshotName::Number(number) if self.backups.is_empty() => return Ok(SnapshotNumber(number)),
-            SnapshotName::Number(number) => number,
-        };
-        let found = self.backups.iter().find(|(_, backup)| **backup == number);
-        found.map(|(snapshot, _)| *snapshot).ok_or_else(|| {
-            Failure::new(
-                Exit::NotFound,
-                format!("find backup {number}: it is not among this mailbox's"),
-                "`malle list --account …` shows the numbers; a snapshot that the fleet gave none is named by its own, like s7",
-            )
-        })
+    /// Whether a fleet made any of the snapshots.
+    pub(crate) fn is_of_fleet(&self) -> bool {
+        !self.backups.is_empty()
+    }
+
+    /// The snapshot that is meant; `None`: the fleet has given this number to none of them.
+    pub(crate) fn find(&self, name: SnapshotName) -> Option<SnapshotNumber> {
+        match name {
+            SnapshotName::Own(snapshot) => Some(snapshot),
+            SnapshotName::Number(number) if self.backups.is_empty() => Some(SnapshotNumber(number)),
+            SnapshotName::Number(number) => {
+                self.backups.iter().find(|(_, backup)| **backup == number).map(|(snapshot, _)| *snapshot)
+            }
+        }
+    }
+}
+
+impl Display for SnapshotName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SnapshotName::Number(number) => write!(f, "{number}"),
+            SnapshotName::Own(snapshot) => write!(f, "s{snapshot}"),
+        }
     }
 }
 
@@ -83,7 +96,7 @@ mod tests {
     fn check(backups: &[(u64, u64)], name: &str, expected: Option<(u64, &str)>) {
         let backups = backups.iter().map(|(snapshot, number)| (SnapshotNumber(*snapshot), *number)).collect();
         let numbers = Numbers { backups };
-        let found = numbers.find(name.parse().expect(name)).ok();
+        let found = numbers.find(name.parse().expect(name));
         assert_eq!(
             found.map(|snapshot| (snapshot.0, numbers.name(snapshot))),
             expected.map(|(snapshot, name)| (snapshot, name.to_owned()))

@@ -90,11 +90,10 @@ pub(crate) fn has_token() -> bool {
         .any(|name| env::var_os(name).is_some_and(|set| !set.is_empty()))
 }
 
-/// A file's text without the line break at its end.
-fn secret_in(path: &Path) -> Result<Zeroizing<String>, Failure> {
+/// A file's text without the line breaks at its end.
+pub(crate) fn secret_in(path: &Path) -> Result<Zeroizing<String>, Failure> {
     let text = read_file(path, Exit::Usage)?;
-    let line = text.strip_suffix('\n').unwrap_or(&text);
-    Ok(Zeroizing::new(line.strip_suffix('\r').unwrap_or(line).to_owned()))
+    Ok(Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned()))
 }
 
 /// Who signs in at the mail server, and where a newer secret comes from.

@@ -35,7 +35,7 @@ impl Server {
         config.authorities = authorities(args.ca_file.as_deref())?;
         config.user_agent = USER_AGENT.to_owned();
         config.concurrency = args.concurrency.into();
-        config.waiting = Some(waiting::FOR_MAIL_SERVER);
+        config.waiting = Some(waiting::for_mail_server(host(&url)));
         Ok(Server { config, url })
     }
 

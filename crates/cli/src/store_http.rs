@@ -35,7 +35,10 @@ impl HttpService for Client {
             "GET" | "HEAD" => "an object or a list",
             _ => "the end of a write",
         };
-        let response = waiting::for_store(what, self.0.execute(request)).await?;
+        let host = request.uri().host().unwrap_or_default().to_owned();
+        let bytes = request.body().content_length() as u64;
+        let sending = Box::pin(self.0.execute(request));
+        let response = waiting::for_store(&host, what, bytes, sending).await?;
         if response.status().is_success() && !says_html(&response) {
             return Ok(response);
         }

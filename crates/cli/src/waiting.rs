@@ -1,72 +1,75 @@
-//! Says that a mail server or a store lets us wait: on the terminal, or in a role's log. Without it a server that hangs looks
+//! Says that a mail server or a store does not answer: on the terminal, or in a role's log. Without it a server that hangs looks
 //! like a program that does.
 
-use std::pin::pin;
+use std::collections::HashMap;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::failure::one_line;
 use crate::output::warn;
 
-/// After so long somebody is told, and so far apart at least.
-pub(crate) const LONG: Duration = Duration::from_secs(30);
+/// After this time without an answer it is said, and at most once in this time of each server.
+const LONG: Duration = Duration::from_secs(30);
 
-/// Whether roles run in this process: they tell their log.
+/// Bytes a second that a slow line sends: an upload may take that long besides.
+const SLOW_LINE: u64 = 60_000;
+
+/// Whether roles run in this process: they write logs.
 static IN_LOG: AtomicBool = AtomicBool::new(false);
 
-/// From now on the log is told.
+/// From now on it is said in the log.
 pub(crate) fn tell_the_log() {
     IN_LOG.store(true, Relaxed);
 }
 
-/// For every client of a mail server.
-pub(crate) const FOR_MAIL_SERVER: jmap::Waiting = jmap::Waiting {
-    after: LONG,
-    tell: |what, since| {
-        static TOLD: Told = Told::new();
-        tell(&TOLD, "mail server", what, since);
-    },
-};
+/// For clients of this mail server.
+pub(crate) fn for_mail_server(name: impl Into<String>) -> jmap::Waiting {
+    let tell = |name: &str, what, since| tell(&format!("mail server {name}"), what, since);
+    jmap::Waiting { after: LONG, server: name.into(), tell }
+}
 
-/// The same work with a store; somebody is told if it takes long.
-pub(crate) async fn for_store<T>(what: &'static str, work: impl Future<Output = T>) -> T {
-    static TOLD: Told = Told::new();
-    let mut work = pin!(work);
-    match tokio::time::timeout(LONG, &mut work).await {
+/// The same work with a store; it is said if no answer begins for long. `bytes` are sent with the request.
+pub(crate) async fn for_store<T>(
+    host: &str,
+    what: &'static str,
+    bytes: u64,
+    mut work: Pin<Box<impl Future<Output = T>>>,
+) -> T {
+    let after = LONG + Duration::from_secs(bytes / SLOW_LINE);
+    match tokio::time::timeout(after, &mut work).await {
         Ok(done) => done,
         Err(_) => {
-            tell(&TOLD, "store", what, LONG);
+            tell(&format!("store {host}"), what, after);
             work.await
         }
     }
 }
 
-/// When it was told last: many requests may hang at once.
-struct Told(Mutex<Option<Instant>>);
+/// When it was said last, by server: many requests may hang at once.
+static TOLD: Mutex<Option<HashMap<String, Instant>>> = Mutex::new(None);
 
-impl Told {
-    const fn new() -> Told {
-        Told(Mutex::new(None))
+fn is_due(of: &str, now: Instant) -> bool {
+    let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
+    let told = told.get_or_insert_default();
+    let is_due = told.get(of).is_none_or(|told| now.duration_since(*told) >= LONG);
+    if is_due {
+        told.insert(of.to_owned(), now);
     }
-
-    fn is_due(&self, now: Instant) -> bool {
-        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_due = told.is_none_or(|told| now.duration_since(told) >= LONG);
-        if is_due {
-            *told = Some(now);
-        }
-        is_due
-    }
+    is_due
 }
 
-fn tell(told: &Told, of: &'static str, what: &'static str, since: Duration) {
-    if !told.is_due(Instant::now()) {
+fn tell(of: &str, what: &'static str, since: Duration) {
+    if !is_due(of, Instant::now()) {
         return;
     }
     let seconds = since.as_secs();
     match IN_LOG.load(Relaxed) {
         true => telemetry::waits(of, what, seconds),
-        false => warn(format_args!("the {of} has not answered for {seconds} s: waiting for {what}")),
+        false => {
+            warn(format_args!("{} has not answered for {seconds} s: waiting for {what}", one_line(of, 200)))
+        }
     }
 }
 
@@ -75,9 +78,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_told_now_and_then() {
-        let (told, now) = (Told::new(), Instant::now());
-        let due = [0, 1, 29, 30, 31, 61].map(|seconds| told.is_due(now + Duration::from_secs(seconds)));
-        assert_eq!(due, [true, false, false, true, false, true]);
+    fn it_is_said_now_and_then_of_each_server() {
+        let now = Instant::now();
+        let due = |of, seconds| is_due(of, now + Duration::from_secs(seconds));
+        assert_eq!(
+            [0, 1, 29, 30, 31, 61].map(|seconds| due("one", seconds)),
+            [true, false, false, true, false, true]
+        );
+        assert!(due("another", 61));
     }
 }

@@ -51,7 +51,13 @@ impl SignIns for Memory {
         refusal.told(now)
     }
 
-    async fn accepted(&self, server: &str) {
-        self.state().refused.remove(server);
+    async fn accepted(&self, server: &str, refused: &[String]) {
+        let known = &mut self.state().refused;
+        if let Some(refusal) = known.get_mut(server) {
+            refusal.fingerprints.retain(|fingerprint| !refused.contains(fingerprint));
+            if refusal.fingerprints.is_empty() {
+                known.remove(server);
+            }
+        }
     }
 }

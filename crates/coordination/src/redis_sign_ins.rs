@@ -26,6 +26,13 @@ if #fingerprints == 0 then return false end
 return {fingerprints, redis.call('PTTL', KEYS[1])}
 ";
 
+/// Takes fingerprints away; with the last one the row ends.
+pub(crate) const ACCEPT: &str = "
+redis.call('SREM', KEYS[1], unpack(ARGV))
+if redis.call('EXISTS', KEYS[1]) == 0 then redis.call('DEL', KEYS[2]) end
+return redis.status_reply('OK')
+";
+
 impl Redis {
     fn sign_in_keys(&self, server: &str) -> [String; 2] {
         ["refused", "refusals"].map(|part| self.key("sign-in", &format!("{server}:{part}")))
@@ -47,10 +54,10 @@ impl Redis {
         Ok(refusal(self.invoke(&call).await?))
     }
 
-    async fn accept(&self, server: &str) -> Result<(), CoordinationError> {
-        let mut del = redis::cmd("DEL");
-        del.arg(&self.sign_in_keys(server)[..]);
-        self.query_if_awake::<u64>(&del).await.map(drop)
+    async fn accept(&self, server: &str, refused: &[String]) -> Result<(), CoordinationError> {
+        let mut call = self.scripts.accept.prepare_invoke();
+        call.key(&self.sign_in_keys(server)[..]).arg(refused);
+        self.invoke_if_awake::<String>(&call).await.map(drop)
     }
 }
 
@@ -63,21 +70,20 @@ fn refusal((fingerprints, left): (Vec<String>, i64)) -> SignInRefusal {
 impl SignIns for Redis {
     async fn refusal(&self, server: &str) -> Option<SignInRefusal> {
         match self.standing(server).await {
-            Ok(Some(found)) => Some(found),
-            Ok(None) | Err(_) => self.local.refusal(server).await,
+            Ok(found) => found,
+            Err(_) => self.local.refusal(server).await,
         }
     }
 
     async fn refused(&self, server: &str, fingerprint: &str) -> SignInRefusal {
-        match self.refuse(server, fingerprint).await {
-            Ok(refusal) => refusal,
-            Err(_) => self.local.refused(server, fingerprint).await,
-        }
+        // For a Redis that hangs or is emptied a moment later.
+        let local = self.local.refused(server, fingerprint).await;
+        self.refuse(server, fingerprint).await.unwrap_or(local)
     }
 
-    async fn accepted(&self, server: &str) {
-        self.local.accepted(server).await;
+    async fn accepted(&self, server: &str, refused: &[String]) {
+        self.local.accepted(server, refused).await;
         // What is left of it ends by itself.
-        let _ = self.accept(server).await;
+        let _ = self.accept(server, refused).await;
     }
 }

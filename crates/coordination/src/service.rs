@@ -10,7 +10,7 @@ use crate::breaker::Breaker;
 use crate::places::{KEEP, Places};
 use crate::redis_budget::{REPORT, TAKE};
 use crate::redis_leases::{RELEASE, RENEW};
-use crate::redis_sign_ins::{REFUSE, STANDING};
+use crate::redis_sign_ins::{ACCEPT, REFUSE, STANDING};
 use crate::token::random;
 use crate::{CoordinationError, Memory, Settings};
 
@@ -39,6 +39,7 @@ pub(crate) struct Scripts {
     pub(crate) keep: Script,
     pub(crate) refuse: Script,
     pub(crate) standing: Script,
+    pub(crate) accept: Script,
 }
 
 impl Redis {
@@ -59,9 +60,9 @@ impl Redis {
             .set_number_of_retries(0);
         let connection =
             ConnectionManager::new_lazy_with_config(client, config).map_err(CoordinationError::Failed)?;
-        let [renew, release, take, report, keep, refuse, standing] =
-            [RENEW, RELEASE, TAKE, REPORT, KEEP, REFUSE, STANDING].map(Script::new);
-        let scripts = Scripts { renew, release, take, report, keep, refuse, standing }.into();
+        let [renew, release, take, report, keep, refuse, standing, accept] =
+            [RENEW, RELEASE, TAKE, REPORT, KEEP, REFUSE, STANDING, ACCEPT].map(Script::new);
+        let scripts = Scripts { renew, release, take, report, keep, refuse, standing, accept }.into();
         let local = Memory::new(settings.lease, settings.progress_ttl);
         let name = random().into();
         let (abandoned, places, breaker) = Default::default();

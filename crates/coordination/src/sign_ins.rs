@@ -19,8 +19,9 @@ pub trait SignIns: Send + Sync {
     /// Notes that the server has just refused these credentials. A refusal that is in force is not prolonged.
     async fn refused(&self, server: &str, fingerprint: &str) -> SignInRefusal;
 
-    /// Notes that the server took the credentials.
-    async fn accepted(&self, server: &str);
+    /// Notes that a client to which the server had refused these is let in again, with them or with others. What was refused to
+    /// other clients stays refused.
+    async fn accepted(&self, server: &str, refused: &[String]);
 }
 
 /// A server refused credentials.

@@ -429,6 +429,7 @@ impl Run<'_> {
         let committed = self.writer.commit(summary.clone(), self.how.clock).await?;
         let report = Report {
             number: committed.number,
+            is_of_fleet: committed.is_of_fleet,
             state: Quality::of_summary(&summary),
             emails: summary.emails,
             email_bytes: summary.email_bytes,

@@ -361,9 +361,9 @@ fn concerns_everything(error: &jmap::Error) -> bool {
     use jmap::Error as E;
     match error {
         E::Unreachable(_)
-        | E::ClosedAtOnce(_)
         | E::Tls(_)
         | E::Unauthorized
+        | E::Withheld
         | E::Cancelled
         | E::Setup(_)
         | E::InvalidCredentials => true,

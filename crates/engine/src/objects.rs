@@ -412,6 +412,6 @@ fn is_fatal(error: &jmap::Error) -> bool {
     use jmap::Error as E;
     matches!(
         error,
-        E::Unreachable(_) | E::ClosedAtOnce(_) | E::Tls(_) | E::Unauthorized | E::Cancelled | E::Setup(_)
+        E::Unreachable(_) | E::Tls(_) | E::Unauthorized | E::Withheld | E::Cancelled | E::Setup(_)
     )
 }

@@ -49,6 +49,8 @@ impl State {
 pub struct Report {
     /// The snapshot it made.
     pub number: SnapshotNumber,
+    /// Whether a fleet has numbered this snapshot or one before it.
+    pub is_of_fleet: bool,
     /// How good it is.
     pub state: State,
     /// Emails in the snapshot.

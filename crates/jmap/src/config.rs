@@ -41,13 +41,23 @@ pub struct Config {
     pub waiting: Option<Waiting>,
 }
 
-/// Who is told that a request waits for its answer.
-#[derive(Debug, Clone, Copy)]
+/// Who is told that a server does not answer.
+#[derive(Debug, Clone)]
 pub struct Waiting {
-    /// After this time without an answer, and again after each failed attempt beyond it.
+    /// The time without an answer after which it is told; an attempt that fails for want of one later is told as well.
     pub after: Duration,
-    /// Takes what is awaited, such as `an answer`, and the time since the first attempt.
-    pub tell: fn(&'static str, Duration),
+    /// The server's name.
+    pub server: String,
+    /// Takes the server's name, what is awaited, such as `an answer`, and the time since the request was first made.
+    pub tell: fn(&str, &'static str, Duration),
+}
+
+impl Waiting {
+    pub(crate) fn tell_after(&self, what: &'static str, since: Duration) {
+        if since >= self.after {
+            (self.tell)(&self.server, what, since);
+        }
+    }
 }
 
 /// Waits, each of one attempt.

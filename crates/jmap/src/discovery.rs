@@ -74,7 +74,8 @@ pub(crate) async fn discover(transport: &Transport, config: &Config) -> Result<F
             Class::Auth | Class::Transient { .. } | Class::Cancelled => false,
         };
         if !elsewhere {
-            return Err(at_the_door(error));
+            // A server that has said something before has not blocked us.
+            return Err(if first_failure.is_none() { at_the_door(error) } else { error });
         }
         let is_telling = matches!(error, Error::ForeignRedirect { .. });
         if first_failure.is_none() || is_telling {
@@ -91,7 +92,7 @@ pub(crate) async fn discover(transport: &Transport, config: &Config) -> Result<F
 /// Tells a server that closes connections before it has said anything from one that breaks off.
 fn at_the_door(error: Error) -> Error {
     match error {
-        Error::Interrupted(source) => Error::ClosedAtOnce(source),
+        Error::Interrupted(source) if source.is_request() => Error::ClosedAtOnce(source),
         // In the middle of the TLS handshake.
         Error::Unreachable(source) if is_closed(&source) => Error::ClosedAtOnce(source),
         other => other,

@@ -55,6 +55,9 @@ pub enum Error {
     /// HTTP 401: the server does not accept the credentials.
     #[error("server does not accept the credentials")]
     Unauthorized,
+    /// The credentials were not shown to the server, because it has refused them to another client: [`RefusedCredentials`](crate::RefusedCredentials).
+    #[error("credentials are not shown to the server, which has refused them")]
+    Withheld,
     /// Any other HTTP status than success, with the problem details when the server sent some (RFC 7807).
     #[error("server answered HTTP {status}{}", problem.as_ref().map(|p| format!(": {p}")).unwrap_or_default())]
     Status {
@@ -161,7 +164,7 @@ impl Error {
             Self::Unreachable(_) | Self::Interrupted(_) | Self::ClosedAtOnce(_) | Self::TimedOut { .. } => {
                 Class::Transient { retry_after: None }
             }
-            Self::Unauthorized | Self::Tls(_) => Class::Auth,
+            Self::Unauthorized | Self::Withheld | Self::Tls(_) => Class::Auth,
             Self::Status { status, problem, retry_after } => {
                 status_class(*status, problem.as_ref(), *retry_after)
             }
@@ -202,7 +205,11 @@ impl Error {
     #[must_use]
     pub fn did_nothing(&self) -> bool {
         match self {
-            Self::Unreachable(_) | Self::Tls(_) | Self::Unauthorized | Self::OverLimit { .. } => true,
+            Self::Unreachable(_)
+            | Self::Tls(_)
+            | Self::Unauthorized
+            | Self::Withheld
+            | Self::OverLimit { .. } => true,
             Self::Status { problem: Some(problem), .. } if problem.is_rate_limit() => true,
             // A time-out says nothing; 5xx may come from something between us and a server that goes on.
             Self::Status { status, .. } => (400..500).contains(status) && *status != 408,

@@ -15,6 +15,9 @@ pub trait Renewal: fmt::Debug + Send + Sync {
     fn renewed(&self) -> Option<Credentials>;
 }
 
+/// Refused credentials that are remembered; a token that is replaced each hour leaves one each time.
+const MOST_REFUSED: usize = 8;
+
 /// Credentials that a server refused. Clients that share this show the server none of them a second time, so that a changed
 /// password costs as many refusals as requests were under way, whatever the clients do next.
 #[derive(Default)]
@@ -31,9 +34,19 @@ impl RefusedCredentials {
         self.0.read().unwrap_or_else(PoisonError::into_inner).contains(value)
     }
 
+    /// Clients may show these again: what was refused was something else.
+    pub fn forget(&self, credentials: &Credentials) {
+        if let Ok(value) = credentials.header() {
+            self.0.write().unwrap_or_else(PoisonError::into_inner).retain(|refused| *refused != value);
+        }
+    }
+
     fn add(&self, value: &HeaderValue) {
         let mut refused = self.0.write().unwrap_or_else(PoisonError::into_inner);
         if !refused.contains(value) {
+            if refused.len() == MOST_REFUSED {
+                refused.remove(0);
+            }
             refused.push(value.clone());
         }
     }

@@ -53,14 +53,9 @@ impl Outcome {
                 Outcome::Refused { status: if *status == 503 { 503 } else { 429 }, retry_after }
             }
             (Error::Status { status: 500.., .. }, _) => Outcome::Failed,
-            (
-                Error::Unreachable(_)
-                | Error::Tls(_)
-                | Error::Interrupted(_)
-                | Error::ClosedAtOnce(_)
-                | Error::TimedOut { .. },
-                _,
-            ) => Outcome::Failed,
+            (Error::Unreachable(_) | Error::Tls(_) | Error::Interrupted(_) | Error::TimedOut { .. }, _) => {
+                Outcome::Failed
+            }
             _ => Outcome::Answered,
         }
     }
@@ -77,9 +72,9 @@ impl Metered {
         }
     }
 
-    /// The request ended so, just now.
+    /// The request ended so, just now. One that was never sent tells nothing of the server: its turn is abandoned.
     pub(crate) fn end<T>(self, result: &Result<T, Error>) {
-        if let Some((turn, since)) = self.0 {
+        if let Some((turn, since)) = self.0.filter(|_| !matches!(result, Err(Error::Withheld))) {
             let outcome = result.as_ref().err().map_or(Outcome::Answered, Outcome::of);
             turn.end(outcome, since.elapsed());
         }

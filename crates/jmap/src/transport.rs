@@ -69,7 +69,7 @@ impl Body {
         }
     }
 
-    /// What one waits for who sent it.
+    /// What the sender of this body waits for.
     fn awaited(&self) -> &'static str {
         match self {
             Self::None => "a session or a download",
@@ -129,7 +129,7 @@ impl Transport {
             retry: config.retry,
             cancel: config.cancel.clone(),
             throttle: config.throttle.clone(),
-            waiting: config.waiting,
+            waiting: config.waiting.clone(),
             gate: Gate::new(config.concurrency),
             tally: Tally::default(),
         })
@@ -243,11 +243,13 @@ impl Transport {
             if !body.may_repeat_after(&error) {
                 return Err(error);
             }
-            if let Some(waiting) = self.waiting.filter(|waiting| started.elapsed() > waiting.after) {
-                (waiting.tell)(body.awaited(), started.elapsed());
-            }
             let wait = wait_before_retry(&self.retry, &error, number, started.elapsed(), random());
             let Some(wait) = wait else { return Err(error) };
+            let hangs =
+                matches!(error, Error::TimedOut { .. } | Error::Unreachable(_) | Error::Interrupted(_));
+            if let Some(waiting) = self.waiting.as_ref().filter(|_| hangs) {
+                waiting.tell_after(body.awaited(), started.elapsed());
+            }
             let slept = self.cancel.run_until_cancelled(tokio::time::sleep(wait)).await;
             slept.ok_or(Error::Cancelled)?;
             self.tally.retries.fetch_add(1, Relaxed);
@@ -257,12 +259,12 @@ impl Transport {
 
     /// The same work; somebody is told if it takes long.
     async fn telling<T>(&self, body: &Body, mut work: Pin<Box<impl Future<Output = T>>>) -> T {
-        let Some(Waiting { after, tell }) = self.waiting else { return work.await };
-        let after = after.saturating_add(body.patience());
+        let Some(waiting) = &self.waiting else { return work.await };
+        let after = waiting.after.saturating_add(body.patience());
         if let Ok(done) = tokio::time::timeout(after, &mut work).await {
             return done;
         }
-        tell(body.awaited(), after);
+        waiting.tell_after(body.awaited(), after);
         work.await
     }
 
@@ -284,7 +286,7 @@ impl Transport {
     async fn send(&self, request: &Outgoing) -> Result<Response, Error> {
         let first = self.authorization.value();
         match self.send_unless_refused(request, &first).await {
-            Err(Error::Unauthorized) if self.authorization.renew(&first).await => {
+            Err(Error::Unauthorized | Error::Withheld) if self.authorization.renew(&first).await => {
                 self.send_unless_refused(request, &self.authorization.value()).await
             }
             answer => answer,
@@ -297,7 +299,7 @@ impl Transport {
         authorization: &HeaderValue,
     ) -> Result<Response, Error> {
         if self.authorization.is_refused(authorization) {
-            return Err(Error::Unauthorized);
+            return Err(Error::Withheld);
         }
         let answer = self.send_as(request, authorization).await;
         if let Err(Error::Unauthorized) = answer {

@@ -39,7 +39,8 @@ pub enum Refusal {
     },
     /// The mailbox was deleted.
     #[error(
-        "the mailbox is gone: it cannot be backed up; its backups can be given to another mailbox of the customer"
+        "the mailbox is gone: it cannot be backed up; its backups can be given to another mailbox of the customer \
+         (`malle enqueue --to-account`, `to_address` or `to_mailbox` of the API)"
     )]
     Gone,
     /// The mailbox was deleted, and nothing can be put into it.
@@ -48,9 +49,15 @@ pub enum Refusal {
          (`malle enqueue --to-account`, `to_address` or `to_mailbox` of the API)"
     )]
     GoneFromServer,
-    /// What one customer had is not given to another, unless who asks may operate the service.
-    #[error("the backup is of one customer and the mailbox of another, or nobody says whose they are")]
+    /// What one customer had is given to another only by who may operate the service.
+    #[error(
+        "the two mailboxes are not known to be one customer's (one tenant's on one server): a token with the scope operate, or \
+         `malle enqueue`, may give a backup to any mailbox"
+    )]
     OtherCustomer,
+    /// The mailbox that was to get the backup cannot.
+    #[error("the mailbox that is to get it: {0}")]
+    Recipient(#[source] Box<Refusal>),
     /// The plan has no backups by hand.
     #[error("the personal plan has no backups by hand: the mailbox is backed up once each weekend")]
     PersonalPlan,
@@ -88,6 +95,7 @@ impl Refusal {
     pub fn class(&self) -> ErrorClass {
         match self {
             Refusal::Catalog(error) => error.class(),
+            Refusal::Recipient(refusal) => refusal.class(),
             Refusal::TooMany { retry_after } => ErrorClass::Transient { retry_after: Some(*retry_after) },
             _ => ErrorClass::Permanent,
         }
@@ -188,9 +196,17 @@ pub(crate) fn is_of(tenants: Option<&BTreeSet<String>>, mailbox: &Mailbox) -> bo
     tenants.is_none_or(|tenants| mailbox.tenant.as_ref().is_some_and(|tenant| tenants.contains(tenant)))
 }
 
-/// Whether both are known to be one tenant's.
+/// Whether both are known to be one tenant's. Servers name their tenants themselves: one name on two servers may be two customers.
 fn is_one_customer(from: &Mailbox, to: &Mailbox) -> bool {
-    from.tenant.is_some() && from.tenant == to.tenant
+    from.tenant.is_some() && from.tenant == to.tenant && from.server == to.server
+}
+
+/// A catalogue that failed is nobody's mailbox.
+fn of_recipient(refusal: Refusal) -> Refusal {
+    match refusal {
+        Refusal::Catalog(error) => Refusal::Catalog(error),
+        refusal => Refusal::Recipient(Box::new(refusal)),
+    }
 }
 
 impl Asking {
@@ -245,15 +261,17 @@ impl Asking {
         let from = self.find(asker, &of.mailbox).await?;
         let to = match &how.to {
             None => from.clone(),
-            Some(name) => self.find(asker, name).await?,
+            Some(name) => self.find(asker, name).await.map_err(of_recipient)?,
         };
         let is_same = from.id == to.id;
         if !is_same {
             parameters["from_mailbox"] = json!(from.id.0);
         }
+        // Whose backup was asked for stands in the audit log, whoever was to get it.
         let refusal = match self.catalog.backup_of(from.id, of.number).await? {
             None => Refusal::UnknownBackup,
-            Some(_) if to.gone_at.is_some() => Refusal::GoneFromServer,
+            Some(_) if to.gone_at.is_some() && is_same => Refusal::GoneFromServer,
+            Some(_) if to.gone_at.is_some() => of_recipient(Refusal::GoneFromServer),
             Some(_) if !is_same && !asker.crosses_tenants && !is_one_customer(&from, &to) => {
                 Refusal::OtherCustomer
             }
@@ -261,7 +279,7 @@ impl Asking {
                 return self.ask(asker, JobKind::Restore, to.id, Some(of.number), Some(&parameters)).await;
             }
         };
-        self.refuse(asker, JobKind::Restore, to.id, of.number, refusal).await
+        self.refuse(asker, JobKind::Restore, from.id, of.number, refusal).await
     }
 
     /// Every byte of a numbered backup is read again.

@@ -103,6 +103,8 @@ pub struct Committed {
     pub number: SnapshotNumber,
     /// Bytes of its new packs and segments.
     pub stored_bytes: u64,
+    /// A fleet has numbered this snapshot or one before it.
+    pub is_of_fleet: bool,
     /// The last checkpoint is long ago: call `Repository::checkpoint_if_due`.
     pub checkpoint_due: bool,
     /// Its log entry.
@@ -277,9 +279,12 @@ impl SnapshotWriter {
                 summary,
                 segments,
             };
+            let is_of_fleet =
+                self.newest.1.highest_backup_number > 0 || info.summary.origin.backup_number.is_some();
             let at = self.append(EntryKind::Snapshot(info.to_disk()), &info.segments, clock).await?.position;
             let checkpoint_due = at.number >= self.newest.1.checkpoint + self.sizes.checkpoint;
-            Ok(Committed { number: SnapshotNumber(at.number), stored_bytes, checkpoint_due, at })
+            let number = SnapshotNumber(at.number);
+            Ok(Committed { number, stored_bytes, is_of_fleet, checkpoint_due, at })
         })
     }
 

@@ -61,6 +61,8 @@ pub(crate) enum Ended {
         /// The mail server asks for less.
         throttled: bool,
     },
+    /// Whether the mail server takes our credentials is not known, or it does not: the job looks again after this time.
+    LooksAgain(Duration),
     /// It did not begin: its window is closed until then.
     Closed(Later),
     /// It did not begin: somebody else has the mailbox's lease.
@@ -130,6 +132,7 @@ impl Rules {
                 }
             }
             Ended::Failed { class, throttled } => self.failed(class, throttled, attempt, now, random),
+            Ended::LooksAgain(wait) => Disposition::Snooze(after(now, wait).into()),
             Ended::Closed(later) => Disposition::Snooze(later),
             Ended::LeaseTaken => Disposition::Snooze(after(now, self.lease_wait).into()),
             Ended::Exhausted => Disposition::Bury,
@@ -271,6 +274,10 @@ mod tests {
         }
         let ended = Ended::Failed { class: transient(None), throttled: true };
         check(ended, 1, Disposition::Snooze(in_seconds(30).into()));
+        for attempt in [1, 12] {
+            let ended = Ended::LooksAgain(Duration::from_secs(60));
+            check(ended, attempt, Disposition::Snooze(in_seconds(60).into()));
+        }
         let spent = Interrupt::Throttled(Duration::from_secs(600));
         check(Ended::Interrupted(spent), 3, Disposition::Snooze(in_seconds(600).into()));
         let sliced = Ended::Sliced { progressed: true, asked: Some(spent) };

@@ -31,6 +31,12 @@ pub enum Error {
         /// Until it is looked at again.
         wait: Duration,
     },
+    /// Another job of this worker is finding out whether the mail server takes our credentials, and has no answer yet.
+    #[error("mail server has not answered yet whether it takes our credentials")]
+    SignInPending {
+        /// Until it is looked at again.
+        wait: Duration,
+    },
     /// The mail server does not know the mailbox's account, or lets nobody ask for it.
     #[error("unknown mailbox: the mail server does not know its account, or does not tell us")]
     UnknownAccount,
@@ -64,8 +70,8 @@ pub enum Error {
     /// The backup that is asked for is not in the catalogue.
     #[error("there is no such backup")]
     NoBackup,
-    /// The backup is another mailbox's, and the job does not say that this is meant.
-    #[error("backup belongs to another mailbox, and the job does not say that this is meant")]
+    /// The backup is of another mailbox than the job's own, or than the one that the job names.
+    #[error("backup is of another mailbox than the job says")]
     OtherMailbox,
     /// The snapshot that the store has under the backup's number is not the one that was made.
     #[error("store has another snapshot in the place of this backup's: it was rolled back or exchanged")]
@@ -93,7 +99,7 @@ impl From<jmap::Error> for Error {
 
 /// Asked again the directory may answer. One that lets nobody ask knows the account no better tomorrow.
 fn may_pass(error: &jmap::Error) -> bool {
-    matches!(error, jmap::Error::Unauthorized)
+    matches!(error, jmap::Error::Unauthorized | jmap::Error::Withheld)
         || matches!(error.class(), jmap::Class::Transient { .. } | jmap::Class::Cancelled)
 }
 
@@ -112,7 +118,9 @@ impl Error {
             },
             Error::Repository(error) => error.class(),
             Error::Engine(error) => error.class(),
-            Error::SignInRefused { wait } => ErrorClass::Transient { retry_after: Some(*wait) },
+            Error::SignInRefused { wait } | Error::SignInPending { wait } => {
+                ErrorClass::Transient { retry_after: Some(*wait) }
+            }
             Error::Damaged { .. } | Error::OtherSnapshot => ErrorClass::Corrupt,
             Error::Settings { .. }
             | Error::UnknownAccount
@@ -126,14 +134,19 @@ impl Error {
         }
     }
 
-    /// Whether it is the mail server that wants to be asked for less (429, 503), or to be left alone with these credentials.
+    /// Whether it is the mail server that wants to be asked for less (429, 503).
     pub fn is_throttle(&self) -> bool {
-        matches!(self, Error::SignInRefused { .. }) || self.of_server().is_some_and(jmap::Error::is_throttle)
+        self.of_server().is_some_and(jmap::Error::is_throttle)
     }
 
-    /// Whether the mail server refused the credentials.
+    /// Whether the mail server refused the credentials, to this job or to another one.
     pub(crate) fn is_of_sign_in(&self) -> bool {
-        matches!(self.of_server(), Some(jmap::Error::Unauthorized))
+        self.is_withheld() || matches!(self.of_server(), Some(jmap::Error::Unauthorized))
+    }
+
+    /// Whether they were refused to another job only.
+    pub(crate) fn is_withheld(&self) -> bool {
+        matches!(self.of_server(), Some(jmap::Error::Withheld))
     }
 
     fn of_server(&self) -> Option<&jmap::Error> {

@@ -1,11 +1,12 @@
 //! One job under one claim, and what all kinds have in common.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use catalog::{Catalog, Claimed, Mailbox, NewBackup};
 use futures::future::BoxFuture;
+use jmap::Credentials;
 use model::JobKind;
 use planning::Budget;
 use tokio::sync::watch;
@@ -31,6 +32,8 @@ pub(crate) struct Job<'a> {
     pub(crate) ending: &'a AtomicBool,
     /// Cancelled when it should stop at the next boundary.
     pub(crate) stop: &'a CancellationToken,
+    /// What the mail server took when this job signed in.
+    pub(crate) signed_in_with: OnceLock<Credentials>,
 }
 
 impl Job<'_> {

@@ -76,7 +76,7 @@ enum Why {
 fn why(ended: Ended) -> Option<Why> {
     match ended {
         Ended::Closed(_) => Some(Why::Window),
-        Ended::Failed { throttled: true, .. } => Some(Why::Server),
+        Ended::Failed { throttled: true, .. } | Ended::LooksAgain(_) => Some(Why::Server),
         Ended::Interrupted(by) | Ended::Sliced { asked: Some(by), .. } => match by {
             Interrupt::WindowOver(_) => Some(Why::Window),
             Interrupt::Throttled(_) => Some(Why::Server),

@@ -1,7 +1,7 @@
 //! One ticket, from the broker's hand to its acknowledgement.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 
 use catalog::{ClaimAnswer, Claimed};
 use coordination::{Grant, Lease, Progress};
@@ -152,6 +152,7 @@ impl Worker {
             spent: &spent,
             ending: &ending,
             stop: &stop,
+            signed_in_with: OnceLock::new(),
         };
         let ended = Box::pin(watch.over(job.run(), &stop)).await;
         self.services.leases.release(lease).await;

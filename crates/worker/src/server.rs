@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use coordination::BudgetRules;
-use jmap::{Account, AccountId, AccountRef, Client, Credentials};
+use jmap::{Account, AccountId, AccountRef, Client, Credentials, RefusedCredentials};
 use model::MailboxIdentity;
 use planning::Budget;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -37,11 +37,18 @@ impl Job<'_> {
         let servers = &self.worker.settings.servers;
         let server = servers.iter().find(|server| server.name == self.mailbox.server);
         let server = server.ok_or(Error::UnknownServer)?;
-        let first = self.worker.gates.first(&server.name).await;
+        let first = self.worker.gates.first(&server.name).await?;
         let credentials = self.credentials(server).await?;
-        let connected = self.connect_as(server, &credentials).await;
+        let refused = self.worker.gates.refused_to_clients(&server.name);
+        if refused.contains(&credentials) {
+            // Not refused any more as far as anyone knows: this job alone finds out.
+            self.try_sign_in(server, &credentials).await?;
+        }
+        let connected = self.connect_as(server, &credentials, refused).await;
         let (client, guard) = self.signed_in(server, &credentials, connected).await?;
         drop(first);
+        // A job connects once.
+        let _ = self.signed_in_with.set(credentials);
         let wanted = match &self.mailbox.account {
             Some(id) => AccountRef::Id(AccountId::new(id.as_str()).map_err(|_| Error::UnknownAccount)?),
             None => AccountRef::Named(self.mailbox.address.as_str().to_owned()),
@@ -66,10 +73,11 @@ impl Job<'_> {
         &self,
         server: &MailServer,
         credentials: &Credentials,
+        refused: Arc<RefusedCredentials>,
     ) -> Result<(Client, DropGuard)> {
         let mut config = server.client.clone();
         config.credentials = credentials.clone();
-        config.refused = Some(self.worker.gates.shown(&server.name));
+        config.refused = Some(refused);
         config.cancel = CancellationToken::new();
         let paced = self.paced(server);
         let line = Arc::clone(&paced.line);

@@ -116,7 +116,7 @@ fn tell(ended: Ended, disposition: Disposition, reason: &str) {
 /// Why, where no error says it.
 fn reason(ended: Ended) -> &'static str {
     let by = match ended {
-        Ended::Done | Ended::Failed { .. } => return "",
+        Ended::Done | Ended::Failed { .. } | Ended::LooksAgain(_) => return "",
         Ended::Incomplete => return "its backup is not complete",
         Ended::Sliced { asked: None, progressed: true } => return "its slice is over",
         Ended::Sliced { asked: None, progressed: false } => return "its slice got nowhere",

@@ -21,19 +21,23 @@ const LOOK_AGAIN: Duration = Duration::from_secs(60);
 /// Credentials that were taken so lately are shown by any number of jobs at once; else one job goes first.
 const LATELY: Duration = Duration::from_secs(5);
 
-/// How long a job waits for the one that goes first.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a job waits for the one that goes first, before it gives its slot to others.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// When a job looks again that another one kept waiting, or whose credentials changed while it worked.
+const SOON: Duration = Duration::from_secs(5);
 
 /// Whether one server takes our credentials, as far as this worker knows.
 #[derive(Debug, Default)]
 struct SignInGate {
-    /// One at a time finds out whether the credentials are still good.
+    /// One job at a time finds out whether the credentials are still good.
     first: Arc<tokio::sync::Mutex<()>>,
+    /// When some were taken, unless any were refused since.
     taken: Option<Instant>,
-    /// Whether this worker met a refusal since.
-    was_refused: bool,
-    /// What clients of this worker were refused. Exchanged when it is time to try again: clients from before never do.
-    shown: Arc<RefusedCredentials>,
+    /// Fingerprints of what this worker was refused, or would have been, since some were taken.
+    refused: Vec<String>,
+    /// What the server refused to clients of this worker: they show it nothing of that again.
+    refused_to_clients: Arc<RefusedCredentials>,
 }
 
 /// The same for each server.
@@ -45,44 +49,46 @@ impl SignInGates {
         look(self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(server.to_owned()).or_default())
     }
 
-    /// Waits until nobody finds out whether the credentials are good, but not for a server that hangs; `None`: the caller need not
-    /// be the only one.
-    pub(crate) async fn first(&self, server: &str) -> Option<OwnedMutexGuard<()>> {
+    /// Waits until no other job finds out whether the credentials are good; `None`: they are, the caller need not be the only one.
+    ///
+    /// # Errors
+    /// [`Error::SignInPending`]: the other job has been waiting for the server for long.
+    pub(crate) async fn first(&self, server: &str) -> Result<Option<OwnedMutexGuard<()>>> {
         let is_lately = |gate: &mut SignInGate| gate.taken.is_some_and(|taken| taken.elapsed() < LATELY);
-        let first = self.gate(server, |gate| (!is_lately(gate)).then(|| Arc::clone(&gate.first)))?;
-        let guard = tokio::time::timeout(PATIENCE, first.lock_owned()).await.ok()?;
-        self.gate(server, |gate| (!is_lately(gate)).then_some(guard))
+        let Some(first) = self.gate(server, |gate| (!is_lately(gate)).then(|| Arc::clone(&gate.first)))
+        else {
+            return Ok(None);
+        };
+        let guard = tokio::time::timeout(PATIENCE, first.lock_owned()).await;
+        let guard = guard.map_err(|_| Error::SignInPending { wait: SOON })?;
+        Ok(self.gate(server, |gate| (!is_lately(gate)).then_some(guard)))
     }
 
-    /// Somebody was refused in the middle of the work: one job at a time finds out why.
+    /// A job was refused in the middle of its work: one job at a time finds out why.
     fn doubt(&self, server: &str) {
         self.gate(server, |gate| gate.taken = None);
     }
 
-    /// The server refused, or another worker says that it did.
-    fn refused(&self, server: &str) {
-        self.gate(server, |gate| (gate.taken, gate.was_refused) = (None, true));
-    }
-
-    /// What the server has refused to this worker's clients since it was last time to try.
-    pub(crate) fn shown(&self, server: &str) -> Arc<RefusedCredentials> {
-        self.gate(server, |gate| Arc::clone(&gate.shown))
-    }
-
-    /// No refusal of these is in force (any more): clients that connect from now on may show them.
-    fn may_be_shown(&self, server: &str, credentials: &Credentials) {
+    /// The server refused these, or another worker says that it did.
+    fn refused(&self, server: &str, fingerprint: String) {
         self.gate(server, |gate| {
-            if gate.shown.contains(credentials) {
-                gate.shown = Arc::default();
+            gate.taken = None;
+            if !gate.refused.contains(&fingerprint) {
+                gate.refused.push(fingerprint);
             }
         });
     }
 
-    /// The server took the credentials. Returns whether it had refused some.
-    fn taken(&self, server: &str) -> bool {
+    /// What clients of this worker share.
+    pub(crate) fn refused_to_clients(&self, server: &str) -> Arc<RefusedCredentials> {
+        self.gate(server, |gate| Arc::clone(&gate.refused_to_clients))
+    }
+
+    /// The server took some. Returns the fingerprints of those that it had refused to this worker before.
+    fn taken(&self, server: &str) -> Vec<String> {
         self.gate(server, |gate| {
             gate.taken = Some(Instant::now());
-            std::mem::take(&mut gate.was_refused)
+            std::mem::take(&mut gate.refused)
         })
     }
 }
@@ -98,14 +104,14 @@ impl Job<'_> {
             None => None,
         };
         let credentials = credentials.unwrap_or_else(|| server.client.credentials.clone());
-        let gates = &self.worker.gates;
-        if let Some(refusal) = self.worker.services.sign_ins.refusal(&server.name).await {
-            gates.refused(&server.name);
-            if refusal.names(&self.fingerprint(&credentials)) {
-                return Err(look_again(server, refusal.left));
-            }
+        let Some(refusal) = self.worker.services.sign_ins.refusal(&server.name).await else {
+            return Ok(credentials);
+        };
+        let fingerprint = self.fingerprint(&credentials);
+        if refusal.names(&fingerprint) {
+            self.worker.gates.refused(&server.name, fingerprint);
+            return Err(look_again(server, refusal.left));
         }
-        gates.may_be_shown(&server.name, &credentials);
         Ok(credentials)
     }
 
@@ -124,7 +130,7 @@ impl Job<'_> {
             Err(error) if error.is_of_sign_in() => {
                 let fingerprint = self.fingerprint(credentials);
                 let refusal = self.worker.services.sign_ins.refused(&server.name, &fingerprint).await;
-                self.worker.gates.refused(&server.name);
+                self.worker.gates.refused(&server.name, fingerprint);
                 tracing::error!(
                     server = server.name,
                     "mail server refuses our credentials: its jobs wait until they are mended in their file, or taken again"
@@ -132,8 +138,9 @@ impl Job<'_> {
                 Err(look_again(server, refusal.left))
             }
             Ok(value) => {
-                if self.worker.gates.taken(&server.name) {
-                    self.worker.services.sign_ins.accepted(&server.name).await;
+                let refused = self.worker.gates.taken(&server.name);
+                if !refused.is_empty() {
+                    self.worker.services.sign_ins.accepted(&server.name, &refused).await;
                     tracing::info!(server = server.name, "mail server takes our credentials again");
                 }
                 Ok(value)
@@ -141,25 +148,37 @@ impl Job<'_> {
             other => other,
         }
     }
-}
 
-impl Job<'_> {
+    /// Signs in by a client of its own, whatever others were refused; if that works, they may go on.
+    ///
+    /// # Errors
+    /// [`Error::SignInRefused`], or what else kept it from signing in.
+    pub(crate) async fn try_sign_in(&self, server: &MailServer, credentials: &Credentials) -> Result<()> {
+        let connected = self.connect_as(server, credentials, Arc::default()).await;
+        self.signed_in(server, credentials, connected).await?;
+        self.worker.gates.refused_to_clients(&server.name).forget(credentials);
+        Ok(())
+    }
+
     /// Tells credentials that were refused in the middle of the work from an account or a route that they do not open.
     pub(crate) async fn unless_shut_out<T>(&self, answer: Result<T>) -> Result<T> {
         let server = self.worker.settings.servers.iter().find(|server| server.name == self.mailbox.server);
-        match (&answer, server) {
-            (Err(error), Some(server)) if error.is_of_sign_in() => {
-                self.worker.gates.doubt(&server.name);
-                let _first = self.worker.gates.first(&server.name).await;
-                let credentials = self.credentials(server).await?;
-                let connected = self.connect_as(server, &credentials).await;
-                match self.signed_in(server, &credentials, connected).await {
-                    Err(refused @ Error::SignInRefused { .. }) => Err(refused),
-                    _ => answer,
-                }
-            }
-            _ => answer,
+        let (Err(error), Some(server)) = (&answer, server) else { return answer };
+        if !error.is_of_sign_in() {
+            return answer;
         }
+        self.worker.gates.doubt(&server.name);
+        let first = self.worker.gates.first(&server.name).await?;
+        let credentials = self.credentials(server).await?;
+        if first.is_some() {
+            self.try_sign_in(server, &credentials).await?;
+        }
+        // They are good. This job was refused others, or none at all.
+        let is_other = self.signed_in_with.get().is_some_and(|with| *with != credentials);
+        if error.is_withheld() || is_other {
+            return Err(Error::SignInRefused { wait: SOON });
+        }
+        answer
     }
 }
 
@@ -180,25 +199,39 @@ mod tests {
     #[tokio::test]
     async fn one_job_finds_out_and_the_others_follow() {
         let gates = Arc::new(SignInGates::default());
-        let first = gates.first("s").await;
+        let first = gates.first("s").await.expect("nobody else");
         assert!(first.is_some());
         let second = tokio::spawn({
             let gates = Arc::clone(&gates);
-            async move { gates.first("s").await.is_none() }
+            async move { gates.first("s").await.expect("soon").is_none() }
         });
         tokio::time::sleep(Duration::from_millis(50)).await;
         assert!(!second.is_finished());
         gates.taken("s");
         drop(first);
         assert!(second.await.expect("no panic"), "it need not find out again");
-        assert!(gates.first("s").await.is_none() && gates.first("t").await.is_some());
+        assert!(gates.first("s").await.expect("lately").is_none());
+        assert!(gates.first("t").await.expect("another server").is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_holds_a_slot_for_a_server_that_hangs() {
+        let gates = SignInGates::default();
+        let first = gates.first("s").await.expect("nobody else");
+        assert!(matches!(gates.first("s").await, Err(Error::SignInPending { .. })));
+        drop(first);
+        assert!(gates.first("s").await.expect("free again").is_some());
     }
 
     #[test]
-    fn the_end_of_a_refusal_is_told_once() {
+    fn what_this_worker_was_refused_is_told_once_when_some_are_taken() {
         let gates = SignInGates::default();
-        assert!(!gates.taken("s"));
-        gates.refused("s");
-        assert!(!gates.taken("t") && gates.taken("s") && !gates.taken("s"));
+        assert!(gates.taken("s").is_empty());
+        for fingerprint in ["one", "one", "two"] {
+            gates.refused("s", fingerprint.to_owned());
+        }
+        assert!(gates.taken("t").is_empty());
+        assert_eq!(gates.taken("s"), ["one", "two"]);
+        assert!(gates.taken("s").is_empty());
     }
 }

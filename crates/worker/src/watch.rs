@@ -109,7 +109,12 @@ fn ended(answer: Result<Answer>, asked: Option<Interrupt>) -> (Ended, Option<Err
         Err(error) if error.class() == ErrorClass::Cancelled && asked.is_some() => {
             (Ended::Sliced { progressed: false, asked }, None)
         }
-        Err(error) => (Ended::Failed { class: error.class(), throttled: error.is_throttle() }, Some(error)),
+        Err(error) => match error {
+            Error::SignInRefused { wait } | Error::SignInPending { wait } => {
+                (Ended::LooksAgain(wait), Some(error))
+            }
+            _ => (Ended::Failed { class: error.class(), throttled: error.is_throttle() }, Some(error)),
+        },
     }
 }
 

@@ -21,7 +21,7 @@ use crate::owner::{Held, Owner};
 use crate::progress;
 use crate::server::{Server, host};
 use crate::signals::Signals;
-use crate::{secrets, store_url};
+use crate::{numbers, secrets, store_url};
 
 /// Mailboxes that are tried before a ring is called the wrong one.
 const RING_TRIALS: usize = 64;
@@ -231,7 +231,9 @@ struct Done<'a> {
 
 #[derive(Serialize)]
 struct DoneObject<'a> {
-    number: u64,
+    /// What people call it; none: the fleet gave it none.
+    number: Option<u64>,
+    snapshot: u64,
     state: &'static str,
     first: bool,
     account: &'a str,
@@ -284,7 +286,7 @@ impl Done<'_> {
         let r = self.report;
         out.line(format_args!(
             "snapshot {} of {}: {}, {} ({}), {} new, {} gone; {} fetched in {}, {} stored, {}",
-            r.number,
+            numbers::of_handmade(r.number, r.is_of_fleet),
             one_line(&self.account.name, 200),
             r.state.as_str(),
             count(r.emails, "email"),
@@ -315,7 +317,8 @@ impl Done<'_> {
     fn object(&self) -> DoneObject<'_> {
         let (r, c) = (self.report, self.counters);
         DoneObject {
-            number: r.number.0,
+            number: (!r.is_of_fleet).then_some(r.number.0),
+            snapshot: r.number.0,
             state: r.state.as_str(),
             first: self.is_first,
             account: &self.account.name,

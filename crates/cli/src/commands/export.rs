@@ -107,6 +107,7 @@ struct Done<'a> {
 
 #[derive(Serialize)]
 struct DoneObject<'a> {
+    number: Option<u64>,
     snapshot: u64,
     state: &'static str,
     account: &'a str,
@@ -202,6 +203,7 @@ impl Done<'_> {
             reason: &loss.reason,
         };
         DoneObject {
+            number: self.mailbox.numbers.number(info.number),
             snapshot: info.number.0,
             state: State::of(info).as_str(),
             account: self.mailbox.name(),

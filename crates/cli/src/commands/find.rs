@@ -12,7 +12,7 @@ use crate::args::FindArgs;
 use crate::exit::Exit;
 use crate::failure::{Failure, one_line};
 use crate::mailbox::{self, Mailbox};
-use crate::numbers::{Numbers, SnapshotName};
+use crate::numbers::SnapshotName;
 use crate::output::{Out, Table, bytes, count, minute, or_dash};
 use crate::{secrets, store_url};
 
@@ -47,7 +47,7 @@ pub(crate) fn selection(query: &[String]) -> Result<Selection, Failure> {
 fn snapshots(mailbox: &Mailbox, name: Option<SnapshotName>) -> Result<&[SnapshotInfo]> {
     let all = mailbox.snapshots.as_slice();
     let Some(name) = name else { return Ok(all) };
-    let number = mailbox.numbers.find(name)?;
+    let number = mailbox.find(name)?;
     match all.iter().position(|info| info.number == number) {
         Some(at) => Ok(&all[at..=at]),
         None => {
@@ -124,7 +124,7 @@ fn print(found: &Found, mailbox: &Mailbox, snapshots: &[SnapshotInfo], out: &Out
             or_dash(&one_line(&email.subject, 50)).to_owned(),
             bytes(email.size),
             one_line(&hit.folders.join(", "), 40),
-            ranges(&hit.snapshots, &mailbox.numbers),
+            ranges(&hit.snapshots, mailbox),
             one_line(&email.id, 40),
         ]);
     }
@@ -139,11 +139,16 @@ fn print(found: &Found, mailbox: &Mailbox, snapshots: &[SnapshotInfo], out: &Out
     }
 }
 
-/// `3–9, 12`
-fn ranges(snapshots: &[RangeInclusive<SnapshotNumber>], numbers: &Numbers) -> String {
-    let range = |range: &RangeInclusive<SnapshotNumber>| match (range.start(), range.end()) {
-        (start, end) if start == end => numbers.name(*start),
-        (start, end) => format!("{}–{}", numbers.name(*start), numbers.name(*end)),
+/// `3–9, 12`; between two of the fleet's numbers are those of other mailboxes, so `40…105 (3)` says how many are this one's.
+fn ranges(snapshots: &[RangeInclusive<SnapshotNumber>], mailbox: &Mailbox) -> String {
+    let name = |number| mailbox.numbers.name(number);
+    let range = |range: &RangeInclusive<SnapshotNumber>| match (*range.start(), *range.end()) {
+        (start, end) if start == end => name(start),
+        (start, end) if mailbox.numbers.is_of_fleet() => {
+            let among = mailbox.snapshots.iter().filter(|info| range.contains(&info.number)).count();
+            format!("{}…{} ({among})", name(start), name(end))
+        }
+        (start, end) => format!("{start}–{end}"),
     };
     snapshots.iter().map(range).collect::<Vec<_>>().join(", ")
 }

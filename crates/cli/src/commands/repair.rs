@@ -16,7 +16,7 @@ use crate::mailbox::{self, Mailbox};
 use crate::output::{Out, bytes, count, remark};
 use crate::owner::Owner;
 use crate::server::{Server, host};
-use crate::{progress, secrets, store_url};
+use crate::{numbers, progress, secrets, store_url};
 
 /// Failures that are named on a terminal.
 const NAMED_FAILURES: usize = 100;
@@ -229,7 +229,7 @@ impl Repaired<'_> {
         if let Some(report) = &self.backup {
             out.line(format_args!(
                 "  snapshot {} is {}: {} fetched again, {} could not be had",
-                self.mailbox.numbers.name(report.number),
+                numbers::of_handmade(report.number, report.is_of_fleet),
                 report.state.as_str(),
                 bytes(report.fetched_bytes),
                 count(report.failures.len() as u64, "object"),

@@ -189,7 +189,7 @@ async fn give(
         args,
         mode,
         snapshot: &snapshot,
-        name: mailbox.numbers.name(snapshot.info().number),
+        numbers: &mailbox.numbers,
         safety,
         account: &account,
         client: &client,

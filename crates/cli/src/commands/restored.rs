@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::args::RestoreArgs;
 use crate::failure::one_line;
+use crate::numbers::Numbers;
 use crate::output::{Out, bytes, count, duration};
 
 /// Refusals that are named on a terminal.
@@ -22,7 +23,7 @@ pub(super) struct Done<'a> {
     pub(super) mode: Mode,
     pub(super) snapshot: &'a Snapshot,
     /// What the snapshot is called.
-    pub(super) name: String,
+    pub(super) numbers: &'a Numbers,
     /// What the one is called that holds the account as it was before.
     pub(super) safety: Option<String>,
     pub(super) account: &'a Account,
@@ -35,6 +36,8 @@ pub(super) struct Done<'a> {
 #[derive(Serialize)]
 struct DoneObject<'a> {
     id: &'a str,
+    /// What people call it; none: the fleet gave it none.
+    number: Option<u64>,
     snapshot: u64,
     account: &'a str,
     account_id: &'a str,
@@ -116,7 +119,7 @@ impl Done<'_> {
         if out.json() {
             return out.object(&self.object(restored));
         }
-        let (r, snapshot) = (restored, &self.name);
+        let (r, snapshot) = (restored, self.numbers.name(self.snapshot.info().number));
         let account = one_line(&self.account.name, 200);
         if self.args.dry_run {
             let (wanted, present) = (count(r.wanted, "email"), r.present);
@@ -216,6 +219,7 @@ impl Done<'_> {
         };
         DoneObject {
             id: restored.id.as_str(),
+            number: self.numbers.number(self.snapshot.info().number),
             snapshot: self.snapshot.info().number.0,
             account: &self.account.name,
             account_id: self.account.id.as_str(),

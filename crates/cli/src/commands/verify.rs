@@ -16,7 +16,7 @@ pub(crate) async fn run(args: &VerifyArgs, out: &Out) -> Result<Exit> {
     let store = store_url::open(&args.store).await?;
     let mailbox = mailbox::find_with(&store, &ring, &args.which, (&args.history).into()).await?;
     let depth = depth(args.read_data);
-    let only = args.snapshot.map(|name| mailbox.numbers.find(name)).transpose()?;
+    let only = args.snapshot.map(|name| mailbox.find(name)).transpose()?;
     let report = mailbox.repository.check(only, depth).await?;
     mailbox::note(&mailbox.repository, report.damaged.iter().copied()).await;
     let (dir, name) = (mailbox.repository.dir().to_string(), mailbox.name().to_owned());

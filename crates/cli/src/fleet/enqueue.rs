@@ -87,6 +87,7 @@ impl From<restore_args::RestoreMode> for RestoreMode {
 
 fn exit(refusal: &Refusal) -> Exit {
     match refusal {
+        Refusal::Recipient(refusal) => exit(refusal),
         Refusal::UnknownMailbox | Refusal::UnknownBackup | Refusal::Gone | Refusal::GoneFromServer => {
             Exit::NotFound
         }

@@ -11,7 +11,7 @@ use coordination::{BudgetRules, LeaseTerms};
 use jmap::{Credentials, Renewal};
 use model::{SignedDuration, SystemClock};
 use planning::TimeZone;
-use producer::Disappeared;
+use producer::{Disappeared, Scope};
 use queue::Broker;
 use repository::{KeyRing, ObjectStore};
 use url::Url;
@@ -157,8 +157,12 @@ impl Config {
 
     /// Whether tenants and groups of mailboxes matter: to a rule, or to a token that is bound to tenants.
     pub(crate) fn wants_memberships(&self) -> bool {
-        let is_bound = |token: &super::config::Token| token.tenants.is_some();
-        self.rules().name_memberships() || self.producer.tokens.iter().any(is_bound)
+        // One that may restore and not operate gives a backup to mailboxes of the same tenant only.
+        let asks_whose = |token: &super::config::Token| {
+            let may = |scope| token.scopes.contains(&scope);
+            token.tenants.is_some() || (may(Scope::Restore) && !may(Scope::Operate))
+        };
+        self.rules().name_memberships() || self.producer.tokens.iter().any(asks_whose)
     }
 
     /// Servers that are asked for their mailboxes.
@@ -336,7 +340,7 @@ pub(crate) fn client(server: &Server) -> Result<jmap::Config> {
     config.renewal = renewal(server);
     config.authorities = server::authorities(server.ca_file.as_deref())?;
     config.user_agent = server::USER_AGENT.to_owned();
-    config.waiting = Some(waiting::FOR_MAIL_SERVER);
+    config.waiting = Some(waiting::for_mail_server(&server.name));
     config.timeouts.request = seconds(server.request_seconds);
     Ok(config)
 }

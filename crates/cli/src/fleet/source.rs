@@ -5,9 +5,8 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use zeroize::Zeroizing;
 
-use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::secrets::read_file;
+use crate::secrets::secret_in;
 
 /// Where a secret is.
 #[derive(Debug, Clone, Deserialize)]
@@ -44,10 +43,14 @@ impl Source {
     /// The secret.
     pub(crate) fn read(&self) -> Result<Zeroizing<String>, Failure> {
         match self {
-            Source::File(path) => {
-                let text = read_file(path, Exit::Usage)?;
-                Ok(Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned()))
-            }
+            Source::File(path) => match secret_in(path)? {
+                // As it is while somebody replaces it.
+                secret if secret.is_empty() => {
+                    let what = format!("read a secret: {} is empty", path.display());
+                    Err(Failure::usage(what, "write the secret into it"))
+                }
+                secret => Ok(secret),
+            },
             Source::Env(name) => env::var(name).map(Zeroizing::new).map_err(|_| {
                 Failure::usage(
                     format!("read a secret: the variable {name} is not set"),

@@ -40,7 +40,7 @@ macro_rules! chaos_of_seeds {
     ($($name:ident $seed:literal)*) => {$(
         #[tokio::test(flavor = "multi_thread")]
         async fn $name() {
-            if !$seed.is_multiple_of(stride(4)) {
+            if !$seed.is_multiple_of(stride(5)) {
                 println!("SKIPPED: `make soak` runs it");
                 return;
             }

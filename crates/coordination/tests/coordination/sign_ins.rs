@@ -17,7 +17,13 @@ async fn keeps_the_rules(here: &dyn SignIns, others: &dyn SignIns) {
     let second = others.refused("s", "new").await;
     assert!(second.names("old") && second.names("new") && second.left <= first.left, "{second:?}");
     assert_eq!(here.refused("s", "new").await.fingerprints.len(), 2, "each is named once");
-    others.accepted("s").await;
+    // A worker that has other credentials lets nobody show these again.
+    others.accepted("s", &["new".to_owned()]).await;
+    for side in [here, others] {
+        let standing = side.refusal("s").await.expect("it is in force");
+        assert!(standing.names("old") && !standing.names("new"), "{standing:?}");
+    }
+    others.accepted("s", &["old".to_owned()]).await;
     assert_eq!((here.refusal("s").await, others.refusal("s").await), (None, None));
     let again = here.refused("s", "old").await;
     assert!(again.left <= first.left && !again.names("new"), "counted from the beginning: {again:?}");

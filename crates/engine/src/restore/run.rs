@@ -311,11 +311,12 @@ impl Work<'_> {
         place(self.target, &folders, places, workshop).await
     }
 
-    /// The folder beside everything else: when, which snapshot, which restore.
+    /// The folder beside everything else: when, which backup (by the fleet's number, if it has one), which restore.
     fn folder_name(&self) -> String {
         let info = self.snapshot.info();
         let day = info.finished.strftime("%Y-%m-%d");
-        format!("Restored {day} (#{} {})", info.number, self.how.id)
+        let number = info.summary.origin.backup_number.map_or(info.number.0, |number| number.0);
+        format!("Restored {day} (#{number} {})", self.how.id)
     }
 
     async fn import(&mut self, map: &Map, staging: &Staging<'_>) -> Result<()> {

@@ -175,7 +175,7 @@ async fn no_error_tells_a_secret() {
 
 #[tokio::test]
 async fn somebody_is_told_that_an_answer_is_awaited_and_that_attempts_fail() {
-    static TOLD: Mutex<Vec<(&str, Duration)>> = Mutex::new(Vec::new());
+    static TOLD: Mutex<Vec<(String, &str, Duration)>> = Mutex::new(Vec::new());
     let asked = AtomicUsize::new(0);
     let server = server(move |_| match asked.fetch_add(1, SeqCst) {
         0 => vec![Step::Pause(Duration::from_millis(300)), Step::Close],
@@ -183,13 +183,16 @@ async fn somebody_is_told_that_an_answer_is_awaited_and_that_attempts_fail() {
     })
     .await;
     let mut config = config(&server.url);
-    let tell = |what, since| TOLD.lock().unwrap().push((what, since));
-    config.waiting = Some(Waiting { after: Duration::from_millis(100), tell });
+    let tell = |server: &str, what, since| TOLD.lock().unwrap().push((server.to_owned(), what, since));
+    config.waiting = Some(Waiting { after: Duration::from_millis(100), server: "mail".to_owned(), tell });
     let client = Client::connect(config).await.unwrap();
     call(&client).await.expect("the second attempt");
     call(&client).await.expect("answered at once");
     let told = TOLD.lock().unwrap();
-    let [(awaited, after), (failed, since)] = told[..] else { panic!("{told:?}") };
-    assert_eq!((awaited, failed, after.as_millis()), ("an answer", "an answer", 100));
+    let [(server, awaited, after), (_, failed, since)] = &told[..] else { panic!("{told:?}") };
+    assert_eq!(
+        (server.as_str(), *awaited, *failed, after.as_millis()),
+        ("mail", "an answer", "an answer", 100)
+    );
     assert!(since.as_millis() >= 300, "{since:?}");
 }

@@ -48,6 +48,7 @@ impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         let detail = refusal.to_string();
         match refusal {
+            Refusal::Recipient(refusal) => Problem { detail, ..Problem::from(*refusal) },
             Refusal::UnknownMailbox => Problem::new(StatusCode::NOT_FOUND, "unknown-mailbox", detail),
             Refusal::ExactSelection => Problem::unusable(detail),
             Refusal::Selection(_) => Problem::new(StatusCode::BAD_REQUEST, "selection", detail),

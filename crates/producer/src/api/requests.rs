@@ -108,7 +108,11 @@ pub(super) async fn restore(
 ) -> Result<Response, Problem> {
     let to = match (to_mailbox, to_address) {
         (None, None) => None,
-        (to_mailbox, to_address) => Some(name(to_mailbox, to_address)?),
+        (Some(id), None) => Some(MailboxName::Id(MailboxId(id))),
+        (None, Some(address)) => Some(MailboxName::Address(address)),
+        _ => {
+            return Err(Problem::unusable("name the mailbox that gets it by one of: to_mailbox, to_address"));
+        }
     };
     let of = BackupName { mailbox: name(mailbox, address)?, number: BackupNumber(number) };
     let how = RestoreParameters { mode, select, to };

@@ -284,5 +284,25 @@ async fn a_backup_goes_to_another_mailbox_of_its_customer_only() {
         }
     }
     assert_eq!(cases, 4 * 6 * 6);
+
+    // The mailbox that is to get it is named once, and refusals say that it is meant.
+    let asks = async |fields: Value| {
+        let mut body = json!({"mailbox": ids[0].0, "number": 70});
+        body.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        let token = tokens[3].secret.expose();
+        let (status, answer) =
+            served.ask_as(token, "POST /v1/restores", &["Idempotency-Key: k"], &body).await;
+        (status, answer["detail"].as_str().unwrap_or_default().to_owned())
+    };
+    let (both, unknown) = (json!({"to_mailbox": 1, "to_address": "a@b"}), json!({"to_address": "nobody@b"}));
+    let gone = json!({"to_address": format!("professional{GONE}@{DOMAIN}")});
+    for (fields, expected, word) in
+        [(both, 422, "to_address"), (unknown, 404, "to get it"), (gone, 410, "to get it")]
+    {
+        let (status, detail) = asks(fields).await;
+        assert!(status == expected && detail.contains(word), "{status} {detail}");
+    }
+    let by_address = json!({"to_address": format!("PROFESSIONAL1@{DOMAIN}")});
+    assert_eq!(asks(by_address).await.0, 202);
     served.end().await;
 }
