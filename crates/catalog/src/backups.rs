@@ -95,7 +95,7 @@ impl Catalog {
     }
 
     /// The mailbox's backups, the newest first, those committed before the one of the number `before`. Numbers are no order: some
-    /// were given at a rebuild; nor are snapshots: they count anew in each store.
+    /// were given at a rebuild; nor are snapshots: each store counts its own.
     pub async fn backups_of(
         &self,
         mailbox: MailboxId,

@@ -1,4 +1,4 @@
-//! A Redis that hangs costs whoever asks it a whole time-out. What can do without an answer asks it only now and then until it
+//! A Redis that hangs costs each question a whole time-out. What can do without an answer asks it only now and then until it
 //! has answered again.
 
 use std::sync::{Mutex, PoisonError};

@@ -4,6 +4,7 @@ mod account;
 mod answer;
 mod batch;
 mod blobs;
+mod broken;
 mod capability;
 mod changes;
 mod class;

@@ -1,8 +1,6 @@
 //! HTTP with one server: credentials, redirects within the origin, bounds, time-outs, retries.
 
-use std::error::Error as _;
 use std::future::Future;
-use std::io::ErrorKind;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -18,6 +16,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use crate::broken::broken;
 use crate::class::Class;
 use crate::config::{Config, RetryPolicy, Timeouts, Waiting};
 use crate::counters::Tally;
@@ -393,37 +392,4 @@ async fn within<T>(
     work: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
     tokio::time::timeout(time, work).await.unwrap_or(Err(Error::TimedOut { wait, after: time }))
-}
-
-/// Sorts the HTTP library's errors; URLs are removed, they may name people.
-fn broken(error: reqwest::Error) -> Error {
-    let error = error.without_url();
-    if error.is_builder() {
-        Error::Setup(error)
-    } else if error.is_connect() {
-        if is_tls(&error) { Error::Tls(error) } else { Error::Unreachable(error) }
-    } else {
-        Error::Interrupted(error)
-    }
-}
-
-/// rustls reports a failed handshake as invalid data on the connection, wrapped in further I/O errors.
-fn is_tls(error: &reqwest::Error) -> bool {
-    io_kinds(error).any(|kind| kind == ErrorKind::InvalidData)
-}
-
-/// Whether the other side closed the connection while it was being made.
-pub(crate) fn is_closed(error: &reqwest::Error) -> bool {
-    io_kinds(error).any(|kind| matches!(kind, ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset))
-}
-
-/// Kinds of all I/O errors among the sources.
-fn io_kinds(error: &reqwest::Error) -> impl Iterator<Item = ErrorKind> {
-    let sources = std::iter::successors(error.source(), |&error| {
-        let io = error.downcast_ref::<std::io::Error>();
-        // An I/O error hides the error it wraps from `source` and names that one's source instead.
-        let wrapped = io.and_then(std::io::Error::get_ref);
-        wrapped.map(|wrapped| wrapped as &(dyn std::error::Error + 'static)).or_else(|| error.source())
-    });
-    sources.filter_map(|error| error.downcast_ref::<std::io::Error>().map(std::io::Error::kind))
 }

@@ -9,6 +9,7 @@ mod error;
 mod planner;
 mod publisher;
 mod reaper;
+mod refusal;
 mod requests;
 mod role;
 mod secret;
@@ -17,7 +18,7 @@ mod verifier;
 mod watch;
 
 pub use api::{Api, openapi};
-pub use asking::{Asker, Asking, BackupName, Extent, ReadSelection, Refusal, RestoreMode, RestoreParameters};
+pub use asking::{Asker, Asking, BackupName, Extent, ReadSelection, RestoreMode, RestoreParameters};
 pub use directory::{
     BadLine, Directory, DirectoryError, Disappeared, Entry, Imported, List, Listing, ListingError,
     OnBadLines, Page, Rule, Rules, StalwartCredentials, StalwartJmap, StalwartRest, discover, import,
@@ -27,6 +28,7 @@ pub use error::Error;
 pub use planner::{Planner, Round};
 pub use publisher::{Publisher, Sent};
 pub use reaper::{Reaped, Reaper};
+pub use refusal::Refusal;
 pub use requests::serve_requests;
 pub use role::{Parts, run};
 pub use secret::Secret;

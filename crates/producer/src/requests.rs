@@ -6,8 +6,9 @@ use queue::{BackupRequest, Delivery, QueueError, Source};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use crate::asking::{Asker, Asking, Extent, Refusal};
+use crate::asking::{Asker, Asking, Extent};
 use crate::error::chain;
+use crate::refusal::Refusal;
 
 /// For the audit log: other programs ask through the queue without saying who they are.
 const ACTOR: &str = "queue";

@@ -124,7 +124,7 @@ impl Drop for Place {
     }
 }
 
-/// Whoever has one address of an IPv6 network usually has its last 64 bits to choose from.
+/// The owner of one address of an IPv6 network can usually choose its last 64 bits.
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX)).into(),

@@ -47,7 +47,7 @@ pub(crate) fn checks(services: &Services, servers: Vec<String>, over: &Cancellat
     checks
 }
 
-/// Shows for each server whether its refusal of our credentials stands, whoever met it.
+/// Shows for each server whether its refusal of our credentials is in force, also if another worker met it.
 async fn look_at_sign_ins(services: &Services, servers: &[String]) {
     for server in servers {
         let refused = services.sign_ins.refusal(server).await.is_some();

@@ -1,7 +1,7 @@
 //! Signing in at a mail server that may have refused our credentials: a server blocks clients that show it a wrong password
 //! again and again.
 //!
-//! After a refusal the same credentials are shown to the server again after a while, by whoever comes first, and no job uses up
+//! After a refusal the same credentials are shown to the server again after a while, by the job that comes first, and no job uses up
 //! an attempt. Credentials that changed in their file are tried at once.
 
 use std::collections::HashMap;

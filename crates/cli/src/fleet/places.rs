@@ -48,7 +48,7 @@ impl Config {
     fn check_endpoint(&self, store: &Store) -> Result<(), Failure> {
         match store.endpoint.as_deref().map(Url::parse) {
             Some(Ok(url)) => self.check_url(&url, &format!("the store {}", store.name)),
-            // Whoever opens the store says what is wrong with it.
+            // What is wrong with a store is said when it is opened.
             Some(Err(_)) | None => Ok(()),
         }
     }

@@ -61,7 +61,7 @@ pub(super) async fn put(
     }
 }
 
-/// A token of some tenants changes what is known of their mailboxes. It makes none and renames none: whoever could claim an
+/// A token of some tenants changes what is known of their mailboxes. It makes none and renames none: a caller that could claim an
 /// account or an address would be given its mail.
 async fn check_tenants(
     shared: &Shared,

@@ -6,8 +6,8 @@ use axum::response::{IntoResponse, Response};
 use model::ErrorClass;
 use serde_json::json;
 
-use crate::asking::Refusal;
 use crate::error::chain;
+use crate::refusal::Refusal;
 
 /// An answer that is no success: RFC 9457.
 #[derive(Debug)]
