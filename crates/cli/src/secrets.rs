@@ -77,7 +77,12 @@ fn variable(name: &str) -> Result<Option<Found>, Failure> {
         },
         (None, Some(path)) => {
             let path = PathBuf::from(path);
-            Ok(Some(Found { secret: secret_in(&path)?, file: Some(path) }))
+            let secret = secret_in(&path)?;
+            if secret.is_empty() {
+                let what = format!("read {file}: {} is empty", path.display());
+                return Err(Failure::usage(what, "write the secret into it"));
+            }
+            Ok(Some(Found { secret, file: Some(path) }))
         }
         (None, None) => Ok(None),
     }

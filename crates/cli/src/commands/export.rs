@@ -176,7 +176,7 @@ impl Done<'_> {
         match object.lost {
             0 => Ok(()),
             lost => out.line(format_args!(
-                "the backup has lost {}; `malle verify --read-data` says what else is damaged, an earlier snapshot \
+                "the backup has lost {}; `malle verify --read-data` says what else is damaged, another snapshot \
                  may have it",
                 count(lost, "object")
             )),

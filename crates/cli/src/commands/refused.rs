@@ -12,7 +12,7 @@ use repository::Snapshot;
 
 use crate::args::RestoreArgs;
 
-/// Writes what the server refuses into files; where they are.
+/// Writes what the server refuses into files; where they are, if there are any.
 pub(super) async fn keep_refused(
     args: &RestoreArgs,
     restored: &Restored,
@@ -38,6 +38,13 @@ pub(super) async fn keep_refused(
         Ok::<_, anyhow::Error>(())
     };
     kept.await.with_context(|| format!("write into {}", dir.display()))?;
+    // Nothing could be read: the report names what is lost, and there is no file of it.
+    if fs::read_dir(&dir).is_ok_and(|mut files| files.next().is_none()) {
+        if args.refused.is_none() {
+            fs::remove_dir(&dir).with_context(|| format!("remove {}", dir.display()))?;
+        }
+        return Ok(None);
+    }
     Ok(Some(dir))
 }
 

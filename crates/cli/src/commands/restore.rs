@@ -108,6 +108,13 @@ pub(crate) async fn run(prepared: Prepared<'_>, out: &Out) -> Result<Exit> {
 /// What the arguments ask for.
 async fn begun(args: &RestoreArgs, mailbox: Mailbox) -> Result<Asked> {
     let snapshot = Arc::new(mailbox.snapshot(args.snapshot).await?);
+    if mailbox.damaged.contains(&snapshot.info().number) {
+        let name = mailbox.numbers.name(snapshot.info().number);
+        remark(format_args!(
+            "snapshot {name} needs what the store is known to have lost: not all of it comes back; `malle list` shows which snapshots \
+             are whole"
+        ));
+    }
     Ok(Asked {
         id: RestoreId::random(),
         mailbox,
