@@ -116,7 +116,9 @@ fn conclude(ended: Result<Exit>, cli: &Cli) -> Exit {
                 // It has said itself what it kept.
                 Command::Backup(_) => return exit,
                 Command::Export(_) => "nothing of this export is left",
-                Command::Restore(_) => "--resume and the id that was printed, alone, go on with the restore",
+                Command::Restore(_) => {
+                    "--resume and the restore's id, alone, go on with it; if none was printed, the account is as it was"
+                }
                 _ => "what this command did not finish it does when it is run again",
             };
             remark(format_args!("stopped by a signal; nothing that was backed up before is lost, and {now}"));

@@ -43,7 +43,8 @@ pub(crate) struct InitArgs {
 #[command(after_help = "\
 Reads every byte of one mailbox, or of all. Small objects that lie twice are written again from their second copy; what
 is lost is noted in the log, and fetched again by a full backup if a mailbox and a mail server are named, else by the
-next `malle backup`. Exit code 3 says that the mail server could not give everything again, 9 that a backup is needed.
+next `malle backup`. Exit code 0 says that all is whole, 3 that the newest snapshot is as whole as it can be and something
+else stays lost (older snapshots, log entries, what the mail server has not any more), 9 that a backup is needed.
 Credentials are given as for `malle backup`.
 
 Example:

@@ -67,6 +67,8 @@ pub struct CheckReport {
     /// All problems, those that are not listed too, and those of them that harm no snapshot: of log entries and second copies.
     found: u64,
     beside: u64,
+    /// Second copies that are missing or different.
+    copies: u64,
 }
 
 /// More problems than this are not listed: the first ones say enough.
@@ -173,6 +175,7 @@ impl Repository {
                 let names = format!("{} and {}", original.relative(), copy.relative());
                 let what = format!("{names} are not the same bytes; `malle repair` makes them so again");
                 report.problem_beside(what);
+                report.copies += 1;
             }
         }
         Ok(())
@@ -184,9 +187,8 @@ impl Repository {
         let mut folded = Some(LogState::default());
         while let Some(entry) = entries.next().await {
             match entry {
-                Ok(entry) => folded = folded.and_then(|state| fold_on(state, &entry, report)),
+                Ok(entry) => folded = fold_on(folded, &entry, report),
                 Err(error) => {
-                    // What comes behind an entry that cannot be read adds up to something unknown.
                     folded = None;
                     report.problem_of(None, error)?;
                     report.beside += 1;
@@ -306,15 +308,23 @@ impl Repository {
     }
 }
 
-/// `None` when a checkpoint differs from what the entries before it add up to.
-fn fold_on(mut state: LogState, entry: &LogEntry, report: &mut CheckReport) -> Option<LogState> {
-    if let Some(EntryKind::Checkpoint(checkpoint)) = &entry.kind
-        && *checkpoint != state.checkpoint()
+/// Adds an entry, and compares a checkpoint with what those before it add up to. `None`: one before is missing or cannot be read,
+/// so what they add up to is unknown, up to the next checkpoint.
+fn fold_on(folded: Option<LogState>, entry: &LogEntry, report: &mut CheckReport) -> Option<LogState> {
+    // Entry 1 only begins the log, and may lie in its copy alone.
+    let is_next = |state: &LogState| entry.number == 1 || entry.number == state.number.max(1) + 1;
+    let before = folded.filter(is_next);
+    let checkpoint = match &entry.kind {
+        Some(EntryKind::Checkpoint(checkpoint)) => Some(checkpoint),
+        _ => None,
+    };
+    if let (Some(before), Some(checkpoint)) = (&before, checkpoint)
+        && *checkpoint != before.checkpoint()
     {
         let what = format!("checkpoint {} is not what the entries before it add up to", entry.number);
         report.problem_beside(what);
-        return None;
     }
+    let mut state = before.or_else(|| checkpoint.map(|_| LogState::default()))?;
     state.apply(entry);
     Some(state)
 }
@@ -487,6 +497,16 @@ impl CheckReport {
     /// snapshots that can be read.
     pub fn is_harmful(&self) -> bool {
         self.found > self.beside
+    }
+
+    /// Whether a second copy is missing or different: `Repository::heal_copies` writes it again.
+    pub fn lacks_copies(&self) -> bool {
+        self.copies > 0
+    }
+
+    /// Whether log entries are missing or damaged, which nothing brings back.
+    pub fn lacks_entries(&self) -> bool {
+        self.beside > self.copies
     }
 
     fn problem_beside(&mut self, what: String) {

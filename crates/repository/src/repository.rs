@@ -44,6 +44,14 @@ pub struct Listing {
 }
 
 impl Listing {
+    /// The newest snapshot can be read, lacks nothing that is known to be lost, and none that came after it is lost.
+    pub fn is_newest_whole(&self) -> bool {
+        self.snapshots.last().is_some_and(|newest| {
+            !self.damaged.contains(&newest.number)
+                && self.unreadable.range(newest.number.0..).next().is_none()
+        })
+    }
+
     /// Numbers of snapshots that cannot be given back whole, as far as the log knows. Some may never have been snapshots.
     pub fn not_whole(&self) -> BTreeSet<SnapshotNumber> {
         let unreadable = self.unreadable.iter().map(|number| SnapshotNumber(*number));

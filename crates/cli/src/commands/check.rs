@@ -52,21 +52,18 @@ pub(crate) async fn run(args: &CheckArgs, out: &Out) -> Result<Exit> {
 /// One mailbox; `None` for a directory in which nothing has begun, or everything was erased.
 async fn check(opened: Opened, args: &CheckArgs, depth: Depth) -> Result<Option<(Checked, Exit)>> {
     let dir = opened.dir.to_string();
-    let report = match opened.mailbox {
+    let checked = match opened.mailbox {
         Ok(None) | Err(Error::Erased { .. }) => return Ok(None),
         Ok(Some(mailbox)) => {
-            let name = mailbox.name().to_owned();
             let temporaries = Temporaries::below(store_url::directory_of(&args.store, Some(&dir))).await;
-            let report = mailbox.repository.check(None, depth).await;
-            if let Ok(report) = &report {
-                mailbox::note(&mailbox.repository, report.damaged.iter().copied()).await;
+            match mailbox.repository.check(None, depth).await {
+                Ok(report) => Checked::of(&mailbox, report, temporaries).await,
+                Err(error) => Err(error),
             }
-            report
-                .map(|report| Checked::new(dir.clone(), Some(name), (report, &mailbox.numbers), temporaries))
         }
         Err(error) => Err(error),
     };
-    match report {
+    match checked {
         Ok(checked) if checked.ok => Ok(Some((checked, Exit::Good))),
         Ok(checked) => Ok(Some((checked, Exit::Damage))),
         // Without the store nothing can be said of any mailbox.

@@ -1,10 +1,11 @@
 //! What `verify` and `check` say of one mailbox.
 
 use anyhow::Result;
-use repository::{CheckReport, Depth, Problem};
+use repository::{CheckReport, Depth, Problem, Repository};
 use serde::Serialize;
 
 use crate::failure::one_line;
+use crate::mailbox::{self, Mailbox};
 use crate::numbers::Numbers;
 use crate::output::{Out, bytes, count};
 use crate::temporaries::Temporaries;
@@ -27,6 +28,8 @@ pub(crate) struct Checked {
     temporaries: u64,
     temporary_bytes: u64,
     problems: Vec<ProblemRow>,
+    /// `malle repair` can do something about it.
+    repairable: bool,
 }
 
 /// A problem, in JSON.
@@ -56,8 +59,41 @@ impl ProblemRow {
     }
 }
 
+/// Whether `malle repair` can do something about what was found in a mailbox: write a copy, note damage, fetch what the newest
+/// snapshot lacks. What only older ones lack is lost for good.
+pub(crate) async fn is_repairable(repository: &Repository, report: &CheckReport) -> repository::Result<bool> {
+    if report.problems.is_empty() {
+        return Ok(false);
+    }
+    let listing = repository.listing().await?;
+    let newest = listing.snapshots.last().map(|newest| newest.number);
+    let is_newest = |problem: &Problem| problem.snapshot.is_some() && problem.snapshot == newest;
+    Ok(report.lacks_copies()
+        || !listing.is_newest_whole()
+        || report.problems.iter().any(is_newest)
+        || !report.damaged.is_subset(&repository.known_damage().await?))
+}
+
+/// What is said of damage about which nothing can be done any more.
+pub(crate) const LOST: &str = "the newest snapshot is whole; what is named here is lost for good: older snapshots that need it stay \
+     damaged, and what lost log entries said is gone";
+
 impl Checked {
-    pub(crate) fn new(
+    /// What was found in a mailbox; notes damage for the next backup.
+    pub(crate) async fn of(
+        mailbox: &Mailbox,
+        report: CheckReport,
+        temporaries: Temporaries,
+    ) -> repository::Result<Checked> {
+        let repository = &mailbox.repository;
+        mailbox::note(repository, report.damaged.iter().copied()).await;
+        let repairable = is_repairable(repository, &report).await?;
+        let (dir, name) = (repository.dir().to_string(), mailbox.name().to_owned());
+        let checked = Checked::new(dir, Some(name), (report, &mailbox.numbers), temporaries);
+        Ok(Checked { repairable, ..checked })
+    }
+
+    fn new(
         mailbox: String,
         account: Option<String>,
         (report, numbers): (CheckReport, &Numbers),
@@ -79,6 +115,7 @@ impl Checked {
             temporaries: temporaries.count,
             temporary_bytes: temporaries.bytes,
             problems,
+            repairable: false,
         }
     }
 
@@ -87,6 +124,7 @@ impl Checked {
         let none = (CheckReport::default(), &Numbers::default());
         let mut checked = Checked::new(mailbox, None, none, Temporaries::default());
         checked.ok = false;
+        checked.repairable = true;
         checked.problems.push(ProblemRow { snapshot: None, name: None, what });
         checked
     }
@@ -124,10 +162,11 @@ impl Checked {
                 "  {left} ({size}) of writers that were cut off or are at work; harmless"
             ))?;
         }
-        if !self.ok {
-            out.line("  `malle repair` makes whole what can be, and says what is lost")?;
+        match (self.ok, self.repairable) {
+            (true, _) => Ok(()),
+            (false, true) => out.line("  `malle repair` makes whole what can be, and says what is lost"),
+            (false, false) => out.line(format_args!("  {LOST}")),
         }
-        Ok(())
     }
 }
 

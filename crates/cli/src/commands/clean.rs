@@ -68,6 +68,9 @@ pub(super) async fn run(
         let what = format!("clean up after restore {named}: it has left no folder in {}", account.name);
         return Err(Failure::new(Exit::NotFound, what, "--clean without an id lists what there is").into());
     }
+    if left.is_empty() && !out.json() {
+        out.line(format_args!("no restore has left a folder in {}", account.name))?;
+    }
     let mut is_left = false;
     let known = repositories(store, ring).await?;
     for leftover in &left {

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::backup::{FailureRow, print_failures};
 use super::check::worse;
-use super::checked::ProblemRow;
+use super::checked::{LOST, ProblemRow, is_repairable};
 use crate::args::RepairArgs;
 use crate::exit::Exit;
 use crate::failure::{Failure, explain, one_line};
@@ -85,8 +85,10 @@ struct Repaired<'a> {
     /// Noted as damaged earlier, and whole.
     sound: Vec<Object>,
     report: CheckReport,
-    /// The newest snapshot needs something that is lost.
+    /// The newest snapshot lacks something that only a backup can fetch.
     is_open: bool,
+    /// Something was found that stays as it is.
+    is_lasting: bool,
     /// The newest snapshot names something that could not be fetched.
     is_partial: bool,
     /// The backup that fetched it.
@@ -120,6 +122,7 @@ async fn repair(
         sound: sound.into_iter().collect(),
         report,
         is_open: false,
+        is_lasting: false,
         is_partial: false,
         backup: None,
         lost: Vec::new(),
@@ -172,6 +175,8 @@ struct RepairedObject<'a> {
     open: bool,
     /// The newest snapshot names something that could not be fetched.
     partial: bool,
+    /// Something was found that nothing brings back: older snapshots or log entries.
+    lasting: bool,
     /// Number and state of the backup that was made.
     #[serde(skip_serializing_if = "Option::is_none")]
     snapshot: Option<u64>,
@@ -182,24 +187,29 @@ struct RepairedObject<'a> {
 }
 
 impl Repaired<'_> {
-    /// What the log says now.
+    /// What is so now.
     async fn look_again(&mut self) -> Result<()> {
-        let listing = self.mailbox.repository.listing().await?;
+        let repository = &self.mailbox.repository;
+        let listing = repository.listing().await?;
+        let made = self.backup.as_ref().map(|report| report.number);
         self.is_partial = listing.snapshots.last().is_some_and(|newest| State::of(newest) == State::Partial);
-        let newest = listing.snapshots.last().map(|info| info.number);
-        let after = newest.map_or(0, |number| number.0);
-        self.is_open = newest.is_some_and(|newest| listing.damaged.contains(&newest))
-            || listing.unreadable.range(after..).next().is_some();
+        self.is_open = match made {
+            None => is_repairable(repository, &self.report).await?,
+            Some(_) => !listing.is_newest_whole(),
+        };
         self.lost = listing.damaged.into_iter().collect();
+        // A new snapshot does without what the others need, and takes nothing away from them.
+        let lacks = self.report.lacks_entries() || !self.lost.is_empty();
+        self.is_lasting = lacks || (made.is_none() && !self.report.problems.is_empty());
         Ok(())
     }
 
     fn exit(&self) -> Exit {
-        match &self.backup {
-            _ if self.is_open => Exit::Damage,
-            _ if self.is_partial => Exit::Incomplete,
-            Some(report) if report.state != State::Good => Exit::Incomplete,
-            _ => Exit::Good,
+        let is_good = self.backup.as_ref().is_none_or(|report| report.state == State::Good);
+        match self.is_open {
+            true => Exit::Damage,
+            false if self.is_lasting || self.is_partial || !is_good => Exit::Incomplete,
+            false => Exit::Good,
         }
     }
 
@@ -242,6 +252,9 @@ impl Repaired<'_> {
         } else if self.is_partial {
             out.line("  the newest snapshot is partial: `malle show` names what could not be fetched, and each backup tries again")?;
         }
+        if self.is_lasting && !self.is_open {
+            out.line(format_args!("  {LOST}"))?;
+        }
         match self.lost.as_slice() {
             [] => Ok(()),
             lost => {
@@ -270,6 +283,7 @@ impl Repaired<'_> {
                 .collect(),
             open: self.is_open,
             partial: self.is_partial,
+            lasting: self.is_lasting,
             snapshot: self.backup.as_ref().map(|report| report.number.0),
             state: self.backup.as_ref().map(|report| report.state.as_str()),
             failures: self.backup.iter().flat_map(|report| &report.failures).map(FailureRow::from).collect(),

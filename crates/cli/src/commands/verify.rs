@@ -18,10 +18,9 @@ pub(crate) async fn run(args: &VerifyArgs, out: &Out) -> Result<Exit> {
     let depth = depth(args.read_data);
     let only = args.snapshot.map(|name| mailbox.find(name)).transpose()?;
     let report = mailbox.repository.check(only, depth).await?;
-    mailbox::note(&mailbox.repository, report.damaged.iter().copied()).await;
-    let (dir, name) = (mailbox.repository.dir().to_string(), mailbox.name().to_owned());
+    let dir = mailbox.repository.dir().to_string();
     let temporaries = Temporaries::below(store_url::directory_of(&args.store, Some(&dir))).await;
-    let checked = Checked::new(dir, Some(name), (report, &mailbox.numbers), temporaries);
+    let checked = Checked::of(&mailbox, report, temporaries).await?;
     checked.print(depth, out)?;
     Ok(if checked.ok { Exit::Good } else { Exit::Damage })
 }

@@ -294,6 +294,29 @@ async fn reads(
     answer.ended.code != 0
 }
 
+/// A repair that ends well leaves nothing that a check finds, and one that does not says which of the two it is: something can
+/// still be done (9), or the newest snapshot is whole and the rest is lost for good (3).
+async fn repairs(matrix: &Matrix, (object, damage): (&Path, Damage)) {
+    let copy = matrix.copy();
+    copy.damage(object, damage);
+    let what = format!("{} {damage:?}", object.display());
+    let mut repair = vec!["repair", "--account", ALICE, "--json"];
+    let mut repaired = copy.run(&repair).await;
+    if repaired.code == 9 && repaired.err.contains("was remembered") {
+        repair.push("--accept-history");
+        repaired = copy.run(&repair).await;
+    }
+    assert!(matches!(repaired.code, 0 | 3), "there is a server to ask: {what}: {repaired:#?}");
+    let checked = copy.run(&["check", "--read-data", "--json"]).await;
+    let right = if repaired.code == 0 { 0 } else { 9 };
+    assert_eq!(checked.code, right, "{what}: {repaired:#?} {checked:#?}");
+    let told = checked.objects().remove(0);
+    assert_eq!(told["repairable"], false, "{what}: {told}");
+    let again = copy.run(&repair).await;
+    assert_eq!(again.code, repaired.code, "{what}: {again:#?}");
+    assert!(again.objects()[0]["snapshot"].is_null(), "it has nothing left to fetch: {what}: {again:#?}");
+}
+
 /// Three backups, the last of everything: then all is well, unless nobody could see the damage.
 async fn heals(matrix: &Matrix, (object, damage): (&Path, Damage), is_verified: bool) {
     let copy = matrix.copy();
@@ -399,6 +422,7 @@ async fn each_answer_is_right_or_names_the_damage_and_three_backups_later_all_is
             // A command that reads everything misses nothing.
             let misses = |reader| !harmed.is_empty() && !harmed.contains(&reader);
             assert!(!misses("check --read-data"), "{cell:?} harms {harmed:?}");
+            repairs(matrix, cell).await;
             for is_verified in [false, true] {
                 heals(matrix, cell, is_verified).await;
             }

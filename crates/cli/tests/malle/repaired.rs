@@ -46,13 +46,24 @@ async fn what_is_lost_is_noted_and_fetched_again_as_soon_as_there_is_a_server() 
     let all = home.run(&["repair"]).await;
     assert!(all.code == 9 && all.out.contains("the next `malle backup`"), "{all:?}");
 
-    let mended = repair(&home).await.good().objects().remove(0);
+    let repaired = repair(&home).await;
+    assert_eq!(repaired.code, 3, "the older snapshot stays damaged: {repaired:?}");
+    let mended = repaired.objects().remove(0);
     assert_eq!((&mended["state"], &mended["open"]), (&"good".into(), &false.into()), "{mended}");
     assert_eq!(states(&home).await, ["damaged", "good"]);
     let newest = mended["snapshot"].to_string();
     home.run(&["verify", "--account", ALICE, "--snapshot", &newest, "--read-data"]).await.good();
-    let done = repair(&home).await.good().objects().remove(0);
-    assert!(done["snapshot"].is_null(), "there is nothing to fetch any more: {done}");
+    let again = repair(&home).await;
+    let done = again.objects().remove(0);
+    assert!(again.code == 3 && done["snapshot"].is_null(), "there is nothing to fetch any more: {done}");
+    for args in [&["repair"][..], &["verify", "--account", ALICE], &["check"]] {
+        let told = home.run(args).await;
+        assert_eq!(told.code, if args[0] == "repair" { 3 } else { 9 }, "{told:?}");
+        assert!(
+            told.out.contains("the newest snapshot is whole") && !told.out.contains("malle repair"),
+            "{told:?}"
+        );
+    }
 
     fs::remove_file(largest(&home, "packs")).expect("ours");
     assert_eq!(home.run(&["verify", "--account", ALICE]).await.code, 9);
