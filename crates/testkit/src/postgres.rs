@@ -2,12 +2,14 @@
 
 use crate::service::{Service, success};
 use std::{
-    env, fs, io,
+    env, fs,
+    hash::{DefaultHasher, Hash, Hasher},
+    io,
     io::Write,
     net::TcpListener,
     os::unix::fs::{MetadataExt, PermissionsExt, chown},
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::Command,
     time::Duration,
 };
 use tempfile::TempDir;
@@ -18,6 +20,7 @@ pub const USER: &str = "malle";
 pub const PASSWORD: &str = "malle-test-password";
 
 const START_LIMIT: Duration = Duration::from_secs(60);
+const INITDB: [&str; 6] = ["-U", USER, "--auth=scram-sha-256", "--no-locale", "--encoding=UTF8", "--no-sync"];
 const ATTEMPTS: usize = 3;
 const DEBIAN: &str = "/usr/lib/postgresql";
 /// `nobody`: Postgres refuses to run as root.
@@ -187,24 +190,62 @@ fn binaries() -> io::Result<PathBuf> {
     numbers.filter(|version| bin(*version).join("postgres").exists()).max().map(bin).ok_or_else(missing)
 }
 
-/// Under `/tmp` itself: what `TMPDIR` names may be closed to the unprivileged user.
+/// A copy of a cluster that was made once: `initdb` takes ten times longer than copying what it makes.
 fn new_cluster(binaries: &Path) -> io::Result<TempDir> {
-    let dir = TempDir::with_prefix_in("postgres-", "/tmp")?;
+    let dir = new_directory()?;
+    let template = template(binaries)?;
+    if !template.exists() {
+        let made = make_cluster(binaries)?;
+        fs::create_dir_all(template.parent().expect("it has one"))?;
+        let beside = template.with_extension(std::process::id().to_string());
+        copy(&made.path().join("data"), &beside)?;
+        // Of several processes one is first, and all make the same.
+        if fs::rename(&beside, &template).is_err() {
+            fs::remove_dir_all(&beside)?;
+        }
+    }
+    copy(&template, &dir.path().join("data"))?;
+    Ok(dir)
+}
+
+/// The unprivileged user's own. What `TMPDIR` names may be closed to that user: then under `/tmp` itself.
+fn new_directory() -> io::Result<TempDir> {
+    let temporary = env::temp_dir();
+    let may_enter = |path: &Path| fs::metadata(path).is_ok_and(|found| found.mode() & 0o001 != 0);
+    let parent = if temporary.ancestors().all(may_enter) { temporary.as_path() } else { Path::new("/tmp") };
+    let dir = TempDir::with_prefix_in("postgres-", parent)?;
+    if is_root()? {
+        chown(dir.path(), Some(UNPRIVILEGED), Some(UNPRIVILEGED))?;
+    }
+    Ok(dir)
+}
+
+/// Where the cluster lies that is copied. Another version, user or argument makes another one.
+fn template(binaries: &Path) -> io::Result<PathBuf> {
+    let version = Command::new(binaries.join("postgres")).arg("--version").output()?.stdout;
+    let mut hasher = DefaultHasher::new();
+    (version, USER, PASSWORD, INITDB, is_root()?).hash(&mut hasher);
+    let cache = env::var_os("MALLE_CACHE_DIR").map(PathBuf::from);
+    let cache = cache.or_else(|| Some(env::home_dir()?.join(".cache/malle"))).unwrap_or_else(env::temp_dir);
+    Ok(cache.join("postgres").join(format!("{:016x}", hasher.finish())))
+}
+
+/// With owners and rights as they are.
+fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    success(Command::new("cp").arg("--archive").arg(from).arg(to))
+}
+
+fn make_cluster(binaries: &Path) -> io::Result<TempDir> {
+    let dir = new_directory()?;
     let password = dir.path().join("password");
     fs::write(&password, PASSWORD)?;
     if is_root()? {
-        for path in [dir.path(), &password] {
-            chown(path, Some(UNPRIVILEGED), Some(UNPRIVILEGED))?;
-        }
+        chown(&password, Some(UNPRIVILEGED), Some(UNPRIVILEGED))?;
     }
     let mut command = unprivileged(binaries.join("initdb"))?;
-    command.arg("-D").arg(dir.path().join("data")).arg("--pwfile").arg(&password).args(["-U", USER]);
-    command.args(["--auth=scram-sha-256", "--no-locale", "--encoding=UTF8", "--no-sync"]);
-    let Output { status, stderr, .. } = command.current_dir(dir.path()).output()?;
-    match status.success() {
-        true => Ok(dir),
-        false => Err(io::Error::other(format!("initdb: {}", String::from_utf8_lossy(&stderr)))),
-    }
+    command.arg("-D").arg(dir.path().join("data")).arg("--pwfile").arg(&password).args(INITDB);
+    success(command.current_dir(dir.path()))?;
+    Ok(dir)
 }
 
 fn unprivileged(program: impl AsRef<Path>) -> io::Result<Command> {
