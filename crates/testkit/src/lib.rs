@@ -29,5 +29,5 @@ pub use quirk::Quirk;
 pub use recording::{Recorded, Recorder, Recording};
 pub use s3::S3;
 pub use seeds::{is_soak, seeds, stride};
-pub use service::http;
+pub use service::{free_ports, http};
 pub use shaken::Shaken;

@@ -1,12 +1,11 @@
 //! A real Postgres of our own, from Debian's server package: only its binaries are used, never a cluster of the system.
 
-use crate::service::{Service, success};
+use crate::service::{Service, ports, success};
 use std::{
     env, fs,
     hash::{DefaultHasher, Hash, Hasher},
     io,
     io::Write,
-    net::TcpListener,
     os::unix::fs::{MetadataExt, PermissionsExt, chown},
     path::{Path, PathBuf},
     process::Command,
@@ -58,14 +57,14 @@ impl Postgres {
         let dir = new_cluster(&binaries)?;
         let mut postgres = Self { binaries, port: 0, service: None, dir };
         for _ in 1..ATTEMPTS {
-            postgres.port = free_port()?;
+            [postgres.port] = ports()?;
             match postgres.start_again().await {
                 // Another process may have taken our free port in between; it ends then.
                 Err(error) if error.kind() != io::ErrorKind::TimedOut => {}
                 done => return done.map(|()| postgres),
             }
         }
-        postgres.port = free_port()?;
+        [postgres.port] = ports()?;
         postgres.start_again().await.map(|()| postgres)
     }
 
@@ -260,8 +259,4 @@ fn unprivileged(program: impl AsRef<Path>) -> io::Result<Command> {
 
 fn is_root() -> io::Result<bool> {
     Ok(fs::metadata("/proc/self")?.uid() == 0)
-}
-
-fn free_port() -> io::Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }

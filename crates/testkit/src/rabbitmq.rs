@@ -1,6 +1,6 @@
 //! A real RabbitMQ of our own (Debian's `rabbitmq-server`, `tests/setup.sh test`), with its management interface.
 
-use crate::service::{self, Service, ends_with_stdin, free_ports, http, success, tail};
+use crate::service::{self, Service, ends_with_stdin, http, ports, success, tail};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 use std::{fs, io, path::Path, process::Command, time::Duration};
@@ -56,7 +56,7 @@ impl RabbitMq {
 
     async fn launch() -> io::Result<Self> {
         let dir = TempDir::with_prefix("rabbitmq-")?;
-        let [amqp, management, distribution, names] = free_ports()?;
+        let [amqp, management, distribution, names] = ports()?;
         let ports = Ports { amqp, management, distribution, names };
         fs::write(dir.path().join("plugins"), "[rabbitmq_management].")?;
         fs::write(dir.path().join("conf"), configuration(ports))?;

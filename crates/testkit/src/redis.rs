@@ -1,6 +1,6 @@
 //! A real Redis of our own (Debian's `redis-server`, `tests/setup.sh test`).
 
-use crate::service::{Service, ends_with_stdin, free_ports, tail};
+use crate::service::{Service, ends_with_stdin, ports, tail};
 use std::{fs, io, path::Path, process::Command, time::Duration};
 use tempfile::TempDir;
 use tokio::{
@@ -38,7 +38,7 @@ impl Redis {
 
     async fn launch() -> io::Result<Self> {
         let dir = TempDir::with_prefix("redis-")?;
-        let [port] = free_ports()?;
+        let [port] = ports()?;
         let mut redis = Self { port, service: None, dir };
         redis.restart().await?;
         Ok(redis)

@@ -1,6 +1,6 @@
 //! A real S3 server of our own: SeaweedFS from PyPI (`tests/seaweedfs.sh`).
 
-use crate::service::{self, Service, free_ports, http};
+use crate::service::{self, Service, http, ports};
 use serde_json::json;
 use std::{env, fs, io, path::Path, path::PathBuf, process::Command, time::Duration};
 use tempfile::TempDir;
@@ -53,7 +53,7 @@ impl SeaweedFs {
 
     async fn launch() -> io::Result<Self> {
         let dir = TempDir::with_prefix("seaweedfs-")?;
-        let ports = free_ports::<8>()?;
+        let ports = ports::<8>()?;
         let endpoint = format!("http://{}", s3(ports));
         let mut seaweed = Self { endpoint, ports, service: None, dir };
         seaweed.restart().await?;

@@ -1,10 +1,13 @@
 //! What the services of our own have in common: a process that cannot outlive us, and waiting for a condition.
 
 use std::{
-    fs, io,
+    fs,
+    hash::{BuildHasher, RandomState},
+    io,
     net::TcpListener,
+    ops::Range,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{self, Child, Command, Stdio},
     time::{Duration, Instant},
 };
 use tokio::{
@@ -46,17 +49,25 @@ pub(crate) fn success(command: &mut Command) -> io::Result<()> {
     Err(io::Error::other(format!("{command:?}: {error}")))
 }
 
-/// Loopback ports that are free now; another process may take one before it is used.
-pub(crate) fn free_ports<const N: usize>() -> io::Result<[u16; N]> {
+/// Where ports for services are looked for: below those that systems give to outgoing connections, any of which might stand in
+/// the way of a service that starts again.
+const PORTS: Range<u16> = 10_000..32_000;
+
+/// Loopback ports that are free now; another process that looks may take one before it is used.
+pub fn free_ports(count: usize) -> io::Result<Vec<u16>> {
+    let seed = RandomState::new().hash_one(process::id());
+    let first = u16::try_from(seed % PORTS.len() as u64).unwrap_or_default();
+    let order = (PORTS.start + first..PORTS.end).chain(PORTS.start..PORTS.start + first);
     // Held together, so that they differ, and let go together.
-    let mut listeners = Vec::new();
-    let mut ports = [0; N];
-    for port in &mut ports {
-        let listener = TcpListener::bind("127.0.0.1:0")?;
-        *port = listener.local_addr()?.port();
-        listeners.push(listener);
-    }
-    Ok(ports)
+    let held = order.filter_map(|port| TcpListener::bind(("127.0.0.1", port)).ok()).take(count);
+    let held: Vec<TcpListener> = held.collect();
+    held.iter().map(|held| held.local_addr().map(|address| address.port())).collect()
+}
+
+/// The same for a number of ports that the caller's pattern says.
+pub(crate) fn ports<const N: usize>() -> io::Result<[u16; N]> {
+    let found = free_ports(N)?.try_into();
+    found.map_err(|_| io::Error::new(io::ErrorKind::AddrInUse, "no loopback port is free"))
 }
 
 /// The end of a log, for the message of a service that did not start.

@@ -17,12 +17,12 @@ pub use night::night;
 
 use std::fmt::Write as _;
 use std::fs;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
 use sim_stalwart::{AccountSpec, Simulator, Sizes};
+use testkit::free_ports;
 use testkit::postgres::Postgres;
 use testkit::rabbitmq::RabbitMq;
 use testkit::redis::Redis;
@@ -226,11 +226,4 @@ fn where_it_is_noon() -> String {
     let ahead = 12 - i64::try_from(since_1970.as_secs() / 3_600 % 24).unwrap_or(0);
     // POSIX counts westwards.
     format!("Etc/GMT{:+}", -ahead)
-}
-
-/// Taken by others only in the moment between.
-fn free_ports(count: usize) -> Result<Vec<u16>> {
-    let held: Vec<TcpListener> =
-        (0..count).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<Result<_, _>>()?;
-    Ok(held.iter().map(|held| held.local_addr().map(|at| at.port())).collect::<Result<_, _>>()?)
 }
