@@ -23,6 +23,7 @@ pub struct Bed {
     account: AccountRef,
     sizes: Sizes,
     is_impatient: bool,
+    grant_shares: bool,
 }
 
 impl Bed {
@@ -43,6 +44,7 @@ impl Bed {
             account: AccountRef::Own,
             sizes: Sizes::default(),
             is_impatient: false,
+            grant_shares: false,
         }
     }
 
@@ -62,6 +64,13 @@ impl Bed {
     #[must_use]
     pub fn signed_in_as(mut self, user: &str, password: &str) -> Bed {
         (self.user, self.password) = (user.to_owned(), password.to_owned());
+        self
+    }
+
+    /// What is given to it is shared again.
+    #[must_use]
+    pub fn sharing(mut self) -> Bed {
+        self.grant_shares = true;
         self
     }
 
@@ -264,6 +273,7 @@ impl Bed {
             select: None,
             safety: safety.as_ref(),
             register: None,
+            grant_shares: to.grant_shares,
             types,
             wanted: &|_| true,
             dry_run,

@@ -180,8 +180,19 @@ impl Plain {
         let answer = self.ask(&format!("{data_type}/get"), json!({ "ids": null })).await?;
         let list = answer["list"].as_array().cloned().unwrap_or_default();
         assert!(list.len() < OBJECTS, "the server may have kept some for itself");
+        let names = json!({ "ids": null, "properties": named(data_type) });
+        let named = self.ask(&format!("{data_type}/get"), names).await?;
         let mut things = Things::new();
-        for object in list {
+        for mut object in list {
+            let of_it = |more: &&Value| more["id"] == object["id"];
+            let more = named["list"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .find(of_it)
+                .and_then(Value::as_object)
+                .cloned();
+            object.as_object_mut().expect("an object").extend(more.unwrap_or_default());
             let content = match object["blobId"].as_str() {
                 Some(blob) => Some(Digest::of(&self.download(blob).await?)),
                 None => None,
@@ -189,6 +200,24 @@ impl Plain {
             things.insert(text(&object["id"]), (without_counts(object), content));
         }
         Ok(things)
+    }
+}
+
+/// What a server gives only to those who name it.
+fn named(data_type: DataType) -> &'static [&'static str] {
+    match data_type {
+        DataType::Mailbox | DataType::AddressBook => &["id", "shareWith"],
+        DataType::Calendar => &[
+            "id",
+            "shareWith",
+            "isVisible",
+            "includeInAvailability",
+            "defaultAlertsWithTime",
+            "defaultAlertsWithoutTime",
+        ],
+        DataType::ContactCard => &["id", "vCard"],
+        DataType::CalendarEvent => &["id", "iCalendar", "alerts", "recurrenceOverrides"],
+        _ => &["id"],
     }
 }
 

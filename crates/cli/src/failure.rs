@@ -37,6 +37,13 @@ impl Error for Failure {}
 
 /// The exit code and the line of an error.
 pub(crate) fn explain(error: &anyhow::Error) -> (Exit, String) {
+    // Without any context: it was met where output is written.
+    if error.chain().len() == 1 && error.is::<std::io::Error>() {
+        return (
+            Exit::Unexpected,
+            format!("failed to write the answer: {error}; send it where there is room"),
+        );
+    }
     let (exit, hint) = error.chain().find_map(judge).unwrap_or((Exit::Unexpected, String::new()));
     let mut line = format!("failed to {}", one_line(&causes(error), LONGEST));
     if !hint.is_empty() {

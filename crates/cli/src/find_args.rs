@@ -22,7 +22,7 @@ A query is made of terms, and an email is found when all of them are true of it:
   folder:Archive/2025       in this folder or one inside it; in:Archive/2025 is this folder alone; inbox, sent, drafts, junk,
                             trash mean the folder with that role; a slash in a name is written \\/
   -from:bob                 a minus before any term: it must not be true
-Upper and lower case and accents do not matter. Bodies are not searched. Put the query in single quotes for the shell.
+Upper and lower case and accents do not matter. Bodies are not searched. Put the query in single quotes for the shell, behind all options.
 
 Each email is listed once, newest first, as it is in the newest snapshot that has it; SNAPSHOTS says in which ones it is.
 `malle cat` prints it. That nothing is found is an answer: exit code 0 and an empty list.
@@ -30,7 +30,7 @@ In JSON, `received` is UTC, `size` bytes, `snapshots` a list of [first, last], `
 
 Example:
   malle find --account alice@example.org 'from:bob subject:invoice before:2026-01-01'
-  malle find --account alice@example.org --snapshot 41 'folder:Projects has:attachment' --json")]
+  malle find --account alice@example.org --snapshot 41 --json 'folder:Projects has:attachment'")]
 pub(crate) struct FindArgs {
     /// What to look for, see below; several are taken together. Nothing: every email
     #[arg(value_name = "QUERY", allow_hyphen_values = true)]

@@ -78,11 +78,13 @@ impl Mailbox {
 
     /// Names log entries that cannot be read, on standard error. Returns what that means for the exit code.
     pub(crate) fn name_unreadable(&self) -> Exit {
+        let newest = self.snapshots.last().map_or(0, |newest| newest.number.0);
         for number in &self.unreadable {
             let name = one_line(self.name(), 200);
+            let next = if *number > newest { "; the next `malle backup` begins behind it" } else { "" };
             remark(format_args!(
                 "log entry {number} of {name} is missing or damaged; if it was a snapshot, that one cannot be restored any more, \
-                 and the others are as they are listed; the next `malle backup` begins behind it"
+                 and the others are as they are listed{next}"
             ));
         }
         if self.unreadable.is_empty() { Exit::Good } else { Exit::Damage }
@@ -145,8 +147,12 @@ pub(crate) async fn open_all_with(
     ring: &KeyRing,
     history: OtherHistory,
 ) -> Result<Vec<Opened>> {
-    let dirs = store.mailboxes().await.context("list the mailboxes")?;
+    let mut dirs = store.mailboxes().await.context("list the mailboxes")?;
     let opener = Opener { store, ring, memory: Memory::of(store), history };
+    // One that was seen here and of which nothing is left is no less than one whose log was rolled back.
+    dirs.extend(opener.memory.mailboxes());
+    dirs.sort_unstable();
+    dirs.dedup();
     let mut known = Vec::new();
     for dir in dirs {
         known.push((dir, opener.memory.position(dir)?));
@@ -176,7 +182,10 @@ impl Opener<'_> {
             Err(Error::NoMailbox) if known.is_some() && self.history == OtherHistory::Refused => {
                 Err(all_gone(known))
             }
-            Err(Error::NoMailbox) => Ok(None),
+            Err(Error::NoMailbox) => {
+                self.memory.forget(dir);
+                Ok(None)
+            }
             opened => opened.map(Some),
         }
     }

@@ -60,6 +60,20 @@ impl Memory {
         file.map(parse).transpose()
     }
 
+    /// The mailboxes whose logs were seen in this store.
+    pub(crate) fn mailboxes(&self) -> Vec<MailboxDir> {
+        let entries = self.dir.as_ref().and_then(|dir| fs::read_dir(dir).ok());
+        let names = entries.into_iter().flatten().flatten().map(|entry| entry.file_name());
+        names.filter_map(|name| name.to_str()?.strip_suffix(".json")?.parse().ok()).collect()
+    }
+
+    /// Forgets a mailbox of which nothing is left, because somebody said that this is right.
+    pub(crate) fn forget(&self, mailbox: MailboxDir) {
+        if let Some(path) = self.file(&format!("{mailbox}.json")) {
+            let _ = fs::remove_file(path);
+        }
+    }
+
     /// Demands that the mailbox's log is a continuation of `known`, and writes down how far it was seen when the answer is
     /// dropped.
     pub(crate) fn watch(&self, repository: &Repository, known: Option<LogPosition>) -> Watch {

@@ -45,6 +45,10 @@ pub(crate) struct RestoreArgs {
     /// Only these parts, separated by commas; by default all
     #[arg(long, value_enum, value_delimiter = ',', value_name = "PART,…")]
     pub(crate) only: Vec<Part>,
+    /// Share folders, address books, calendars and files again with whom they were shared; only on the same mail server, into the
+    /// account that the snapshot is of
+    #[arg(long)]
+    pub(crate) grant_shares: bool,
     /// Yes, remove what the snapshot does not have (--mode exact)
     #[arg(long)]
     pub(crate) yes: bool,
@@ -110,6 +114,7 @@ impl RestoreArgs {
             ("--mode", self.mode.is_some()),
             ("--select", self.select.is_some()),
             ("--only", !self.only.is_empty()),
+            ("--grant-shares", self.grant_shares),
             ("--to-account", self.to_account.is_some()),
             ("--to-account-id", self.to_account_id.is_some()),
         ];

@@ -163,8 +163,24 @@ impl Types {
         let (state, reason) = (state.to_owned(), reason.to_owned());
         self.states.insert(
             data_type,
-            TypeState { data_type, status, state, count, reason, witness: 0, recent: Vec::new() },
+            TypeState {
+                data_type,
+                status,
+                state,
+                count,
+                reason,
+                witness: 0,
+                recent: Vec::new(),
+                not_given: Vec::new(),
+            },
         );
+    }
+
+    /// Records what objects of this type lack.
+    fn set_not_given(&mut self, data_type: DataType, not_given: Vec<String>) {
+        if let Some(state) = self.states.get_mut(&data_type) {
+            state.not_given = not_given;
+        }
     }
 
     /// Records the witness of this type.
@@ -312,17 +328,26 @@ impl Run<'_> {
         if let (true, Some(base)) = (unchanged, base) {
             types.set(t, TypeStatus::Complete, state, base.count, "");
             types.set_witness(t, witness);
+            types.set_not_given(t, base.not_given);
             return Ok(());
         }
+        let not_given = self.not_given_before(t);
         let rows = self.known(known).await?.entry(t).or_default();
         match self.sync_objects(t, trusted.filter(|_| is_long && !has_failed), rows).await? {
             Ok(synced) => {
                 types.set(t, synced.status, &synced.state, synced.count, "");
                 types.set_witness(t, witness);
+                types.set_not_given(t, synced.not_given.unwrap_or(not_given));
             }
             Err(error) => self.keep(t, &error.to_string(), types)?,
         }
         Ok(())
+    }
+
+    /// What the objects of the base lack.
+    fn not_given_before(&self, data_type: DataType) -> Vec<String> {
+        let state = self.base.as_ref().and_then(|base| base.info().type_state(data_type));
+        state.map(|state| state.not_given.clone()).unwrap_or_default()
     }
 
     /// Brings emails and folders to agree: after the folders were read, emails are brought up to date once more, and when
@@ -341,7 +366,10 @@ impl Run<'_> {
                 return Ok(());
             }
             match self.sync_objects(DataType::Mailbox, None, rows).await? {
-                Ok(synced) => types.set(DataType::Mailbox, synced.status, &synced.state, synced.count, ""),
+                Ok(synced) => {
+                    types.set(DataType::Mailbox, synced.status, &synced.state, synced.count, "");
+                    types.set_not_given(DataType::Mailbox, synced.not_given.unwrap_or_default());
+                }
                 Err(error) => return self.keep(DataType::Mailbox, &error.to_string(), types),
             }
         }
@@ -409,8 +437,8 @@ impl Run<'_> {
         let gone = match self.writer.slices() {
             // What is there under another id is not gone.
             None => self.counts.removed.saturating_sub(std::mem::take(&mut self.renumbered).count()),
-            // Of the emails that a slice brought some may be gone as well.
-            Some(_) => had.saturating_sub(self.counts.emails),
+            // Emails that a slice brought may be among them: then the alarm comes too early rather than never.
+            Some(_) => self.counts.removed.min(had),
         };
         let summary = Summary {
             account_name: self.account.name.clone(),

@@ -1,7 +1,9 @@
 //! What people remember of an email, read from its raw bytes as they pass by.
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
+use encoding_rs::{Encoding, ISO_2022_JP, WINDOWS_1252};
 use mail_parser::{Address, MessageParser, MimeHeaders};
 use memchr::memmem;
 use model::Envelope;
@@ -25,11 +27,18 @@ static PARSER: LazyLock<MessageParser> = LazyLock::new(|| {
 ///
 /// Parts are recognised by any line that begins with `--`, whatever the boundary is called: parts of attached messages are
 /// seen too, and a text that quotes a MIME part may add a name that is no attachment's.
+///
+/// Bytes above 127 in a header (which RFC 5322 does not allow, and RFC 6532 allows as UTF-8) are what the message's own charset says, the
+/// one that the first part with one names; without any, windows-1252.
 pub(crate) struct EnvelopeScanner {
     envelope: Envelope,
     state: State,
     /// The header block so far, or the last bytes of the body that may begin a boundary.
     held: Vec<u8>,
+    /// The first charset that a header named.
+    charset: Option<&'static Encoding>,
+    /// The message's header, while no charset is known and it needs one.
+    undecided: Option<Vec<u8>>,
 }
 
 enum State {
@@ -43,7 +52,8 @@ enum State {
 
 impl EnvelopeScanner {
     pub(crate) fn new() -> EnvelopeScanner {
-        EnvelopeScanner { envelope: Envelope::default(), state: State::Head, held: Vec::new() }
+        let (envelope, state, held) = (Envelope::default(), State::Head, Vec::new());
+        EnvelopeScanner { envelope, state, held, charset: None, undecided: None }
     }
 
     /// Of an email that is there as a whole.
@@ -70,6 +80,9 @@ impl EnvelopeScanner {
         if matches!(self.state, State::Head | State::PartHead) {
             self.close_head();
         }
+        if let Some(head) = self.undecided.take() {
+            self.read_fields(&head);
+        }
         self.envelope
     }
 
@@ -91,28 +104,48 @@ impl EnvelopeScanner {
 
     fn close_head(&mut self) {
         let head = wanted_fields(&std::mem::take(&mut self.held));
+        let is_first = matches!(self.state, State::Head);
         let Some(message) = PARSER.parse_headers(&head) else {
-            self.state = if matches!(self.state, State::Head) { State::Done } else { State::Body };
+            self.state = if is_first { State::Done } else { State::Body };
             return;
         };
-        if let Some(name) =
-            message.attachment_name().filter(|_| self.envelope.attachments.len() < MOST_ATTACHMENTS)
-        {
+        let named = message.content_type().and_then(|t| t.attribute("charset"));
+        self.charset = self.charset.or_else(|| Encoding::for_label(named?.as_bytes()));
+        if let Some(undecided) = self.undecided.take_if(|_| self.charset.is_some()) {
+            self.read_fields(&undecided);
+        }
+        self.read_attachment(&head);
+        let is_multipart =
+            message.content_type().is_some_and(|t| t.ctype().eq_ignore_ascii_case("multipart"));
+        if is_first {
+            match is_multipart && self.charset.is_none() && needs_charset(&head) {
+                true => self.undecided = Some(head.clone()),
+                false => self.read_fields(&head),
+            }
+        }
+        self.state = if is_first && !is_multipart { State::Done } else { State::Body };
+        // What follows is the beginning of a line.
+        self.held = b"\n".to_vec();
+    }
+
+    fn read_attachment(&mut self, head: &[u8]) {
+        let text = decoded(head, self.charset);
+        let message = PARSER.parse_headers(text.as_ref());
+        let name = message.as_ref().and_then(MimeHeaders::attachment_name);
+        if let Some(name) = name.filter(|_| self.envelope.attachments.len() < MOST_ATTACHMENTS) {
             self.envelope.attachments.push(cut(name.to_owned()));
         }
-        if !matches!(self.state, State::Head) {
-            self.state = State::Body;
-            return;
-        }
+    }
+
+    fn read_fields(&mut self, head: &[u8]) {
+        let text = decoded(head, self.charset);
+        let Some(message) = PARSER.parse_headers(text.as_ref()) else { return };
         self.envelope.from = message.from().map(addresses).unwrap_or_default();
         let to = [message.to(), message.cc()].into_iter().flatten().map(addresses).collect::<Vec<_>>();
         self.envelope.to = cut(to.join(", "));
         self.envelope.subject = cut(message.subject().unwrap_or_default().to_owned());
         self.envelope.message_id = cut(message.message_id().unwrap_or_default().to_owned());
         self.envelope.date = message.date().filter(|date| date.is_valid()).map(|date| date.to_timestamp());
-        let is_multipart =
-            message.content_type().is_some_and(|t| t.ctype().eq_ignore_ascii_case("multipart"));
-        self.state = if is_multipart { State::Body } else { State::Done };
     }
 
     /// Looks for a line that begins with `--`.
@@ -142,6 +175,22 @@ impl EnvelopeScanner {
         self.state = State::PartHead;
         &bytes[at + 1..]
     }
+}
+
+/// Neither UTF-8 nor without the shifts of ISO-2022-JP, which takes seven bits.
+fn needs_charset(head: &[u8]) -> bool {
+    memchr::memchr(0x1b, head).is_some() || std::str::from_utf8(head).is_err()
+}
+
+/// A header as UTF-8, if it is not.
+fn decoded<'a>(head: &'a [u8], charset: Option<&'static Encoding>) -> Cow<'a, [u8]> {
+    let charset = charset.filter(|charset| charset.is_ascii_compatible() || *charset == ISO_2022_JP);
+    let is_shifted = charset == Some(ISO_2022_JP) && memchr::memchr(0x1b, head).is_some();
+    if !is_shifted && std::str::from_utf8(head).is_ok() {
+        return Cow::Borrowed(head);
+    }
+    let (text, _) = charset.unwrap_or(WINDOWS_1252).decode_without_bom_handling(head);
+    Cow::Owned(text.into_owned().into_bytes())
 }
 
 /// The header block without the fields that nobody asks for: finding the others costs less than parsing all.
@@ -234,6 +283,130 @@ mod tests {
     fn an_email_with_an_attachment() {
         assert_eq!(EnvelopeScanner::scan(MAIL.as_bytes()), expected());
         assert_eq!(EnvelopeScanner::scan(MAIL.replace("\r\n", "\n").as_bytes()), expected());
+    }
+
+    /// A text that this charset can say; of each script one.
+    const TEXTS: [&str; 10] =
+        ["日本語", "한국어", "中文", "Ελλάδα", "Привет", "שלום", "مرحبا", "ไทย", "Łódź", "café"];
+
+    fn text_of(charset: &'static Encoding) -> &'static str {
+        let says = |text: &&&str| matches!(charset.encode(text), (_, used, false) if used == charset);
+        TEXTS.iter().find(says).unwrap_or_else(|| panic!("{} says none of them", charset.name()))
+    }
+
+    /// All that the WHATWG's standard lists, but for UTF-16, which no header can be in, and what decodes nothing.
+    const CHARSETS: [&'static Encoding; 36] = {
+        use encoding_rs::*;
+        [
+            BIG5,
+            EUC_JP,
+            EUC_KR,
+            GB18030,
+            GBK,
+            IBM866,
+            ISO_2022_JP,
+            ISO_8859_2,
+            ISO_8859_3,
+            ISO_8859_4,
+            ISO_8859_5,
+            ISO_8859_6,
+            ISO_8859_7,
+            ISO_8859_8,
+            ISO_8859_8_I,
+            ISO_8859_10,
+            ISO_8859_13,
+            ISO_8859_14,
+            ISO_8859_15,
+            ISO_8859_16,
+            KOI8_R,
+            KOI8_U,
+            MACINTOSH,
+            SHIFT_JIS,
+            UTF_8,
+            WINDOWS_874,
+            WINDOWS_1250,
+            WINDOWS_1251,
+            WINDOWS_1252,
+            WINDOWS_1253,
+            WINDOWS_1254,
+            WINDOWS_1255,
+            WINDOWS_1256,
+            WINDOWS_1257,
+            WINDOWS_1258,
+            X_MAC_CYRILLIC,
+        ]
+    };
+
+    fn quoted(charset: &'static Encoding, bytes: &[u8]) -> Vec<u8> {
+        let digits: String = bytes.iter().map(|byte| format!("={byte:02X}")).collect();
+        format!("=?{}?Q?{digits}?=", charset.name()).into_bytes()
+    }
+
+    fn joined(pieces: &[&[u8]], line: &str) -> Vec<u8> {
+        let text = pieces.concat();
+        let Some(()) = (line == "\n").then_some(()) else { return text };
+        text.into_iter().filter(|byte| *byte != b'\r').collect()
+    }
+
+    /// Charset × {encoded word, raw} × {one text, a part that names the charset, first part at once, attached message} × line ends.
+    #[test]
+    fn every_charset_is_read_wherever_it_stands() {
+        for charset in CHARSETS {
+            let text = text_of(charset);
+            let raw = charset.encode(text).0.into_owned();
+            for (word, is_raw) in [(quoted(charset, &raw), false), (raw.clone(), true)] {
+                for line in ["\r\n", "\n"] {
+                    let what = format!("{} raw: {is_raw}, {line:?}", charset.name());
+                    let own = format!("Content-Type: text/plain; charset={}\r\n", charset.name());
+                    let subject = [b"Subject: ", word.as_slice(), b"\r\n"].concat();
+                    let one = joined(&[&subject, own.as_bytes(), b"\r\nbody"], line);
+                    assert_eq!(EnvelopeScanner::scan(&one).subject, text, "one text: {what}");
+
+                    let name = [
+                        b"Content-Type: x/y\r\nContent-Disposition: attachment; filename=\"",
+                        word.as_slice(),
+                        b"\"\r\n",
+                    ]
+                    .concat();
+                    let head = [&subject[..], b"Content-Type: multipart/mixed; boundary=b\r\n\r\n"].concat();
+                    let parts =
+                        [b"--b\r\n", own.as_bytes(), b"\r\nbody\r\n--b\r\n", &name, b"\r\nx\r\n--b--\r\n"]
+                            .concat();
+                    for preamble in [&b""[..], b"preamble\r\n"] {
+                        let mail = joined(&[&head, preamble, &parts], line);
+                        let found = EnvelopeScanner::scan(&mail);
+                        assert_eq!(
+                            (found.subject.as_str(), &found.attachments[..]),
+                            (text, &[text.to_owned()][..]),
+                            "{what}"
+                        );
+                    }
+                    let first = joined(&[&subject, own.as_bytes(), b"\r\n"], line);
+                    assert_eq!(EnvelopeScanner::scan(&first).subject, text, "no body: {what}");
+
+                    let attached =
+                        [b"--b\r\nContent-Type: message/rfc822\r\n\r\n", &head[..], &parts, b"--b--\r\n"]
+                            .concat();
+                    let outer = joined(
+                        &[b"Subject: outer\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n", &attached],
+                        line,
+                    );
+                    let found = EnvelopeScanner::scan(&outer);
+                    assert_eq!(
+                        (found.subject.as_str(), &found.attachments[..]),
+                        ("outer", &[text.to_owned()][..]),
+                        "attached: {what}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn raw_bytes_of_no_charset_are_windows_1252() {
+        let mail = b"Subject: caf\xe9\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Disposition: attachment; filename=\"\xe9.pdf\"\r\n\r\nx\r\n--b--\r\n";
+        let found = EnvelopeScanner::scan(mail);
+        assert_eq!((found.subject.as_str(), found.attachments), ("café", vec!["é.pdf".to_owned()]));
     }
 
     #[test]

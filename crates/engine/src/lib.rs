@@ -43,7 +43,7 @@ pub use query::QueryError;
 pub use report::{Report, State};
 pub use restore::{
     Act, KnownRestore, Leftover, Mode, ObjectRefusal, Planned, Refusal, Refusals, Register, RegisterError,
-    Restore, RestoreId, RestoreParameters, Restored, RestoredObjects, Tell, Unremoved, UnremovedEmail,
+    Restore, RestoreId, RestoreParameters, Restored, RestoredObjects, Share, Tell, Unremoved, UnremovedEmail,
     begin_restore, clear_leftover, leftovers, restore,
 };
 pub use selection::{Predicate, Selection, Test};

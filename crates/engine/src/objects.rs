@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use jmap::{Batch, Changes, Id, Ids, JmapBlobId, Objects, State};
+use jmap::{Batch, Changes, Id, Ids, JmapBlobId, Objects, State, Whole};
 use model::DataType;
 use repository::{ObjectRecord, TypeStatus};
 use serde::Deserialize;
@@ -22,6 +22,8 @@ const CHANGES_PAGE: usize = 1_000;
 const GET_AT_ONCE: usize = 100;
 /// Longest answer; objects are held in memory.
 const MOST_BYTES: u64 = 16 << 20;
+/// Longest answer about a single object; one that is longer is named as not fetched.
+const MOST_BYTES_ALONE: u64 = 40 << 20;
 /// A type with more objects than this is refused rather than held,
 const MOST_OBJECTS: usize = 200_000;
 /// and so is one with more bytes of JSON.
@@ -38,6 +40,10 @@ struct Found {
     doubted: BTreeSet<String>,
     /// Bytes of JSON that were added.
     held: usize,
+    /// What the server did not give of objects that were read; `None`: none was.
+    not_given: Option<BTreeSet<&'static str>>,
+    /// What cannot be read while the others can, and why.
+    unreadable: BTreeMap<String, String>,
 }
 
 /// How a type ended up.
@@ -45,6 +51,8 @@ pub(crate) struct SyncedObjects {
     pub(crate) state: String,
     pub(crate) status: TypeStatus,
     pub(crate) count: u64,
+    /// Properties that the server does not give; `None`: no object was read.
+    pub(crate) not_given: Option<Vec<String>>,
 }
 
 /// Types whose `/get` names a state that moves when they do.
@@ -86,9 +94,11 @@ impl Run<'_> {
             }
             Err(error) => return Ok(Err(error)),
         };
-        let (found, state, status) = read;
+        let (mut found, state, status) = read;
+        let not_given = found.not_given.take();
+        let not_given = not_given.map(|names| names.into_iter().map(str::to_owned).collect());
         self.put_objects(data_type, found, known).await?;
-        Ok(Ok(SyncedObjects { state, status, count: known.len() as u64 }))
+        Ok(Ok(SyncedObjects { state, status, count: known.len() as u64, not_given }))
     }
 
     async fn read_objects(
@@ -111,24 +121,28 @@ impl Run<'_> {
     async fn list_objects(&self, data_type: DataType) -> Result<(Found, String, TypeStatus), Unread> {
         let mut last = None;
         for _ in 0..ROUNDS {
-            let objects = match self.get(data_type, Ids::All).await {
+            let whole = match self.get(data_type, Ids::All).await {
                 // Long objects, such as contacts with pictures: page by page then.
                 Err(jmap::Error::AnswerTooLarge { .. }) => {
-                    let state = self.get(data_type, Ids::These(Vec::new())).await?;
-                    Objects { may_be_cut: true, ..state }
+                    let mut whole = self.get(data_type, Ids::These(Vec::new())).await?;
+                    whole.objects.may_be_cut = true;
+                    whole
                 }
                 answer => answer?,
             };
+            let objects = &whole.objects;
             if !objects.may_be_cut {
                 let mut found = Found { is_all: true, ..Found::default() };
-                found.add(data_type, &objects)?;
-                let state = objects.state.map(|state| state.as_str().to_owned());
+                found.add_whole(data_type, &whole)?;
+                let state = objects.state.as_ref().map(|state| state.as_str().to_owned());
                 let state =
                     state.filter(|_| has_state(data_type)).unwrap_or_else(|| self.fingerprint(&found));
                 return Ok((found, state, TypeStatus::Complete));
             }
-            let before =
-                objects.state.ok_or_else(|| incomplete(data_type, "the server may have cut the list off"))?;
+            let before = whole
+                .objects
+                .state
+                .ok_or_else(|| incomplete(data_type, "the server may have cut the list off"))?;
             let (mut found, listed, is_settled) = self.read_by_pages(data_type, &before).await?;
             if is_settled {
                 found.believed(data_type)?;
@@ -162,7 +176,7 @@ impl Run<'_> {
             return Err(incomplete(data_type, "there are more objects than can be held"));
         }
         let ids: Vec<Id> = (0..ids.len()).filter_map(|at| Id::new(ids.get(at)).ok()).collect();
-        let listed = self.get(data_type, Ids::These(Vec::new())).await?.state;
+        let listed = self.get(data_type, Ids::These(Vec::new())).await?.objects.state;
         let mut found = Found { is_all: true, ..Found::default() };
         let states = self.get_into(data_type, ids, &mut found).await?;
         let is_settled = states.iter().chain(&listed).all(|seen| seen == state);
@@ -268,14 +282,25 @@ impl Run<'_> {
         let at_once = GET_AT_ONCE.min(self.client.session().limits.max_objects_in_get);
         let mut left: Vec<Vec<Id>> = ids.chunks(at_once).map(<[Id]>::to_vec).collect();
         while let Some(mut chunk) = left.pop() {
-            match self.get(data_type, Ids::These(chunk.clone())).await {
-                Err(jmap::Error::AnswerTooLarge { .. }) if chunk.len() > 1 => {
+            let ids = Ids::These(chunk.clone());
+            let answer = match self.get(data_type, ids.clone()).await {
+                Err(jmap::Error::AnswerTooLarge { .. }) if chunk.len() == 1 => {
+                    self.get_within(data_type, ids, MOST_BYTES_ALONE).await
+                }
+                answer => answer,
+            };
+            match (answer, chunk.as_slice()) {
+                (Err(error @ jmap::Error::AnswerTooLarge { .. }), [only]) => {
+                    found.unreadable.insert(only.as_str().to_owned(), error.to_string());
+                }
+                (Err(jmap::Error::AnswerTooLarge { .. }), _) => {
                     left.push(chunk.split_off(chunk.len() / 2));
                     left.push(chunk);
                 }
-                answer => {
-                    let objects = answer?;
-                    found.add(data_type, &objects)?;
+                (answer, _) => {
+                    let whole = answer?;
+                    found.add_whole(data_type, &whole)?;
+                    let objects = whole.objects;
                     found.doubted.extend(objects.not_found.iter().map(|id| id.as_str().to_owned()));
                     states.extend(objects.state);
                 }
@@ -284,10 +309,12 @@ impl Run<'_> {
         Ok(states)
     }
 
-    async fn get(&self, data_type: DataType, ids: Ids<Id>) -> Result<Objects, Unread> {
-        let mut batch = Batch::new(&self.account.id);
-        let call = batch.get(to_jmap(data_type), ids);
-        self.client.call(&batch.limit_answer(MOST_BYTES)).await?.take(call)
+    async fn get(&self, data_type: DataType, ids: Ids<Id>) -> Result<Whole, Unread> {
+        self.get_within(data_type, ids, MOST_BYTES).await
+    }
+
+    async fn get_within(&self, data_type: DataType, ids: Ids<Id>, bytes: u64) -> Result<Whole, Unread> {
+        self.client.get_whole(&self.account.id, to_jmap(data_type), &ids, Some(bytes)).await
     }
 
     /// Makes rows of what differs from what is known, which is brought up to date.
@@ -299,9 +326,14 @@ impl Run<'_> {
     ) -> crate::error::Result<()> {
         if found.is_all {
             let failed = self.failures.keys().filter(|(t, _)| *t == data_type).map(|(_, id)| id);
-            for id in known.keys().chain(failed) {
+            // What cannot be read is there, and as it was.
+            for id in known.keys().chain(failed).filter(|id| !found.unreadable.contains_key(*id)) {
                 found.objects.entry(id.clone()).or_insert(None);
             }
+        }
+        for (id, reason) in found.unreadable {
+            found.objects.remove(&id);
+            self.fail(data_type, id, reason).await?;
         }
         let mut wanted = Vec::new();
         let mut replaced = Vec::new();
@@ -365,9 +397,15 @@ impl Run<'_> {
 }
 
 impl Found {
+    fn add_whole(&mut self, data_type: DataType, whole: &Whole) -> Result<(), Unread> {
+        self.not_given.get_or_insert_default().extend(&whole.not_given);
+        self.add(data_type, &whole.objects)
+    }
+
     fn add(&mut self, data_type: DataType, objects: &Objects) -> Result<(), Unread> {
-        if !objects.failures.is_empty() {
-            return Err(incomplete(data_type, "an object in it cannot be read"));
+        for failure in &objects.failures {
+            let id = failure.id.as_ref().ok_or_else(|| incomplete(data_type, "an object in it has no id"))?;
+            self.unreadable.insert(id.as_str().to_owned(), failure.error.to_string());
         }
         for object in &objects.list {
             // A copy, so that one small object does not keep a whole answer in memory.

@@ -47,7 +47,9 @@ pub enum QueryError {
     #[error("a minus stands alone; write it right before what must not be, like -from:bob")]
     NothingNegated,
     /// Two minuses: an option that there is not, most likely.
-    #[error("-{word} is neither an option nor a term; one minus negates a term, and quotes make it a text")]
+    #[error(
+        "-{word} is neither an option nor a term; options stand before the query, one minus negates a term, and quotes make it a text"
+    )]
     TwoMinuses {
         /// What stands behind the first.
         word: String,

@@ -33,6 +33,7 @@ mod text;
 mod throttle;
 mod transport;
 mod upload;
+mod whole;
 
 pub use account::AccountRef;
 pub use answer::{Answer, MethodResult, parse_response};
@@ -60,3 +61,4 @@ pub use set::{Created, Set, SetError, Written};
 pub use template::{UrlTemplate, Warning};
 pub use throttle::{Outcome, Throttle, Turn};
 pub use upload::Upload;
+pub use whole::Whole;

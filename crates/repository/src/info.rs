@@ -37,6 +37,8 @@ pub struct TypeState {
     pub witness: u64,
     /// Rows that changed last, as they were at `state`: what a server that was put back to an older copy cannot have.
     pub recent: Vec<RowDigest>,
+    /// Properties of its objects that the server did not give, though it was asked for them by name.
+    pub not_given: Vec<String>,
 }
 
 /// What the server said of one object, as a keyed hash.
@@ -104,6 +106,8 @@ pub struct SnapshotInfo {
     /// What its writer said.
     pub summary: Summary,
     pub(crate) segments: Vec<disk::SegmentRef>,
+    /// Whose mailbox it is of.
+    pub(crate) owner: Option<disk::Init>,
 }
 
 impl SnapshotInfo {
@@ -166,6 +170,7 @@ impl SnapshotInfo {
                 },
             },
             segments: s.segments,
+            owner: s.owner,
         }
     }
 
@@ -191,6 +196,7 @@ impl SnapshotInfo {
             new_emails: s.new_emails,
             removed_emails: s.removed_emails,
             location: self.location.clone(),
+            owner: self.owner.clone(),
         }
     }
 }
@@ -217,6 +223,7 @@ fn type_from_disk(t: disk::TypeState) -> Option<TypeState> {
         reason: t.reason,
         witness: t.witness,
         recent: t.recent.into_iter().map(|row| RowDigest { id: row.id, digest: row.digest }).collect(),
+        not_given: t.not_given,
     })
 }
 
@@ -235,5 +242,6 @@ fn type_to_disk(t: TypeState) -> disk::TypeState {
         reason: t.reason,
         witness: t.witness,
         recent: t.recent.into_iter().map(|row| disk::RowDigest { id: row.id, digest: row.digest }).collect(),
+        not_given: t.not_given,
     }
 }

@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use futures::future::BoxFuture;
 use model::{BackupNumber, Clock, LogPosition, MailboxIdentity, SnapshotNumber};
 use proto::repository::log_entry::Kind;
-use proto::repository::{Init, Reset};
+use proto::repository::{Init, LogEntry, Reset};
 
 use crate::bucket::Store;
+use crate::damage::unless_damaged;
 use crate::error::{Error, Result};
 use crate::info::SnapshotInfo;
 use crate::keys::{self, OlderWraps};
@@ -142,17 +143,22 @@ impl Repository {
         }
     }
 
-    /// Whose backups these are, and the account's name when they began.
+    /// Whose backups these are, and the account's name when they began: from entry 1, or, should that and its copy be lost, from
+    /// the newest snapshot that says it.
     pub async fn identity(&self) -> Result<(MailboxIdentity, String)> {
-        match self.journal.read(1).await?.kind {
-            Some(Kind::Init(init)) => {
-                let account = init.account_id.into();
-                let identity =
-                    MailboxIdentity { server: init.server, account, incarnation: init.incarnation };
-                Ok((identity, init.account_name))
-            }
-            _ => Err(Error::corrupt("log entry 1", "it does not say whose mailbox this is")),
-        }
+        let init = match unless_damaged(self.journal.read(1).await)? {
+            Some(LogEntry { kind: Some(Kind::Init(init)), .. }) => Some(init),
+            _ => self.snapshots().await?.into_iter().rev().find_map(|info| info.owner),
+        };
+        let Some(init) = init else {
+            return Err(Error::corrupt(
+                "log entry 1",
+                "it and its copy are lost, and no snapshot says whose mailbox this is",
+            ));
+        };
+        let account = init.account_id.into();
+        let identity = MailboxIdentity { server: init.server, account, incarnation: init.incarnation };
+        Ok((identity, init.account_name))
     }
 
     /// All snapshots that are not forgotten, oldest first, and what is damaged.

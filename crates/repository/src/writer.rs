@@ -56,6 +56,7 @@ pub struct SnapshotWriter {
     objects: MailboxObjects,
     journal: Journal,
     key: Secret,
+    owner: Option<disk::Init>,
     location: String,
     base: Option<Arc<Snapshot>>,
     slices: Option<Slices>,
@@ -127,6 +128,7 @@ impl SnapshotWriter {
             journal: repository.journal().clone(),
             key: repository.key().clone(),
             location: repository.zone().to_owned(),
+            owner: repository.init.clone(),
             base,
             slices,
             newest,
@@ -278,6 +280,7 @@ impl SnapshotWriter {
                 location: std::mem::take(&mut self.location),
                 summary,
                 segments,
+                owner: self.owner.take(),
             };
             let is_of_fleet =
                 self.newest.1.highest_backup_number > 0 || info.summary.origin.backup_number.is_some();

@@ -104,6 +104,7 @@ fn form(kind: DataType, name: &str) -> Option<Form> {
         (T::SieveScript, "name") => Form::TextOrNull(513),
         (T::SieveScript, "blobId") => Form::Text(1, 256),
         (T::ContactCard, "addressBookIds") => Form::Any,
+        (T::ContactCard, "vCard") => Form::Any,
         (T::ContactCard, name) if OF_CARDS.contains(&name) || name.contains(':') => Form::Any,
         (T::CalendarEvent, "id" | "baseEventId" | "isOrigin" | "method") => return None,
         (T::CalendarEvent, _) => Form::Any,

@@ -46,7 +46,7 @@ pub(crate) fn folder(id: &str, name: &str, parent: Option<&str>, role: Option<&s
     .collect();
     json!({
         "id": id, "name": name, "parentId": parent, "role": role, "sortOrder": 0, "isSubscribed": role.is_some(),
-        "myRights": rights,
+        "myRights": rights, "shareWith": {},
     })
 }
 
@@ -156,6 +156,7 @@ fn contacts(account: &mut Account, count: u32, rng: &mut Rng) {
         json!({
             "id": id, "name": "Stalwart Address Book", "description": null, "sortOrder": 0, "isDefault": true,
             "isSubscribed": true, "myRights": { "mayRead": true, "mayWrite": true, "mayShare": true, "mayDelete": true },
+            "shareWith": {},
         })
     });
     for number in 0..count {
@@ -167,6 +168,7 @@ fn contacts(account: &mut Account, count: u32, rng: &mut Rng) {
                 "name": { "components": [{ "kind": "given", "value": given }, { "kind": "surname", "value": family }] },
                 "emails": { "e1": { "address": format!("person{number}@example.com") } },
                 "example.com:customProp": { "kept": [1, 2, { "ünïcode": "☃" }] },
+                "vCard": { "properties": [["x-shoe-size", {}, "unknown", number.to_string()]] },
             })
         });
     }
@@ -177,6 +179,7 @@ fn events(account: &mut Account, count: u32, rng: &mut Rng) {
         json!({
             "id": id, "name": "Stalwart Calendar", "description": null, "color": "#aa3377", "sortOrder": 0,
             "isDefault": true, "isSubscribed": true, "timeZone": "Europe/Paris", "includeInAvailability": "all",
+            "isVisible": true, "defaultAlertsWithTime": {}, "defaultAlertsWithoutTime": {}, "shareWith": {},
         })
     });
     for number in 0..count {
@@ -188,6 +191,7 @@ fn events(account: &mut Account, count: u32, rng: &mut Rng) {
                 "start": format!("2024-06-{day:02}T10:00:00"), "duration": "PT1H", "timeZone": "Europe/Paris",
                 "recurrenceRules": [{ "@type": "RecurrenceRule", "frequency": "weekly", "count": 3 }],
                 "updated": dates::rfc3339(1_717_000_000 + u64::from(number)),
+                "iCalendar": { "name": "vevent", "properties": [["comment", {}, "unknown", "by hand"]] },
             })
         });
     }

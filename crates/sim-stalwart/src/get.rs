@@ -10,6 +10,7 @@ use crate::error::MethodError;
 use crate::ids;
 use crate::json::{self, Arguments};
 use crate::kind::DataType;
+use crate::version::Named;
 
 /// A state as the client sees it; `n` is the initial one.
 pub(crate) fn state_text(state: u64) -> String {
@@ -57,7 +58,16 @@ pub(crate) fn get(
     if kind == DataType::VacationResponse && present.is_empty() && all {
         missing.push("singleton".to_owned());
     }
-    let properties = json::strings(arguments, "properties")?;
+    let mut properties = json::strings(arguments, "properties")?;
+    let is_named_only = |name: &String| named_only(kind).contains(&name.as_str());
+    match context.settings.named {
+        Named::Given => {}
+        Named::LeftOut => properties.iter_mut().for_each(|names| names.retain(|name| !is_named_only(name))),
+        Named::Refused if properties.iter().flatten().any(is_named_only) => {
+            return Err(MethodError::invalid("a property that is not known"));
+        }
+        Named::Refused => {}
+    }
     begin(out, account, kind);
     json::key(out, "list");
     let reader = match &context.login.account {
@@ -70,6 +80,35 @@ pub(crate) fn get(
     json::member(out, "notFound", &missing);
     out.push(b'}');
     Ok(())
+}
+
+/// What 0.16 gives only to those who name it.
+fn named_only(kind: DataType) -> &'static [&'static str] {
+    match kind {
+        DataType::Mailbox | DataType::AddressBook => &["shareWith"],
+        DataType::Calendar => &[
+            "isVisible",
+            "includeInAvailability",
+            "defaultAlertsWithTime",
+            "defaultAlertsWithoutTime",
+            "shareWith",
+        ],
+        DataType::ContactCard => &["vCard"],
+        DataType::CalendarEvent => &["iCalendar"],
+        _ => &[],
+    }
+}
+
+/// Properties of events whose values are objects of iCalendar themselves.
+const HOLD_OBJECTS: [&str; 2] = ["alerts", "recurrenceOverrides"];
+
+/// To those who do not name the property, such objects come without what only iCalendar knows of them.
+fn without_icalendar(objects: &Value) -> Value {
+    let mut objects = objects.clone();
+    for object in objects.as_object_mut().into_iter().flat_map(|objects| objects.values_mut()) {
+        object.as_object_mut().and_then(|object| object.remove("iCalendar"));
+    }
+    objects
 }
 
 /// Subscriptions are those of the reader.
@@ -87,8 +126,9 @@ fn write(
     reader: Reader<'_>,
     properties: Option<&[String]>,
 ) {
-    let wanted = |name: &str| {
-        name == "id" || properties.is_none_or(|properties| properties.iter().any(|property| property == name))
+    let wanted = |name: &str| match properties {
+        None => !named_only(kind).contains(&name),
+        Some(properties) => name == "id" || properties.iter().any(|property| property == name),
     };
     out.push(b'{');
     let object = account.object(kind, id).and_then(|object| object.as_object());
@@ -97,6 +137,12 @@ fn write(
             ("isSubscribed", Reader::Stranger(user)) if kind == DataType::Mailbox => {
                 let own = (user.to_owned(), id.to_owned());
                 json::member(out, name, &account.subscriptions.contains(&own));
+            }
+            _ if kind == DataType::CalendarEvent
+                && properties.is_none()
+                && HOLD_OBJECTS.contains(&name.as_str()) =>
+            {
+                json::member(out, name, &without_icalendar(value));
             }
             _ => json::member(out, name, value),
         }

@@ -16,6 +16,7 @@ use crate::ids;
 use crate::kind::DataType;
 use crate::rng::Rng;
 use crate::server::{SharedAccount, lock};
+use crate::set_object::template;
 
 /// What the server holds about one email.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -162,6 +163,14 @@ impl AccountHandle {
             DataType::VacationResponse => "singleton".to_owned(),
             _ => account.draw_id(kind),
         };
+        // Of these the server has every property, said or not.
+        if matches!(kind, DataType::AddressBook | DataType::Calendar) {
+            for (name, value) in template(kind) {
+                if object.get(&name).is_none() {
+                    object[name] = value;
+                }
+            }
+        }
         object["id"] = id.as_str().into();
         account.put_with_script(kind, &id, Some(object));
         id

@@ -75,4 +75,4 @@ pub use server::Urls;
 pub use simulator::{Builder, Simulator};
 pub use sizes::Sizes;
 pub use spec::{AccountSpec, BlobIds, Folders};
-pub use version::Version;
+pub use version::{Named, Version};

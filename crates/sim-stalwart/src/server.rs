@@ -19,7 +19,7 @@ use crate::limits::{Limits, RateMeter};
 use crate::rng::{Rng, mix};
 use crate::spec::AccountSpec;
 use crate::stock::Stock;
-use crate::version::Version;
+use crate::version::{Named, Version};
 
 /// An account that requests and tests share.
 pub(crate) type SharedAccount = Arc<Mutex<Account>>;
@@ -51,6 +51,7 @@ pub(crate) struct Settings {
     /// Every request takes at least this long, with its place among the concurrent ones held.
     pub(crate) latency: Duration,
     pub(crate) control: bool,
+    pub(crate) named: Named,
 }
 
 /// Someone who signs in.

@@ -88,7 +88,7 @@ pub(crate) fn destroy(
 }
 
 /// What an object is before its creator says anything.
-fn template(kind: DataType) -> Map<String, Value> {
+pub(crate) fn template(kind: DataType) -> Map<String, Value> {
     let template = match kind {
         DataType::Mailbox => {
             let mut folder = furniture::folder("", "", None, None);
@@ -102,10 +102,12 @@ fn template(kind: DataType) -> Map<String, Value> {
         DataType::ParticipantIdentity => json!({ "name": "", "calendarAddress": "", "isDefault": false }),
         DataType::AddressBook => json!({
             "name": "", "description": null, "sortOrder": 0, "isDefault": false, "isSubscribed": false,
-            "myRights": { "mayRead": true, "mayWrite": true, "mayShare": true, "mayDelete": true },
+            "myRights": { "mayRead": true, "mayWrite": true, "mayShare": true, "mayDelete": true }, "shareWith": {},
         }),
         DataType::Calendar => json!({
             "name": "", "description": null, "sortOrder": 0, "isDefault": false, "isSubscribed": false,
+            "isVisible": true, "includeInAvailability": "all", "defaultAlertsWithTime": {},
+            "defaultAlertsWithoutTime": {}, "shareWith": {},
         }),
         DataType::ContactCard => json!({ "@type": "Card", "version": "1.0" }),
         DataType::CalendarEvent => json!({ "@type": "Event", "isDraft": false }),

@@ -20,7 +20,7 @@ use crate::limits::Limits;
 use crate::routes;
 use crate::server::{Role, Server, Settings, Urls};
 use crate::spec::AccountSpec;
-use crate::version::Version;
+use crate::version::{Named, Version};
 
 /// Collects what a simulator is to be like.
 #[derive(Debug)]
@@ -158,6 +158,7 @@ impl Simulator {
             urls: Urls::default(),
             latency: Duration::ZERO,
             control: false,
+            named: Named::default(),
         };
         Builder { seed: 0, port: 0, settings, accounts: Vec::new(), others: Vec::new(), tokens: Vec::new() }
     }
@@ -238,6 +239,11 @@ impl Simulator {
             settings.version = version;
             settings.capabilities = version.capabilities();
         });
+    }
+
+    /// Treats properties that have to be named so from now on.
+    pub fn set_named(&self, named: Named) {
+        self.server.change_settings(|settings| settings.named = named);
     }
 
     /// Offers something else from now on: an upgrade, or a capability that disappears.

@@ -13,6 +13,7 @@ use crate::kind::Capabilities;
 /// | an id in `set` that is none | in no list | in `notUpdated`, `notDestroyed` |
 /// | import of bytes that are no message | an email | `invalidEmail` |
 /// | upload to an account that does not exist | taken | 404 |
+/// | `get` without names of properties | both leave some out | (see [`Named`]) |
 /// | an impersonator names an account that does not exist | an empty one is made by the reading | `accountNotFound` |
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Version {
@@ -21,6 +22,18 @@ pub enum Version {
     /// Everything.
     #[default]
     V0_16,
+}
+
+/// What a server does with names of properties that it gives only to those who name them (`shareWith`, `isVisible`, `vCard`, …).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Named {
+    /// It gives them, as Stalwart 0.16.19 does.
+    #[default]
+    Given,
+    /// It leaves them out without a word.
+    LeftOut,
+    /// `invalidArguments` for the whole call.
+    Refused,
 }
 
 impl Version {

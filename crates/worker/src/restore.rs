@@ -135,6 +135,7 @@ impl Job<'_> {
             select: order.select.as_deref(),
             safety: safety.as_ref(),
             register: register.as_ref().map(|register| register as &dyn Register),
+            grant_shares: false,
             types: if order.select.is_some() { &SELECTED } else { &DataType::ALL },
             wanted: &|email| predicate.matches(email),
             dry_run: None,
@@ -178,6 +179,7 @@ fn report(restored: &Restored, safety: Option<BackupNumber>) -> Value {
         "refused": restored.refused.count,
         "folders": restored.folders,
         "odd_folders": restored.odd_folders.len(),
+        "shares": restored.shares.len(),
         "safety": safety.map(|number| number.0),
         "objects": objects.collect::<Vec<_>>(),
     })

@@ -67,6 +67,8 @@ fn told(account: &AccountHandle, mut object: Value) -> String {
     }
     let members = object.as_object_mut().expect("an object");
     members.remove("id");
+    // Nothing is shared again by itself.
+    members.remove("shareWith");
     members.retain(|_, value| !value.is_null());
     object.to_string()
 }
@@ -239,6 +241,55 @@ async fn everything_comes_back_into_an_empty_account() {
         let done: u64 = again.objects.iter().map(|of| of.restored + of.changed + of.removed).sum();
         assert_eq!(done, 0, "{mode:?} again: {:#?}", again.objects);
     }
+}
+
+/// Of each type one object that bob may see.
+fn share(alice: &AccountHandle) -> [(Kind, String); 4] {
+    [Kind::Mailbox, Kind::AddressBook, Kind::Calendar, Kind::FileNode].map(|kind| {
+        let named = |name: &Value| name != "empty" && name != "Inbox";
+        let content = alice.content(kind);
+        let (id, _) = content.iter().find(|(_, object)| named(&object["name"])).expect("there is one");
+        alice.edit(kind, id, |object| object["shareWith"] = json!({ "bob": { "mayRead": true } }));
+        (kind, id.clone())
+    })
+}
+
+fn is_shared(account: &AccountHandle) -> usize {
+    let kinds = [Kind::Mailbox, Kind::AddressBook, Kind::Calendar, Kind::FileNode];
+    let all = kinds.into_iter().flat_map(|kind| account.content(kind).into_values().collect::<Vec<_>>());
+    all.filter(|object| object["shareWith"].as_object().is_some_and(|with| !with.is_empty())).count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_shared_is_named_and_shared_again_only_when_that_is_asked_for() {
+    let two = two(1, Limits::default()).await;
+    let shared = share(&two.home.alice);
+    two.home.backup().await;
+    let number = two.home.bed.newest(&two.home.url).await.1.info().number;
+    for mode in [Mode::Beside, Mode::Missing, Mode::Exact] {
+        let restored = two.give_bob(mode, &RestoreId::random()).await.expect("restores");
+        assert_eq!(is_shared(&two.bob), 0, "{mode:?}: {restored:#?}");
+        assert!(restored.shares.iter().all(|share| !share.granted && share.people == 1), "{restored:#?}");
+        let types: BTreeSet<&str> = restored.shares.iter().map(|share| share.r#type.as_str()).collect();
+        assert_eq!(types.len(), 4, "{mode:?}: {restored:#?}");
+        assert_whole(&restored);
+    }
+    // The shares end, and what one person may see no more stays so.
+    for (kind, id) in &shared {
+        two.home.alice.edit(*kind, id, |object| object["shareWith"] = json!({}));
+    }
+    let (bed, url) = (&two.home.bed, &two.home.url);
+    let (rehearsed, _) = bed.rehearse(url, number, bed, Mode::Exact).await;
+    assert_eq!(rehearsed.shares.len(), 4, "{rehearsed:#?}");
+    let restored = two.give_alice(number, Mode::Exact).await;
+    assert_eq!((is_shared(&two.home.alice), restored.shares.len()), (0, 4), "{restored:#?}");
+    let sharing = bed.clone().sharing();
+    let (mode, id) = (Mode::Exact, RestoreId::random());
+    let restored = bed.restore(url, Some(number), &sharing, mode, &id).await.expect("restores");
+    assert!(restored.shares.iter().all(|share| share.granted), "{restored:#?}");
+    assert_eq!((is_shared(&two.home.alice), restored.shares.len()), (4, 4), "{restored:#?}");
+    let again = two.give_alice(number, Mode::Exact).await;
+    assert_eq!((is_shared(&two.home.alice), again.shares.len()), (4, 0), "as it is: {again:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

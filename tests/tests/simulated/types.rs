@@ -6,9 +6,10 @@ use model::DataType;
 use repository::TypeStatus;
 use serde_json::json;
 use sim_stalwart::{
-    BlobIds, Capabilities, Capability, DataType as Kind, Effect, Fault, Kinds, Simulator, Target, Version,
+    BlobIds, Capabilities, Capability, DataType as Kind, Effect, Fault, Kinds, Named, Simulator, Target,
+    Version,
 };
-use tests::truth::{mails_of, things_of};
+use tests::truth::{kind_of, mails_of, things_of};
 use tests::{assert_emails_equal, assert_objects_equal, attachment};
 
 use crate::{Home, alice};
@@ -35,6 +36,110 @@ async fn all_types_of_the_newest_server() {
     home.alice.edit(Kind::VacationResponse, "singleton", |it| it["textBody"] = "away again".into());
     home.good_backup().await;
     assert_eq!(home.bed.checked(&home.url).await, 2);
+}
+
+/// Each type with a property that comes only to those who name it, and another value than the usual one.
+fn named() -> [(Kind, &'static str, serde_json::Value); 10] {
+    let alerts =
+        json!({ "a": { "@type": "Alert", "trigger": { "@type": "OffsetTrigger", "offset": "-PT5M" } } });
+    [
+        (Kind::Mailbox, "shareWith", json!({ "bob": { "mayReadItems": true } })),
+        (Kind::AddressBook, "shareWith", json!({ "bob": { "mayRead": true } })),
+        (Kind::Calendar, "shareWith", json!({ "bob": { "mayReadItems": true } })),
+        (Kind::Calendar, "isVisible", json!(false)),
+        (Kind::Calendar, "includeInAvailability", json!("none")),
+        (Kind::Calendar, "defaultAlertsWithTime", alerts),
+        (Kind::ContactCard, "vCard", json!({ "properties": [["gender", {}, "unknown", ["M", "fine"]]] })),
+        (Kind::CalendarEvent, "iCalendar", json!({ "properties": [["x-a", {}, "unknown", "b"]] })),
+        (
+            Kind::CalendarEvent,
+            "alerts",
+            json!({ "k1": { "iCalendar": { "name": "valarm" }, "trigger": {} } }),
+        ),
+        (
+            Kind::CalendarEvent,
+            "recurrenceOverrides",
+            json!({ "2024-06-08T10:00:00": { "title": "moved", "iCalendar": { "name": "vevent" } } }),
+        ),
+    ]
+}
+
+fn lacks(report: &Report) -> Vec<String> {
+    report.types.iter().flat_map(|state| state.not_given.clone()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_server_gives_only_by_name_is_in_the_backup() {
+    let home = Home::of(alice(10).objects(4, 4, 1)).await;
+    assert_eq!(lacks(&home.good_backup().await), [""; 0]);
+    for (kind, name, value) in named() {
+        let id = home.alice.content(kind).keys().next().expect("there is one").clone();
+        home.alice.edit(kind, &id, |object| object[name] = value.clone());
+        home.good_backup().await;
+        let snapshot = home.bed.newest(&home.url).await.1;
+        let data_type = DataType::ALL.into_iter().find(|t| kind_of(*t) == kind).expect("all are known");
+        let object = snapshot.find_object(data_type, &id).await.expect("reads").expect("there");
+        let object: serde_json::Value = serde_json::from_slice(&object.json).expect("JSON");
+        assert_eq!(object[name], value, "{kind:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_server_does_not_give_by_name_either_is_named_and_all_else_is_there() {
+    for named in [Named::LeftOut, Named::Refused] {
+        let home = Home::of(alice(10).objects(4, 4, 1)).await;
+        home.simulator.set_named(named);
+        let report = home.backup().await;
+        assert_eq!(report.state, State::Good, "{report:?}");
+        let lacks = |report: &Report, data_type| {
+            report.types.iter().find(|state| state.data_type == data_type).expect("it is").not_given.clone()
+        };
+        assert_eq!(lacks(&report, DataType::AddressBook), ["shareWith"]);
+        assert_eq!(lacks(&report, DataType::Calendar).len(), 5, "{report:?}");
+        assert_eq!(
+            lacks(&home.backup().await, DataType::Calendar).len(),
+            5,
+            "a night without changes keeps it"
+        );
+        // The server learns to give them, and the next full listing brings them.
+        home.simulator.set_named(Named::Given);
+        let report = home.bed.backup_as(&home.url, "test", true).await.expect("backs up");
+        assert_eq!(lacks(&report, DataType::Calendar), [""; 0]);
+        home.good_backup().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_object_of_any_length_takes_no_other_along() {
+    let home = Home::of(alice(10).objects(4, 20, 1)).await;
+    let calendar = home.alice.content(Kind::Calendar).keys().next().expect("there is one").clone();
+    let event = |length: usize| {
+        let attached = format!("data:application/pdf;base64,{}", "A".repeat(length));
+        json!({
+            "@type": "Event", "uid": format!("long-{length}"), "calendarIds": { &calendar: true }, "title": "long",
+            "start": "2024-01-01T00:00:00", "isDraft": false, "links": { "a": { "@type": "Link", "href": attached } },
+        })
+    };
+    home.alice.insert(Kind::CalendarEvent, event(17_000_000));
+    home.good_backup().await;
+    let longest = home.alice.insert(Kind::CalendarEvent, event(45_000_000));
+    for _ in 0..2 {
+        let report = home.backup().await;
+        assert_eq!(report.state, State::Partial, "{report:?}");
+        let named: Vec<_> = report.failures.iter().map(|failure| failure.id.as_str()).collect();
+        assert_eq!(named, [longest.as_str()]);
+        assert_eq!(status(&report, DataType::CalendarEvent), TypeStatus::Complete);
+        let snapshot = home.bed.newest(&home.url).await.1;
+        assert_eq!(snapshot.objects_of(DataType::CalendarEvent).await.expect("reads").len(), 21);
+        home.alice.mutate(5, 1, Kinds::Emails);
+    }
+    home.alice.edit(Kind::CalendarEvent, &longest, |event| event["links"] = json!({}));
+    home.good_backup().await;
+    home.alice.edit(Kind::CalendarEvent, &longest, |event| event["title"] = "x".repeat(45_000_000).into());
+    assert_eq!(home.backup().await.state, State::Partial);
+    let snapshot = home.bed.newest(&home.url).await.1;
+    let kept = snapshot.find_object(DataType::CalendarEvent, &longest).await.expect("reads");
+    assert!(kept.is_some_and(|kept| kept.json.len() < 1_000), "as it was before");
 }
 
 #[tokio::test(flavor = "multi_thread")]

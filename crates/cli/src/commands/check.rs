@@ -70,7 +70,7 @@ async fn check(opened: Opened, args: &CheckArgs, depth: Depth) -> Result<Option<
         Err(error @ Error::Store { .. }) => Err(error.into()),
         Err(error) => {
             let (exit, line) = explain(&error.into());
-            Ok(Some((Checked::unreadable(dir, line), exit)))
+            Ok(Some((Checked::unreadable(dir, line, exit), exit)))
         }
     }
 }

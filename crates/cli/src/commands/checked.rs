@@ -4,6 +4,7 @@ use anyhow::Result;
 use repository::{CheckReport, Depth, Problem, Repository};
 use serde::Serialize;
 
+use crate::exit::Exit;
 use crate::failure::one_line;
 use crate::mailbox::{self, Mailbox};
 use crate::numbers::Numbers;
@@ -30,6 +31,8 @@ pub(crate) struct Checked {
     problems: Vec<ProblemRow>,
     /// `malle repair` can do something about it.
     repairable: bool,
+    #[serde(skip)]
+    is_opened: bool,
 }
 
 /// A problem, in JSON.
@@ -116,15 +119,17 @@ impl Checked {
             temporary_bytes: temporaries.bytes,
             problems,
             repairable: false,
+            is_opened: true,
         }
     }
 
     /// A mailbox that could not even be opened.
-    pub(crate) fn unreadable(mailbox: String, what: String) -> Checked {
+    pub(crate) fn unreadable(mailbox: String, what: String, exit: Exit) -> Checked {
         let none = (CheckReport::default(), &Numbers::default());
         let mut checked = Checked::new(mailbox, None, none, Temporaries::default());
         checked.ok = false;
-        checked.repairable = true;
+        checked.is_opened = false;
+        checked.repairable = exit == Exit::Damage;
         checked.problems.push(ProblemRow { snapshot: None, name: None, what });
         checked
     }
@@ -134,7 +139,12 @@ impl Checked {
             return out.object(self);
         }
         let name = self.account.as_deref().unwrap_or(&self.mailbox);
-        let verdict = if self.ok { "all well" } else { "DAMAGED" };
+        let verdict = match (self.ok, self.is_opened) {
+            (true, _) if self.snapshots == 0 => "nothing is backed up yet",
+            (true, _) => "all well",
+            (false, true) => "DAMAGED",
+            (false, false) => "NOT CHECKED",
+        };
         let read = match depth {
             Depth::Structure => "structure only, data not read".to_owned(),
             Depth::Data => format!("{} read", bytes(self.bytes_read)),
@@ -165,7 +175,8 @@ impl Checked {
         match (self.ok, self.repairable) {
             (true, _) => Ok(()),
             (false, true) => out.line("  `malle repair` makes whole what can be, and says what is lost"),
-            (false, false) => out.line(format_args!("  {LOST}")),
+            (false, false) if self.is_opened => out.line(format_args!("  {LOST}")),
+            (false, false) => Ok(()),
         }
     }
 }

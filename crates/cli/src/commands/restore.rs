@@ -41,6 +41,7 @@ pub(super) struct Asked {
     pub(super) mode: Mode,
     pub(super) types: Vec<DataType>,
     pub(super) select: Option<String>,
+    pub(super) grant_shares: bool,
     /// As it is written down; `None`: it begins now.
     pub(super) known: Option<KnownRestore>,
 }
@@ -111,8 +112,7 @@ async fn begun(args: &RestoreArgs, mailbox: Mailbox) -> Result<Asked> {
     if mailbox.damaged.contains(&snapshot.info().number) {
         let name = mailbox.numbers.name(snapshot.info().number);
         remark(format_args!(
-            "snapshot {name} needs what the store is known to have lost: not all of it comes back; `malle list` shows which snapshots \
-             are whole"
+            "snapshot {name} needs what the store is known to have lost: what of that the account has not itself does not come back"
         ));
     }
     Ok(Asked {
@@ -126,6 +126,7 @@ async fn begun(args: &RestoreArgs, mailbox: Mailbox) -> Result<Asked> {
         },
         types: types(args),
         select: args.select.clone(),
+        grant_shares: args.grant_shares,
         known: None,
     })
 }
@@ -138,7 +139,7 @@ async fn give(
     out: &Out,
 ) -> Result<Exit> {
     let start = Instant::now();
-    let Asked { id, mailbox, snapshot, mode, types, select, known } = asked;
+    let Asked { id, mailbox, snapshot, mode, types, select, grant_shares, known } = asked;
     let name = host(&server.url);
     let (client, account, _cancelled_when_dropped) = open(args, known.as_ref(), server, out).await?;
     let owner = Owner::new((store, ring), &account, name.clone(), None);
@@ -146,6 +147,17 @@ async fn give(
         Some(known) => known.parameters().same_account,
         None => owner.is_of(&mailbox).await?,
     };
+    if grant_shares && !is_same {
+        let what = format!(
+            "share again in {}: the snapshot is not of this account of this mail server",
+            account.name
+        );
+        return Err(Failure::usage(
+            what,
+            "leave --grant-shares away; the owner of that account shares what shall be shared",
+        )
+        .into());
+    }
     let own = match mode {
         Mode::Exact if !args.dry_run && !is_same => Some(owner.own().await?),
         _ => None,
@@ -175,6 +187,7 @@ async fn give(
         select: select.as_deref(),
         safety,
         register: None,
+        grant_shares,
         types: &types,
         wanted: &|email| predicate.matches(email),
         dry_run: args.dry_run.then_some(&tell),

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::Result;
-use engine::{Mode, ObjectRefusal, Planned, Refusal, Restored, RestoredObjects, UnremovedEmail};
+use engine::{Mode, ObjectRefusal, Planned, Refusal, Restored, RestoredObjects, Share, UnremovedEmail};
 use jmap::{Account, Client};
 use repository::Snapshot;
 use serde::Serialize;
@@ -60,6 +60,7 @@ struct DoneObject<'a> {
     refused_dir: Option<&'a Path>,
     refusals: Vec<RefusalRow<'a>>,
     objects: Vec<ObjectsRow<'a>>,
+    shares: &'a [Share],
     duration: f64,
     requests: u64,
     retries: u64,
@@ -177,6 +178,26 @@ impl Done<'_> {
                 out.line(format_args!("    {}", one_line(&note, 200)))?;
             }
         }
+        self.print_shares(&restored.shares, out)
+    }
+
+    fn print_shares(&self, shares: &[Share], out: &Out) -> Result<()> {
+        for share in shares.iter().take(NAMED) {
+            let what = match (&share.refusal, share.granted) {
+                (Some(refusal), _) => format!("not shared again: {}", one_line(refusal, 200)),
+                (None, true) => "shared again".to_owned(),
+                (None, false) => "not shared again".to_owned(),
+            };
+            let (name, others) = (one_line(&share.name, 120), count(share.people, "other"));
+            out.line(format_args!("  {} {name:?} was shared with {others}: {what}", share.r#type))?;
+        }
+        let rest = shares.len().saturating_sub(NAMED);
+        if rest > 0 {
+            out.line(format_args!("  {rest} more were shared with others; --json names them all"))?;
+        }
+        if shares.iter().any(|share| !share.granted && share.refusal.is_none()) {
+            out.line("  what was shared is not shared again by itself; --grant-shares does it, for the snapshot's own account")?;
+        }
         Ok(())
     }
 
@@ -242,6 +263,7 @@ impl Done<'_> {
             refused_dir: self.refused.as_deref(),
             refusals: restored.refused.named.iter().map(row).collect(),
             objects: restored.objects.iter().map(objects_row).collect(),
+            shares: &restored.shares,
             duration: (self.start.elapsed().as_secs_f64() * 1000.0).round() / 1000.0,
             requests: counters.requests,
             retries: counters.retries,

@@ -50,6 +50,7 @@ pub(super) async fn asked(args: &RestoreArgs, store: &Store, ring: &KeyRing, id:
         mode: parameters.mode,
         types: parameters.data_types(),
         select: parameters.select.clone(),
+        grant_shares: parameters.grant_shares,
         known: Some(known),
         mailbox,
     })

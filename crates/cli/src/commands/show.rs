@@ -27,6 +27,9 @@ pub(crate) struct TypeRow {
     pub(crate) count: u64,
     #[serde(skip_serializing_if = "String::is_empty")]
     reason: String,
+    /// Properties that the mail server did not give.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    not_given: Vec<String>,
 }
 
 impl From<&TypeState> for TypeRow {
@@ -41,6 +44,7 @@ impl From<&TypeState> for TypeRow {
             },
             count: state.count,
             reason: state.reason.clone(),
+            not_given: state.not_given.clone(),
         }
     }
 }
@@ -136,7 +140,11 @@ fn print(mailbox: &Mailbox, snapshot: &Snapshot, failures: &[FailureRecord], out
 fn types(types: &[TypeState]) -> Table<3> {
     let mut table = Table::new(["TYPE", ">COUNT", "STATUS"]);
     for row in types.iter().map(TypeRow::from) {
-        let status = format!("{}{}", row.status, row.because());
+        let lacks = match row.not_given.as_slice() {
+            [] => String::new(),
+            names => format!("; the mail server does not give {}", one_line(&names.join(", "), 200)),
+        };
+        let status = format!("{}{}{lacks}", row.status, row.because());
         table.push([row.name.to_owned(), row.count.to_string(), status]);
     }
     table

@@ -1,6 +1,7 @@
 //! How much memory exports take, measured by the kernel.
 
 use sim_stalwart::Sizes;
+use testkit::stride;
 
 use crate::home::{ALICE, Home};
 use crate::measured::Measured;
@@ -22,8 +23,12 @@ async fn exporting_one_email_of_100_mb_takes_less_than_128_mib() {
     let home = home_of(10, Sizes::tiny()).await;
     home.alice().deliver_large(100_000_000);
     home.back_up().await;
-    for format in FORMATS {
-        for to in ["dir", "mail.tar.zst", "mail.zip"] {
+    for (row, format) in FORMATS.into_iter().enumerate() {
+        for (column, to) in ["dir", "mail.tar.zst", "mail.zip"].into_iter().enumerate() {
+            // In the usual run one place for each format.
+            if !(row + column).is_multiple_of(stride(3)) {
+                continue;
+            }
             let export = measured_export(&home, format, &format!("{format}-{to}"), &[]).await;
             assert!(export.ended.objects()[0]["bytes"].as_u64() > Some(90_000_000), "{export:#?}");
             small(&export, MOST);

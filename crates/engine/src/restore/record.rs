@@ -48,6 +48,9 @@ pub struct RestoreParameters {
     pub select: Option<String>,
     /// The snapshot is one of this very account.
     pub same_account: bool,
+    /// What was shared with others is shared again.
+    #[serde(default)]
+    pub grant_shares: bool,
 }
 
 impl RestoreParameters {
@@ -62,6 +65,7 @@ impl RestoreParameters {
             types: of_types(how.types),
             select: how.select.map(str::to_owned),
             same_account: how.same_account,
+            grant_shares: how.grant_shares,
         }
     }
 
@@ -80,6 +84,7 @@ impl RestoreParameters {
             ("mode", self.mode != other.mode),
             ("choice of parts", self.types != other.types),
             ("selection", self.select != other.select),
+            ("granting of shares", self.grant_shares != other.grant_shares),
         ];
         differences.into_iter().find_map(|(what, differs)| differs.then_some(what))
     }

@@ -18,6 +18,7 @@ use crate::restore::target::Folder;
 
 impl Work<'_> {
     pub(super) async fn rehearse(&mut self, tell: &Tell<'_>) -> Result<()> {
+        let mut planned = None;
         if self.has_emails {
             let held = match self.how.mode {
                 Mode::Beside => None,
@@ -31,8 +32,10 @@ impl Work<'_> {
                 self.tell_changes(&held, &map, tell).await?;
                 self.tell_removals(&held, tell).await?;
             }
+            planned = Some(map);
         }
-        self.give_objects(None, None).await
+        let ids = self.give_objects(None, None).await?;
+        self.settle_shares(ids, planned.as_ref()).await
     }
 
     fn tell_folders(&mut self, before: &[Folder], map: &Map, tell: &Tell<'_>) {

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::restore::request::RestoreId;
+use crate::restore::shares::Share;
 
 /// Refusals that are named; all are counted.
 const NAMED: usize = 10_000;
@@ -44,6 +45,8 @@ pub struct Restored {
     pub refused: Refusals,
     /// Of the other types.
     pub objects: Vec<RestoredObjects>,
+    /// What was shared with others and is not, or is again because that was asked for.
+    pub shares: Vec<Share>,
 }
 
 impl Restored {
@@ -65,6 +68,7 @@ impl Restored {
             safety: None,
             refused: Refusals::default(),
             objects: Vec::new(),
+            shares: Vec::new(),
         }
     }
 }
@@ -73,7 +77,8 @@ impl Restored {
     /// Whether all that was asked for is in its place.
     pub fn is_whole(&self) -> bool {
         let is_odd = self.refused.count > 0 || self.unremoved.count > 0 || !self.odd_folders.is_empty();
-        !is_odd && self.objects.iter().all(RestoredObjects::is_whole)
+        let is_shared = self.shares.iter().all(|share| share.refusal.is_none());
+        !is_odd && is_shared && self.objects.iter().all(RestoredObjects::is_whole)
     }
 }
 

@@ -128,6 +128,8 @@ pub struct Restore<'a> {
     pub register: Option<&'a dyn Register>,
     /// The types that come back; folders only together with emails.
     pub types: &'a [DataType],
+    /// Share again what was shared with others. Only for the account that the snapshot is of.
+    pub grant_shares: bool,
     /// Which emails are wanted; all of them in mode *exact*.
     pub wanted: &'a (dyn Fn(&EmailRecord) -> bool + Send + Sync),
     /// Do nothing, and tell each thing that would be done.

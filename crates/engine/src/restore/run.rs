@@ -17,11 +17,12 @@ use crate::restore::held::{Held, each};
 use crate::restore::import::Import;
 use crate::restore::landing::Landing;
 use crate::restore::ledger::{Ledger, Mark};
-use crate::restore::objects::Objects;
+use crate::restore::objects::{NewIds, Objects};
 use crate::restore::placing::{Places, inbox, place};
 use crate::restore::record::{Before, End, Records};
 use crate::restore::report::{Refusal, Restored, RestoredObjects};
 use crate::restore::request::{Mode, Restore};
+use crate::restore::shares;
 use crate::restore::staging::{Phase, Staging, is_own};
 use crate::restore::target::{Folder, Target};
 use crate::restore::told::Report;
@@ -212,10 +213,19 @@ impl Work<'_> {
         self.done.folders = self.made(&map);
         self.done.odd_folders.clone_from(&map.odd);
         self.import(&map, staging).await?;
-        match &safety {
-            Some((safety, held)) => self.make_exact(safety, held, &map, staging).await,
-            None => self.give_objects(Some(staging), None).await,
-        }
+        let ids = match &safety {
+            Some((safety, held)) => self.make_exact(safety, held, &map, staging).await?,
+            None => self.give_objects(Some(staging), None).await?,
+        };
+        self.settle_shares(ids, Some(&map)).await
+    }
+
+    /// `ids`: of the account, by those of the snapshot.
+    pub(super) async fn settle_shares(&mut self, mut ids: NewIds, map: Option<&Map>) -> Result<()> {
+        let folders = map.into_iter().flat_map(|map| &map.folders);
+        ids.extend(folders.map(|(of, there)| ((DataType::Mailbox, of.to_string()), there.to_string())));
+        self.done.shares = shares::settle(self.target, self.snapshot, self.how, &ids).await?;
+        Ok(())
     }
 
     /// The folder beside everything else is made after that of the attempt, which goes last. Alone, it says that somebody took
@@ -353,20 +363,20 @@ impl Work<'_> {
         held: &Held,
         map: &Map,
         staging: &Staging<'_>,
-    ) -> Result<()> {
+    ) -> Result<NewIds> {
         let (target, snapshot) = (self.target, self.snapshot);
         let exact = Exact { target, snapshot, safety, held, map, staging, progress: self.how.progress };
         if self.has_emails {
             self.how.progress.phase("putting into place");
             self.done.relabelled = exact.relabel(&self.ledger).await?;
         }
-        self.give_objects(Some(staging), Some(safety)).await?;
+        let ids = self.give_objects(Some(staging), Some(safety)).await?;
         if self.has_emails {
             self.how.progress.phase("removing");
             (self.done.removed, self.done.unremoved) = exact.remove_surplus(&self.ledger).await?;
             self.done.removed_folders = exact.remove_folders().await?;
         }
-        Ok(())
+        Ok(ids)
     }
 
     /// Everything but emails and folders; in mode *exact* what is too much of it goes.
@@ -374,12 +384,13 @@ impl Work<'_> {
         &mut self,
         staging: Option<&Staging<'_>>,
         safety: Option<&Safety>,
-    ) -> Result<()> {
+    ) -> Result<NewIds> {
         let label = self.folder_name();
         let before = self.before.as_ref();
         let mut objects = Objects::new(self.target, self.snapshot, self.how, staging, safety, before, &label);
         objects.give(&mut self.objects).await?;
-        objects.remove(&mut self.objects).await
+        objects.remove(&mut self.objects).await?;
+        Ok(objects.into_ids())
     }
 
     /// Grows while attempts achieve something.

@@ -71,7 +71,7 @@ impl Target<'_> {
         })
     }
 
-    /// All objects of a type that is not Email.
+    /// All objects of a type that is not Email, with what a server gives only by name; of folders without it.
     pub(super) async fn objects(&self, data_type: DataType) -> Result<Vec<jmap::Object>> {
         let all = self.get(data_type, Ids::All).await?;
         if !all.may_be_cut || !data_type.has_query() {
@@ -92,9 +92,18 @@ impl Target<'_> {
     }
 
     async fn get(&self, data_type: DataType, ids: Ids<Id>) -> Result<Objects> {
-        let mut batch = Batch::new(&self.account.id);
-        let call = batch.get(data_type, ids);
-        let answer = self.client.call(&batch).await.and_then(|answer| answer.take(call));
+        let answer = match data_type {
+            // They are looked at often, and by name and place.
+            DataType::Mailbox => {
+                let mut batch = Batch::new(&self.account.id);
+                let call = batch.get(data_type, ids);
+                self.client.call(&batch).await.and_then(|answer| answer.take(call))
+            }
+            _ => {
+                let whole = self.client.get_whole(&self.account.id, data_type, &ids, None).await;
+                whole.map(|whole| whole.objects)
+            }
+        };
         answer.map_err(|source| read("the account's objects", source))
     }
 

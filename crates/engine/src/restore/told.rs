@@ -10,6 +10,7 @@ use crate::error::Result;
 use crate::restore::objects::read_thing;
 use crate::restore::report::{ObjectRefusal, Refusal, Refusals, Restored, RestoredObjects, Unremoved};
 use crate::restore::request::RestoreId;
+use crate::restore::shares::Share;
 use crate::restore::uploads::is_damage;
 
 /// What a restore did.
@@ -31,6 +32,8 @@ pub(super) struct Report {
     refused: u64,
     refusals: Vec<Told>,
     objects: Vec<ToldObjects>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    shares: Vec<Share>,
 }
 
 /// Something that did not come back.
@@ -81,6 +84,7 @@ impl Report {
             refused: restored.refused.count,
             refusals: restored.refused.named.iter().map(told).collect(),
             objects: restored.objects.iter().map(ToldObjects::of).collect(),
+            shares: restored.shares.clone(),
         }
     }
 
@@ -107,6 +111,7 @@ impl Report {
             safety: self.safety.map(SnapshotNumber),
             refused: self.refusals_of(snapshot).await?,
             objects,
+            shares: self.shares.clone(),
         })
     }
 

@@ -47,14 +47,60 @@ async fn read(client: &Client, kind: DataType, ids: Value) -> TypeContent {
     let properties = match kind {
         DataType::Email => json!(["id", "blobId", "mailboxIds", "keywords", "receivedAt", "size"]),
         DataType::Mailbox => {
-            json!(["id", "name", "parentId", "role", "sortOrder", "isSubscribed", "myRights"])
+            json!(["id", "name", "parentId", "role", "sortOrder", "isSubscribed", "myRights", "shareWith"])
         }
         _ => Value::Null,
     };
-    let answer =
-        client.call(&format!("{}/get", kind.name()), json!({ "ids": ids, "properties": properties })).await;
+    let method = format!("{}/get", kind.name());
+    let answer = client.call(&method, json!({ "ids": ids, "properties": properties })).await;
+    let named = match kind {
+        DataType::Email => json!({ "list": [] }),
+        _ => client.call(&method, json!({ "ids": ids, "properties": NAMED })).await,
+    };
+    let id_of = |object: &Value| object["id"].as_str().unwrap().to_owned();
     let list = answer["list"].as_array().unwrap().iter();
-    list.map(|object| (object["id"].as_str().unwrap().to_owned(), object.clone())).collect()
+    let mut objects: BTreeMap<String, Value> = list.map(|object| (id_of(object), object.clone())).collect();
+    for more in named["list"].as_array().unwrap() {
+        let object = objects.get_mut(&id_of(more)).unwrap().as_object_mut().unwrap();
+        object.extend(more.as_object().unwrap().clone());
+    }
+    objects.into_iter().collect()
+}
+
+/// What comes only to those who name it.
+const NAMED: [&str; 9] = [
+    "shareWith",
+    "isVisible",
+    "includeInAvailability",
+    "defaultAlertsWithTime",
+    "defaultAlertsWithoutTime",
+    "vCard",
+    "iCalendar",
+    "alerts",
+    "recurrenceOverrides",
+];
+
+#[tokio::test]
+async fn properties_that_have_to_be_named_come_only_to_those_who_name_them() {
+    let (_simulator, client, _account) = start(spec()).await;
+    for kind in [
+        DataType::Mailbox,
+        DataType::AddressBook,
+        DataType::Calendar,
+        DataType::ContactCard,
+        DataType::CalendarEvent,
+    ] {
+        let method = format!("{}/get", kind.name());
+        let unasked = client.call(&method, json!({})).await;
+        let named = client.call(&method, json!({ "properties": NAMED })).await;
+        let has = |answer: &Value| {
+            let objects = answer["list"].as_array().unwrap().iter();
+            objects.filter(|object| NAMED.iter().any(|name| object.get(name).is_some())).count()
+        };
+        assert_eq!(has(&unasked), 0, "{unasked}");
+        assert_eq!(has(&named), named["list"].as_array().unwrap().len(), "{named}");
+        assert!(has(&named) > 0);
+    }
 }
 
 #[tokio::test]

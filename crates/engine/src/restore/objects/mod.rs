@@ -47,6 +47,9 @@ const FLAGS: [&str; 2] = ["isActive", "isDefault"];
 /// The directory beside the others, as if the snapshot had it under this id; real ones have no blanks.
 const ROOT: &str = " ";
 
+/// Ids of the account by those of the snapshot.
+pub(super) type NewIds = BTreeMap<(DataType, String), String>;
+
 /// Gives back one type after another.
 pub(super) struct Objects<'a> {
     target: Target<'a>,
@@ -60,8 +63,7 @@ pub(super) struct Objects<'a> {
     before: Option<&'a Before>,
     /// What lies beside is called so.
     label: &'a str,
-    /// Ids of the account by those of the snapshot.
-    ids: BTreeMap<(DataType, String), String>,
+    ids: NewIds,
     surplus: Vec<(DataType, Vec<Thing>)>,
 }
 
@@ -105,6 +107,11 @@ impl<'a> Objects<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Of what is there now.
+    pub(super) fn into_ids(self) -> NewIds {
+        self.ids
     }
 
     /// The snapshot says nothing of this type, and so nothing of the account's is too much.

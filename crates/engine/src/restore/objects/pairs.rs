@@ -27,7 +27,7 @@ impl Thing {
     }
 
     /// What people call it.
-    pub(super) fn name(&self) -> String {
+    pub(in crate::restore) fn name(&self) -> String {
         let full = self.json.get("name").and_then(|name| name.get("full")).and_then(Value::as_str);
         let texts = ["name", "title", "email", "calendarAddress", "uid"].map(|member| self.text(member));
         let name = full.into_iter().chain(texts).find(|text| !text.is_empty());

@@ -59,10 +59,12 @@ pub(super) fn rules(data_type: DataType) -> Rules {
         DataType::SieveScript => &["id", "isActive", "blobId"],
         DataType::Identity => &["id", "mayDelete"],
         DataType::ParticipantIdentity => &["id", "isDefault"],
-        DataType::AddressBook | DataType::Calendar => &["id", "isDefault", "myRights"],
+        DataType::AddressBook | DataType::Calendar => &["id", "isDefault", "myRights", "shareWith"],
         DataType::CalendarEvent => &["id", "baseEventId", "isOrigin", "method", "utcStart", "utcEnd"],
         DataType::VacationResponse => &["id", "isEnabled"],
-        DataType::FileNode => &["id", "blobId", "size", "myRights", "accessed"],
+        DataType::FileNode => {
+            &["id", "blobId", "size", "myRights", "accessed", "changed", "isSubscribed", "shareWith"]
+        }
         DataType::ContactCard | DataType::Mailbox | DataType::Email => &["id"],
     };
     let is_open =
