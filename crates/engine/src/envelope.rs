@@ -295,7 +295,7 @@ mod tests {
     }
 
     /// All that the WHATWG's standard lists, but for UTF-16, which no header can be in, and what decodes nothing.
-    const CHARSETS: [&'static Encoding; 36] = {
+    const CHARSETS: [&Encoding; 36] = {
         use encoding_rs::*;
         [
             BIG5,

@@ -136,7 +136,7 @@ mod tests {
 
     fn objects(list: &[(&str, &str)]) -> Objects {
         let object = |(id, json): &(&str, &str)| Object {
-            id: Id::new(*id).expect("an id"),
+            id: Id::new(id).expect("an id"),
             json: Bytes::copy_from_slice(json.as_bytes()),
         };
         Objects {

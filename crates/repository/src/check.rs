@@ -143,6 +143,8 @@ impl Repository {
         depth: Depth,
         report: &mut CheckReport,
     ) -> Result<()> {
+        // It lies twice, so it is looked at with the copies.
+        unreadable.remove(&1);
         let present = self.journal().numbers().await?;
         // Entries that came during the check follow without a gap. Entry 1 may lie in its copy alone.
         let last = present.last().copied().unwrap_or_default().max(newest);
@@ -158,7 +160,10 @@ impl Repository {
                 }
                 Ok(())
             }
-            Depth::Data => self.check_entries(present.range(..=newest).copied().collect(), report).await,
+            Depth::Data => {
+                let entries = present.range(..=newest).copied().filter(|number| *number > 1);
+                self.check_entries(entries.collect(), report).await
+            }
         }
     }
 
@@ -170,6 +175,12 @@ impl Repository {
         originals.insert(Object::Log(1));
         for original in originals {
             let Some(copy) = original.copy() else { continue };
+            if original == Object::Log(1)
+                && self.journal().found(1).await?.is_none_or(|found| found.entry.is_none())
+            {
+                report.problem_beside("log entry 1 and its copy are missing or damaged".to_owned());
+                continue;
+            }
             let (first, second) = (self.objects().get(&original).await?, self.objects().get(&copy).await?);
             if first.is_none() || first != second {
                 let names = format!("{} and {}", original.relative(), copy.relative());
@@ -311,8 +322,8 @@ impl Repository {
 /// Adds an entry, and compares a checkpoint with what those before it add up to. `None`: one before is missing or cannot be read,
 /// so what they add up to is unknown, up to the next checkpoint.
 fn fold_on(folded: Option<LogState>, entry: &LogEntry, report: &mut CheckReport) -> Option<LogState> {
-    // Entry 1 only begins the log, and may lie in its copy alone.
-    let is_next = |state: &LogState| entry.number == 1 || entry.number == state.number.max(1) + 1;
+    // Entry 1 only begins the log.
+    let is_next = |state: &LogState| entry.number == state.number.max(1) + 1;
     let before = folded.filter(is_next);
     let checkpoint = match &entry.kind {
         Some(EntryKind::Checkpoint(checkpoint)) => Some(checkpoint),

@@ -33,6 +33,9 @@ pub(crate) struct Checked {
     repairable: bool,
     #[serde(skip)]
     is_opened: bool,
+    /// Log entries are lost, which may have named what nothing refers to now.
+    #[serde(skip)]
+    lacks_entries: bool,
 }
 
 /// A problem, in JSON.
@@ -103,6 +106,7 @@ impl Checked {
         temporaries: Temporaries,
     ) -> Checked {
         let row = |problem| ProblemRow::of(problem, numbers);
+        let lacks_entries = report.lacks_entries();
         let problems: Vec<ProblemRow> = report.problems.into_iter().map(row).collect();
         Checked {
             mailbox,
@@ -120,6 +124,7 @@ impl Checked {
             problems,
             repairable: false,
             is_opened: true,
+            lacks_entries,
         }
     }
 
@@ -162,9 +167,13 @@ impl Checked {
         }
         if self.unreferenced > 0 {
             let (left, size) = (count(self.unreferenced, "object"), bytes(self.unreferenced_bytes));
-            out.line(format_args!(
-                "  {left} ({size}) that nothing refers to, left by runs that were cut off; harmless"
-            ))?;
+            let why = match self.lacks_entries {
+                true => "as far as the log can be read: of a lost entry, or left by runs that were cut off",
+                false => {
+                    "left by runs that were cut off, or of entries that an accepted history has not; harmless"
+                }
+            };
+            out.line(format_args!("  {left} ({size}) that nothing refers to, {why}"))?;
         }
         if self.temporaries > 0 {
             let (left, size) = (count(self.temporaries, "temporary file"), bytes(self.temporary_bytes));

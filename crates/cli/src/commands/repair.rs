@@ -56,7 +56,7 @@ pub(crate) async fn run(prepared: Prepared<'_>, out: &Out) -> Result<Exit> {
     }
     let history = (&args.history).into();
     if is_one(args) {
-        let mailbox = mailbox::find_with(&store, &ring, &args.which, history).await?;
+        let mailbox = mailbox::find_with(&store, &ring, &args.which, history).await.map_err(hopeless)?;
         let fetching = server.map(|server| (server, args.which.server_name.as_deref()));
         return Box::pin(repair(&mailbox, (&store, &ring), fetching, out)).await;
     }
@@ -65,7 +65,7 @@ pub(crate) async fn run(prepared: Prepared<'_>, out: &Out) -> Result<Exit> {
         let repaired = match opened.mailbox {
             Ok(None) | Err(Error::Erased { .. }) => continue,
             Ok(Some(mailbox)) => Box::pin(repair(&mailbox, (&store, &ring), None, out)).await,
-            Err(error) => Err(error.into()),
+            Err(error) => Err(hopeless(error.into())),
         };
         let exit = repaired.unwrap_or_else(|error| {
             let (exit, line) = explain(&error);
@@ -75,6 +75,23 @@ pub(crate) async fn run(prepared: Prepared<'_>, out: &Out) -> Result<Exit> {
         worst = worse(worst, exit);
     }
     Ok(worst)
+}
+
+/// What cannot even be opened is not mended by running this again.
+fn hopeless(error: anyhow::Error) -> anyhow::Error {
+    let is_damage = |cause: &(dyn std::error::Error + 'static)| {
+        matches!(
+            cause.downcast_ref::<Error>(),
+            Some(Error::Corrupt { .. } | Error::Missing { .. } | Error::KeyGone { .. })
+        )
+    };
+    if !error.chain().any(is_damage) {
+        return error;
+    }
+    let (exit, line) = explain(&error);
+    let what = line.trim_start_matches("failed to ").split("; ").next().unwrap_or_default().to_owned();
+    let hint = "the store has nothing left to mend this from: put the object back from a mirror or an older version of the store";
+    Failure::new(exit, what, hint).into()
 }
 
 /// What was found in one mailbox, and what became of it.

@@ -131,6 +131,17 @@ async fn begun(args: &RestoreArgs, mailbox: Mailbox) -> Result<Asked> {
     })
 }
 
+/// What was shared is shared again for the snapshot's own account alone.
+fn may_share(is_asked: bool, is_same: bool, account: &Account) -> Result<(), Failure> {
+    if !is_asked || is_same {
+        return Ok(());
+    }
+    let what =
+        format!("share again in {}: the snapshot is not of this account of this mail server", account.name);
+    let hint = "leave --grant-shares away; the owner of that account shares what shall be shared";
+    Err(Failure::usage(what, hint))
+}
+
 async fn give(
     args: &RestoreArgs,
     asked: Asked,
@@ -147,27 +158,13 @@ async fn give(
         Some(known) => known.parameters().same_account,
         None => owner.is_of(&mailbox).await?,
     };
-    if grant_shares && !is_same {
-        let what = format!(
-            "share again in {}: the snapshot is not of this account of this mail server",
-            account.name
-        );
-        return Err(Failure::usage(
-            what,
-            "leave --grant-shares away; the owner of that account shares what shall be shared",
-        )
-        .into());
-    }
+    may_share(grant_shares, is_same, &account)?;
     let own = match mode {
         Mode::Exact if !args.dry_run && !is_same => Some(owner.own().await?),
         _ => None,
     };
-    let safety = match (mode, &own) {
-        _ if args.dry_run => None,
-        (Mode::Exact, None) => Some(&mailbox.repository),
-        (Mode::Exact, Some(own)) => Some(&own.repository),
-        (Mode::Beside | Mode::Missing, _) => None,
-    };
+    let undo = own.as_ref().map_or(&mailbox.repository, |own| &own.repository);
+    let safety = (mode == Mode::Exact && !args.dry_run).then_some(undo);
     let reading = async { Ok(FolderTree::read(&snapshot).await?) };
     let folders = mailbox::noting(&mailbox.repository, reading).await?;
     let selection = chosen(select.as_deref(), &mailbox, &snapshot, &folders)?;
@@ -200,10 +197,7 @@ async fn give(
     }
     let restoring = async { Ok(engine::restore(&client, &account, &snapshot, &how).await?) };
     let restored = mailbox::noting(&mailbox.repository, Box::pin(restoring)).await?;
-    let refused = match args.dry_run {
-        true => None,
-        false => keep_refused(args, &restored, &snapshot).await?,
-    };
+    let refused = if args.dry_run { None } else { keep_refused(args, &restored, &snapshot).await? };
     let safety = named(restored.safety, safety).await?;
     let done = Done {
         args,

@@ -168,8 +168,9 @@ impl Done<'_> {
     /// One line a type of which the snapshot has something, or the account lost something.
     fn print_objects(&self, restored: &Restored, out: &Out) -> Result<()> {
         for of in restored.objects.iter().filter(|of| of.wanted + of.removed > 0 || !of.is_whole()) {
+            let there = of.wanted.saturating_sub(of.restored + of.changed + of.refused_count);
             out.line(format_args!(
-                "  {}: {} of {} restored, {} changed, {} removed, {} refused",
+                "  {}: {} of {} restored, {there} there already, {} changed, {} removed, {} refused",
                 of.data_type, of.restored, of.wanted, of.changed, of.removed, of.refused_count
             ))?;
             let refusals = of.refused.iter().map(|refusal| format!("{}: {}", refusal.name, refusal.reason));

@@ -116,6 +116,31 @@ async fn a_mailbox_that_vanished_is_not_begun_again() {
     home.back_up().await;
 }
 
+/// Commands that look at the whole store miss it, too.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mailbox_of_which_nothing_is_left_is_missed_by_every_command_until_that_is_accepted() {
+    let home = Home::new().await;
+    home.back_up().await;
+    fs::remove_dir_all(home.store().join("mailboxes")).expect("ours");
+    for args in [
+        &["list"][..],
+        &["list", "--account", ALICE],
+        &["check"],
+        &["repair"],
+        &["verify", "--account", ALICE],
+        &["find", "--account", ALICE, "from:bob"],
+        &["backup", "--account", ALICE],
+    ] {
+        let ended = home.run(args).await;
+        let said = format!("{}{}", ended.out, ended.err);
+        assert!(ended.code == 9 && said.contains("was remembered"), "{args:?}: {ended:?}");
+    }
+    assert_eq!(elsewhere(&home, &["list"]).await.code, 0, "nobody else knows of it");
+    home.run(&["check", "--accept-history"]).await.good();
+    home.run(&["list"]).await.good();
+    home.back_up().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_remembered_is_private_small_and_grows() {
     let home = Home::new().await;

@@ -183,6 +183,66 @@ async fn healthy_snapshots_beside_a_damaged_entry_are_listed_shown_exported_and_
     }
 }
 
+/// Whose mailbox it is stands in each snapshot as well.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mailbox_without_its_first_entry_is_listed_backed_up_and_given_back() {
+    let home = Home::new().await;
+    home.sim.add_account(&AccountSpec::new(BOB, PASSWORD).alias(ALICE));
+    let number = home.back_up().await["number"].to_string();
+    let is_first = |path: &Path| path.to_string_lossy().ends_with("/log/00000000000000000001");
+    let first: Vec<PathBuf> =
+        files(&home.store()).into_iter().map(|(path, _)| path).filter(|path| is_first(path)).collect();
+    assert_eq!(first.len(), 2);
+    for is_gone in [false, true] {
+        for path in &first {
+            if is_gone {
+                fs::remove_file(path).expect("ours")
+            } else {
+                fs::write(path, b"rubbish").expect("ours")
+            }
+        }
+        let list = home.run(&["list", "--account", ALICE, "--json"]).await;
+        assert!(list.code == 9 && list.err.contains("log entry 1") && !list.objects().is_empty(), "{list:?}");
+        home.run(&["show", "--account", ALICE, "--snapshot", &number]).await.good();
+        let restore =
+            ["restore", "--account", ALICE, "--to-account", BOB, "--user", BOB, "--mode", "missing"];
+        home.run(&restore).await.good();
+        home.back_up().await;
+        for command in ["verify", "repair"] {
+            let told = home.run(&[command, "--account", ALICE]).await;
+            assert_eq!(told.code, if command == "verify" { 9 } else { 3 }, "{told:?}");
+            assert!(
+                told.out.contains("log entry 1 and its copy") && !told.out.contains("malle repair"),
+                "{told:?}"
+            );
+        }
+    }
+}
+
+/// What cannot be mended is not sent round in circles.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mailbox_whose_key_is_lost_is_said_to_be_beyond_repair() {
+    let home = Home::new().await;
+    home.back_up().await;
+    let keys =
+        || files(&home.store()).into_iter().filter(|(path, _)| path.to_string_lossy().contains("/keys/"));
+    for is_gone in [false, true] {
+        for (path, _) in keys() {
+            if is_gone {
+                fs::remove_file(path).expect("ours")
+            } else {
+                fs::write(path, b"rubbish").expect("ours")
+            }
+        }
+        for which in [&["--account", ALICE][..], &[]] {
+            let told = home.run(&[&["repair"][..], which].concat()).await;
+            assert!(matches!(told.code, 9 | 17), "{told:?}");
+            let said = format!("{}{}", told.out, told.err);
+            assert!(said.contains("from a mirror") && !said.contains("`malle repair`"), "{told:?}");
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_nothing_refers_to_is_counted_with_its_bytes() {
     let home = Home::new().await;

@@ -63,7 +63,10 @@ pub(super) fn pair(wanted: &[Thing], there: &[Thing], free: &mut [bool], keys: &
 /// unless the type is open: then its owner has added it.
 pub(super) fn patch(wanted: &Thing, there: &Thing, rules: &Rules) -> Map<String, Value> {
     let added = there.json.keys().filter(|name| rules.is_open && !wanted.json.contains_key(*name));
-    let names = wanted.json.keys().chain(added).filter(|name| !rules.not_sent.contains(&name.as_str()));
+    let is_said = |name: &&String| {
+        !rules.not_sent.contains(&name.as_str()) && !rules.not_compared.contains(&name.as_str())
+    };
+    let names = wanted.json.keys().chain(added).filter(is_said);
     let mut patch = Map::new();
     for name in names {
         let (want, is) = (wanted.json.get(name), there.json.get(name));
@@ -130,12 +133,13 @@ mod tests {
 
     #[test]
     fn a_patch_says_what_differs_and_null_is_absent() {
-        let wanted = thing("1", json!({ "a": 1, "b": null, "c": { "x": 1 }, "size": 3 }));
+        let wanted = thing("1", json!({ "a": 1, "b": null, "c": { "x": 1 }, "size": 3, "updated": 1 }));
         let there = thing("2", json!({ "a": 1, "c": { "x": 2 }, "d": true, "e": null, "size": 4 }));
-        let rules = |is_open| Rules { not_sent: &["size"], is_open };
+        let rules = |is_open| Rules { not_sent: &["size"], not_compared: &["updated"], is_open };
         assert_eq!(Value::from(patch(&wanted, &there, &rules(true))), json!({ "c": { "x": 1 }, "d": null }));
         assert_eq!(Value::from(patch(&wanted, &there, &rules(false))), json!({ "c": { "x": 1 } }));
-        assert_eq!(Value::from(creation(&wanted, &rules(true))), json!({ "a": 1, "c": { "x": 1 } }));
+        let sent = json!({ "a": 1, "c": { "x": 1 }, "updated": 1 });
+        assert_eq!(Value::from(creation(&wanted, &rules(true))), sent);
     }
 
     #[test]

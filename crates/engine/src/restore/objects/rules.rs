@@ -50,6 +50,8 @@ pub(super) fn contents_of(data_type: DataType) -> Option<(DataType, &'static str
 pub(super) struct Rules {
     /// Members that are the server's, or that go another way (content, flags of which one object has each).
     pub(super) not_sent: &'static [&'static str],
+    /// Members that are sent and that servers make anew: they make no difference.
+    pub(super) not_compared: &'static [&'static str],
     /// Objects have the members that somebody gave them. Those of other types have all that the server knows.
     pub(super) is_open: bool,
 }
@@ -69,7 +71,11 @@ pub(super) fn rules(data_type: DataType) -> Rules {
     };
     let is_open =
         matches!(data_type, DataType::ContactCard | DataType::CalendarEvent | DataType::VacationResponse);
-    Rules { not_sent, is_open }
+    let not_compared: &[&str] = match data_type {
+        DataType::CalendarEvent | DataType::ContactCard => &["updated"],
+        _ => &[],
+    };
+    Rules { not_sent, not_compared, is_open }
 }
 
 /// What is never left away to make a server take the rest.
