@@ -2,6 +2,7 @@
 //!
 //! **Layout.** `<state directory>/<store's id>/<mailbox's directory>.json` holds the number and the digest of the newest log
 //! entry that a command saw; `servers.json` there maps a mail server's host to the name that `--server-name` gave it.
+//! `<state directory>/places.json` maps places to the ids of the stores that were opened there.
 //! **Order.** A file is read before the log is looked at, and written when the command ends, however it ends.
 //! **Crash.** A file is whole before it takes the old one's place. What a crash leaves is an older number, which the log still has.
 //! **Without it** nothing fails: a rollback is then not noticed, and a warning says that.
@@ -23,6 +24,7 @@ use crate::failure::Failure;
 use crate::output;
 
 const SERVERS: &str = "servers.json";
+const PLACES: &str = "places.json";
 
 /// What is remembered of one store.
 #[derive(Debug, Clone)]
@@ -106,6 +108,23 @@ impl Memory {
 
     fn file(&self, name: &str) -> Option<PathBuf> {
         self.dir.as_ref().map(|dir| dir.join(name))
+    }
+}
+
+/// The id of the store that was opened at a place last; `None`: none was, from here.
+pub(crate) fn store_at(place: &str) -> Result<Option<String>, Failure> {
+    let Some(path) = state_dir().map(|dir| dir.join(PLACES)) else { return Ok(None) };
+    let places: Option<BTreeMap<String, String>> = read(&path)?;
+    Ok(places.and_then(|mut places| places.remove(place)))
+}
+
+/// Remembers which store lies at a place.
+pub(crate) fn note_store(place: &str, store: &Store) {
+    let Some(path) = state_dir().map(|dir| dir.join(PLACES)) else { return };
+    let Ok(places) = read::<BTreeMap<String, String>>(&path) else { return };
+    let (mut places, id) = (places.unwrap_or_default(), store.id().to_string());
+    if places.insert(place.to_owned(), id.clone()).as_ref() != Some(&id) {
+        write(&path, &places);
     }
 }
 

@@ -15,6 +15,7 @@ use url::Url;
 use crate::args::StoreArgs;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::memory;
 use crate::store_client::{Access, azure, google, s3};
 
 /// A store's URL, understood.
@@ -43,6 +44,7 @@ pub(crate) async fn open_or_init(args: &StoreArgs) -> Result<Initialised> {
     let objects = connect(&place, &Access::default())?;
     let opened = init(objects, options(args)).await;
     let (store, is_new) = opened.with_context(|| opening(&place))?;
+    note(&place, &store);
     Ok(Initialised { store, place: describe(&place), is_new })
 }
 
@@ -95,7 +97,60 @@ fn make_directory(place: &Place) -> Result<(), Failure> {
 pub(crate) async fn open(args: &StoreArgs) -> Result<Store> {
     let place = place(args)?;
     let store = Store::open(connect(&place, &Access::default())?, options(args)).await;
-    store.context(opening(&place))
+    let store = store.context(opening(&place))?;
+    note(&place, &store);
+    Ok(store)
+}
+
+/// Refuses to make a store where this machine has used one that is not there any more.
+pub(crate) async fn may_begin(args: &StoreArgs) -> Result<()> {
+    let place = place(args)?;
+    let Some(known) = key(&place).map(|key| memory::store_at(&key)).transpose()?.flatten() else {
+        return Ok(());
+    };
+    let is_there = match &place {
+        // One that has lost its descriptor alone is told as that.
+        Place::Directory(dir) => {
+            ["malle-store", "malle-store-copy", "mailboxes"].iter().any(|name| dir.join(name).exists())
+        }
+        _ => Store::exists(connect(&place, &Access::default())?).await?,
+    };
+    if is_there {
+        return Ok(());
+    }
+    let what = format!(
+        "make a store at {}: this machine has used one there ({known}), and it is gone",
+        describe(&place)
+    );
+    let hint = "find out where it is (a disk that is not mounted, another bucket or endpoint); if it is gone for good, --again makes \
+                another one, without what it held";
+    Err(Failure::new(Exit::Damage, what, hint).into())
+}
+
+/// What a place is remembered by.
+fn key(place: &Place) -> Option<String> {
+    match place {
+        Place::Directory(_) => Some(describe(place)),
+        Place::S3 { prefix, .. } => {
+            // Each service has buckets of its own.
+            let endpoint = std::env::var("AWS_ENDPOINT_URL").or_else(|_| std::env::var("AWS_ENDPOINT"));
+            Some(
+                format!("{}/{prefix} {}", describe(place), endpoint.unwrap_or_default())
+                    .trim_end()
+                    .to_owned(),
+            )
+        }
+        Place::Google { prefix, .. } | Place::Azure { prefix, .. } => {
+            Some(format!("{}/{prefix}", describe(place)))
+        }
+        Place::Memory => None,
+    }
+}
+
+fn note(place: &Place, store: &Store) {
+    if let Some(key) = key(place) {
+        memory::note_store(&key, store);
+    }
 }
 
 fn opening(place: &Place) -> String {

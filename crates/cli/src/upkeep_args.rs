@@ -33,6 +33,9 @@ pub(crate) struct InitArgs {
     /// You promise that never two backups write to this store at once; lets stores without conditional create do
     #[arg(long)]
     pub(crate) single_writer: bool,
+    /// Make another store where this machine has used one that is gone for good
+    #[arg(long)]
+    pub(crate) again: bool,
     /// Make each store of the fleet's configuration instead
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,

@@ -497,6 +497,34 @@ async fn what_a_server_does_not_take_is_named_and_the_rest_comes() {
     assert!(of(DataType::FileNode).is_whole());
 }
 
+/// What is too much may be what the server takes the refused one for: it would be gone, and nothing in its place.
+#[tokio::test(flavor = "multi_thread")]
+async fn exact_removes_nothing_of_a_type_of_which_something_is_refused() {
+    let two = two(6, Limits::default()).await;
+    let alice = &two.home.alice;
+    let (bed, url) = (&two.home.bed, &two.home.url);
+    let number = bed.newest(url).await.1.info().number;
+    let card = |uid: &str| {
+        let cards = alice.content(Kind::ContactCard);
+        cards.into_iter().find(|(_, card)| card["uid"] == uid)
+    };
+    let (id, mut twin) = card("more-1").map(|(id, card)| (id, Value::clone(&card))).expect("it is there");
+    alice.remove(Kind::ContactCard, &id);
+    twin["uid"] = "as the server made it anew".into();
+    alice.insert(Kind::ContactCard, twin);
+    let refuse = Effect::refuse("alreadyExists", |_, card| card["uid"] == "more-1");
+    let fault = two.home.simulator.faults().add(Fault::new(Target::method("ContactCard/set"), refuse));
+    let (mode, restore) = (Mode::Exact, RestoreId::random());
+    let restored = bed.restore(url, Some(number), bed, mode, &restore).await.expect("restores");
+    let cards = restored.objects.iter().find(|of| of.data_type == DataType::ContactCard).expect("told");
+    assert_eq!((cards.refused_count, cards.removed), (1, 0), "{cards:#?}");
+    assert!(cards.notes.iter().any(|note| note.contains("are still there")), "{cards:#?}");
+    assert!(card("as the server made it anew").is_some() && !restored.is_whole());
+    two.home.simulator.faults().remove(fault);
+    two.give_alice(number, Mode::Exact).await;
+    assert!(card("as the server made it anew").is_none() && card("more-1").is_some());
+}
+
 /// Which script is active, and the vacation response, before and after.
 #[tokio::test(flavor = "multi_thread")]
 async fn one_filter_is_active_as_it_was() {

@@ -23,7 +23,11 @@ pub(crate) async fn run(args: &InitArgs, out: &Out) -> Result<Exit> {
     }
     let key = KeyFile { key_file: None };
     let (zone, single_writer) = (args.zone.clone(), args.single_writer);
-    let made = store_url::open_or_init(&StoreArgs { store, key, zone, single_writer }).await?;
+    let place = StoreArgs { store, key, zone, single_writer };
+    if !args.again {
+        store_url::may_begin(&place).await?;
+    }
+    let made = store_url::open_or_init(&place).await?;
     print(&made.store, &made.place, made.is_new, out)?;
     Ok(Exit::Good)
 }

@@ -30,7 +30,8 @@ async fn elsewhere(home: &Home, args: &[&str]) -> Ended {
 
 fn state_file(home: &Home) -> PathBuf {
     let mut all = files(&home.state()).into_iter().map(|(path, _)| path);
-    all.find(|path| !path.ends_with("servers.json")).expect("something is remembered")
+    all.find(|path| !path.ends_with("servers.json") && !path.ends_with("places.json"))
+        .expect("something is remembered")
 }
 
 /// Two backups; the store is then put back to what it was after the first.
@@ -141,6 +142,22 @@ async fn a_mailbox_of_which_nothing_is_left_is_missed_by_every_command_until_tha
     home.back_up().await;
 }
 
+/// A disk that is not mounted is no place for a new store.
+#[tokio::test(flavor = "multi_thread")]
+async fn where_a_store_was_and_is_gone_another_one_is_made_only_when_that_is_said() {
+    let home = Home::new().await;
+    home.back_up().await;
+    home.run(&["init"]).await.good();
+    fs::remove_dir_all(home.store()).expect("ours");
+    for _ in 0..2 {
+        home.run(&["init"]).await.refused(9, &["this machine has used one there", "--again"]);
+    }
+    assert_eq!(elsewhere(&home, &["init"]).await.code, 0, "nobody else knows of it");
+    fs::remove_dir_all(home.store()).expect("ours");
+    home.run(&["init", "--again"]).await.good();
+    home.back_up().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_remembered_is_private_small_and_grows() {
     let home = Home::new().await;
@@ -155,7 +172,7 @@ async fn what_is_remembered_is_private_small_and_grows() {
     elsewhere(&home, &["backup", "--account", ALICE]).await.good();
     home.run(&["list"]).await.good();
     assert!(number() > first, "a command that only looks remembers what it saw");
-    assert_eq!(files(&home.state()).len(), 1, "no temporary file stays");
+    assert_eq!(files(&home.state()).len(), 2, "that and the place, and no temporary file");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -314,10 +314,19 @@ impl<'a> Objects<'a> {
         Ok(())
     }
 
-    /// Destroys what the snapshot does not have and the safety backup holds, what lies in something first.
+    /// Destroys what the snapshot does not have and the safety backup holds, what lies in something first. Nothing of a type of which
+    /// something was refused.
     pub(super) async fn remove(&self, done: &mut BTreeMap<DataType, RestoredObjects>) -> Result<()> {
         for (data_type, surplus) in self.surplus.iter().rev() {
             let Some(report) = done.get_mut(data_type) else { continue };
+            // What is too much may be the very thing that the server takes the refused one for.
+            if report.refused_count > 0 && !surplus.is_empty() {
+                let (n, plural) = (surplus.len(), rules::plural(*data_type));
+                report.notes.push(format!(
+                    "{n} {plural} that the snapshot has not are still there, because not everything came back"
+                ));
+                continue;
+            }
             if let Some(tell) = self.how.dry_run {
                 report.removed += surplus.len() as u64;
                 for thing in surplus {
