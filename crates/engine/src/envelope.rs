@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use encoding_rs::{Encoding, ISO_2022_JP, WINDOWS_1252};
-use mail_parser::{Address, MessageParser, MimeHeaders};
+use mail_parser::{Address, Message, MessageParser, MimeHeaders};
 use memchr::memmem;
 use model::Envelope;
 
@@ -81,7 +81,7 @@ impl EnvelopeScanner {
             self.close_head();
         }
         if let Some(head) = self.undecided.take() {
-            self.read_fields(&head);
+            self.read_undecided(&head);
         }
         self.envelope
     }
@@ -112,15 +112,23 @@ impl EnvelopeScanner {
         let named = message.content_type().and_then(|t| t.attribute("charset"));
         self.charset = self.charset.or_else(|| Encoding::for_label(named?.as_bytes()));
         if let Some(undecided) = self.undecided.take_if(|_| self.charset.is_some()) {
-            self.read_fields(&undecided);
+            self.read_undecided(&undecided);
         }
-        self.read_attachment(&head);
+        // Nearly every header is UTF-8 and parsed once.
+        let text = decoded(&head, self.charset);
+        let again = match &text {
+            Cow::Borrowed(_) => None,
+            Cow::Owned(text) => PARSER.parse_headers(text),
+        };
+        let read = again.as_ref().unwrap_or(&message);
+        let name = read.attachment_name().filter(|_| self.envelope.attachments.len() < MOST_ATTACHMENTS);
+        self.envelope.attachments.extend(name.map(|name| cut(name.to_owned())));
         let is_multipart =
             message.content_type().is_some_and(|t| t.ctype().eq_ignore_ascii_case("multipart"));
         if is_first {
             match is_multipart && self.charset.is_none() && needs_charset(&head) {
                 true => self.undecided = Some(head.clone()),
-                false => self.read_fields(&head),
+                false => self.read_fields(read),
             }
         }
         self.state = if is_first && !is_multipart { State::Done } else { State::Body };
@@ -128,18 +136,13 @@ impl EnvelopeScanner {
         self.held = b"\n".to_vec();
     }
 
-    fn read_attachment(&mut self, head: &[u8]) {
-        let text = decoded(head, self.charset);
-        let message = PARSER.parse_headers(text.as_ref());
-        let name = message.as_ref().and_then(MimeHeaders::attachment_name);
-        if let Some(name) = name.filter(|_| self.envelope.attachments.len() < MOST_ATTACHMENTS) {
-            self.envelope.attachments.push(cut(name.to_owned()));
+    fn read_undecided(&mut self, head: &[u8]) {
+        if let Some(message) = PARSER.parse_headers(decoded(head, self.charset).as_ref()) {
+            self.read_fields(&message);
         }
     }
 
-    fn read_fields(&mut self, head: &[u8]) {
-        let text = decoded(head, self.charset);
-        let Some(message) = PARSER.parse_headers(text.as_ref()) else { return };
+    fn read_fields(&mut self, message: &Message<'_>) {
         self.envelope.from = message.from().map(addresses).unwrap_or_default();
         let to = [message.to(), message.cc()].into_iter().flatten().map(addresses).collect::<Vec<_>>();
         self.envelope.to = cut(to.join(", "));
@@ -294,7 +297,7 @@ mod tests {
         TEXTS.iter().find(says).unwrap_or_else(|| panic!("{} says none of them", charset.name()))
     }
 
-    /// All that the WHATWG's standard lists, but for UTF-16, which no header can be in, and what decodes nothing.
+    /// All that the WHATWG's standard lists, without UTF-16, which no header can be in, and without what decodes nothing.
     const CHARSETS: [&Encoding; 36] = {
         use encoding_rs::*;
         [
