@@ -88,7 +88,7 @@ fn is_of_the_library(cause: &(dyn Error + 'static)) -> bool {
 }
 
 /// The causes, outermost first. Some libraries repeat their source's text in their own; that is left out.
-fn causes(error: &anyhow::Error) -> String {
+pub(crate) fn causes(error: &anyhow::Error) -> String {
     let mut text = String::new();
     let ours = error.chain().take_while(|cause| !is_of_the_library(*cause));
     for cause in ours.map(ToString::to_string) {

@@ -109,11 +109,11 @@ pub(crate) async fn may_begin(args: &StoreArgs) -> Result<()> {
         return Ok(());
     };
     let is_there = match &place {
-        // One that has lost its descriptor alone is told as that.
-        Place::Directory(dir) => {
-            ["malle-store", "malle-store-copy", "mailboxes"].iter().any(|name| dir.join(name).exists())
+        Place::Directory(dir) if !dir.exists() => false,
+        _ => {
+            let exists = Store::exists(connect(&place, &Access::default())?).await;
+            exists.with_context(|| opening(&place))?
         }
-        _ => Store::exists(connect(&place, &Access::default())?).await?,
     };
     if is_there {
         return Ok(());

@@ -11,7 +11,7 @@ use super::check::worse;
 use super::checked::{LOST, ProblemRow, is_repairable};
 use crate::args::RepairArgs;
 use crate::exit::Exit;
-use crate::failure::{Failure, explain, one_line};
+use crate::failure::{Failure, causes, explain, one_line};
 use crate::mailbox::{self, Mailbox};
 use crate::output::{Out, bytes, count, remark};
 use crate::owner::Owner;
@@ -88,10 +88,8 @@ fn hopeless(error: anyhow::Error) -> anyhow::Error {
     if !error.chain().any(is_damage) {
         return error;
     }
-    let (exit, line) = explain(&error);
-    let what = line.trim_start_matches("failed to ").split("; ").next().unwrap_or_default().to_owned();
     let hint = "the store has nothing left to mend this from: put the object back from a mirror or an older version of the store";
-    Failure::new(exit, what, hint).into()
+    Failure::new(explain(&error).0, causes(&error), hint).into()
 }
 
 /// What was found in one mailbox, and what became of it.
