@@ -510,7 +510,7 @@ async fn exact_removes_nothing_of_a_type_of_which_something_is_refused() {
     };
     let (id, mut twin) = card("more-1").map(|(id, card)| (id, Value::clone(&card))).expect("it is there");
     alice.remove(Kind::ContactCard, &id);
-    twin["uid"] = "as the server made it anew".into();
+    twin["uid"] = "as the server made it again".into();
     alice.insert(Kind::ContactCard, twin);
     let refuse = Effect::refuse("alreadyExists", |_, card| card["uid"] == "more-1");
     let fault = two.home.simulator.faults().add(Fault::new(Target::method("ContactCard/set"), refuse));
@@ -519,10 +519,10 @@ async fn exact_removes_nothing_of_a_type_of_which_something_is_refused() {
     let cards = restored.objects.iter().find(|of| of.data_type == DataType::ContactCard).expect("told");
     assert_eq!((cards.refused_count, cards.removed), (1, 0), "{cards:#?}");
     assert!(cards.notes.iter().any(|note| note.contains("are still there")), "{cards:#?}");
-    assert!(card("as the server made it anew").is_some() && !restored.is_whole());
+    assert!(card("as the server made it again").is_some() && !restored.is_whole());
     two.home.simulator.faults().remove(fault);
     two.give_alice(number, Mode::Exact).await;
-    assert!(card("as the server made it anew").is_none() && card("more-1").is_some());
+    assert!(card("as the server made it again").is_none() && card("more-1").is_some());
 }
 
 /// Which script is active, and the vacation response, before and after.

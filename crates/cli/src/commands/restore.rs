@@ -138,7 +138,8 @@ fn may_share(is_asked: bool, is_same: bool, account: &Account) -> Result<(), Fai
     }
     let what =
         format!("share again in {}: the snapshot is not of this account of this mail server", account.name);
-    let hint = "leave --grant-shares away; the owner of that account shares what shall be shared";
+    let hint =
+        "leave --grant-shares away; what is to be shared there is for the owner of that account to share";
     Err(Failure::usage(what, hint))
 }
 

@@ -56,7 +56,7 @@ pub(super) async fn settle(
             let Some(id) = there(thing) else { continue };
             let with = &thing.json[MEMBER];
             if !grants(now.get(id.as_str()), with) {
-                // Each by itself: whoever else may see it now still may.
+                // Each by itself: others who may see it now still may.
                 let patch = with.as_object().into_iter().flatten().filter_map(|(person, rights)| {
                     Some((pointer(MEMBER, &Id::new(person).ok()?), rights.clone()))
                 });

@@ -50,7 +50,7 @@ pub(super) fn contents_of(data_type: DataType) -> Option<(DataType, &'static str
 pub(super) struct Rules {
     /// Members that are the server's, or that go another way (content, flags of which one object has each).
     pub(super) not_sent: &'static [&'static str],
-    /// Members that are sent and that servers make anew: they make no difference.
+    /// Members that are sent and that servers overwrite: they make no difference.
     pub(super) not_compared: &'static [&'static str],
     /// Objects have the members that somebody gave them. Those of other types have all that the server knows.
     pub(super) is_open: bool,
