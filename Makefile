@@ -13,7 +13,7 @@ demo: ## See it work: a simulated server, three backups, an export, a restore; n
 test: setup ## Every test, against a real Stalwart and a real S3 too; installs what is missing
 	$(STAGE) 'test build' cargo nextest run --workspace --no-run
 	$(STAGE) 'doc tests' cargo test --quiet --workspace --doc
-	$(STAGE) tests tests/in_memory.sh cargo nextest run --workspace
+	$(STAGE) tests tests/in_memory.sh $${CARGO_TARGET_DIR:-target}/debug/examples/with_broker cargo nextest run --workspace
 
 check: ## Format, lints, licences and bans, documentation, tidiness
 	cargo fmt --check

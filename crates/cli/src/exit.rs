@@ -25,12 +25,13 @@ pub(crate) enum Exit {
     Target = 15,
     Service = 16,
     KeyGone = 17,
+    Rules = 18,
     Interrupted = 130,
     Terminated = 143,
 }
 
 /// Every code and its meaning, as `--help` and the README list them.
-const MEANINGS: [(Exit, &str); 20] = [
+const MEANINGS: [(Exit, &str); 21] = [
     (Exit::Good, "done; a backup is good"),
     (Exit::Unexpected, "something that should not happen"),
     (Exit::Usage, "wrong arguments or settings"),
@@ -52,6 +53,10 @@ const MEANINGS: [(Exit, &str); 20] = [
     (Exit::Target, "an export cannot be written where it shall go: no room, or not allowed"),
     (Exit::Service, "Postgres, RabbitMQ or Redis cannot be reached, or refuses"),
     (Exit::KeyGone, "the mailbox's key is gone from the store"),
+    (
+        Exit::Rules,
+        "the fleet's rules do not allow it: the plan, too many requests, another customer's mailbox",
+    ),
     (Exit::Interrupted, "interrupted (SIGINT)"),
     (Exit::Terminated, "terminated (SIGTERM)"),
 ];

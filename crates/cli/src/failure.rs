@@ -45,12 +45,23 @@ pub(crate) fn explain(error: &anyhow::Error) -> (Exit, String) {
         );
     }
     let (exit, hint) = error.chain().find_map(judge).unwrap_or((Exit::Unexpected, String::new()));
-    let mut line = format!("failed to {}", one_line(&causes(error), LONGEST));
+    let said = one_line(&causes(error), LONGEST);
+    let mut line = if is_sentence(error) { said } else { format!("failed to {said}") };
     if !hint.is_empty() {
         line.push_str("; ");
         line.push_str(&hint);
     }
     (exit, line)
+}
+
+/// Whether it begins with what is the matter instead of what was tried.
+fn is_sentence(error: &anyhow::Error) -> bool {
+    error.chain().next().is_some_and(|first| {
+        is_of_the_fleet(first)
+            || first.is::<jmap::Error>()
+            || first.is::<producer::Error>()
+            || first.is::<worker::Error>()
+    })
 }
 
 fn judge(error: &(dyn Error + 'static)) -> Option<(Exit, String)> {

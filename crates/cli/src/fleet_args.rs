@@ -110,7 +110,8 @@ pub(crate) struct ImportArgs {
     /// How the list is written; by default what its name says, else CSV
     #[arg(long)]
     pub(crate) format: Option<ListFormat>,
-    /// The list is whole: mailboxes of the server that it leaves out are gone. Their backups stay
+    /// The list is whole: mailboxes of the server that it leaves out, and that another whole list an hour later leaves out too, are
+    /// gone. Their backups stay
     #[arg(long)]
     pub(crate) whole: bool,
     /// With --whole: a list that would drop a larger share of the server's mailboxes is refused
@@ -162,6 +163,12 @@ pub(crate) struct EnqueueArgs {
     /// Give it to this mailbox instead, by address or number: the one that it is of is gone, or its owner has another one
     #[arg(long, value_name = "MAILBOX", requires = "restore")]
     pub(crate) to_account: Option<String>,
+    /// That mailbox need not be known to be the same customer's (one tenant's on one server)
+    #[arg(long, requires = "to_account")]
+    pub(crate) any_customer: bool,
+    /// Remove what is too much (--mode exact)
+    #[arg(long, requires = "restore")]
+    pub(crate) yes: bool,
     /// Read every byte of this backup of the mailbox again
     #[arg(long, value_name = "NUMBER", conflicts_with = "full")]
     pub(crate) verify: Option<u64>,

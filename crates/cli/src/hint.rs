@@ -57,6 +57,10 @@ pub(crate) fn of_engine(error: &engine::Error) -> Judgement {
             Exit::NotFound,
             "what had come is where it was put; begin a new restore (--mode missing brings only what is not there)",
         ),
+        engine::Error::SafetyLost { .. } => (
+            Exit::Damage,
+            "nothing was changed by this run: `malle restore --clean` with this id takes its folders away, then begin a new restore",
+        ),
         engine::Error::Record { .. } => (Exit::NewerFormat, "use the malle that began it"),
         engine::Error::Superseded => (Exit::LostRace, "let that one finish"),
         engine::Error::Repository(source) => of_repository(source),

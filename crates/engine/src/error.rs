@@ -64,6 +64,15 @@ pub enum Error {
         /// How often it was tried.
         times: u32,
     },
+    /// The backup of what the account held before is damaged or lost, and with it what the restore has to compare with. This attempt
+    /// changed nothing.
+    #[error("go on with restore {id}: the backup of the account as it was before cannot be read")]
+    SafetyLost {
+        /// Its id.
+        id: String,
+        /// What is wrong with it.
+        source: Box<repository::Error>,
+    },
     /// The backup of what the account holds could not be entered where backups are listed; this attempt changed nothing.
     #[error("enter the backup of what the account holds")]
     Register(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -150,6 +159,7 @@ impl Error {
             Error::Unlisted { .. }
             | Error::Unfinished { .. }
             | Error::OtherSnapshot { .. }
+            | Error::SafetyLost { .. }
             | Error::Record { .. } => ErrorClass::Corrupt,
             Error::Refused { .. }
             | Error::Unfit { .. }

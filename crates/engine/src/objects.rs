@@ -8,6 +8,7 @@ use jmap::{Batch, Changes, Id, Ids, JmapBlobId, Objects, State, Whole};
 use model::DataType;
 use repository::{ObjectRecord, TypeStatus};
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use crate::emails::{CHANGES_PAGES, cannot_tell};
 use crate::fetch::{Subject, Wanted};
@@ -409,7 +410,7 @@ impl Found {
         }
         for object in &objects.list {
             // A copy, so that one small object does not keep a whole answer in memory.
-            let json = Bytes::copy_from_slice(&object.json);
+            let json = lasting(data_type, &object.json);
             self.held += json.len();
             self.objects.insert(object.id.as_str().to_owned(), Some(json));
         }
@@ -431,6 +432,17 @@ impl Found {
             }
         }
     }
+}
+
+/// An object without what is another thing each time it is read: Stalwart 0.16 gives the present time as `accessed` of a file.
+fn lasting(data_type: DataType, json: &[u8]) -> Bytes {
+    if data_type == DataType::FileNode
+        && let Ok(mut node) = serde_json::from_slice::<Map<String, Value>>(json)
+        && node.remove("accessed").is_some()
+    {
+        return Value::from(node).to_string().into();
+    }
+    Bytes::copy_from_slice(json)
 }
 
 /// Types whose objects have bytes beside their JSON (scripts, files) name them by `blobId`.

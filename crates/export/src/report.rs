@@ -42,6 +42,8 @@ pub enum Topic {
     Copied,
     /// What the backup has lost ([`crate::Writer::lost`]).
     Lost,
+    /// What the backup never had ([`crate::Writer::lacks`]).
+    Lacking,
 }
 
 impl Topic {
@@ -55,7 +57,7 @@ impl Topic {
             Topic::DateChanged => "Dates beyond what this format can write; the nearest one was written",
             Topic::KeywordsBeside => "Emails with tags that this format has no flag for",
             Topic::OnlyBeside => {
-                "No place for it in this format; it is kept beside, where malle reads it back"
+                "No place for it in this format; it is kept beside (contacts also as .vcf, events as .ics), where malle reads it back"
             }
             Topic::LeftOut => "Left out",
             Topic::MadeUnique => "Changed, because it may exist only once in this format",
@@ -64,6 +66,7 @@ impl Topic {
             Topic::TooLarge => "Too large for this format; left out",
             Topic::Copied => "Emails in several folders; each folder has a copy of its own",
             Topic::Lost => "Lost: damaged or missing in the backup itself, whatever the format",
+            Topic::Lacking => "Not in the backup, or not as it was then: the mail server did not give it",
         }
     }
 }
@@ -80,6 +83,8 @@ pub struct Note {
 /// What an export holds, and what its format could not carry. `Display` is the text of `REPORT.txt`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
+    /// Of what it is: lines for people.
+    pub about: Vec<String>,
     /// The format written.
     pub format: Format,
     /// Emails written.
@@ -94,7 +99,14 @@ pub struct Report {
 
 impl Report {
     pub(crate) fn new(format: Format) -> Report {
-        Report { format, emails: 0, bytes: 0, objects: BTreeMap::new(), notes: BTreeMap::new() }
+        Report {
+            about: Vec::new(),
+            format,
+            emails: 0,
+            bytes: 0,
+            objects: BTreeMap::new(),
+            notes: BTreeMap::new(),
+        }
     }
 
     pub(crate) fn note(&mut self, topic: Topic, what: impl FnOnce() -> String) {
@@ -134,15 +146,19 @@ fn plural(data_type: DataType) -> &'static str {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "This is an export in the format `{}`.\n\nIt holds:", self.format)?;
+        writeln!(f, "This is an export in the format `{}`.", self.format)?;
+        for line in &self.about {
+            writeln!(f, "{}", one_line(line))?;
+        }
+        writeln!(f, "\nIt holds:")?;
         writeln!(f, "  {} emails, {} bytes", self.emails, self.bytes)?;
         for (data_type, count) in &self.objects {
             writeln!(f, "  {count} {}", plural(*data_type))?;
         }
         if self.notes.is_empty() {
-            return writeln!(f, "\nNothing was left out or changed.");
+            return writeln!(f, "\nNothing of that was left out or changed.");
         }
-        writeln!(f, "\nWhat this format could not carry as it was:")?;
+        writeln!(f, "\nWhat is not as it was:")?;
         for (topic, note) in &self.notes {
             writeln!(f, "\n{}: {}", topic.heading(), note.count)?;
             for line in &note.named {
@@ -164,12 +180,14 @@ mod tests {
     #[test]
     fn a_report_is_bounded_and_printable() {
         let mut report = Report::new(Format::Mbox);
-        assert!(report.to_string().ends_with("Nothing was left out or changed.\n"));
+        assert!(report.to_string().ends_with("Nothing of that was left out or changed.\n"));
+        report.about.push("of\nalice".to_owned());
         for i in 0..1_000_000 {
             report.note(Topic::Renamed, || format!("\u{1b}[2J{i} {}", "x".repeat(10_000)));
         }
         let text = report.to_string();
         assert!(text.len() < 20_000, "{}", text.len());
         assert!(!text.contains('\u{1b}') && text.contains("and 999950 more"), "{text}");
+        assert!(text.contains("of\u{fffd}alice\n"), "{text}");
     }
 }

@@ -66,6 +66,16 @@ impl Writer {
         Ok(out.report)
     }
 
+    /// A line for people at the head of the report: of what this is an export.
+    pub fn about(&mut self, line: String) {
+        self.out.report.about.push(line);
+    }
+
+    /// Puts it into the report that the backup has never had this: one line for people.
+    pub fn lacks(&mut self, what: &str) {
+        self.out.report.note(Topic::Lacking, || what.to_owned());
+    }
+
     /// Puts it into the report that the backup cannot give this any more: one line for people.
     pub fn lost(&mut self, what: &str) {
         self.out.report.note(Topic::Lost, || what.to_owned());

@@ -29,7 +29,7 @@ pub enum Refusal {
     /// What one customer had is given to another only by who may operate the service.
     #[error(
         "the two mailboxes are not known to be one customer's (one tenant's on one server): a token with the scope operate, or \
-         `malle enqueue`, may give a backup to any mailbox"
+         `malle enqueue --any-customer`, may give a backup to any mailbox"
     )]
     OtherCustomer,
     /// The mailbox that was to get the backup cannot.

@@ -58,6 +58,9 @@ pub struct CheckReport {
     pub unreferenced: u64,
     /// Their bytes.
     pub unreferenced_bytes: u64,
+    /// With `Depth::Data`: records of restores that are damaged. A restore that was cut off may have no other to go on from;
+    /// snapshots do not need them.
+    pub damaged_records: Vec<String>,
     /// Packs and segments that are missing or damaged: `Repository::note_damage` notes them for the next backup.
     pub damaged: BTreeSet<Object>,
     /// With `Depth::Data`: packs and segments that were read to their end and are what their rows say.
@@ -130,6 +133,9 @@ impl Repository {
             self.check_packs(&needs, depth, &mut report).await?;
             if only.is_none() {
                 (report.unreferenced, report.unreferenced_bytes) = self.count_unreferenced(&needs).await?;
+                if depth == Depth::Data {
+                    report.damaged_records = self.damaged_records().await?;
+                }
             }
             Ok(report)
         })

@@ -15,6 +15,7 @@ mod keys;
 mod known;
 mod layout;
 pub mod log;
+mod opened;
 mod pack_reader;
 mod packer;
 mod proof;

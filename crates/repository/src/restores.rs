@@ -98,6 +98,20 @@ impl Repository {
         }
     }
 
+    /// The names of those that do not open.
+    pub(crate) async fn damaged_records(&self) -> Result<Vec<String>> {
+        let mut damaged = Vec::new();
+        for (object, _) in self.objects().list("restores").await? {
+            let Object::Restore(restore, number) = object else { continue };
+            let Some(bytes) = self.objects().get(&object).await? else { continue };
+            match self.open_record(restore, number, &bytes) {
+                Err(Error::Corrupt { .. }) => damaged.push(object.relative()),
+                opened => drop(opened?),
+            }
+        }
+        Ok(damaged)
+    }
+
     fn open_record(&self, restore: RestoreName, number: u32, bytes: &[u8]) -> Result<Vec<u8>> {
         let name = Object::Restore(restore, number).relative();
         let cipher = Cipher::read(self.key(), bytes, Kind::Restore, self.dir(), name)?;
@@ -147,6 +161,8 @@ mod tests {
         inner.put(&place(2), Bytes::from_static(b"rubbish").into()).await.expect("writes");
         let newest = repository.restore_record(name).await.expect("reads");
         assert_eq!(newest, Some(RestoreRecord { number: 2, text: b"begun".to_vec() }));
+        let damaged = repository.damaged_records().await.expect("reads");
+        assert_eq!(damaged, ["restores/abcd2345/0002"]);
         inner.delete(&place(1)).await.expect("deletes");
         assert!(matches!(repository.restore_record(name).await, Err(Error::Corrupt { .. })));
         repository.record_restore(name, 3, b"further").await.expect("writes");

@@ -1,7 +1,7 @@
 //! Reading one snapshot: its tables in order, single rows, and blobs.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::{Bytes, BytesMut};
 use futures::future::BoxFuture;
@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::frame;
 use crate::info::SnapshotInfo;
 use crate::layout::{Object, ObjectName};
+use crate::opened::Opened;
 use crate::rows::{
     BlobPlace, FailureRecord, Location, ObjectRecord, StoredObject, Table, email_key, failure_from,
     object_from, object_key,
@@ -26,8 +27,6 @@ use crate::store::MailboxObjects;
 
 /// Requests in flight while segments are opened or blocks looked up.
 const READS_IN_FLIGHT: usize = 8;
-/// Opened frames that are kept: neighbours in a mailbox are mostly neighbours in a pack.
-const KEPT_FRAMES: usize = 4;
 /// A chunked blob that is read whole is not longer than this.
 const MAX_BLOB: u64 = 1 << 30;
 
@@ -39,18 +38,11 @@ pub struct Snapshot {
     hasher: BlobHasher,
     segments: OnceCell<Vec<Arc<SegmentReader>>>,
     filters: OnceCell<Vec<Filter>>,
-    frames: Mutex<VecDeque<KeptFrame>>,
+    opened: Opened,
     /// Packs that count as not there.
     lost: BTreeSet<ObjectName>,
     /// Packs that could not be read since it was opened.
     met: Mutex<BTreeSet<Object>>,
-}
-
-struct KeptFrame {
-    at: Location,
-    /// Header of its pack.
-    header: Bytes,
-    raw: Bytes,
 }
 
 impl Snapshot {
@@ -68,7 +60,7 @@ impl Snapshot {
             hasher,
             segments: OnceCell::new(),
             filters: OnceCell::new(),
-            frames: Mutex::default(),
+            opened: Opened::default(),
             lost,
             met: Mutex::default(),
         }
@@ -277,10 +269,8 @@ impl Snapshot {
     }
 
     async fn read_piece(&self, at: &Location) -> Result<Bytes> {
-        let raw = match self.kept_frame(at) {
-            Some(raw) => raw,
-            None => self.read_frame(at).await?,
-        };
+        let frame = self.opened.frame(at);
+        let raw = frame.get_or_try_init(|| self.read_frame(at)).await?;
         let start = at.start as usize;
         let end = start + at.length as usize;
         if end > raw.len() {
@@ -289,37 +279,24 @@ impl Snapshot {
         Ok(raw.slice(start..end))
     }
 
-    fn kept_frame(&self, at: &Location) -> Option<Bytes> {
-        let frames = self.kept_frames();
-        let same = frames.iter().find(|kept| (kept.at.pack, kept.at.frame) == (at.pack, at.frame));
-        same.map(|kept| kept.raw.clone())
-    }
-
-    fn kept_frames(&self) -> MutexGuard<'_, VecDeque<KeptFrame>> {
-        self.frames.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    async fn pack_header(&self, pack: ObjectName) -> Result<Bytes> {
-        let kept =
-            self.kept_frames().iter().find(|kept| kept.at.pack == pack).map(|kept| kept.header.clone());
-        match kept {
-            Some(header) => Ok(header),
-            None => self.objects.range(&Object::Pack(pack), 0..HEADER as u64).await,
-        }
+    /// A copy: what a store answered may be a small part of a large buffer.
+    async fn read_header(&self, pack: ObjectName) -> Result<Bytes> {
+        let header = self.objects.range(&Object::Pack(pack), 0..HEADER as u64).await?;
+        Ok(Bytes::copy_from_slice(&header))
     }
 
     fn read_frame<'a>(&'a self, at: &'a Location) -> BoxFuture<'a, Result<Bytes>> {
         Box::pin(async move {
-            let object = Object::Pack(at.pack);
+            let (object, header) = (Object::Pack(at.pack), self.opened.header(at.pack));
             let end = at.offset + u64::from(at.sealed_length);
-            let (header, sealed) =
-                futures::try_join!(self.pack_header(at.pack), self.objects.range(&object, at.offset..end))?;
-            let cipher = Cipher::read(&self.key, &header, Kind::Pack, self.objects.dir(), object.relative())?;
-            let raw = Bytes::from(frame::open(&cipher, at.frame.into(), &sealed, at.raw_length as usize)?);
-            let mut frames = self.kept_frames();
-            frames.push_front(KeptFrame { at: *at, header, raw: raw.clone() });
-            frames.truncate(KEPT_FRAMES);
-            Ok(raw)
+            let (header, sealed) = futures::try_join!(
+                header.get_or_try_init(|| self.read_header(at.pack)),
+                self.objects.range(&object, at.offset..end)
+            )?;
+            let cipher = Cipher::read(&self.key, header, Kind::Pack, self.objects.dir(), object.relative());
+            let raw =
+                cipher.and_then(|of| frame::open(&of, at.frame.into(), &sealed, at.raw_length as usize));
+            raw.map(Bytes::from).inspect_err(|_| self.opened.forget_header(at.pack))
         })
     }
 

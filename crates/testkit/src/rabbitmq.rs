@@ -3,13 +3,17 @@
 use crate::service::{self, Service, ends_with_stdin, http, ports, success, tail};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
-use std::{fs, io, path::Path, process::Command, time::Duration};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::{env, fs, io, path::Path, process, process::Command, time::Duration};
 use tempfile::TempDir;
 
 /// The user who may do everything.
 pub const USER: &str = "malle";
 /// Its password; long enough that a leak would be seen.
 pub const PASSWORD: &str = "rabbitmq-test-password";
+
+/// Names the ports of a broker that runs for many tests: `examples/with_broker.rs` sets it.
+pub const SHARED: &str = "MALLE_TEST_RABBITMQ";
 
 const ATTEMPTS: usize = 3;
 const START_LIMIT: Duration = Duration::from_secs(120);
@@ -25,10 +29,12 @@ struct Ports {
     names: u16,
 }
 
-/// A running broker on private loopback ports, its data in a temporary directory; ends when dropped.
+/// A running broker on private loopback ports. One of our own has its data in a temporary directory, and ends when dropped.
 #[derive(Debug)]
 pub struct RabbitMq {
     ports: Ports,
+    /// Before the names of virtual hosts on a broker that others use too; empty for one of our own.
+    prefix: String,
     // Fields drop in order: the processes end before their directory goes.
     running: Option<Running>,
     dir: TempDir,
@@ -42,6 +48,36 @@ struct Running {
 }
 
 impl RabbitMq {
+    /// The broker that runs for many tests, under names that no other test has; one of our own where none runs. For tests that
+    /// leave it as it is: a start costs nine seconds of a core.
+    ///
+    /// # Panics
+    /// If [`SHARED`] names no two ports; and whoever stops it or changes its settings does.
+    pub async fn shared() -> io::Result<Self> {
+        static OTHERS: AtomicU32 = AtomicU32::new(0);
+        let Ok(named) = env::var(SHARED) else { return Self::start().await };
+        let ports = named.split_once(' ').and_then(|(amqp, management)| {
+            Some(Ports {
+                amqp: amqp.parse().ok()?,
+                management: management.parse().ok()?,
+                distribution: 0,
+                names: 0,
+            })
+        });
+        let ports = ports.expect("ports of AMQP and of management");
+        let prefix = format!("{}-{}-", process::id(), OTHERS.fetch_add(1, Ordering::Relaxed));
+        Ok(Self { ports, prefix, running: None, dir: TempDir::new()? })
+    }
+
+    /// What [`SHARED`] says of it.
+    pub fn name(&self) -> String {
+        format!("{} {}", self.ports.amqp, self.ports.management)
+    }
+
+    fn assert_own(&self) {
+        assert!(self.prefix.is_empty(), "other tests use this broker: start one of your own");
+    }
+
     /// Returns once the management interface answers, after about six seconds.
     pub async fn start() -> io::Result<Self> {
         for _ in 1..ATTEMPTS {
@@ -60,13 +96,14 @@ impl RabbitMq {
         let ports = Ports { amqp, management, distribution, names };
         fs::write(dir.path().join("plugins"), "[rabbitmq_management].")?;
         fs::write(dir.path().join("conf"), configuration(ports))?;
-        let mut broker = Self { ports, running: None, dir };
+        let mut broker = Self { ports, prefix: String::new(), running: None, dir };
         broker.restart().await?;
         Ok(broker)
     }
 
     /// Ends it at once (SIGKILL); its ports refuse connections from then on.
     pub fn stop(&mut self) {
+        self.assert_own();
         self.running = None;
     }
 
@@ -88,9 +125,13 @@ impl RabbitMq {
         Ok(())
     }
 
+    fn host(&self, vhost: &str) -> String {
+        format!("{}{vhost}", self.prefix)
+    }
+
     /// The URI of a virtual host, credentials included.
     pub fn uri(&self, vhost: &str) -> String {
-        format!("amqp://{USER}:{PASSWORD}@127.0.0.1:{}/{vhost}", self.ports.amqp)
+        format!("amqp://{USER}:{PASSWORD}@127.0.0.1:{}/{}", self.ports.amqp, self.host(vhost))
     }
 
     /// Where it listens.
@@ -100,28 +141,29 @@ impl RabbitMq {
 
     /// Makes an empty virtual host; its URI.
     pub async fn vhost(&self, name: &str) -> io::Result<String> {
-        self.expect("PUT", &format!("/api/vhosts/{name}"), &json!({})).await?;
+        let host = self.host(name);
+        self.expect("PUT", &format!("/api/vhosts/{host}"), &json!({})).await?;
         let all = json!({"configure": ".*", "write": ".*", "read": ".*"});
-        self.expect("PUT", &format!("/api/permissions/{name}/{USER}"), &all).await?;
+        self.expect("PUT", &format!("/api/permissions/{host}/{USER}"), &all).await?;
         Ok(self.uri(name))
     }
 
     /// Deletes a queue with all that is in it.
     pub async fn delete_queue(&self, vhost: &str, queue: &str) -> io::Result<()> {
-        self.expect("DELETE", &format!("/api/queues/{vhost}/{queue}"), &Value::Null).await
+        self.expect("DELETE", &format!("/api/queues/{}/{queue}", self.host(vhost)), &Value::Null).await
     }
 
     /// Sets a policy for queues whose names match `pattern`.
     pub async fn set_policy(&self, vhost: &str, pattern: &str, definition: Value) -> io::Result<()> {
         let policy = json!({"pattern": pattern, "apply-to": "queues", "definition": definition});
-        self.expect("PUT", &format!("/api/policies/{vhost}/test"), &policy).await
+        self.expect("PUT", &format!("/api/policies/{}/test", self.host(vhost)), &policy).await
     }
 
     /// Closes every connection of the virtual host whose client-given name begins so, as an operator would; how many.
     ///
     /// The management interface learns of a connection with a delay of seconds: a caller tries until the count is right.
     pub async fn close_connections(&self, vhost: &str, clients: &str) -> io::Result<usize> {
-        let list = self.get(&format!("/api/vhosts/{vhost}/connections")).await?.1;
+        let list = self.get(&format!("/api/vhosts/{}/connections", self.host(vhost))).await?.1;
         let list: Value = serde_json::from_slice(&list)?;
         let mut closed = 0;
         for connection in list.as_array().into_iter().flatten() {
@@ -154,6 +196,7 @@ impl RabbitMq {
 
     /// Stops it where it is (SIGSTOP): connections stay open, nothing answers.
     pub fn freeze(&self) -> io::Result<()> {
+        self.assert_own();
         service::signal(&self.dir.path().join("pid"), "-STOP")
     }
 
@@ -163,6 +206,7 @@ impl RabbitMq {
     }
 
     fn control(&self, arguments: &[&str]) -> io::Result<()> {
+        self.assert_own();
         let mut command = Command::new(format!("{BIN}/rabbitmqctl"));
         self.environment(&mut command);
         success(command.args(["-n", NODE]).args(arguments))

@@ -32,7 +32,8 @@ type Fetched = Arc<Mutex<BTreeMap<String, u32>>>;
 pub async fn drain(malle: PathBuf) -> Result<String> {
     let dir = tempfile::tempdir()?;
     let (simulator, fetched) = simulator().await?;
-    let plan = Plan { mailboxes: MAILBOXES, emails: EMAILS, workers: WORKERS, slots: 3 };
+    let plan =
+        Plan { mailboxes: MAILBOXES, emails: EMAILS, workers: WORKERS, slots: 3, has_own_broker: false };
     let grace = GRACE.as_secs().to_string();
     let settings = [("MALLE__WORKER__GRACE_SECONDS", grace.as_str())];
     let fleet = Fleet::empty(malle, dir.path().to_owned(), &plan, simulator, &settings).await?;

@@ -57,7 +57,7 @@ pub async fn fairness(malle: PathBuf) -> Result<String> {
 
 async fn small_ones(malle: PathBuf, with_others: bool) -> Result<Took> {
     let dir = tempfile::tempdir()?;
-    let plan = Plan { mailboxes: SMALL, emails: EMAILS, workers: 3, slots: 12 };
+    let plan = Plan { mailboxes: SMALL, emails: EMAILS, workers: 3, slots: 12, has_own_broker: false };
     let limits = Limits { max_concurrent_requests: 256, ..Limits::default() };
     let mut mails = Simulator::builder().impersonator(AGENT, AGENT_PASSWORD).limits(limits).latency(LATENCY);
     for number in 0..SMALL {

@@ -31,7 +31,8 @@ use tokio::process::{Child, Command};
 use url::Url;
 
 const AGENT: &str = "malle@example.org";
-const VHOST: &str = "malle";
+/// The virtual host of its broker.
+pub const VHOST: &str = "malle";
 const AGENT_PASSWORD: &str = "the agent's password";
 /// Of the HTTP API.
 pub const TOKEN: &str = "a-token-for-nothing-but-this-machine-0123456789";
@@ -46,17 +47,19 @@ pub struct Plan {
     pub workers: usize,
     /// Jobs of the night that a worker runs at once.
     pub slots: u16,
+    /// A broker that may be stopped.
+    pub has_own_broker: bool,
 }
 
 impl Plan {
     /// For looking at.
     pub fn up() -> Plan {
-        Plan { mailboxes: 200, emails: 300, workers: 3, slots: 4 }
+        Plan { mailboxes: 200, emails: 300, workers: 3, slots: 4, has_own_broker: true }
     }
 
     /// A night of so many.
     pub fn night(mailboxes: u32) -> Plan {
-        Plan { mailboxes, emails: 20, workers: 3, slots: 6 }
+        Plan { mailboxes, emails: 20, workers: 3, slots: 6, has_own_broker: false }
     }
 
     /// Every third mailbox is on a personal plan.
@@ -108,7 +111,13 @@ impl Fleet {
         simulator: Simulator,
         overrides: &[(&'static str, &str)],
     ) -> Result<Fleet> {
-        let services = tokio::join!(Postgres::start(), RabbitMq::start(), Redis::start(), SeaweedFs::start());
+        let broker = async {
+            match plan.has_own_broker {
+                true => RabbitMq::start().await,
+                false => RabbitMq::shared().await,
+            }
+        };
+        let services = tokio::join!(Postgres::start(), broker, Redis::start(), SeaweedFs::start());
         let (postgres, rabbitmq, redis, seaweedfs) = (services.0?, services.1?, services.2?, services.3?);
         let broker = rabbitmq.vhost(VHOST).await?;
         let ports = free_ports(plan.workers + 2)?;

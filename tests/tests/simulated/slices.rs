@@ -104,6 +104,21 @@ async fn a_first_backup_in_slices_fetches_every_email_once() {
     assert_eq!((unchanged.fetched_bytes, unchanged.stored_bytes), (0, 0));
 }
 
+/// Most of it goes while much comes: what the slices before the last one saw go counts too.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mailbox_that_lost_more_than_half_is_shrunk_in_slices_too() {
+    let home = Home::of(alice(1_000)).await;
+    home.good_backup().await;
+    let old = home.alice.emails();
+    for number in 0..900 {
+        home.alice.deliver(format!("Subject: {number}\r\n\r\nnew\r\n").into_bytes(), &[], &[]);
+    }
+    old.iter().take(600).for_each(|email| assert!(home.alice.destroy(&email.id)));
+    let (slices, report) = in_slices(&home.bed, &home.url, |_| {}).await;
+    assert!(slices.len() > 1, "{slices:?}");
+    assert_eq!((report.state, report.emails), (State::Shrunk, 1_300), "{report:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_mailbox_lives_on_between_slices() {
     for seed in seeds() {

@@ -100,22 +100,24 @@ async fn terminated_connections_and_slow_statements_are_transient() {
 
 #[tokio::test]
 async fn a_server_that_stands_still_is_given_up_and_taken_again_when_it_moves() {
-    let room = Room::with(|settings| {
-        settings.pool_size = 1;
-        settings.statement_timeout = Duration::from_millis(200);
-    })
-    .await;
+    let room = Room::new().await;
     let mailbox = room.mailbox().await;
-    let ours = "SELECT pid::bigint FROM pg_stat_activity WHERE application_name = 'test'";
+    let settings = Settings {
+        pool_size: 1,
+        statement_timeout: Duration::from_millis(200),
+        ..Settings::new(room.postgres.url(), "impatient")
+    };
+    let catalog = Catalog::connect(&settings).await.unwrap();
+    let ours = "SELECT pid::bigint FROM pg_stat_activity WHERE application_name = 'impatient'";
     let pid = room.number(ours).await.to_string();
     let signal =
         |signal: &str| assert!(Command::new("kill").args([signal, pid.as_str()]).status().unwrap().success());
     signal("-STOP");
-    let error = room.catalog.mailbox(mailbox).await.expect_err("nobody answers");
+    let error = catalog.mailbox(mailbox).await.expect_err("nobody answers");
     signal("-CONT");
     assert!(matches!(error, Error::TimedOut), "{error:?}");
     assert_eq!(error.class(), ErrorClass::Transient { retry_after: None });
-    while room.catalog.mailbox(mailbox).await.is_err() {}
+    while catalog.mailbox(mailbox).await.is_err() {}
 }
 
 #[tokio::test]

@@ -28,6 +28,8 @@ pub(crate) struct Checked {
     /// Files of a store in a directory that writers left, or that one is at work on.
     temporaries: u64,
     temporary_bytes: u64,
+    /// Records of restores that do not open.
+    damaged_records: Vec<String>,
     problems: Vec<ProblemRow>,
     /// `malle repair` can do something about it.
     repairable: bool,
@@ -121,6 +123,7 @@ impl Checked {
             unreferenced_bytes: report.unreferenced_bytes,
             temporaries: temporaries.count,
             temporary_bytes: temporaries.bytes,
+            damaged_records: report.damaged_records,
             problems,
             repairable: false,
             is_opened: true,
@@ -179,6 +182,13 @@ impl Checked {
             let (left, size) = (count(self.temporaries, "temporary file"), bytes(self.temporary_bytes));
             out.line(format_args!(
                 "  {left} ({size}) of writers that were cut off or are at work; harmless"
+            ))?;
+        }
+        if let Some(first) = self.damaged_records.first() {
+            let records = count(self.damaged_records.len() as u64, "record");
+            out.line(format_args!(
+                "  {records} of restores cannot be read ({first} …): such a restore, if it was cut off, may have to begin again; \
+                 harmless to snapshots"
             ))?;
         }
         match (self.ok, self.repairable) {

@@ -47,6 +47,7 @@ pub(crate) async fn run(args: &ExportArgs, out: &Out) -> Result<Exit> {
         target: place.target,
         spool: &place.parent,
         selection: selection.as_ref(),
+        about: about(args, &mailbox, &snapshot),
         progress: &*progress,
     };
     let exporting = async { Ok(engine::export(&snapshot, how).await?) };
@@ -55,9 +56,20 @@ pub(crate) async fn run(args: &ExportArgs, out: &Out) -> Result<Exit> {
     drop(progress);
     let done = Done { args, mailbox: &mailbox, snapshot: &snapshot, seconds: start.elapsed().as_secs_f64() };
     done.print(&exported, out)?;
-    // The one format that has a longest email.
-    let is_whole = exported.lost.count == 0 && !exported.report.notes.contains_key(&Topic::TooLarge);
+    // One format has a longest email.
+    let lacks = |topic| exported.report.notes.contains_key(&topic);
+    let is_whole = exported.lost.count == 0 && !lacks(Topic::TooLarge) && !lacks(Topic::Lacking);
     Ok(if is_whole { Exit::Good } else { Exit::Incomplete })
+}
+
+/// What REPORT.txt begins with.
+fn about(args: &ExportArgs, mailbox: &Mailbox, snapshot: &Snapshot) -> Vec<String> {
+    let info = snapshot.info();
+    let (name, state) = (mailbox.numbers.name(info.number), State::of(info).as_str());
+    let of = format!("It is of snapshot {name} of {}, taken {} ({state}).", mailbox.name(), info.finished);
+    let selected =
+        args.select.as_ref().map(|query| format!("Of that, only the emails that this selects: {query}"));
+    std::iter::once(of).chain(selected).collect()
 }
 
 /// Where it goes.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Result;
-use engine::{FolderTree, KnownRestore, Mode, Planned, Restore, RestoreId, Selection};
+use engine::{FolderTree, KnownRestore, Mode, Planned, Predicate, Restore, RestoreId, Selection};
 use jmap::{Account, Client};
 use model::{DataType, SnapshotNumber, SystemClock};
 use repository::{KeyRing, Repository, Snapshot, Store};
@@ -72,6 +72,9 @@ fn check(args: &RestoreArgs) -> Result<(), Failure> {
     if is_exact && args.select.is_some() {
         let what = "restore exactly and only a selection: the account would become the selection";
         return Err(Failure::usage(what, "use --mode missing or beside with --select"));
+    }
+    if args.select.as_ref().is_some_and(|query| query.trim().is_empty()) {
+        return Err(Failure::usage("choose emails: --select is empty", "leave it away for everything"));
     }
     if args.select.is_some() && args.only.iter().any(|part| *part != Part::Emails) {
         let what = "restore a selection of anything but emails: --select chooses emails";
@@ -170,6 +173,9 @@ async fn give(
     let folders = mailbox::noting(&mailbox.repository, reading).await?;
     let selection = chosen(select.as_deref(), &mailbox, &snapshot, &folders)?;
     let predicate = selection.among(&folders);
+    if select.is_some() && known.is_none() {
+        mailbox::noting(&mailbox.repository, assert_any(&predicate, &snapshot, &mailbox.numbers)).await?;
+    }
     let progress = progress::shown(out);
     let tell = |planned: &Planned<'_>| {
         if args.verbose {
@@ -267,6 +273,19 @@ fn chosen(
             Err(Failure::new(Exit::NotFound, what, "`malle show` and `malle find` name them").into())
         }
     }
+}
+
+/// A selection of nothing is a mistake, and it is told before anything is written down.
+async fn assert_any(predicate: &Predicate, snapshot: &Snapshot, numbers: &Numbers) -> Result<()> {
+    let mut emails = snapshot.emails().await?;
+    while let Some(email) = emails.next().await? {
+        if predicate.matches(&email) {
+            return Ok(());
+        }
+    }
+    let what =
+        format!("choose emails: none of snapshot {} is like that", numbers.name(snapshot.info().number));
+    Err(Failure::new(Exit::NotFound, what, "`malle find` shows what a selection chooses").into())
 }
 
 fn types(args: &RestoreArgs) -> Vec<DataType> {

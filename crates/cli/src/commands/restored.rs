@@ -140,7 +140,7 @@ impl Done<'_> {
             return self.print_objects(r, out);
         }
         out.line(format_args!(
-            "restored {} of snapshot {snapshot} to {account} ({}), {} there already, {} made, {} refused; {}, {}",
+            "restored {} of snapshot {snapshot} to {account} ({}), {} there already, {} made, {} did not come back; {}, {}",
             count(r.restored, "email"),
             bytes(r.bytes),
             r.present,
@@ -170,7 +170,7 @@ impl Done<'_> {
         for of in restored.objects.iter().filter(|of| of.wanted + of.removed > 0 || !of.is_whole()) {
             let there = of.wanted.saturating_sub(of.restored + of.changed + of.refused_count);
             out.line(format_args!(
-                "  {}: {} of {} restored, {there} there already, {} changed, {} removed, {} refused",
+                "  {}: {} of {} restored, {there} there already, {} changed, {} removed, {} did not come back",
                 of.data_type, of.restored, of.wanted, of.changed, of.removed, of.refused_count
             ))?;
             let refusals = of.refused.iter().map(|refusal| format!("{}: {}", refusal.name, refusal.reason));
@@ -208,7 +208,7 @@ impl Done<'_> {
         }
         for refusal in restored.refused.named.iter().take(NAMED) {
             let subject = one_line(&refusal.email.envelope.subject, 80);
-            out.line(format_args!("  refused: {subject:?}: {}", one_line(&refusal.reason, 200)))?;
+            out.line(format_args!("  did not come back: {subject:?}: {}", one_line(&refusal.reason, 200)))?;
         }
         if restored.unremoved.count > 0 {
             out.line(format_args!(

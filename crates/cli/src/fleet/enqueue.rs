@@ -17,6 +17,10 @@ use crate::{restore_args, store_url};
 
 /// `malle enqueue`: a job for one mailbox, by the rules of the HTTP API. A producer publishes its ticket within a second.
 pub(crate) async fn enqueue(args: &EnqueueArgs, out: &Out) -> Result<Exit> {
+    if args.mode == Some(restore_args::RestoreMode::Exact) && !args.yes {
+        let what = "enqueue an exact restore: what the mailbox has and the backup has not would be removed";
+        return Err(Failure::usage(what, "say --yes if that is meant").into());
+    }
     let config = Config::load(args.config.config.as_deref())?;
     let catalog = config.catalog("enqueue").await?;
     catalog.require_migrated().await?;
@@ -26,7 +30,13 @@ pub(crate) async fn enqueue(args: &EnqueueArgs, out: &Out) -> Result<Exit> {
         Some(key) => format!("cli {key}"),
         None => format!("{actor} {}", SystemClock.now()),
     };
-    let asker = Asker { actor: &actor, key: &key, traceparent: None, tenants: None, crosses_tenants: true };
+    let asker = Asker {
+        actor: &actor,
+        key: &key,
+        traceparent: None,
+        tenants: None,
+        crosses_tenants: args.any_customer,
+    };
     let requested = ask(&asking, &asker, args).await.map_err(|refusal| match refusal {
         Refusal::Catalog(error) => anyhow::Error::from(error),
         refusal => {
@@ -94,7 +104,12 @@ fn exit(refusal: &Refusal) -> Exit {
         Refusal::ExactSelection | Refusal::Selection(_) | Refusal::KeyReused | Refusal::Ambiguous { .. } => {
             Exit::Usage
         }
-        _ => Exit::Refused,
+        Refusal::PersonalPlan
+        | Refusal::NoPlan
+        | Refusal::TooMany { .. }
+        | Refusal::Underway
+        | Refusal::OtherCustomer => Exit::Rules,
+        _ => Exit::Service,
     }
 }
 

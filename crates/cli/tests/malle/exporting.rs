@@ -245,6 +245,13 @@ async fn a_partial_snapshot_is_exported_and_called_so() {
     home.alice().vanish_blob(&email.blob_id);
     assert_eq!(home.run(&["backup", "--account", ALICE]).await.code, 3);
     let (place, ended) = home.export("maildir", "mail.zip", &[]).await;
-    assert!(ended.code == 0 && ended.err.contains("is partial"), "{ended:?}");
+    assert!(ended.code == 3 && ended.err.contains("is partial"), "{ended:?}");
     assert_eq!(Contents::read(&place).1.mails.len(), 39);
+    let (place, _) = home.export("maildir", "mail", &["--select", "before:2030"]).await;
+    let report = fs::read_to_string(place.join("REPORT.txt")).expect("it is there");
+    for part in
+        [ALICE, "(partial)", "selects: before:2030", "the mail server did not give it: 1", email.id.as_str()]
+    {
+        assert!(report.contains(part), "{part:?} in {report}");
+    }
 }

@@ -20,7 +20,7 @@ fn malle() -> PathBuf {
 }
 
 fn small() -> Plan {
-    Plan { mailboxes: 12, emails: 10, workers: 1, slots: 2 }
+    Plan { mailboxes: 12, emails: 10, workers: 1, slots: 2, has_own_broker: false }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -65,10 +65,24 @@ async fn what_operators_ask_is_answered() {
     assert!(checked.lines().all(|line| line.contains("\"ok\":true")), "{checked}");
 
     // Every third mailbox is on a personal plan: no backups by hand.
-    let refused = fleet.run(&["enqueue", "user0@example.org"]).await.expect_err("it is refused");
-    assert!(refused.to_string().contains("personal plan"), "{refused}");
-    let unknown = fleet.run(&["enqueue", "nobody@example.org"]).await.expect_err("there is none");
-    assert!(unknown.to_string().contains("no such mailbox"), "{unknown}");
+    let restore = ["enqueue", "user1@example.org", "--restore", "1", "--mode"];
+    for (args, code, said) in [
+        (vec!["enqueue", "user0@example.org"], 18, "personal plan"),
+        (vec!["enqueue", "nobody@example.org"], 6, "no such mailbox"),
+        ([&restore[..], &["exact"]].concat(), 2, "--yes"),
+        ([&restore[..], &["missing", "--select", " "]].concat(), 2, "empty"),
+        ([&restore[..], &["missing"]].concat(), 6, "no backup of this number"),
+        (vec!["dlq", "drop", "nothing"], 3, "not there"),
+        (vec!["dlq", "redrive", "nothing"], 3, "not there"),
+    ] {
+        let ended = fleet.malle(&args).output().await.expect("malle runs");
+        let err = String::from_utf8_lossy(&ended.stderr);
+        assert!(
+            ended.status.code() == Some(code) && err.contains(said),
+            "{args:?}: {:?} {err}",
+            ended.status
+        );
+    }
     let first = fleet.run(&["enqueue", "user1@example.org", "--key", "k", "--json"]).await.expect("a job");
     let again = fleet.run(&["enqueue", "user1@example.org", "--key", "k", "--json"]).await.expect("the same");
     let job = |answer: &str| serde_json::from_str::<Value>(answer).expect("JSON")["job"].clone();
@@ -208,13 +222,15 @@ async fn services_behind_tls(fleet: &mut Fleet, dir: &Path) {
     let redis = Door::open(&certified, &fleet.redis.address()).await;
     let rabbitmq = Door::open(&certified, &fleet.rabbitmq.address()).await;
     let postgres = Url::parse(&fleet.postgres.url()).expect("a URL").port().expect("a port");
+    let uri = Url::parse(&fleet.rabbitmq.uri(tests::fleet::VHOST)).expect("a URL");
+    let vhost = uri.path();
     let urls = [
         (
             "MALLE__POSTGRES__URL",
             format!("postgres://malle@127.0.0.1:{postgres}/postgres?sslmode=verify-full"),
         ),
         ("MALLE__REDIS__URL", format!("rediss://{}", redis.address)),
-        ("MALLE__RABBITMQ__URL", format!("amqps://malle@{}/malle", rabbitmq.address)),
+        ("MALLE__RABBITMQ__URL", format!("amqps://malle@{}{vhost}", rabbitmq.address)),
     ];
     let (code, failed) = checked(fleet, &urls).await;
     assert_eq!(

@@ -76,6 +76,12 @@ async fn only_what_was_chosen_and_only_once() {
     let first = home.run(&args).await;
     let again = home.run(&args).await;
     assert_eq!(again.objects()[0]["present"], first.objects()[0]["restored"], "{again:?}");
+    let beside = home.run(&to_bob(&["--mode", "beside", "--select", "folder:inbox"])).await;
+    assert_eq!(
+        beside.objects()[0]["folders"],
+        2,
+        "the one beside everything else, and Inbox in it: {beside:?}"
+    );
 }
 
 /// A finished restore says so, and prints its report; nothing but the id is needed, or allowed.
@@ -180,6 +186,7 @@ async fn wrong_use_of_restore() {
         (&["--mode", "exact", "--yes", "--select", "folder:inbox"], 2, "--select"),
         (&["--select", "folder:nowhere"], 6, "nowhere"),
         (&["--select", "cc:bob"], 2, "query"),
+        (&["--select", "from:nobody-at-all"], 6, "none of snapshot"),
         (&["--snapshot", "99"], 6, "99"),
         (&["--mode", "halfway"], 2, "halfway"),
     ] {

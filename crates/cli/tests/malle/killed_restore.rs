@@ -160,3 +160,24 @@ async fn a_killed_restore_is_gone_on_with_and_loses_and_doubles_nothing() {
     println!("{struck} of {attempts} restores were killed before they ended");
     assert!(struck * 3 > attempts, "only {struck} of {attempts}: too little was tested");
 }
+
+/// The one that the other took it over from ends; the other does not end because of what that one committed last.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_that_go_on_at_the_same_time_one_comes_to_the_end() {
+    for seed in 0..3 {
+        let mut victim = Victim::new(seed, "exact").await;
+        let expected = held_belongings(&victim.home.alice());
+        victim.home.alice().mutate(80, seed, Kinds::Emails);
+        while victim.id.is_none() {
+            victim.attempt().await;
+        }
+        let args = victim.args(ALICE);
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let (one, other) = tokio::join!(victim.home.run(&args), victim.home.run(&args));
+        let ended = if one.code == 0 { &one } else { &other };
+        let are_told = [&one, &other].iter().all(|of| [0, 10].contains(&of.code));
+        assert!(ended.code == 0 && are_told, "{one:?} {other:?}");
+        println!("{one:?}\n{other:?}");
+        victim.assert_given(&ended.objects()[0], &expected, "by one of two");
+    }
+}

@@ -82,7 +82,7 @@ struct Seen {
 
 impl Seen {
     async fn start(dir: &Path) -> Seen {
-        let plan = Plan { mailboxes: 12, emails: 10, workers: 2, slots: 2 };
+        let plan = Plan { mailboxes: 12, emails: 10, workers: 2, slots: 2, has_own_broker: true };
         let malle = env!("CARGO_BIN_EXE_malle").into();
         let fleet = Fleet::start(malle, dir.to_owned(), &plan).await.expect("starts");
         let principals = Principals::default();

@@ -26,7 +26,8 @@ async fn keeps_the_rules(here: &dyn SignIns, others: &dyn SignIns) {
     others.accepted("s", &["old".to_owned()]).await;
     assert_eq!((here.refusal("s").await, others.refusal("s").await), (None, None));
     let again = here.refused("s", "old").await;
-    assert!(again.left <= first.left && !again.names("new"), "counted from the beginning: {again:?}");
+    assert!((8..=10).contains(&again.left.as_secs()), "counted from the beginning: {again:?}");
+    assert!(!again.names("new"), "{again:?}");
 }
 
 #[tokio::test]

@@ -23,6 +23,8 @@ pub struct Export<'a> {
     pub spool: &'a Path,
     /// `None`: everything. Otherwise only the emails that are meant, and the folders that hold them.
     pub selection: Option<&'a Selection>,
+    /// Lines for people at the head of the report: of which account and snapshot it is.
+    pub about: Vec<String>,
     /// Told what is going on.
     pub progress: &'a dyn Progress,
 }

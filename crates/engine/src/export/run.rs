@@ -10,7 +10,7 @@ use ::export::{Origin, Stopper, Writer};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use model::{BlobId, DataType, EmailRecord, ErrorClass};
-use repository::{Located, Object, ObjectFound, ObjectRecord, Snapshot};
+use repository::{FailureRecord, Located, Object, ObjectFound, ObjectRecord, Snapshot, TypeStatus};
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
@@ -38,10 +38,11 @@ pub fn export<'a>(snapshot: &'a Snapshot, how: Export<'a>) -> BoxFuture<'a, Resu
 }
 
 async fn export_all(snapshot: &Snapshot, how: Export<'_>) -> Result<Exported> {
-    let Export { format, target, spool, selection, progress } = how;
+    let Export { format, target, spool, selection, about, progress } = how;
     let spool = spool.to_owned();
     let create = move || Writer::create(format, target, &spool, &Origin::default());
-    let writer = spawn_blocking(create).await.map_err(|_| Error::Stopped)??;
+    let mut writer = spawn_blocking(create).await.map_err(|_| Error::Stopped)??;
+    about.into_iter().for_each(|line| writer.about(line));
     let _stopped_when_dropped = StopWhenDropped(writer.stopper());
     progress.phase("choosing");
     let wanted = Wanted::read(snapshot, selection).await?;
@@ -83,6 +84,7 @@ struct Feed<'a> {
 
 impl Feed<'_> {
     async fn all(&mut self, wanted: &Wanted, mut told: impl FnMut(&EmailRecord)) -> Result<()> {
+        self.lacks(wanted).await?;
         let mut objects = self.snapshot.each_object().await?;
         while let Some(ObjectFound { data_type, id, object }) = objects.next().await? {
             if wanted.object(data_type, &id) {
@@ -96,6 +98,25 @@ impl Feed<'_> {
         }
         self.push(Step::End).await?;
         self.flush().await
+    }
+
+    /// What the snapshot itself says that it has not. Of a selection nobody knows which of the emails it lacks would be chosen.
+    async fn lacks(&mut self, wanted: &Wanted) -> Result<()> {
+        for state in self.snapshot.info().summary.types.iter().filter(|state| wanted.is_of(state.data_type)) {
+            let what = match state.status {
+                TypeStatus::Stale => "as they were in the backup before",
+                TypeStatus::Moving => "changed while they were read",
+                TypeStatus::Complete | TypeStatus::NotOffered => continue,
+            };
+            self.push(Step::Lacking(format!("{}: {what}", state.data_type))).await?;
+        }
+        for failure in self.snapshot.failures().await? {
+            if wanted.is_of(failure.data_type) {
+                let FailureRecord { data_type, id, reason, .. } = failure;
+                self.push(Step::Lacking(format!("{data_type} {id}: {reason}"))).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn object(

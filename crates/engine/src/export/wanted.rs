@@ -47,6 +47,11 @@ impl Wanted {
         self.chosen.as_ref().is_none_or(|chosen| chosen.predicate.matches(email))
     }
 
+    /// Whether anything of a type may be wanted.
+    pub(super) fn is_of(&self, data_type: DataType) -> bool {
+        self.chosen.is_none() || matches!(data_type, DataType::Email | DataType::Mailbox)
+    }
+
     /// Of a selection only folders.
     pub(super) fn object(&self, data_type: DataType, id: &str) -> bool {
         let is_chosen =

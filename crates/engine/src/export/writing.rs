@@ -22,6 +22,8 @@ pub(super) enum Step {
     /// The other pieces are damaged or gone.
     Broken(String),
     Lost(Loss),
+    /// The snapshot never had it.
+    Lacking(String),
     /// That was everything.
     End,
 }
@@ -47,6 +49,7 @@ pub(super) fn write(writer: Writer, receiver: mpsc::Receiver<Vec<Step>>) -> Resu
             Step::Object(object, length) => writing.object(&object, length)?,
             Step::Email(email, length) => writing.email(&email, length)?,
             Step::Lost(loss) => writing.lose(loss),
+            Step::Lacking(what) => writing.writer.lacks(&what),
             Step::End => break,
             Step::Piece(_) | Step::Whole | Step::Broken(_) => unreachable!("content is read to its end"),
         }

@@ -33,7 +33,10 @@ const ALONE: u32 = u32::MAX;
 
 impl Ledger {
     /// Nothing is done yet.
-    pub(super) async fn open(snapshot: &Snapshot, wanted: impl Fn(&EmailRecord) -> bool) -> Result<Ledger> {
+    pub(super) async fn open(
+        snapshot: &Snapshot,
+        mut wanted: impl FnMut(&EmailRecord) -> bool,
+    ) -> Result<Ledger> {
         let mut emails = snapshot.emails().await?;
         let mut marks = Vec::new();
         while let Some(email) = emails.next().await? {

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use jmap::{Account, Client, Id};
-use model::{DataType, EmailRecord, ErrorClass};
+use model::{DataType, EmailRecord, ErrorClass, FolderId};
 use repository::Snapshot;
 
 use crate::error::{Error, Result};
 use crate::letters::Letters;
 use crate::restore::exact::{Exact, Safety};
-use crate::restore::folders::Map;
+use crate::restore::folders::{Map, with_parents};
 use crate::restore::held::{Held, each};
 use crate::restore::import::Import;
 use crate::restore::landing::Landing;
@@ -76,12 +76,19 @@ async fn restore_all(
         return report.in_full(&how.id, snapshot).await;
     }
     let has_emails = how.types.contains(&DataType::Email);
-    let is_wanted = |email: &EmailRecord| has_emails && (how.mode == Mode::Exact || (how.wanted)(email));
+    let mut chosen = BTreeSet::new();
+    let is_wanted = |email: &EmailRecord| {
+        let is_wanted = has_emails && (how.mode == Mode::Exact || (how.wanted)(email));
+        if is_wanted && how.select.is_some() {
+            chosen.extend(email.folders.iter().cloned());
+        }
+        is_wanted
+    };
     let ledger = Ledger::open(snapshot, is_wanted).await?;
     let (done, objects) = (Restored::nothing(&how.id), BTreeMap::new());
     let landing = Landing::of(account);
     let before = records.as_ref().map(|records| records.record.before.clone());
-    let mut work = Work { target, landing, snapshot, how, has_emails, before, ledger, done, objects };
+    let mut work = Work { target, landing, snapshot, how, has_emails, before, ledger, chosen, done, objects };
     let ended = match (records, how.dry_run) {
         (Some(mut records), _) => work.attempts(&mut records).await,
         (None, tell) => {
@@ -118,6 +125,8 @@ pub(super) struct Work<'a> {
     /// What the account held before the first attempt; `None`: nothing is written.
     before: Option<Before>,
     pub(super) ledger: Ledger,
+    /// The folders of the emails that a selection chose.
+    chosen: BTreeSet<FolderId>,
     pub(super) done: Restored,
     objects: BTreeMap<DataType, RestoredObjects>,
 }
@@ -312,6 +321,10 @@ impl Work<'_> {
             .filter_map(|object| serde_json::from_slice(&object.json).ok())
             .filter(|folder| !is_own(folder))
             .collect();
+        let folders = match self.how.select {
+            Some(_) => with_parents(folders, &self.chosen),
+            None => folders,
+        };
         let name = self.folder_name();
         let places = match self.how.mode {
             Mode::Beside if self.has_emails => Places::Below(&name),

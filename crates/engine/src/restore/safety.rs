@@ -14,6 +14,7 @@ use crate::restore::record::{Pinned, Records};
 use crate::restore::run::Work;
 use crate::restore::staging::Staging;
 use crate::restore::target::Target;
+use crate::restore::uploads::is_damage;
 
 /// What asked for a safety backup, in the log.
 const SAFETY: &str = "safety";
@@ -29,7 +30,7 @@ impl Work<'_> {
         staging: &Staging<'_>,
     ) -> Result<(Safety, Held)> {
         let first = match &records.record.safety {
-            Some(safety) => Some(Arc::new(safety.open(repository).await?)),
+            Some(safety) => Some(Arc::new(self.opened(safety.open(repository).await?).await?)),
             None => None,
         };
         let is_named = first.is_some();
@@ -41,6 +42,30 @@ impl Work<'_> {
         records.name_safety(Pinned::of(&safety.first)).await?;
         self.done.safety = Some(safety.first.info().number);
         Ok((safety, held))
+    }
+
+    /// Reads the rows of the backup that an earlier attempt made: lost or damaged, it can be compared with no more.
+    async fn opened(&self, safety: Snapshot) -> Result<Snapshot> {
+        let reading = async {
+            let mut emails = safety.emails().await?;
+            while emails.next().await?.is_some() {}
+            let mut objects = safety.each_object().await?;
+            while objects.next().await?.is_some() {}
+            Ok::<_, repository::Error>(())
+        };
+        match reading.await {
+            Err(source) if is_damage(&source) => {
+                Err(Error::SafetyLost { id: self.how.id.to_string(), source: Box::new(source) })
+            }
+            read => Ok(read.map(|()| safety)?),
+        }
+    }
+
+    /// Whether the newest snapshot was made by this very restore: by the process from which this one took it over.
+    async fn is_own_newest(&self, repository: &Repository) -> Result<bool> {
+        let newest = repository.snapshots().await?.pop();
+        let origin = newest.map(|newest| newest.summary.origin);
+        Ok(origin.is_some_and(|origin| origin.kind == SAFETY && origin.job == self.how.id.as_str()))
     }
 
     /// Makes another backup and compares with that.
@@ -101,7 +126,17 @@ impl Work<'_> {
                 backup_number: self.next_number().await?,
             };
             let how = Backup { origin, full_listing: false, progress, clock };
-            last = crate::backup::backup(client, account, repository, &how).await?.number;
+            last = match crate::backup::backup(client, account, repository, &how).await {
+                Ok(report) => report.number,
+                // Its last backup, under way when it was taken over, ended first.
+                Err(Error::Repository(repository::Error::Lost { .. }))
+                    if self.is_own_newest(repository).await? =>
+                {
+                    staging.assert_alive().await?;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
             let now = Arc::new(repository.snapshot(Some(last)).await?);
             if let Some(register) = self.how.register {
                 register.enter(now.info()).await.map_err(Error::Register)?;

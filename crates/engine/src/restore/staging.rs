@@ -100,11 +100,16 @@ impl<'a> Staging<'a> {
         let folder = make(target, &name.text(id)).await?;
         let is_alone = earlier.is_empty();
         let mut staging = Staging { target, id, name, folder, given_up: BTreeSet::new(), is_alone };
-        for (name, folder) in all(&target.folders().await?, id) {
+        let there = all(&target.folders().await?, id);
+        // Of two that begin at once the later one goes on, even if it does not see this one; so this one takes nothing over.
+        if there.iter().any(|(name, _)| *name > staging.name) {
+            staging.clear(&staging.folder).await?;
+            return Err(Error::Superseded);
+        }
+        for (name, folder) in there {
             staging.is_alone &= folder == staging.folder;
             match name.phase {
                 _ if folder == staging.folder => {}
-                _ if name > staging.name => return Err(Error::Superseded),
                 Phase::Removing => drop(staging.given_up.insert(folder)),
                 Phase::Importing | Phase::Finishing => staging.take_over(&folder).await?,
             }

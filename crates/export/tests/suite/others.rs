@@ -182,7 +182,10 @@ fn account_emails(mailbox: &Mailbox, emails: &[Value], blob: &dyn Fn(&Value) -> 
         keywords.sort_unstable();
         assert_eq!(found["keywords"].as_object().unwrap().keys().collect::<Vec<_>>(), keywords);
         assert!(!found["mailboxIds"].as_object().unwrap().is_empty());
+        let has_id = String::from_utf8_lossy(&email.raw).to_lowercase().contains("message-id:");
+        assert!(found.get("messageId").map_or(!has_id, |ids| *ids != json!([])), "{found}");
     }
+    assert!(emails.iter().any(|email| email.get("messageId").is_none()), "one has none");
     assert_eq!(emails[0]["mailboxIds"], json!({"inbox": true}));
     assert_eq!(emails[0]["messageId"], json!(["one@example.org"]));
     assert_eq!(emails[0]["receivedAt"], "1970-01-01T00:00:00Z");

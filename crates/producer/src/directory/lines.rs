@@ -59,6 +59,10 @@ pub fn read_csv(from: impl Read) -> io::Result<List> {
         .flexible(true)
         .from_reader(from);
     let headers = reader.byte_headers()?.clone();
+    if headers.is_empty() {
+        let empty = "it is empty: its first line names the columns";
+        return Err(io::Error::new(io::ErrorKind::InvalidData, empty));
+    }
     let columns: BTreeSet<&[u8]> = headers.iter().collect();
     let known = columns.iter().all(|column| COLUMNS.iter().any(|known| known.as_bytes() == *column));
     if !known || columns.len() != headers.len() || !columns.contains(COLUMNS[0].as_bytes()) {

@@ -71,7 +71,7 @@ async fn night(rabbit: &RabbitMq, vhost: &str, count: u64) -> (Duration, Duratio
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_night_costs_in_proportion_to_its_mailboxes() {
-    let rabbit = RabbitMq::start().await.unwrap();
+    let rabbit = RabbitMq::shared().await.unwrap();
     let many = mailboxes();
     night(&rabbit, "warm", many / 10).await;
     let (few, all) = (night(&rabbit, "few", many / 10).await, night(&rabbit, "all", many).await);

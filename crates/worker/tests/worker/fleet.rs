@@ -12,7 +12,7 @@ const MAILBOXES: u32 = 100;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn two_workers_and_a_hundred_mailboxes() {
-    let house = House::new(MAILBOXES, 12).await;
+    let house = House::with_own_broker(MAILBOXES, 12).await;
     while_redis_comes_and_goes(&house).await;
     while_postgres_and_the_broker_are_killed(&house).await;
 }

@@ -1,6 +1,6 @@
 //! The services of one test, and what is the same in all its situations.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -31,6 +31,15 @@ pub(crate) struct House {
 impl House {
     /// With so many accounts of so many emails.
     pub(crate) async fn new(accounts: u32, emails: u32) -> House {
+        House::beside(RabbitMq::shared(), accounts, emails).await
+    }
+
+    /// With a broker that may be stopped.
+    pub(crate) async fn with_own_broker(accounts: u32, emails: u32) -> House {
+        House::beside(RabbitMq::start(), accounts, emails).await
+    }
+
+    async fn beside(broker: impl Future<Output = io::Result<RabbitMq>>, accounts: u32, emails: u32) -> House {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let log: &Log = &LOG;
         let _ = tracing_subscriber::fmt()
@@ -46,7 +55,7 @@ impl House {
             builder = builder.account(AccountSpec::new(address(n), "unused").bare().emails(emails));
         }
         let (postgres, rabbit, redis, sim) =
-            tokio::join!(Postgres::start(), RabbitMq::start(), Redis::start(), builder.start());
+            tokio::join!(Postgres::start(), broker, Redis::start(), builder.start());
         eprintln!("services: {:.1} s", started.elapsed().as_secs_f32());
         let (postgres, redis) = (postgres.unwrap(), redis.unwrap());
         House {

@@ -118,7 +118,13 @@ pub async fn chaos(malle: PathBuf, seed: u64) -> Result<Outcome> {
 
 async fn run(malle: PathBuf, dir: &Path, schedule: &Schedule) -> Result<Outcome> {
     let simulator = simulator(schedule.seed).await?;
-    let plan = Plan { mailboxes: MAILBOXES, emails: 0, workers: PRODUCERS + WORKERS - 1, slots: 3 };
+    let plan = Plan {
+        mailboxes: MAILBOXES,
+        emails: 0,
+        workers: PRODUCERS + WORKERS - 1,
+        slots: 3,
+        has_own_broker: true,
+    };
     let nights = Nights::of(SystemTime::now());
     let settings = [&SETTINGS[..], &[("MALLE__PLAN__NIGHTLY", nights.window)]].concat();
     let fleet = Fleet::empty(malle, dir.to_owned(), &plan, simulator, &settings).await?;

@@ -130,7 +130,7 @@ impl<'a> Objects<'a> {
         if wanted.is_empty() && self.how.mode != Mode::Exact {
             return Ok(());
         }
-        let there = self.there(data_type, report).await?;
+        let there = self.there(data_type, &wanted, report).await?;
         let mut free = vec![true; there.things.len()];
         let keys = rules::keys(data_type, self.how.mode, self.how.same_account);
         let default = wanted.iter().find(|thing| thing.is("isDefault")).map(|thing| thing.id.clone());
@@ -143,7 +143,12 @@ impl<'a> Objects<'a> {
             let mut steps = Vec::new();
             for (thing, pair) in things.into_iter().zip(pairs) {
                 match pair {
-                    None => steps.push(Step::create(data_type, thing)),
+                    None => match rules::cannot_be_sent(&thing) {
+                        Some(reason) => {
+                            report.refuse(&thing.id, thing.name(), reason, &thing.json, thing.content);
+                        }
+                        None => steps.push(Step::create(data_type, thing)),
+                    },
                     Some(at) => {
                         let id = there.things[at].id.clone();
                         self.ids.insert((data_type, thing.id.clone()), id);
@@ -176,7 +181,8 @@ impl<'a> Objects<'a> {
             DataType::SieveScript => things.retain(|thing| !rules::is_hidden(data_type, thing)),
             DataType::AddressBook | DataType::Calendar if is_beside => {
                 let used = self.used(data_type).await?;
-                things.retain(|thing| used.contains(&thing.id));
+                // Each account has a default one: beside it an empty one is of no use.
+                things.retain(|thing| !thing.is("isDefault") || used.contains(&thing.id));
                 things.iter_mut().for_each(|thing| self.rename(thing));
             }
             DataType::FileNode if is_beside && !things.is_empty() => {
@@ -289,6 +295,10 @@ impl<'a> Objects<'a> {
             }
             return Ok(None);
         }
+        if let Some(reason) = rules::cannot_be_sent(&wanted) {
+            report.notes.push(format!("{} was left as it is: {reason}", now.name()));
+            return Ok(None);
+        }
         if has_other_content && let Some(reason) = self.is_irreplaceable(now).await? {
             report.notes.push(format!("{} was left as it is: {reason}", now.name()));
             return Ok(None);
@@ -355,7 +365,8 @@ impl<'a> Objects<'a> {
         let mut set = Set::new();
         for object in self.target.objects_of(to_jmap(data_type), ids).await? {
             let now = thing(object.id.as_str(), &object.json, None);
-            let is_same = |doomed: &Thing| now.as_ref().is_some_and(|now| is_as_before(doomed, now));
+            let is_same =
+                |doomed: &Thing| now.as_ref().is_some_and(|now| is_as_before(data_type, doomed, now));
             let doomed = things.iter().find(|doomed| doomed.id == object.id.as_str() && is_same(doomed));
             let Some(doomed) = doomed else { continue };
             match self.is_irreplaceable(doomed).await? {
@@ -396,10 +407,15 @@ fn thing(id: &str, json: &[u8], content: Option<BlobId>) -> Option<Thing> {
     Some(Thing { id: id.to_owned(), json, content })
 }
 
-fn is_as_before(before: &Thing, now: &Thing) -> bool {
+/// Whether nobody touched it meanwhile. What the server says of an object by itself (when it was last looked at) makes no
+/// difference; which bytes it has does.
+fn is_as_before(data_type: DataType, before: &Thing, now: &Thing) -> bool {
+    let rules = rules::rules(data_type);
+    let servers = rules.not_sent.iter().filter(|member| **member != "blobId");
+    let servers: Vec<&str> = servers.chain(rules.not_compared).chain(&FLAGS).copied().collect();
     let says = |thing: &Thing| {
         let mut json = thing.json.clone();
-        FLAGS.iter().for_each(|flag| drop(json.remove(*flag)));
+        json.retain(|member, _| !servers.contains(&member.as_str()));
         json
     };
     says(before) == says(now)

@@ -31,7 +31,19 @@ impl Thing {
         let full = self.json.get("name").and_then(|name| name.get("full")).and_then(Value::as_str);
         let texts = ["name", "title", "email", "calendarAddress", "uid"].map(|member| self.text(member));
         let name = full.into_iter().chain(texts).find(|text| !text.is_empty());
-        name.unwrap_or(&self.id).to_owned()
+        name.or_else(|| self.journal("summary")).unwrap_or(&self.id).to_owned()
+    }
+
+    /// Whether it is what has no JSCalendar of its own (VJOURNAL): Stalwart gives a group of nothing, and all there is of it as
+    /// jCal (RFC 7265).
+    pub(super) fn is_journal(&self) -> bool {
+        self.text("@type") == "Group" && self.json.contains_key("iCalendar")
+    }
+
+    /// A property of the first component in its jCal.
+    pub(super) fn journal(&self, property: &str) -> Option<&str> {
+        let properties = self.json.get("iCalendar")?.get("components")?.get(0)?.get(1)?.as_array()?;
+        properties.iter().find(|one| one.get(0).is_some_and(|name| name == property))?.get(3)?.as_str()
     }
 }
 
@@ -70,11 +82,22 @@ pub(super) fn patch(wanted: &Thing, there: &Thing, rules: &Rules) -> Map<String,
     let mut patch = Map::new();
     for name in names {
         let (want, is) = (wanted.json.get(name), there.json.get(name));
-        if want.unwrap_or(&Value::Null) != is.unwrap_or(&Value::Null) {
+        if !is_same(want.unwrap_or(&Value::Null), is.unwrap_or(&Value::Null), rules) {
             patch.insert(name.clone(), want.cloned().unwrap_or_default());
         }
     }
     patch
+}
+
+/// Whether two values differ in nothing but what servers overwrite, at any depth.
+fn is_same(want: &Value, is: &Value, rules: &Rules) -> bool {
+    let (Value::Object(wanted), Value::Object(there)) = (want, is) else { return want == is };
+    let mut names = wanted.keys().chain(there.keys());
+    names.all(|name| match (wanted.get(name), there.get(name)) {
+        _ if rules.not_compared.contains(&name.as_str()) => true,
+        (Some(want), Some(is)) => is_same(want, is, rules),
+        (want, is) => want == is,
+    })
 }
 
 /// What is sent to create it.
@@ -138,8 +161,25 @@ mod tests {
         let rules = |is_open| Rules { not_sent: &["size"], not_compared: &["updated"], is_open };
         assert_eq!(Value::from(patch(&wanted, &there, &rules(true))), json!({ "c": { "x": 1 }, "d": null }));
         assert_eq!(Value::from(patch(&wanted, &there, &rules(false))), json!({ "c": { "x": 1 } }));
+        let within = thing("2", json!({ "a": 1, "c": { "x": 1, "updated": 7 } }));
+        assert!(patch(&wanted, &within, &rules(true)).is_empty());
         let sent = json!({ "a": 1, "c": { "x": 1 }, "updated": 1 });
         assert_eq!(Value::from(creation(&wanted, &rules(true))), sent);
+    }
+
+    #[test]
+    fn a_journal_is_called_by_its_jcal() {
+        let properties = json!([["uid", {}, "unknown", "journal-1"], ["summary", {}, "unknown", "Diary"]]);
+        let jcal = json!({ "name": "vcalendar", "components": [["vjournal", properties, []]] });
+        let journal = thing("c", json!({ "@type": "Group", "iCalendar": jcal }));
+        assert!(
+            journal.is_journal() && !thing("b", json!({ "@type": "Event", "iCalendar": jcal })).is_journal()
+        );
+        assert_eq!((journal.journal("uid"), journal.name().as_str()), (Some("journal-1"), "Diary"));
+        for odd in [json!(null), json!({ "components": [] }), json!({ "components": [[1, "x"]] })] {
+            let odd = thing("c", json!({ "@type": "Group", "iCalendar": odd }));
+            assert_eq!((odd.journal("uid"), odd.name().as_str()), (None, "c"));
+        }
     }
 
     #[test]

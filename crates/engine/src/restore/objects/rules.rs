@@ -50,7 +50,7 @@ pub(super) fn contents_of(data_type: DataType) -> Option<(DataType, &'static str
 pub(super) struct Rules {
     /// Members that are the server's, or that go another way (content, flags of which one object has each).
     pub(super) not_sent: &'static [&'static str],
-    /// Members that are sent and that servers overwrite: they make no difference.
+    /// Members, at any depth, that are sent and that servers overwrite or add: they make no difference.
     pub(super) not_compared: &'static [&'static str],
     /// Objects have the members that somebody gave them. Those of other types have all that the server knows.
     pub(super) is_open: bool,
@@ -72,7 +72,8 @@ pub(super) fn rules(data_type: DataType) -> Rules {
     let is_open =
         matches!(data_type, DataType::ContactCard | DataType::CalendarEvent | DataType::VacationResponse);
     let not_compared: &[&str] = match data_type {
-        DataType::CalendarEvent | DataType::ContactCard => &["updated"],
+        DataType::CalendarEvent => &["updated"],
+        DataType::ContactCard => &["updated", "isOrdered"],
         _ => &[],
     };
     Rules { not_sent, not_compared, is_open }
@@ -87,6 +88,11 @@ pub(super) fn is_essential(member: &str) -> bool {
 /// The argument that makes one object the default one.
 pub(super) fn has_default(data_type: DataType) -> bool {
     matches!(data_type, DataType::AddressBook | DataType::Calendar | DataType::ParticipantIdentity)
+}
+
+/// Why it is not sent. Tried on Stalwart 0.16.19: of a journal that is sent it makes a VCALENDAR within a VCALENDAR, or an event.
+pub(super) fn cannot_be_sent(thing: &Thing) -> Option<&'static str> {
+    thing.is_journal().then_some("the mail server cannot take a journal (VJOURNAL) over JMAP")
 }
 
 /// Stalwart keeps the vacation response as a script of this name, and lets nobody touch that.
@@ -140,6 +146,9 @@ pub(super) fn keys(data_type: DataType, mode: Mode, same_account: bool) -> Vec<K
             keys.extend(by_id.then(|| id_and(&event)));
             keys.push(members(&[event[0], event[1], place]));
             keys.extend((!is_beside).then(|| members(&event)));
+            keys.push(Box::new(|thing| {
+                thing.journal("uid").filter(|_| thing.is_journal()).map(str::to_owned)
+            }));
             keys.push(whole(data_type));
         }
         DataType::FileNode => {

@@ -27,7 +27,12 @@ pub(super) struct There {
 }
 
 impl Objects<'_> {
-    pub(super) async fn there(&self, data_type: DataType, report: &mut RestoredObjects) -> Result<There> {
+    pub(super) async fn there(
+        &self,
+        data_type: DataType,
+        wanted: &[Thing],
+        report: &mut RestoredObjects,
+    ) -> Result<There> {
         let mut live: Vec<Thing> = Vec::new();
         for object in self.target.objects(to_jmap(data_type)).await? {
             live.extend(thing(object.id.as_str(), &object.json, None));
@@ -49,12 +54,19 @@ impl Objects<'_> {
         let held: BTreeMap<&str, &Thing> = held.iter().map(|thing| (thing.id.as_str(), thing)).collect();
         let mut is_held = Vec::with_capacity(live.len());
         for thing in &mut live {
-            let known = held.get(thing.id.as_str()).filter(|known| is_as_before(known, thing));
+            let known = held.get(thing.id.as_str());
+            let touched = known.filter(|known| !is_as_before(data_type, known, thing));
+            if touched.is_some() {
+                report.notes.push(format!("{} was changed meanwhile, and was left as it is", thing.name()));
+            }
+            let known = known.filter(|_| touched.is_none());
             thing.content = known.and_then(|known| known.content);
             is_held.push(known.is_some() && first.contains_key(thing.id.as_str()));
         }
-        // Earlier attempts removed what is not there any more.
+        // Earlier attempts removed what is not there any more, unless it is wanted: then its owner did, and it comes back.
         let there: BTreeSet<&str> = live.iter().map(|thing| thing.id.as_str()).collect();
+        let owners = wanted.iter().filter(|_| self.how.same_account).map(|thing| thing.id.as_str());
+        let there: BTreeSet<&str> = there.into_iter().chain(owners).collect();
         report.removed += first.keys().filter(|id| !there.contains(id.as_str())).count() as u64;
         if safety.is_first() {
             first.clear();
