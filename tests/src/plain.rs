@@ -192,7 +192,10 @@ impl Plain {
                 .find(of_it)
                 .and_then(Value::as_object)
                 .cloned();
-            object.as_object_mut().expect("an object").extend(more.unwrap_or_default());
+            let members = object.as_object_mut().expect("an object");
+            members.extend(more.unwrap_or_default());
+            // The time of this very request.
+            members.remove("accessed");
             let content = match object["blobId"].as_str() {
                 Some(blob) => Some(Digest::of(&self.download(blob).await?)),
                 None => None,

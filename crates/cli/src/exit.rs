@@ -55,7 +55,7 @@ const MEANINGS: [(Exit, &str); 21] = [
     (Exit::KeyGone, "the mailbox's key is gone from the store"),
     (
         Exit::Rules,
-        "the fleet's rules do not allow it: the plan, too many requests, another customer's mailbox",
+        "the fleet's rules do not allow it: the plan, too many requests, a backup that runs, another customer's mailbox",
     ),
     (Exit::Interrupted, "interrupted (SIGINT)"),
     (Exit::Terminated, "terminated (SIGTERM)"),

@@ -17,7 +17,7 @@ be carried as it was. With --select only the emails it finds are written, and th
 Nothing that is there is overwritten: --to must not exist yet, or be an empty directory. The export appears when it is whole; cut off,
 it leaves nothing behind. It is NOT encrypted: only you may read the files, keep them like that. `mbox` and `vandelay` need room
 beside it for the mailbox once more while they are made.
-Exit code 3 says that the backup itself lacks or has lost something: it is named, and the rest is written.
+Exit code 3 says that the backup itself lacks or has lost something: it is named, and the rest is written; or that an email is too large for the format.
 
 Example:
   malle export --account alice@example.org --format maildir --to alice.tar.zst

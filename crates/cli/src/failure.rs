@@ -54,7 +54,7 @@ pub(crate) fn explain(error: &anyhow::Error) -> (Exit, String) {
     (exit, line)
 }
 
-/// Whether it begins with what is the matter instead of what was tried.
+/// Whether it states what is wrong, so that "failed to" does not fit before it.
 fn is_sentence(error: &anyhow::Error) -> bool {
     error.chain().next().is_some_and(|first| {
         is_of_the_fleet(first)

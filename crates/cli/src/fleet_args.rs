@@ -166,7 +166,7 @@ pub(crate) struct EnqueueArgs {
     /// That mailbox need not be known to be the same customer's (one tenant's on one server)
     #[arg(long, requires = "to_account")]
     pub(crate) any_customer: bool,
-    /// Remove what is too much (--mode exact)
+    /// Yes, remove what the backup does not have (--mode exact)
     #[arg(long, requires = "restore")]
     pub(crate) yes: bool,
     /// Read every byte of this backup of the mailbox again

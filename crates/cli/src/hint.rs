@@ -59,7 +59,7 @@ pub(crate) fn of_engine(error: &engine::Error) -> Judgement {
         ),
         engine::Error::SafetyLost { .. } => (
             Exit::Damage,
-            "nothing was changed by this run: `malle restore --clean` with this id takes its folders away, then begin a new restore",
+            "this attempt changed nothing: `malle restore --clean ID` with its id takes its folders away, then begin a new restore",
         ),
         engine::Error::Record { .. } => (Exit::NewerFormat, "use the malle that began it"),
         engine::Error::Superseded => (Exit::LostRace, "let that one finish"),

@@ -358,7 +358,6 @@ fn damaged_by(error: &anyhow::Error) -> Option<Object> {
     error.chain().find_map(|cause| {
         let of_engine = match cause.downcast_ref::<engine::Error>() {
             Some(engine::Error::Repository(error)) => Some(error),
-            Some(engine::Error::SafetyLost { source, .. }) => Some(&**source),
             _ => None,
         };
         cause.downcast_ref::<Error>().or(of_engine)?.damaged()

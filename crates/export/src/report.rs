@@ -83,7 +83,7 @@ pub struct Note {
 /// What an export holds, and what its format could not carry. `Display` is the text of `REPORT.txt`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
-    /// Of what it is: lines for people.
+    /// Lines for people that say which account and snapshot this is.
     pub about: Vec<String>,
     /// The format written.
     pub format: Format,

@@ -165,7 +165,7 @@ impl Asking {
         let mut parameters = json!({"number": of.number.0, "mode": how.mode.as_str()});
         if let Some(select) = &how.select {
             if select.trim().is_empty() {
-                return Err(Refusal::Selection("it is empty; leave it away for everything".to_owned()));
+                return Err(Refusal::Selection("it is empty; leave it out to choose everything".to_owned()));
             }
             (self.read_selection)(select).map_err(Refusal::Selection)?;
             parameters["select"] = json!(select);

@@ -98,15 +98,18 @@ impl Repository {
         }
     }
 
-    /// The names of those that do not open.
+    /// Returns the names of records that are damaged.
     pub(crate) async fn damaged_records(&self) -> Result<Vec<String>> {
         let mut damaged = Vec::new();
         for (object, _) in self.objects().list("restores").await? {
             let Object::Restore(restore, number) = object else { continue };
             let Some(bytes) = self.objects().get(&object).await? else { continue };
             match self.open_record(restore, number, &bytes) {
-                Err(Error::Corrupt { .. }) => damaged.push(object.relative()),
-                opened => drop(opened?),
+                Ok(_) => {}
+                Err(Error::Corrupt { .. } | Error::NewerFormat { .. } | Error::NewerKind { .. }) => {
+                    damaged.push(object.relative());
+                }
+                Err(error) => return Err(error),
             }
         }
         Ok(damaged)

@@ -3,6 +3,7 @@
 use crate::service::{self, Service, ends_with_stdin, http, ports, success, tail};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
+use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::{env, fs, io, path::Path, process, process::Command, time::Duration};
 use tempfile::TempDir;
@@ -52,7 +53,7 @@ impl RabbitMq {
     /// leave it as it is: a start costs nine seconds of a core.
     ///
     /// # Panics
-    /// If [`SHARED`] names no two ports; and whoever stops it or changes its settings does.
+    /// If [`SHARED`] does not hold two ports. Stopping or freezing a shared broker, and changing its settings, panics too.
     pub async fn shared() -> io::Result<Self> {
         static OTHERS: AtomicU32 = AtomicU32::new(0);
         let Ok(named) = env::var(SHARED) else { return Self::start().await };
@@ -65,7 +66,9 @@ impl RabbitMq {
             })
         });
         let ports = ports.expect("ports of AMQP and of management");
-        let prefix = format!("{}-{}-", process::id(), OTHERS.fetch_add(1, Ordering::Relaxed));
+        let other = OTHERS.fetch_add(1, Ordering::Relaxed);
+        // A process's id may come again during a run.
+        let prefix = format!("{}-{:x}-", process::id(), RandomState::new().hash_one(other));
         Ok(Self { ports, prefix, running: None, dir: TempDir::new()? })
     }
 

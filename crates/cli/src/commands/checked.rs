@@ -184,11 +184,9 @@ impl Checked {
                 "  {left} ({size}) of writers that were cut off or are at work; harmless"
             ))?;
         }
-        if let Some(first) = self.damaged_records.first() {
-            let records = count(self.damaged_records.len() as u64, "record");
+        for record in &self.damaged_records {
             out.line(format_args!(
-                "  {records} of restores cannot be read ({first} …): such a restore, if it was cut off, may have to begin again; \
-                 harmless to snapshots"
+                "  {record} is damaged: a restore that was cut off and has no other record must be begun again; no snapshot needs it"
             ))?;
         }
         match (self.ok, self.repairable) {

@@ -10,7 +10,7 @@ use model::DataType;
 use repository::Snapshot;
 use serde::Serialize;
 
-use super::find::selection;
+use super::find::{refuse_empty, selection};
 use crate::args::ExportArgs;
 use crate::exit::Exit;
 use crate::failure::{Failure, one_line};
@@ -29,6 +29,7 @@ const FOREIGN: [&str; 14] = [
 /// Runs it.
 pub(crate) async fn run(args: &ExportArgs, out: &Out) -> Result<Exit> {
     let start = Instant::now();
+    refuse_empty(args.select.as_ref())?;
     let place = Place::of(&args.to)?;
     let selection = args.select.as_ref().map(|query| selection(std::slice::from_ref(query))).transpose()?;
     let ring = secrets::ring(&args.store.key, out)?;
@@ -56,7 +57,7 @@ pub(crate) async fn run(args: &ExportArgs, out: &Out) -> Result<Exit> {
     drop(progress);
     let done = Done { args, mailbox: &mailbox, snapshot: &snapshot, seconds: start.elapsed().as_secs_f64() };
     done.print(&exported, out)?;
-    // One format has a longest email.
+    // One of the formats limits the size of an email.
     let lacks = |topic| exported.report.notes.contains_key(&topic);
     let is_whole = exported.lost.count == 0 && !lacks(Topic::TooLarge) && !lacks(Topic::Lacking);
     Ok(if is_whole { Exit::Good } else { Exit::Incomplete })

@@ -35,6 +35,16 @@ pub(crate) async fn run(args: &FindArgs, out: &Out) -> Result<Exit> {
     Ok(if args.snapshot.is_none() { mailbox.name_unreadable() } else { Exit::Good })
 }
 
+/// Refuses a selection that is not one.
+pub(super) fn refuse_empty(select: Option<&String>) -> Result<(), Failure> {
+    match select.is_some_and(|query| query.trim().is_empty()) {
+        true => {
+            Err(Failure::usage("choose emails: --select is empty", "leave --select out to choose everything"))
+        }
+        false => Ok(()),
+    }
+}
+
 /// Reads a query.
 pub(crate) fn selection(query: &[String]) -> Result<Selection, Failure> {
     let parsed = query.join(" ").parse::<Selection>();

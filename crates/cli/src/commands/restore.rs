@@ -10,7 +10,7 @@ use model::{DataType, SnapshotNumber, SystemClock};
 use repository::{KeyRing, Repository, Snapshot, Store};
 
 use super::clean;
-use super::find::selection;
+use super::find::{refuse_empty, selection};
 use super::refused::keep_refused;
 use super::restored::{Done, print_planned};
 use super::resume;
@@ -73,9 +73,7 @@ fn check(args: &RestoreArgs) -> Result<(), Failure> {
         let what = "restore exactly and only a selection: the account would become the selection";
         return Err(Failure::usage(what, "use --mode missing or beside with --select"));
     }
-    if args.select.as_ref().is_some_and(|query| query.trim().is_empty()) {
-        return Err(Failure::usage("choose emails: --select is empty", "leave it away for everything"));
-    }
+    refuse_empty(args.select.as_ref())?;
     if args.select.is_some() && args.only.iter().any(|part| *part != Part::Emails) {
         let what = "restore a selection of anything but emails: --select chooses emails";
         return Err(Failure::usage(what, "leave --select or --only away"));
@@ -174,7 +172,8 @@ async fn give(
     let selection = chosen(select.as_deref(), &mailbox, &snapshot, &folders)?;
     let predicate = selection.among(&folders);
     if select.is_some() && known.is_none() {
-        mailbox::noting(&mailbox.repository, assert_any(&predicate, &snapshot, &mailbox.numbers)).await?;
+        mailbox::noting(&mailbox.repository, assert_selects_any(&predicate, &snapshot, &mailbox.numbers))
+            .await?;
     }
     let progress = progress::shown(out);
     let tell = |planned: &Planned<'_>| {
@@ -276,15 +275,17 @@ fn chosen(
 }
 
 /// A selection of nothing is a mistake, and it is told before anything is written down.
-async fn assert_any(predicate: &Predicate, snapshot: &Snapshot, numbers: &Numbers) -> Result<()> {
+async fn assert_selects_any(predicate: &Predicate, snapshot: &Snapshot, numbers: &Numbers) -> Result<()> {
     let mut emails = snapshot.emails().await?;
     while let Some(email) = emails.next().await? {
         if predicate.matches(&email) {
             return Ok(());
         }
     }
-    let what =
-        format!("choose emails: none of snapshot {} is like that", numbers.name(snapshot.info().number));
+    let what = format!(
+        "choose emails: no email of snapshot {} matches --select",
+        numbers.name(snapshot.info().number)
+    );
     Err(Failure::new(Exit::NotFound, what, "`malle find` shows what a selection chooses").into())
 }
 

@@ -44,20 +44,20 @@ pub(crate) async fn dlq(command: &DlqCommand, out: &Out) -> Result<Exit> {
                 remark(format_args!("{id} is still dead: {error}"));
             }
             say(out, "redriven", redriven.moved)?;
-            let all = missed(args, redriven.moved + redriven.failed.len());
-            return Ok(if redriven.failed.is_empty() { all } else { Exit::Incomplete });
+            let ended = exit_for_found(args, redriven.moved + redriven.failed.len());
+            return Ok(if redriven.failed.is_empty() { ended } else { Exit::Incomplete });
         }
         DlqCommand::Drop(args) => {
             let dropped = letters(&args.config)?.remove(&pick(args)).await?;
             say(out, "dropped", dropped)?;
-            return Ok(missed(args, dropped));
+            return Ok(exit_for_found(args, dropped));
         }
     }
     Ok(Exit::Good)
 }
 
 /// Says how many of those that were named are not there.
-fn missed(args: &DlqPicks, found: usize) -> Exit {
+fn exit_for_found(args: &DlqPicks, found: usize) -> Exit {
     let named = if args.all { 0 } else { args.ids.iter().collect::<BTreeSet<_>>().len() };
     match named.saturating_sub(found) {
         0 => Exit::Good,
@@ -65,7 +65,7 @@ fn missed(args: &DlqPicks, found: usize) -> Exit {
             remark(format_args!(
                 "{missing} of the {named} that were named are not there; `malle dlq list` shows their ids"
             ));
-            Exit::Incomplete
+            if found == 0 { Exit::NotFound } else { Exit::Incomplete }
         }
     }
 }

@@ -109,7 +109,7 @@ fn exit(refusal: &Refusal) -> Exit {
         | Refusal::TooMany { .. }
         | Refusal::Underway
         | Refusal::OtherCustomer => Exit::Rules,
-        _ => Exit::Service,
+        Refusal::Catalog(_) => Exit::Service,
     }
 }
 

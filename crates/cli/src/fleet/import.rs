@@ -2,7 +2,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use model::{Clock, SignedDuration, SystemClock, Timestamp};
 use producer::{DirectoryError, Disappeared, Imported, OnBadLines, read_csv, read_json_lines};
 use serde_json::json;
@@ -40,10 +40,13 @@ pub(crate) async fn import(args: &ImportArgs, out: &Out) -> Result<Exit> {
         ListFormat::Csv => read_csv(open(file)?),
         ListFormat::JsonLines => read_json_lines(open(file)?),
     };
-    let list = list.map_err(|error| {
-        let what = format!("read the list {}: {error}", file.display());
-        Failure::usage(what, "`malle mailbox import --help` says what it looks like")
-    })?;
+    let list = match list {
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+            let what = format!("read the list {}: {error}", file.display());
+            return Err(Failure::usage(what, "`malle mailbox import --help` says what it looks like").into());
+        }
+        list => list.with_context(|| format!("read the list {}", file.display()))?,
+    };
     let list = list.within_zones(&config.zones());
     let at_most_percent = if args.accept_drop { 100 } else { args.drop_at_most };
     let gone = Disappeared::Gone { missing_for: MISSING_FOR, at_most_percent };

@@ -417,6 +417,11 @@ async fn each_answer_is_right_or_names_the_damage_and_three_backups_later_all_is
         }
     }
     println!("{} cells", cells.len());
+    let is_record = |(object, damage): &(&Path, Damage)| {
+        object.to_string_lossy().contains("/restores/")
+            && !matches!(damage, Damage::Delete | Damage::RollBack)
+    };
+    assert!(cells.iter().any(is_record), "a record of a restore is met");
     let (matrix, right) = (&matrix, &right);
     let one = |cell: (&Path, Damage)| {
         let cell = (cell.0.to_owned(), cell.1);

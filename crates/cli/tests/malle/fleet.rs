@@ -72,8 +72,8 @@ async fn what_operators_ask_is_answered() {
         ([&restore[..], &["exact"]].concat(), 2, "--yes"),
         ([&restore[..], &["missing", "--select", " "]].concat(), 2, "empty"),
         ([&restore[..], &["missing"]].concat(), 6, "no backup of this number"),
-        (vec!["dlq", "drop", "nothing"], 3, "not there"),
-        (vec!["dlq", "redrive", "nothing"], 3, "not there"),
+        (vec!["dlq", "drop", "nothing"], 6, "not there"),
+        (vec!["dlq", "redrive", "nothing"], 6, "not there"),
     ] {
         let ended = fleet.malle(&args).output().await.expect("malle runs");
         let err = String::from_utf8_lossy(&ended.stderr);

@@ -186,7 +186,8 @@ async fn wrong_use_of_restore() {
         (&["--mode", "exact", "--yes", "--select", "folder:inbox"], 2, "--select"),
         (&["--select", "folder:nowhere"], 6, "nowhere"),
         (&["--select", "cc:bob"], 2, "query"),
-        (&["--select", "from:nobody-at-all"], 6, "none of snapshot"),
+        (&["--select", " "], 2, "empty"),
+        (&["--select", "from:nobody-at-all"], 6, "matches --select"),
         (&["--snapshot", "99"], 6, "99"),
         (&["--mode", "halfway"], 2, "halfway"),
     ] {

@@ -164,6 +164,7 @@ async fn a_killed_restore_is_gone_on_with_and_loses_and_doubles_nothing() {
 /// The one that the other took it over from ends; the other does not end because of what that one committed last.
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_that_go_on_at_the_same_time_one_comes_to_the_end() {
+    let mut met = 0;
     for seed in 0..3 {
         let mut victim = Victim::new(seed, "exact").await;
         let expected = held_belongings(&victim.home.alice());
@@ -177,7 +178,8 @@ async fn of_two_that_go_on_at_the_same_time_one_comes_to_the_end() {
         let ended = if one.code == 0 { &one } else { &other };
         let are_told = [&one, &other].iter().all(|of| [0, 10].contains(&of.code));
         assert!(ended.code == 0 && are_told, "{one:?} {other:?}");
-        println!("{one:?}\n{other:?}");
+        met += u32::from(one.code + other.code > 0);
         victim.assert_given(&ended.objects()[0], &expected, "by one of two");
     }
+    println!("{met} of 3 met");
 }

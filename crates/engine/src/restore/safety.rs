@@ -30,7 +30,7 @@ impl Work<'_> {
         staging: &Staging<'_>,
     ) -> Result<(Safety, Held)> {
         let first = match &records.record.safety {
-            Some(safety) => Some(Arc::new(self.opened(safety.open(repository).await?).await?)),
+            Some(safety) => Some(Arc::new(self.opened(repository, safety).await?)),
             None => None,
         };
         let is_named = first.is_some();
@@ -45,19 +45,25 @@ impl Work<'_> {
     }
 
     /// Reads the rows of the backup that an earlier attempt made: lost or damaged, it can be compared with no more.
-    async fn opened(&self, safety: Snapshot) -> Result<Snapshot> {
+    async fn opened(&self, repository: &Repository, safety: &Pinned) -> Result<Snapshot> {
         let reading = async {
+            let safety = safety.open(repository).await?;
             let mut emails = safety.emails().await?;
             while emails.next().await?.is_some() {}
             let mut objects = safety.each_object().await?;
             while objects.next().await?.is_some() {}
-            Ok::<_, repository::Error>(())
+            drop((emails, objects));
+            Ok(safety)
         };
         match reading.await {
-            Err(source) if is_damage(&source) => {
+            Err(Error::Repository(source))
+                if is_damage(&source) || matches!(source, repository::Error::NoSnapshot { .. }) =>
+            {
+                // Best effort: the next backup then fetches it anew.
+                let _ = repository.note_damage(source.damaged(), self.how.clock).await;
                 Err(Error::SafetyLost { id: self.how.id.to_string(), source: Box::new(source) })
             }
-            read => Ok(read.map(|()| safety)?),
+            read => read,
         }
     }
 
@@ -117,7 +123,7 @@ impl Work<'_> {
     ) -> Result<Arc<Snapshot>> {
         let Target { client, account } = self.target;
         let (progress, clock) = (self.how.progress, self.how.clock);
-        let mut last = SnapshotNumber(0);
+        let (mut last, mut lost) = (SnapshotNumber(0), None);
         for _ in 0..SAFETY_BACKUPS {
             let origin = Origin {
                 kind: SAFETY.to_owned(),
@@ -129,10 +135,11 @@ impl Work<'_> {
             last = match crate::backup::backup(client, account, repository, &how).await {
                 Ok(report) => report.number,
                 // Its last backup, under way when it was taken over, ended first.
-                Err(Error::Repository(repository::Error::Lost { .. }))
+                Err(error @ Error::Repository(repository::Error::Lost { .. }))
                     if self.is_own_newest(repository).await? =>
                 {
                     staging.assert_alive().await?;
+                    lost = Some(error);
                     continue;
                 }
                 Err(error) => return Err(error),
@@ -148,6 +155,9 @@ impl Work<'_> {
         if is_first {
             staging.clear(&staging.folder).await?;
         }
-        Err(Error::Unsafe { number: last, times: SAFETY_BACKUPS })
+        match lost {
+            Some(error) if last.0 == 0 => Err(error),
+            _ => Err(Error::Unsafe { number: last, times: SAFETY_BACKUPS }),
+        }
     }
 }

@@ -60,7 +60,7 @@ pub fn read_csv(from: impl Read) -> io::Result<List> {
         .from_reader(from);
     let headers = reader.byte_headers()?.clone();
     if headers.is_empty() {
-        let empty = "it is empty: its first line names the columns";
+        let empty = format!("it is empty: its first line names the columns, of {}", COLUMNS.join(" "));
         return Err(io::Error::new(io::ErrorKind::InvalidData, empty));
     }
     let columns: BTreeSet<&[u8]> = headers.iter().collect();

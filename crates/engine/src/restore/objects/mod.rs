@@ -181,7 +181,7 @@ impl<'a> Objects<'a> {
             DataType::SieveScript => things.retain(|thing| !rules::is_hidden(data_type, thing)),
             DataType::AddressBook | DataType::Calendar if is_beside => {
                 let used = self.used(data_type).await?;
-                // Each account has a default one: beside it an empty one is of no use.
+                // Each account has a default one: beside it an empty one is useless.
                 things.retain(|thing| !thing.is("isDefault") || used.contains(&thing.id));
                 things.iter_mut().for_each(|thing| self.rename(thing));
             }
@@ -407,11 +407,14 @@ fn thing(id: &str, json: &[u8], content: Option<BlobId>) -> Option<Thing> {
     Some(Thing { id: id.to_owned(), json, content })
 }
 
+/// Members that are not sent and that owners change.
+const OWNERS: [&str; 3] = ["blobId", "shareWith", "isSubscribed"];
+
 /// Whether nobody touched it meanwhile. What the server says of an object by itself (when it was last looked at) makes no
-/// difference; which bytes it has does.
+/// difference.
 fn is_as_before(data_type: DataType, before: &Thing, now: &Thing) -> bool {
     let rules = rules::rules(data_type);
-    let servers = rules.not_sent.iter().filter(|member| **member != "blobId");
+    let servers = rules.not_sent.iter().filter(|member| !OWNERS.contains(*member));
     let servers: Vec<&str> = servers.chain(rules.not_compared).chain(&FLAGS).copied().collect();
     let says = |thing: &Thing| {
         let mut json = thing.json.clone();
