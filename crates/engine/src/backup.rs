@@ -351,8 +351,11 @@ impl Run<'_> {
     }
 
     /// Brings emails and folders to agree: after the folders were read, emails are brought up to date once more, and when
-    /// one then lies in a folder that is not known yet, so are the folders.
+    /// one then lies in a folder that is not known yet, so are the folders. Where neither has changed since the folders were last
+    /// listed, the folder does not exist, and the email lies in it as the server has it: Stalwart 0.16 takes a request that names a
+    /// folder which another one is destroying.
     async fn agree(&mut self, types: &mut Types, known: &mut Option<Known>) -> Result<()> {
+        let mut listed = None;
         for _ in 0..AGREEMENT_ROUNDS {
             let Some(emails) = complete_state(types, DataType::Email) else { return Ok(()) };
             if complete_state(types, DataType::Mailbox).is_none() {
@@ -362,9 +365,11 @@ impl Run<'_> {
             types.set(DataType::Email, synced.status, synced.state.as_str(), self.counts.emails, "");
             let rows = self.known(known).await?.entry(DataType::Mailbox).or_default();
             let is_known = |id: &FolderId| rows.contains_key(id.as_str());
-            if synced.status != TypeStatus::Complete || self.has_all_folders(is_known) {
+            let is_settled = listed.as_ref().is_some_and(|state: &String| state == synced.state.as_str());
+            if synced.status != TypeStatus::Complete || is_settled || self.has_all_folders(is_known) {
                 return Ok(());
             }
+            listed = Some(synced.state.as_str().to_owned());
             match self.sync_objects(DataType::Mailbox, None, rows).await? {
                 Ok(synced) => {
                     types.set(DataType::Mailbox, synced.status, &synced.state, synced.count, "");

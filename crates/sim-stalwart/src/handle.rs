@@ -85,6 +85,16 @@ impl AccountHandle {
         account.ids.email(index)
     }
 
+    /// Delivers bytes into a folder that does not exist, besides the first one: what 0.16 leaves of a request that named a folder
+    /// while another one destroyed it. The email's id.
+    pub fn deliver_astray(&self, raw: impl Into<Bytes>) -> String {
+        let mut account = self.lock();
+        let mut folders = account.folders_of(&[]);
+        folders.push(9_999_999);
+        let index = account.deliver(raw.into(), folders, Vec::new());
+        account.ids.email(index)
+    }
+
     /// Delivers an email of about this many bytes that is made while it is read, never held; its id.
     pub fn deliver_large(&self, bytes: u32) -> String {
         let mut account = self.lock();

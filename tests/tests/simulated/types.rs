@@ -1,7 +1,7 @@
 //! Every type the server offers, and what happens when it offers or gives less.
 
 use bytes::Bytes;
-use engine::{Report, State};
+use engine::{Mode, Report, RestoreId, State};
 use model::DataType;
 use repository::TypeStatus;
 use serde_json::json;
@@ -336,6 +336,24 @@ async fn a_mailbox_that_lost_more_than_half_is_shrunk() {
     assert_eq!(home.backup().await.state, State::Shrunk);
     assert_emails_equal(&home.bed.newest(&home.url).await.1, &home.alice).await;
     home.good_backup().await;
+}
+
+/// It is not moving: it stays so until somebody moves it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_email_in_a_folder_that_does_not_exist_is_backed_up_as_it_is_and_comes_back() {
+    let home = Home::of(alice(20)).await;
+    home.good_backup().await;
+    home.alice.deliver_astray("Subject: astray\r\n\r\nhello\r\n");
+    for _ in 0..2 {
+        let report = home.good_backup().await;
+        assert_eq!(report.emails, 21);
+    }
+    assert_emails_equal(&home.bed.newest(&home.url).await.1, &home.alice).await;
+    let number = home.bed.newest(&home.url).await.1.info().number;
+    home.alice.emails().iter().for_each(|email| assert!(home.alice.destroy(&email.id)));
+    let (bed, id) = (&home.bed, RestoreId::random());
+    let restored = bed.restore(&home.url, Some(number), bed, Mode::Missing, &id).await.expect("restores");
+    assert_eq!((restored.restored, home.alice.email_count()), (21, 21), "{restored:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
