@@ -12,6 +12,7 @@ mod incremental;
 mod race;
 mod restore;
 mod restore_objects;
+mod restore_refused;
 mod restore_resumed;
 mod slices;
 mod timeline;

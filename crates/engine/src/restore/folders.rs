@@ -1,9 +1,8 @@
 //! Folders of a snapshot, and which of the account's they are.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jmap::Id;
-use model::FolderId;
 
 use crate::restore::target::Folder;
 
@@ -45,22 +44,6 @@ pub(super) fn names(name: &str) -> impl Iterator<Item = String> + use<'_> {
     std::iter::once(name.to_owned()).chain(others)
 }
 
-/// The chosen folders, and those in which they lie.
-pub(super) fn with_parents(folders: Vec<Folder>, chosen: &BTreeSet<FolderId>) -> Vec<Folder> {
-    let parents: BTreeMap<&str, &str> = folders
-        .iter()
-        .filter_map(|folder| Some((folder.id.as_str(), folder.parent_id.as_ref()?.as_str())))
-        .collect();
-    let mut kept = BTreeSet::new();
-    for folder in chosen {
-        let mut at = Some(folder.as_str());
-        while let Some(id) = at.filter(|id| kept.insert((*id).to_owned())) {
-            at = parents.get(id).copied();
-        }
-    }
-    folders.into_iter().filter(|folder| kept.contains(folder.id.as_str())).collect()
-}
-
 /// Folders so that each comes after its parent, where it has one.
 pub(super) fn parents_first(folders: &[Folder]) -> Vec<&Folder> {
     let by_id: BTreeMap<&Id, &Folder> = folders.iter().map(|folder| (&folder.id, folder)).collect();
@@ -86,8 +69,8 @@ mod tests {
         Id::new(text).expect("an id")
     }
 
-    fn tree(folders: &[(&str, Option<&str>)]) -> Vec<Folder> {
-        folders
+    fn check(folders: &[(&str, Option<&str>)], expected: &[&str]) {
+        let folders: Vec<Folder> = folders
             .iter()
             .map(|(own, parent)| Folder {
                 id: id(own),
@@ -96,11 +79,7 @@ mod tests {
                 role: None,
                 sort_order: 0,
             })
-            .collect()
-    }
-
-    fn check(folders: &[(&str, Option<&str>)], expected: &[&str]) {
-        let folders = tree(folders);
+            .collect();
         let sorted: Vec<&str> =
             parents_first(&folders).into_iter().map(|folder| folder.id.as_str()).collect();
         assert_eq!(sorted, expected);
@@ -113,28 +92,6 @@ mod tests {
         check(&[("a", Some("lost"))], &["a"]);
         check(&[("a", Some("b")), ("b", Some("a")), ("c", None)], &["c", "a", "b"]);
         check(&[("a", Some("a"))], &["a"]);
-    }
-
-    #[test]
-    fn a_selection_needs_the_folders_of_its_emails_and_what_they_lie_in() {
-        let all = tree(&[
-            ("a", None),
-            ("b", Some("a")),
-            ("c", Some("b")),
-            ("d", Some("a")),
-            ("e", Some("f")),
-            ("f", Some("e")),
-        ]);
-        let kept = |chosen: &[&str]| {
-            let chosen = chosen.iter().map(|id| FolderId::from(*id)).collect();
-            let kept = with_parents(all.clone(), &chosen);
-            kept.iter().map(|folder| folder.id.to_string()).collect::<String>()
-        };
-        for (chosen, expected) in
-            [(&["c"][..], "abc"), (&["d", "b"], "abd"), (&[], ""), (&["gone"], ""), (&["e"], "ef")]
-        {
-            assert_eq!(kept(chosen), expected, "{chosen:?}");
-        }
     }
 
     #[test]
