@@ -140,6 +140,15 @@ impl FolderTree {
         })
     }
 
+    /// Adds a folder and those it lies in.
+    pub(crate) fn add_upwards(&self, folder: &FolderId, to: &mut BTreeSet<FolderId>) {
+        for (id, _) in self.upwards(folder) {
+            if !to.insert(id.clone()) {
+                break;
+            }
+        }
+    }
+
     /// The folders that a path means, and those inside them if wanted. Who spells a path exactly gets the folders of exactly
     /// that path; otherwise case and accents do not count; if there is still none, the name of a role (`inbox`, `sent`,
     /// `drafts`, `junk`, `trash`, `archive`) means the folder that has it.

@@ -37,7 +37,7 @@ impl Wanted {
         while let Some(email) = all.next().await? {
             if chosen.predicate.matches(&email) {
                 emails += 1;
-                email.folders.iter().for_each(|folder| chosen.add(folder, &tree));
+                email.folders.iter().for_each(|folder| tree.add_upwards(folder, &mut chosen.folders));
             }
         }
         Ok(Wanted { chosen: Some(chosen), emails })
@@ -57,15 +57,5 @@ impl Wanted {
         let is_chosen =
             |chosen: &Chosen| data_type == DataType::Mailbox && chosen.folders.contains(&FolderId::from(id));
         self.chosen.as_ref().is_none_or(is_chosen)
-    }
-}
-
-impl Chosen {
-    fn add(&mut self, folder: &FolderId, tree: &FolderTree) {
-        for (id, _) in tree.upwards(folder) {
-            if !self.folders.insert(id.clone()) {
-                break;
-            }
-        }
     }
 }

@@ -10,9 +10,10 @@ use model::{DataType, EmailRecord, ErrorClass, FolderId};
 use repository::Snapshot;
 
 use crate::error::{Error, Result};
+use crate::folders::FolderTree;
 use crate::letters::Letters;
 use crate::restore::exact::{Exact, Safety};
-use crate::restore::folders::{Map, with_parents};
+use crate::restore::folders::Map;
 use crate::restore::held::{Held, each};
 use crate::restore::import::Import;
 use crate::restore::landing::Landing;
@@ -76,11 +77,15 @@ async fn restore_all(
         return report.in_full(&how.id, snapshot).await;
     }
     let has_emails = how.types.contains(&DataType::Email);
+    let tree = match how.select {
+        Some(_) => Some(FolderTree::read(snapshot).await?),
+        None => None,
+    };
     let mut chosen = BTreeSet::new();
     let is_wanted = |email: &EmailRecord| {
         let is_wanted = has_emails && (how.mode == Mode::Exact || (how.wanted)(email));
-        if is_wanted && how.select.is_some() {
-            chosen.extend(email.folders.iter().cloned());
+        if let Some(tree) = tree.as_ref().filter(|_| is_wanted) {
+            email.folders.iter().for_each(|folder| tree.add_upwards(folder, &mut chosen));
         }
         is_wanted
     };
@@ -125,7 +130,7 @@ pub(super) struct Work<'a> {
     /// What the account held before the first attempt; `None`: nothing is written.
     before: Option<Before>,
     pub(super) ledger: Ledger,
-    /// The folders of the emails that a selection chose.
+    /// The folders of the emails that a selection chose, and those they lie in.
     chosen: BTreeSet<FolderId>,
     pub(super) done: Restored,
     objects: BTreeMap<DataType, RestoredObjects>,
@@ -316,15 +321,14 @@ impl Work<'_> {
             true => self.snapshot.objects_of(DataType::Mailbox).await?,
             false => Vec::new(),
         };
+        let is_selection = self.how.select.is_some();
+        let is_wanted =
+            |folder: &Folder| !is_selection || self.chosen.contains(&FolderId::from(folder.id.as_str()));
         let folders: Vec<Folder> = folders
             .iter()
             .filter_map(|object| serde_json::from_slice(&object.json).ok())
-            .filter(|folder| !is_own(folder))
+            .filter(|folder| !is_own(folder) && is_wanted(folder))
             .collect();
-        let folders = match self.how.select {
-            Some(_) => with_parents(folders, &self.chosen),
-            None => folders,
-        };
         let name = self.folder_name();
         let places = match self.how.mode {
             Mode::Beside if self.has_emails => Places::Below(&name),
