@@ -351,9 +351,9 @@ impl Run<'_> {
     }
 
     /// Brings emails and folders to agree: after the folders were read, emails are brought up to date once more, and when
-    /// one then lies in a folder that is not known yet, so are the folders. Where neither has changed since the folders were last
-    /// listed, the folder does not exist, and the email lies in it as the server has it: Stalwart 0.16 takes a request that names a
-    /// folder which another one is destroying.
+    /// one then lies in a folder that is not known yet, so are the folders. Where nothing has changed since these were listed and the
+    /// server, asked for the folder by its id, says that there is none, the email lies in it as the server has it: Stalwart 0.16
+    /// takes a request that names a folder which another one is destroying.
     async fn agree(&mut self, types: &mut Types, known: &mut Option<Known>) -> Result<()> {
         let mut listed = None;
         for _ in 0..AGREEMENT_ROUNDS {
@@ -366,7 +366,11 @@ impl Run<'_> {
             let rows = self.known(known).await?.entry(DataType::Mailbox).or_default();
             let is_known = |id: &FolderId| rows.contains_key(id.as_str());
             let is_settled = listed.as_ref().is_some_and(|state: &String| state == synced.state.as_str());
-            if synced.status != TypeStatus::Complete || is_settled || self.has_all_folders(is_known) {
+            let unknown = self.unknown_folders(is_known);
+            if synced.status != TypeStatus::Complete || unknown.is_empty() {
+                return Ok(());
+            }
+            if is_settled && self.are_gone(&unknown).await {
                 return Ok(());
             }
             listed = Some(synced.state.as_str().to_owned());

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use jmap::{Batch, Changes, Id, Ids, JmapBlobId, Objects, State, Whole};
-use model::DataType;
+use model::{DataType, FolderId};
 use repository::{ObjectRecord, TypeStatus};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -312,6 +312,15 @@ impl Run<'_> {
 
     async fn get(&self, data_type: DataType, ids: Ids<Id>) -> Result<Whole, Unread> {
         self.get_within(data_type, ids, MOST_BYTES).await
+    }
+
+    /// Whether the server says of each of these folders that there is none.
+    pub(crate) async fn are_gone(&self, folders: &BTreeSet<FolderId>) -> bool {
+        let ids: Vec<Id> = folders.iter().filter_map(|folder| Id::new(folder.as_str()).ok()).collect();
+        match self.get(DataType::Mailbox, Ids::These(ids)).await {
+            Ok(whole) => whole.objects.list.is_empty() && whole.objects.not_found.len() == folders.len(),
+            Err(_) => false,
+        }
     }
 
     async fn get_within(&self, data_type: DataType, ids: Ids<Id>, bytes: u64) -> Result<Whole, Unread> {

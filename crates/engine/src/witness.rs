@@ -151,10 +151,10 @@ impl Run<'_> {
         }))
     }
 
-    /// Whether every folder that an email lies in, as far as this run looked at it, is among these. A folder that was
+    /// The folders that an email lies in, as far as this run looked at it, and that are not among these. A folder that was
     /// destroyed after its emails were listed is missed needlessly: the next backup finds everything in order.
-    pub(crate) fn has_all_folders(&self, is_known: impl Fn(&FolderId) -> bool) -> bool {
+    pub(crate) fn unknown_folders(&self, is_known: impl Fn(&FolderId) -> bool) -> BTreeSet<FolderId> {
         let late = self.late.values().flatten().flat_map(|record| &record.folders);
-        late.chain(&self.listed_folders).all(is_known)
+        late.chain(&self.listed_folders).filter(|folder| !is_known(folder)).cloned().collect()
     }
 }

@@ -59,7 +59,7 @@ impl Work<'_> {
             Err(Error::Repository(source))
                 if is_damage(&source) || matches!(source, repository::Error::NoSnapshot { .. }) =>
             {
-                // Best effort: the next backup then fetches it anew.
+                // Best effort: the next backup then fetches it again.
                 let _ = repository.note_damage(source.damaged(), self.how.clock).await;
                 Err(Error::SafetyLost { id: self.how.id.to_string(), source: Box::new(source) })
             }
