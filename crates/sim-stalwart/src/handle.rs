@@ -85,13 +85,15 @@ impl AccountHandle {
         account.ids.email(index)
     }
 
-    /// Delivers bytes into a folder that does not exist, besides the first one: what 0.16 leaves of a request that named a folder
-    /// while another one destroyed it. The email's id.
-    pub fn deliver_astray(&self, raw: impl Into<Bytes>) -> String {
+    /// Delivers bytes into folders of which some are gone: what 0.16 leaves of a request that named a folder while another one
+    /// destroyed it. Returns the email's id.
+    pub fn deliver_astray(&self, raw: impl Into<Bytes>, folders: &[&str], received_at: &str) -> String {
         let mut account = self.lock();
-        let mut folders = account.folders_of(&[]);
-        folders.push(9_999_999);
+        let folders = folders.iter().filter_map(|id| folder(id)).collect();
         let index = account.deliver(raw.into(), folders, Vec::new());
+        if let (Some(email), Some(received_at)) = (account.email(index), dates::parse(received_at)) {
+            account.put_email(index, Some(Email { received_at, ..Email::clone(&email) }));
+        }
         account.ids.email(index)
     }
 

@@ -343,7 +343,10 @@ async fn a_mailbox_that_lost_more_than_half_is_shrunk() {
 async fn an_email_in_a_folder_that_does_not_exist_is_backed_up_as_it_is_and_comes_back() {
     let home = Home::of(alice(20)).await;
     home.good_backup().await;
-    home.alice.deliver_astray("Subject: astray\r\n\r\nhello\r\n");
+    let gone = home.alice.create_folder("gone", None);
+    home.alice.destroy_folder(&gone);
+    let inbox = home.alice.content(Kind::Mailbox).into_keys().next().expect("a folder");
+    home.alice.deliver_astray("Subject: astray\r\n\r\nhello\r\n", &[&inbox, &gone], "2026-01-01T00:00:00Z");
     for _ in 0..2 {
         let report = home.good_backup().await;
         assert_eq!(report.emails, 21);

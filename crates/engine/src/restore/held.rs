@@ -127,18 +127,20 @@ impl Held {
         if same_account {
             self.mark_by_id(snapshot, ledger).await?;
         }
-        self.mark_by_content(target, snapshot, ledger, Mark::Present).await
+        self.mark_by_content(target, snapshot, ledger, Mark::Present).await.map(drop)
     }
 
     /// Marks what was imported by this restore: all emails here were, so that where they are as many as ours of this length
-    /// and date, nothing need be read.
+    /// and date, nothing need be read. Returns the copies of those that are here more often than in the snapshot.
     pub(super) async fn mark_restored(
         mut self,
         target: Target<'_>,
         snapshot: &Snapshot,
         ledger: &mut Ledger,
-    ) -> Result<()> {
-        self.mark_by_content(target, snapshot, ledger, Mark::Restored).await
+    ) -> Result<Vec<jmap::Id>> {
+        let twins = self.mark_by_content(target, snapshot, ledger, Mark::Restored).await?;
+        let copies = twins.left_over().into_iter();
+        Ok(copies.filter_map(|at| jmap::Id::new(self.ids.get(at)).ok()).collect())
     }
 
     async fn mark_by_content(
@@ -147,7 +149,7 @@ impl Held {
         snapshot: &Snapshot,
         ledger: &mut Ledger,
         mark: Mark,
-    ) -> Result<()> {
+    ) -> Result<Twins> {
         self.digests = Vec::new();
         let mut twins = Twins::of(std::mem::take(&mut self.keys));
         if mark == Mark::Restored {
@@ -158,12 +160,12 @@ impl Held {
             })
             .await?;
             each(snapshot, |position, email| {
-                if ledger.get(position) == Mark::Open && twins.are_enough_for(email) {
+                if ledger.get(position) == Mark::Open && twins.are_as_many_as(email) {
                     ledger.set(position, mark);
                 }
             })
             .await?;
-            twins.forget_counts();
+            twins.doubt_the_surplus();
         }
         each(snapshot, |position, email| {
             if ledger.get(position) == Mark::Open {
@@ -172,7 +174,7 @@ impl Held {
         })
         .await?;
         if !self.read(target, snapshot, &mut twins).await? {
-            return Ok(());
+            return Ok(twins);
         }
         // Those that are marked already take what they are before others do, and those of any date come last.
         let turns: &[Mark] = if mark == Mark::Restored { &[mark, Mark::Open] } else { &[Mark::Open] };
@@ -198,7 +200,7 @@ impl Held {
             })
             .await?;
         }
-        Ok(())
+        Ok(twins)
     }
 
     /// Finds out of each of the account's emails that may be one of ours what its bytes are, as `snapshot` hashes. False when

@@ -2,7 +2,7 @@
 //!
 //! **Layout.** JSON texts in the repository of the snapshot (`repository::RestoreRecord`), each of which holds all of a [`Record`].
 //! **Ordering.** Record 1 stands before anything is written to the account. The safety backup is named as soon as it is there,
-//! before the account is changed. The report is written when all is in its place, before the folder of the restore goes. The
+//! before the account is changed, and folders of earlier attempts before they are destroyed. The report is written when all is in its place, before the folder of the restore goes. The
 //! end comes last.
 //! **A crash** leaves the newest record. Whoever goes on takes from it what the restore is, and what the account held before; with
 //! a report only the clearing away is left.
@@ -192,6 +192,9 @@ pub(super) struct Record {
     pub(super) before: Before,
     /// The backup that undoes it (mode *exact*).
     pub(super) safety: Option<Pinned>,
+    /// The folders of attempts that others took over: written down before they are destroyed.
+    #[serde(default)]
+    taken_over: BTreeSet<String>,
     /// What it did. From here on there is only clearing away.
     pub(super) report: Option<Report>,
     pub(super) end: Option<End>,
@@ -268,8 +271,9 @@ impl<'a> Records<'a> {
             None => {
                 let before = Before::look(target, snapshot, how).await?;
                 let begun_ms = how.clock.now().as_millisecond();
-                let record =
-                    Record { what: what.clone(), begun_ms, before, safety: None, report: None, end: None };
+                let (safety, report, end) = (None, None, None);
+                let (what, taken_over) = (what.clone(), BTreeSet::new());
+                let record = Record { what, begun_ms, before, safety, taken_over, report, end };
                 (1, write(repository, id, 1, &record).await?.unwrap_or(record))
             }
         };
@@ -296,6 +300,17 @@ impl<'a> Records<'a> {
     /// Names the safety backup; the first one that was named counts.
     pub(super) async fn name_safety(&mut self, safety: Pinned) -> Result<()> {
         self.update(|record| record.safety = record.safety.take().or_else(|| Some(safety.clone()))).await
+    }
+
+    /// Writes down which folders are about to be destroyed, because this attempt takes them over.
+    pub(super) async fn take_over(&mut self, folders: impl Iterator<Item = &Id>) -> Result<()> {
+        let folders: Vec<String> = folders.map(Id::to_string).collect();
+        self.update(|record| record.taken_over.extend(folders.iter().cloned())).await
+    }
+
+    /// The folders that attempts took over.
+    pub(super) fn taken_over(&self) -> BTreeSet<Id> {
+        self.record.taken_over.iter().filter_map(|id| Id::new(id).ok()).collect()
     }
 
     /// Writes down what was done; the first report counts.

@@ -201,7 +201,7 @@ impl Work<'_> {
         if records.record.report.is_some() && !Staging::is_there(self.target, &self.how.id).await? {
             return records.end(End::Finished).await;
         }
-        let mut staging = Staging::begin(self.target, &self.how.id).await?;
+        let mut staging = Staging::begin(self.target, &self.how.id, records).await?;
         if staging.is_alone {
             // Another process may have brought the restore to its end since we looked.
             records.reload().await?;
@@ -213,6 +213,9 @@ impl Work<'_> {
         if records.record.report.is_none() {
             self.assert_known(&staging).await?;
             self.do_all(records, &staging).await?;
+            if self.has_emails {
+                staging.settle().await?;
+            }
             staging.assert_alive().await?;
             records.report(Report::of(&self.report().await?)).await?;
         }
@@ -296,7 +299,8 @@ impl Work<'_> {
         self.how.progress.phase("comparing");
         let held = Held::list(self.target, None, Some(&staging.folder), None).await?;
         if held.len() > 0 {
-            held.mark_restored(self.target, self.snapshot, &mut self.ledger).await?;
+            let copies = held.mark_restored(self.target, self.snapshot, &mut self.ledger).await?;
+            staging.destroy_copies(&copies).await?;
         }
         if self.how.mode != Mode::Beside {
             self.compare(Some(&staging.folder)).await?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use model::{BackupNumber, SnapshotNumber};
-use repository::{Origin, Repository, Snapshot};
+use repository::{Origin, Repository, Snapshot, SnapshotInfo};
 
 use crate::error::{Error, Result};
 use crate::options::Backup;
@@ -29,7 +29,11 @@ impl Work<'_> {
         records: &mut Records<'_>,
         staging: &Staging<'_>,
     ) -> Result<(Safety, Held)> {
-        let first = match &records.record.safety {
+        let named = match &records.record.safety {
+            Some(safety) => Some(safety.clone()),
+            None => self.unnamed(repository).await?,
+        };
+        let first = match &named {
             Some(safety) => Some(Arc::new(self.opened(repository, safety).await?)),
             None => None,
         };
@@ -42,6 +46,20 @@ impl Work<'_> {
         records.name_safety(Pinned::of(&safety.first)).await?;
         self.done.safety = Some(safety.first.info().number);
         Ok((safety, held))
+    }
+
+    /// The first complete backup that this restore made: the record that names it may be lost.
+    async fn unnamed(&self, repository: &Repository) -> Result<Option<Pinned>> {
+        let snapshots = match repository.snapshots().await {
+            // The account was never backed up.
+            Err(repository::Error::NoMailbox) => Vec::new(),
+            snapshots => snapshots?,
+        };
+        let first = snapshots.iter().find(|info| self.is_own(info) && info.is_good());
+        match first.map(|info| info.number) {
+            Some(number) => Ok(Some(Pinned::of(&repository.snapshot(Some(number)).await?))),
+            None => Ok(None),
+        }
     }
 
     /// Reads the rows of the backup that an earlier attempt made: lost or damaged, it can be compared with no more.
@@ -70,8 +88,12 @@ impl Work<'_> {
     /// Whether the newest snapshot was made by this very restore: by the process from which this one took it over.
     async fn is_own_newest(&self, repository: &Repository) -> Result<bool> {
         let newest = repository.snapshots().await?.pop();
-        let origin = newest.map(|newest| newest.summary.origin);
-        Ok(origin.is_some_and(|origin| origin.kind == SAFETY && origin.job == self.how.id.as_str()))
+        Ok(newest.is_some_and(|newest| self.is_own(&newest)))
+    }
+
+    fn is_own(&self, info: &SnapshotInfo) -> bool {
+        let origin = &info.summary.origin;
+        origin.kind == SAFETY && origin.job == self.how.id.as_str()
     }
 
     /// Makes another backup and compares with that.

@@ -6,7 +6,12 @@
 //!
 //! **Ordering.** An attempt first moves what earlier ones left in their folders into its own and destroys those. From then on
 //! whatever an earlier attempt still sends (a process that wakes up, a request that got lost and arrives) names a folder
-//! that is gone, and is refused by the server as a whole: nothing comes twice.
+//! that is gone, and is refused by the server.
+//!
+//! **Requests under way.** Stalwart 0.16 looks once whether the folders exist, when a request begins, and goes on with it although
+//! one of them is destroyed meanwhile: emails are then in a folder that does not exist. So the folders of earlier attempts are
+//! written down before they are destroyed, and an attempt that has imported everything waits a moment and asks for emails
+//! in them. Those it moves into its own folder, and another attempt counts again: of an email that came twice one copy goes.
 //!
 //! **A crash** leaves the folder and in it just what was imported, however the connection broke: the next attempt reads there what
 //! is done. Phase `finishing` is entered when all is imported; from then on nothing is imported any more, and only the folder
@@ -16,20 +21,27 @@
 //! over never counts on an email in there: the attempt before may have sent the request that destroys it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use jmap::{DataType, Id, Set};
 use serde_json::json;
+use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::error::{Error, Result};
 use crate::restore::placing::aside;
+use crate::restore::record::Records;
 use crate::restore::request::RestoreId;
 use crate::restore::target::{Folder, Target};
 
 const NAME: &str = "Malle restore";
 /// Behind every folder of the user's.
 const SORT_LAST: u32 = 1_000_000;
-/// Rounds of moving emails that move none.
+/// Rounds of moving emails that move none, and of destroying a folder that is in use.
 const IDLE_ROUNDS: usize = 5;
+/// Between two tries to destroy a folder that is in use.
+const IN_USE: Duration = Duration::from_millis(200);
+/// How long a server may go on with a request whose sender is gone.
+const UNDER_WAY: Duration = Duration::from_secs(1);
 
 /// How far a restore is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -85,11 +97,19 @@ pub(super) struct Staging<'a> {
     pub(super) given_up: BTreeSet<Id>,
     /// No other attempt has left a folder.
     pub(super) is_alone: bool,
+    /// The folders of earlier attempts, which are destroyed.
+    gone: BTreeSet<Id>,
+    /// When the last of them was.
+    took_over: Instant,
 }
 
 impl<'a> Staging<'a> {
     /// Begins an attempt and takes over what earlier ones left.
-    pub(super) async fn begin(target: Target<'a>, id: &'a RestoreId) -> Result<Staging<'a>> {
+    pub(super) async fn begin(
+        target: Target<'a>,
+        id: &'a RestoreId,
+        records: &mut Records<'_>,
+    ) -> Result<Staging<'a>> {
         let earlier = all(&target.folders().await?, id);
         let phases = earlier.iter().map(|(name, _)| name.phase).filter(|phase| *phase != Phase::Removing);
         let name = Name {
@@ -99,21 +119,25 @@ impl<'a> Staging<'a> {
         };
         let folder = make(target, &name.text(id)).await?;
         let is_alone = earlier.is_empty();
-        let mut staging = Staging { target, id, name, folder, given_up: BTreeSet::new(), is_alone };
-        let there = all(&target.folders().await?, id);
+        let mut staging = Staging { is_alone, name, ..Staging::left(target, id, folder) };
+        let mut there = all(&target.folders().await?, id);
         // Of two that begin at once the later one goes on, even if it does not see this one; so this one takes nothing over.
         if there.iter().any(|(name, _)| *name > staging.name) {
             staging.clear(&staging.folder).await?;
             return Err(Error::Superseded);
         }
+        there.retain(|(_, folder)| *folder != staging.folder);
+        staging.is_alone &= there.is_empty();
+        records.take_over(there.iter().map(|(_, folder)| folder)).await?;
+        staging.gone = records.taken_over();
         for (name, folder) in there {
-            staging.is_alone &= folder == staging.folder;
             match name.phase {
-                _ if folder == staging.folder => {}
                 Phase::Removing => drop(staging.given_up.insert(folder)),
                 Phase::Importing | Phase::Finishing => staging.take_over(&folder).await?,
             }
         }
+        staging.took_over = Instant::now();
+        staging.gather().await?;
         Ok(staging)
     }
 
@@ -125,7 +149,8 @@ impl<'a> Staging<'a> {
     /// A folder that some attempt left.
     pub(super) fn left(target: Target<'a>, id: &'a RestoreId, folder: Id) -> Staging<'a> {
         let name = Name { attempt: 0, random: String::new(), phase: Phase::Finishing };
-        Staging { target, id, name, folder, given_up: BTreeSet::new(), is_alone: true }
+        let (given_up, gone) = (BTreeSet::new(), BTreeSet::new());
+        Staging { target, id, name, folder, given_up, is_alone: true, gone, took_over: Instant::now() }
     }
 
     /// A folder for what is about to be destroyed.
@@ -155,6 +180,50 @@ impl<'a> Staging<'a> {
             true => Ok(()),
             false => Err(Error::Superseded),
         }
+    }
+
+    /// Waits until requests of earlier attempts are over. Fails if one of them brought emails: what there is has to be counted
+    /// again.
+    pub(super) async fn settle(&self) -> Result<()> {
+        if self.gone.is_empty() {
+            return Ok(());
+        }
+        sleep_until(self.took_over + UNDER_WAY).await;
+        match self.gather().await? {
+            0 => Ok(()),
+            _ => {
+                let reason = "it put emails into a folder that was destroyed meanwhile";
+                let source = jmap::Error::Untrue { method: "Email/import", reason };
+                Err(Error::Unsettled { what: "emails", source })
+            }
+        }
+    }
+
+    /// Moves what came into the folders of earlier attempts, after they were destroyed, into this one; how many emails.
+    async fn gather(&self) -> Result<u64> {
+        let mut gathered = 0;
+        let there: BTreeSet<Id> = match self.gone.is_empty() {
+            true => return Ok(0),
+            false => self.target.folders().await?.into_iter().map(|folder| folder.id).collect(),
+        };
+        for folder in self.gone.difference(&there) {
+            gathered += match self.empty(folder, |_| vec![self.folder.clone()]).await {
+                // It does not look into a folder that is gone, and puts nothing there.
+                Err(Error::Server { source, .. }) if source.method_error().is_some() => 0,
+                moved => moved?,
+            };
+        }
+        Ok(gathered)
+    }
+
+    /// Destroys copies of emails that this restore brought twice.
+    pub(super) async fn destroy_copies(&self, ids: &[Id]) -> Result<()> {
+        for piece in ids.chunks(self.target.client.session().limits.max_objects_in_set.max(1)) {
+            let mut set = Set::new();
+            piece.iter().for_each(|id| set.destroy(id));
+            self.target.set("emails that came twice", DataType::Email, set).await?;
+        }
+        Ok(())
     }
 
     /// Moves what is in an earlier attempt's folder into this one, and destroys that.
@@ -199,13 +268,13 @@ impl<'a> Staging<'a> {
         }
     }
 
-    /// Takes every email out of a folder and puts it into those that `into` names.
-    async fn empty(&self, folder: &Id, into: impl Fn(&jmap::Email) -> Vec<Id>) -> Result<()> {
-        let mut idle = 0;
+    /// Takes every email out of a folder and puts it into those that `into` names; how many moves that took.
+    async fn empty(&self, folder: &Id, into: impl Fn(&jmap::Email) -> Vec<Id>) -> Result<u64> {
+        let (mut idle, mut all) = (0, 0);
         loop {
             let ids = self.target.emails(Some(folder)).await?;
             if ids.len() == 0 {
-                return Ok(());
+                return Ok(all);
             }
             let mut moved = 0;
             for piece in self.target.pieces(&ids) {
@@ -221,8 +290,10 @@ impl<'a> Staging<'a> {
                 let written = self.target.move_emails(folder, moves).await?;
                 moved += asked - written.not_updated.len();
             }
+            all += moved as u64;
             idle = if moved > 0 { 0 } else { idle + 1 };
             if idle == IDLE_ROUNDS {
+                self.assert_alive().await?;
                 return Err(Error::Refused {
                     what: "the emails' folders".to_owned(),
                     reason: format!("{} emails do not leave the folder of the restore", ids.len()),
@@ -256,17 +327,26 @@ impl<'a> Staging<'a> {
     }
 
     async fn destroy(&self, folder: &Id) -> Result<Destroyed> {
-        let mut set = Set::new().with("onDestroyRemoveEmails", false);
-        set.destroy(folder);
-        let written = self.target.set("the folder of the restore", DataType::Mailbox, set).await?;
-        match written.not_destroyed.get(folder).map(|refusal| refusal.kind.as_str()) {
-            None | Some("notFound") => Ok(Destroyed::Gone),
-            Some("mailboxHasEmail") => Ok(Destroyed::NotEmpty),
-            Some("mailboxHasChild") => self.vacate(folder).await.map(|()| Destroyed::NotEmpty),
-            Some(other) => {
-                Err(Error::Refused { what: "the folder of the restore".to_owned(), reason: other.to_owned() })
+        for round in 1.. {
+            let mut set = Set::new().with("onDestroyRemoveEmails", false);
+            set.destroy(folder);
+            let mut written = self.target.set("the folder of the restore", DataType::Mailbox, set).await?;
+            let Some(refusal) = written.not_destroyed.remove(folder) else { return Ok(Destroyed::Gone) };
+            match refusal.kind.as_str() {
+                "notFound" => return Ok(Destroyed::Gone),
+                "mailboxHasEmail" => return Ok(Destroyed::NotEmpty),
+                "mailboxHasChild" => return self.vacate(folder).await.map(|()| Destroyed::NotEmpty),
+                // 0.16 says so when another request changed it at the same moment.
+                "forbidden" if round < IDLE_ROUNDS => sleep(IN_USE).await,
+                _ => {
+                    return Err(Error::Refused {
+                        what: "the folder of the restore".to_owned(),
+                        reason: refusal.to_string(),
+                    });
+                }
             }
         }
+        unreachable!("the number of rounds is bounded")
     }
 }
 

@@ -85,15 +85,23 @@ impl Twins {
         }
     }
 
-    pub(super) fn forget_counts(&mut self) {
-        self.counts.fill(0);
+    /// Forgets what was counted, but keeps in doubt those of a length and date of which there are more here than in the snapshot.
+    pub(super) fn doubt_the_surplus(&mut self) {
+        let mut start = 0;
+        while start < self.order.len() {
+            let key = self.keys[self.order[start] as usize];
+            let length = self.order[start..].partition_point(|at| self.keys[*at as usize] == key);
+            let count = self.counts[start] as usize;
+            self.counts[start] = u32::from(count > 0 && length > count);
+            start += length;
+        }
         self.undatable.clear();
     }
 
-    /// There are as many of its length and date here as in the snapshot.
-    pub(super) fn are_enough_for(&self, email: &EmailRecord) -> bool {
+    /// There are just as many of its length and date here as in the snapshot.
+    pub(super) fn are_as_many_as(&self, email: &EmailRecord) -> bool {
         let like = self.like(email);
-        !like.is_empty() && like.len() >= self.counts[like.start] as usize
+        !like.is_empty() && like.len() == self.counts[like.start] as usize
     }
 
     /// Of each, whether some of the snapshot's may be it: what its bytes are has to be found out.
@@ -142,6 +150,26 @@ impl Twins {
         let as_long = self.neighbours(|at| self.keys[at].map(|key| key.length).cmp(&wanted));
         let keys: BTreeSet<Key> = as_long.filter_map(|place| self.keys[self.order[place] as usize]).collect();
         keys.into_iter().find_map(|key| self.take_of(key, beginning(&email.blob)))
+    }
+
+    /// Of emails that were taken, those that are just like them and were not: there are more of them here than in the snapshot.
+    pub(super) fn left_over(&self) -> Vec<usize> {
+        let mut left = Vec::new();
+        if self.bytes.is_empty() {
+            return left;
+        }
+        let mut start = 0;
+        let what = |at: u32| (self.keys[at as usize], self.bytes[at as usize]);
+        while start < self.order.len() {
+            let first = what(self.order[start]);
+            let like = self.order[start..].partition_point(|at| what(*at) == first);
+            let taken = self.counts[start] as usize;
+            if taken > 0 {
+                left.extend(self.order[start + taken..start + like].iter().map(|at| *at as usize));
+            }
+            start += like;
+        }
+        left
     }
 
     /// Some of the snapshot's emails have a date that cannot be told.
@@ -211,11 +239,26 @@ mod tests {
         let ours = email(5, 1, 3);
         twins.count(&ours);
         assert_eq!(twins.doubtful(), [false, true, false]);
-        assert!(twins.are_enough_for(&ours));
+        assert!(twins.are_as_many_as(&ours));
         twins.count(&ours);
-        assert!(!twins.are_enough_for(&ours) && !twins.are_enough_for(&email(6, 1, 3)));
-        twins.forget_counts();
+        assert!(!twins.are_as_many_as(&ours) && !twins.are_as_many_as(&email(6, 1, 3)));
+        twins.doubt_the_surplus();
         assert_eq!(twins.doubtful(), [false; 3]);
+    }
+
+    #[test]
+    fn of_those_that_came_twice_the_later_ones_are_left_over() {
+        let held = [Some((5, 1, 1)), Some((5, 1, 2)), Some((5, 1, 1)), Some((5, 1, 1)), Some((9, 1, 7))];
+        let (one, two) = (email(5, 1, 1), email(5, 1, 2));
+        let key = |held: &Option<(u64, i64, u8)>| held.map(|(size, date, _)| key(size, date));
+        let mut counted = Twins::of(held.iter().map(key).collect());
+        [&one, &two].map(|email| counted.count(email));
+        assert!(!counted.are_as_many_as(&one) && counted.left_over().is_empty());
+        counted.doubt_the_surplus();
+        assert_eq!(counted.doubtful(), [true, true, true, true, false]);
+        let mut twins = twins(&held, &[one.clone(), two.clone()]);
+        assert_eq!([&one, &two].map(|email| twins.take(email)), [Some(0), Some(1)]);
+        assert_eq!(twins.left_over(), [2, 3]);
     }
 
     #[test]
