@@ -1,5 +1,7 @@
 //! The rules of files and directories (draft-ietf-jmap-filenode).
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use crate::account::Account;
@@ -26,11 +28,11 @@ pub(crate) fn check(
     }
     check_parent(account, present, &draft["parentId"])?;
     let own = present.map(|(id, _)| id);
-    let twin = |(id, other): (&String, &Value)| {
+    let is_twin = |(id, other): &(&String, &Arc<Value>)| {
         Some(id.as_str()) != own && other["parentId"] == draft["parentId"] && other["name"] == name
     };
-    if before.iter().any(|(id, other)| twin((id, other))) {
-        return Err(SetError::invalid("name", "A node with the same name already exists in this folder."));
+    if let Some((id, _)) = before.iter().find(is_twin) {
+        return Err(SetError::exists(id, "A node of this name exists in this folder."));
     }
     take_blob(setting, account, present, draft)
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use crate::account::Account;
+use crate::dates;
 use crate::forms::Phase;
 use crate::furniture;
 use crate::kind::DataType;
@@ -56,6 +57,10 @@ pub(crate) fn update(
         setting.put(&mut draft, (member.0, member.1), Phase::Update)?;
     }
     let mut draft = Value::Object(draft);
+    if setting.kind == DataType::FileNode && !patch.contains_key("modified") && !present["modified"].is_null()
+    {
+        draft["modified"] = dates::rfc3339(account.now()).into();
+    }
     check(setting, account, before, Some((id, &present)), &mut draft)?;
     set_mailbox::subscribe(setting, account, (patch, &mut draft), Some(&present));
     let more = weight(setting, &draft).saturating_sub(weight(setting, &present));

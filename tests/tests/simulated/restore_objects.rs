@@ -474,3 +474,43 @@ async fn only_what_was_asked_for() {
     assert_eq!(two.bob.content(Kind::ContactCard).len(), two.home.alice.content(Kind::ContactCard).len());
     assert_eq!(two.bob.content(Kind::FileNode).len(), 0);
 }
+
+/// What stands in a file's place goes first: a directory where a file was, a file where a directory was, and files that were
+/// made again, whose time of creation nobody can change.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_exact_restore_brings_files_back_into_places_that_others_took() {
+    let two = two(0, Limits::default()).await;
+    let (home, alice) = (&two.home, &two.home.alice);
+    let (before, number) = (objects(alice), home.bed.newest(&home.url).await.1.info().number);
+    let nodes = alice.content(Kind::FileNode);
+    let of_name = |name: &str| {
+        let found = nodes.iter().find(|(_, node)| node["name"] == name).expect("it is there");
+        (found.0.clone(), found.1.clone())
+    };
+    let make = |name: &str, parent: &Value, bytes: Option<&'static str>| {
+        let blob = bytes.map(|bytes| alice.put_blob(bytes));
+        let size = bytes.map(str::len);
+        let node = json!({
+            "name": name, "parentId": parent, "blobId": blob, "size": size, "type": bytes.map(|_| "text/plain"),
+            "created": "2025-05-05T05:05:05Z", "modified": "2025-05-05T05:05:05Z",
+        });
+        alice.insert(Kind::FileNode, node)
+    };
+    // A directory with a file in it stands where `long` was, a file where `inner` was, with all that lay in it.
+    let ((long, _), (empty, _), (inner, directory)) = (of_name("long"), of_name("empty"), of_name("inner"));
+    let again = of_name("file 1.bin");
+    [&long, &empty, &inner, &again.0].into_iter().for_each(|id| alice.remove(Kind::FileNode, id));
+    make("inner", &directory["parentId"], Some("a file"));
+    make("file 1.bin", &again.1["parentId"], Some("made again"));
+    let (file, its) = of_name("file 0.bin");
+    alice.remove(Kind::FileNode, &file);
+    let taken = make("file 0.bin", &its["parentId"], None);
+    make("within", &json!(taken), Some("in the way"));
+    home.good_backup().await;
+    let restored = two.give_alice(number, Mode::Exact).await;
+    assert_eq!(objects(alice), before);
+    let files = restored.objects.iter().find(|of| of.data_type == DataType::FileNode).expect("it is told");
+    assert_eq!((files.restored, files.removed), (5, 4), "{files:#?}");
+    let (again, items) = home.bed.rehearse(&home.url, number, &home.bed, Mode::Exact).await;
+    assert!(items.is_empty(), "{items:?} {again:?}");
+}

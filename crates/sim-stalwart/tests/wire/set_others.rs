@@ -268,7 +268,7 @@ async fn files_lie_in_directories_and_keep_their_blobs() {
     assert_eq!(answer["notUpdated"][&directory]["type"], "invalidProperties");
     assert_eq!(answer["updated"], json!({ &file: null }));
     let twin = json!({ "create": { "t": { "name": "other", "parentId": directory } } });
-    assert_eq!(kind(&client.call("FileNode/set", twin).await, "t"), "invalidProperties");
+    assert_eq!(kind(&client.call("FileNode/set", twin).await, "t"), "alreadyExists");
     let answer = client.call("FileNode/set", json!({ "destroy": [directory] })).await;
     assert_eq!(answer["notDestroyed"][&directory]["type"], "nodeHasChildren");
     let answer =

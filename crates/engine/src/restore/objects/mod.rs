@@ -14,7 +14,7 @@ mod rules;
 mod steps;
 mod there;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jmap::{Id, Set};
@@ -24,6 +24,7 @@ use serde_json::{Map, Value, json};
 
 use crate::error::{Error, Result};
 use crate::restore::exact::Safety;
+use crate::restore::placing::aside;
 use crate::restore::record::Before;
 use crate::restore::report::RestoredObjects;
 use crate::restore::request::{Act, Mode, Planned, Restore};
@@ -130,7 +131,7 @@ impl<'a> Objects<'a> {
         if wanted.is_empty() && self.how.mode != Mode::Exact {
             return Ok(());
         }
-        let there = self.there(data_type, &wanted, report).await?;
+        let mut there = self.there(data_type, &wanted, report).await?;
         let mut free = vec![true; there.things.len()];
         let keys = rules::keys(data_type, self.how.mode, self.how.same_account);
         let default = wanted.iter().find(|thing| thing.is("isDefault")).map(|thing| thing.id.clone());
@@ -139,7 +140,14 @@ impl<'a> Objects<'a> {
         }
         for level in levels(wanted) {
             let things = self.refer(data_type, level, report);
-            let pairs = pair(&things, &there.things, &mut free, &keys);
+            let mut pairs = pair(&things, &there.things, &mut free, &keys);
+            if self.how.mode == Mode::Exact && data_type == DataType::FileNode {
+                for (thing, pair) in things.iter().zip(&mut pairs) {
+                    let another = pair.take_if(|at| rules::was_made_again(thing, &there.things[*at]));
+                    another.into_iter().for_each(|at| free[at] = true);
+                }
+                self.make_room(data_type, &things, &mut there, &free).await?;
+            }
             let mut steps = Vec::new();
             for (thing, pair) in things.into_iter().zip(pairs) {
                 match pair {
@@ -279,7 +287,7 @@ impl<'a> Objects<'a> {
             Mode::Missing => rules::is_pristine(data_type, now),
             Mode::Exact => is_held,
         };
-        let patch = patch(&wanted, now, &rules);
+        let mut patch = patch(&wanted, now, &rules);
         if !may_change {
             if is_ours {
                 report.notes.extend(came_without(&wanted, now, &rules));
@@ -303,7 +311,42 @@ impl<'a> Objects<'a> {
             report.notes.push(format!("{} was left as it is: {reason}", now.name()));
             return Ok(None);
         }
+        if data_type == DataType::FileNode {
+            rules::keep_modified(&mut patch, &wanted);
+        }
         Ok(Some(Step::change(wanted, now.id.clone(), patch, has_other_content)))
+    }
+
+    /// Renames what is too much and stands in the place of what comes: servers refuse a second object of its name there.
+    async fn make_room(
+        &self,
+        data_type: DataType,
+        coming: &[Thing],
+        there: &mut There,
+        free: &[bool],
+    ) -> Result<()> {
+        if self.staging.is_none() {
+            return Ok(());
+        }
+        let place = |thing: &Thing| (thing.text("parentId").to_owned(), thing.text("name").to_owned());
+        let places: BTreeSet<_> = coming.iter().map(place).collect();
+        for (at, thing) in there.things.iter_mut().enumerate() {
+            if !free[at] || !there.is_held[at] || !places.contains(&place(thing)) {
+                continue;
+            }
+            let Ok(id) = Id::new(&thing.id) else { continue };
+            let name = json!(aside(thing.text("name")));
+            let mut patch = Map::from_iter([("name".to_owned(), name.clone())]);
+            rules::keep_modified(&mut patch, thing);
+            let mut set = Set::new();
+            set.update(&id, patch.into());
+            let written = self.target.set(rules::plural(data_type), to_jmap(data_type), set).await?;
+            // Where that is refused, what comes is refused, too, and is named.
+            if written.not_updated.is_empty() {
+                thing.json.insert("name".to_owned(), name);
+            }
+        }
+        Ok(())
     }
 
     async fn choose_default(

@@ -1,7 +1,7 @@
 //! What differs between the types: how an object is recognised, and what of it is sent.
 
 use model::DataType;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::pairs::{Key, Thing};
 use crate::restore::request::Mode;
@@ -83,6 +83,19 @@ pub(super) fn rules(data_type: DataType) -> Rules {
 pub(super) fn is_essential(member: &str) -> bool {
     ["name", "uid", "email", "calendarAddress", "addressBookIds", "calendarIds", "parentId", "blobId"]
         .contains(&member)
+}
+
+/// Whether a file or directory is not the snapshot's, but another one that was made in its place: servers let nobody change when it
+/// was made.
+pub(super) fn was_made_again(wanted: &Thing, there: &Thing) -> bool {
+    let (wanted, there) = (wanted.text("created"), there.text("created"));
+    !wanted.is_empty() && !there.is_empty() && wanted != there
+}
+
+/// Says when a file was changed last: where nobody says so, Stalwart takes the present time.
+pub(super) fn keep_modified(patch: &mut Map<String, Value>, file: &Thing) {
+    let modified = file.json.get("modified").filter(|modified| !modified.is_null());
+    patch.extend(modified.map(|modified| ("modified".to_owned(), modified.clone())));
 }
 
 /// The argument that makes one object the default one.
