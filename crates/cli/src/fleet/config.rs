@@ -283,10 +283,12 @@ impl Config {
         let text = read_file(path, Exit::Usage)?;
         let environment =
             Environment::with_prefix("MALLE").prefix_separator("__").separator("__").try_parsing(true);
-        Config::parse(&text, environment).map_err(|error| {
+        let config = Config::parse(&text, environment).map_err(|error| {
             let what = format!("read the configuration {}: {error}", path.display());
             Failure::usage(what, "deploy/malle.toml has every key and what it means")
-        })
+        })?;
+        config.check_values()?;
+        Ok(config)
     }
 
     fn parse(text: &str, environment: Environment) -> Result<Config, ::config::ConfigError> {

@@ -21,6 +21,7 @@ mod ring;
 mod role;
 mod source;
 mod top;
+mod values;
 
 pub(crate) use backups::backups;
 pub(crate) use check::check;
