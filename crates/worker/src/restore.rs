@@ -149,6 +149,9 @@ impl Job<'_> {
             self.remember(safety, &stores.of(self.mailbox)?.settings.name).await?;
         }
         let restored = restored.map_err(Error::of_restore)?;
+        if order.select.is_some() && restored.wanted == 0 {
+            return Err(Error::Order { reason: "the selection fits no email of the backup" });
+        }
         let number = match (&safety, restored.safety) {
             (Some(safety), Some(made)) => {
                 safety.snapshot(Some(made)).await?.info().summary.origin.backup_number

@@ -236,9 +236,10 @@ fn look_at_metrics(metrics: &Metrics, requests: u64) {
     assert!(backups.bytes_read.get() > 0 && backups.bytes_stored.get() > 0);
     assert_eq!(backups.verifications.of(Verification::Sound).get(), 1);
     let server = metrics.servers.of("mail");
-    // The session is found by one redirect for each of three jobs, under the same share.
+    // The session is found by one redirect for each of three jobs, under the same share, and once more for the owner of what is
+    // given back.
     assert_eq!(
-        server.request_duration.get_sample_count() + 3,
+        server.request_duration.get_sample_count() + 4,
         requests,
         "each one had a share of the budget"
     );
@@ -257,6 +258,12 @@ async fn what_is_not_allowed_is_dead_at_once(house: &House) {
     let foreign = room.until_state(foreign, JobState::Dead).await;
     assert_eq!((foreign.attempt.0, foreign.failure.unwrap().0.as_str()), (1, "permanent"));
     assert_eq!(house.sim.account(&address(1)).unwrap().email_count() as u64, EMAILS);
+
+    // Emails that the backup has not.
+    let order = json!({"number": backup.number.0, "mode": "beside", "select": "subject:nothingofthekind"});
+    let nothing = room.request(JobKind::Restore, mailboxes[0], Some(&order)).await;
+    let nothing = room.until_state(nothing, JobState::Dead).await;
+    assert!(nothing.failure.unwrap().1.contains("fits no email"), "nobody is told that it came back");
 
     // The catalogue knows a backup in this store, and its repository is not there.
     std::fs::remove_dir_all(room.dir.path().join("mailboxes")).unwrap();
