@@ -7,7 +7,7 @@ use crate::catalog::{Catalog, row};
 use crate::columns::{Number, count, get, maybe_word, small_count};
 use crate::error::{Error, Result};
 
-/// An address in lower case; `Debug` does not show it.
+/// An address in lower case, its domain in ASCII; `Debug` does not show it.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Address(String);
 
@@ -20,7 +20,7 @@ impl Address {
 
 impl From<&str> for Address {
     fn from(address: &str) -> Self {
-        Address(address.to_lowercase())
+        Address(model::mail_address::to_ascii(address))
     }
 }
 
@@ -224,12 +224,18 @@ impl Catalog {
         rows.iter().map(Mailbox::of).collect()
     }
 
-    /// How many mailboxes of the server are there, and how many of them [`Catalog::mark_unlisted_gone`] would mark.
-    pub async fn count_unlisted(&self, server: &str, listed_before: Timestamp) -> Result<Unlisted> {
+    /// How many mailboxes of the server, or of one tenant there, are known, and how many of them
+    /// [`Catalog::mark_unlisted_gone`] would mark.
+    pub async fn count_unlisted(
+        &self,
+        server: &str,
+        tenant: Option<&str>,
+        listed_before: Timestamp,
+    ) -> Result<Unlisted> {
         let sql = "SELECT count(*) AS active, \
                        count(*) FILTER (WHERE coalesce(listed_at, first_seen_at) < $2) AS unlisted \
-                   FROM mailboxes WHERE server = $1 AND state = 'active'";
-        let row = self.one(sql, &[&server, &listed_before]).await?;
+                   FROM mailboxes WHERE server = $1 AND state = 'active' AND ($3::text IS NULL OR tenant = $3)";
+        let row = self.one(sql, &[&server, &listed_before, &tenant]).await?;
         Ok(Unlisted { active: count(&row, "active")?, unlisted: count(&row, "unlisted")? })
     }
 
@@ -270,17 +276,19 @@ impl Catalog {
         self.execute(sql, &[&id.sql(), &now]).await.map(drop)
     }
 
-    /// After a full listing: mailboxes of the server that no listing has named since are gone. Answers how many. A caller that
-    /// wants to be sure gives a time some listings ago: what is gone never comes back, it only begins anew.
+    /// After a full listing: mailboxes of the server, or of one tenant there, that no listing has named since are gone. Returns how
+    /// many. A caller that wants to be sure gives a time some listings ago: what is gone never comes back, it only begins anew.
     pub async fn mark_unlisted_gone(
         &self,
         server: &str,
+        tenant: Option<&str>,
         listed_before: Timestamp,
         now: Timestamp,
     ) -> Result<u64> {
         let sql = "UPDATE mailboxes SET state = 'gone', gone_at = $3 \
-                   WHERE server = $1 AND state = 'active' AND coalesce(listed_at, first_seen_at) < $2";
-        self.execute(sql, &[&server, &listed_before, &now]).await
+                   WHERE server = $1 AND state = 'active' AND coalesce(listed_at, first_seen_at) < $2 \
+                     AND ($4::text IS NULL OR tenant = $4)";
+        self.execute(sql, &[&server, &listed_before, &now, &tenant]).await
     }
 }
 

@@ -1,8 +1,10 @@
 //! The command line. Nothing secret can be given here.
 
+use std::convert::Infallible;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use model::mail_address::domain_to_ascii;
 
 pub(crate) use crate::export_args::ExportArgs;
 pub(crate) use crate::find_args::{CatArgs, DiffArgs, FindArgs};
@@ -179,11 +181,19 @@ pub(crate) struct ServerArgs {
     pub(crate) concurrency: u8,
 }
 
+/// Reads the name of an account: of an address the domain is taken in the form in which mail servers store it.
+pub(crate) fn account_name(text: &str) -> Result<String, Infallible> {
+    Ok(match text.rsplit_once('@') {
+        Some((local, domain)) => format!("{local}@{}", domain_to_ascii(domain)),
+        None => text.to_owned(),
+    })
+}
+
 /// Which mailbox of the store.
 #[derive(Debug, Args)]
 pub(crate) struct Which {
     /// The mailbox: its account's name (address) or id on the mail server
-    #[arg(long, short)]
+    #[arg(long, short, value_parser = account_name)]
     pub(crate) account: Option<String>,
     /// Only mailboxes of the mail server that was backed up under this name
     #[arg(long, value_name = "NAME")]
@@ -208,7 +218,7 @@ pub(crate) struct BackupArgs {
     #[command(flatten)]
     pub(crate) server: ServerArgs,
     /// The account, by its main address or name; by default the one that signs in
-    #[arg(long, short, value_name = "NAME")]
+    #[arg(long, short, value_name = "NAME", value_parser = account_name)]
     pub(crate) account: Option<String>,
     /// The account, by its JMAP id
     #[arg(long, value_name = "ID", conflicts_with = "account")]

@@ -101,7 +101,7 @@ pub(crate) struct ExpiredList {
 pub(crate) struct ImportArgs {
     #[command(flatten)]
     pub(crate) config: ConfigFile,
-    /// CSV with a header line (address,account,plan,zone,time_zone,tenant,groups) or JSON lines; - is standard input
+    /// CSV with a header line (address,account,plan,zone,time_zone,tenant,groups,kind) or JSON lines; - is standard input
     #[arg(required_unless_present = "accept_drop")]
     pub(crate) file: Option<PathBuf>,
     /// The server they are on, by its name in the configuration

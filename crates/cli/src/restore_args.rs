@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use model::DataType;
 
-use crate::args::{HistoryArgs, ServerArgs, StoreArgs, Which};
+use crate::args::{HistoryArgs, ServerArgs, StoreArgs, Which, account_name};
 use crate::numbers::SnapshotName;
 
 /// `malle restore`
@@ -31,7 +31,7 @@ pub(crate) struct RestoreArgs {
     #[command(flatten)]
     pub(crate) server: ServerArgs,
     /// The account that is given it, by its main address or name; by default --account
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = account_name)]
     pub(crate) to_account: Option<String>,
     /// The account that is given it, by its JMAP id
     #[arg(long, value_name = "ID", conflicts_with = "to_account")]

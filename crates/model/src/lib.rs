@@ -8,6 +8,7 @@ mod error_class;
 mod ids;
 mod job;
 mod log_position;
+pub mod mail_address;
 mod plan;
 mod words;
 

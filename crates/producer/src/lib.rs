@@ -21,8 +21,8 @@ pub use api::{Api, openapi};
 pub use asking::{Asker, Asking, BackupName, Extent, ReadSelection, RestoreMode, RestoreParameters};
 pub use directory::{
     BadLine, Directory, DirectoryError, Disappeared, Entry, Imported, List, Listing, ListingError,
-    OnBadLines, Page, Rule, Rules, StalwartCredentials, StalwartJmap, StalwartRest, discover, import,
-    read_csv, read_json_lines,
+    MailboxKind, OnBadLines, Page, Rule, Rules, Sight, StalwartCredentials, StalwartJmap, StalwartRest,
+    discover, import, read_csv, read_json_lines,
 };
 pub use error::Error;
 pub use planner::{Planner, Round};

@@ -19,9 +19,14 @@ pub(crate) fn serve(
     }
     let account = context.account(arguments)?;
     let account = crate::server::lock(&account).id.clone();
-    let people = context.server.accounts().into_iter().map(|(id, name)| (id, name, "individual"));
-    let groups = context.server.directory().groups.clone().into_iter().map(|(name, id)| (id, name, "group"));
-    let visible: Vec<_> = people.chain(groups).collect();
+    // Whoever is in a tenant sees that tenant alone.
+    let directory = context.server.directory();
+    let tenant_of = |id: &str| directory.memberships.get(id).and_then(|membership| membership.tenant.clone());
+    let tenant = context.login.account.as_deref().and_then(tenant_of);
+    let is_seen = |(id, ..): &(String, String, &str)| tenant.is_none() || tenant_of(id) == tenant;
+    let people = directory.names.clone().into_iter().map(|(name, id)| (id, name, "individual"));
+    let groups = directory.groups.clone().into_iter().map(|(name, id)| (id, name, "group"));
+    let visible: Vec<_> = people.chain(groups).filter(is_seen).collect();
     let answer = match verb {
         "query" => {
             let filter = arguments.get("filter").cloned().unwrap_or_default();

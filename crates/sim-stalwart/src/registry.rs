@@ -48,8 +48,9 @@ fn accounts(directory: &Directory) -> Vec<(String, Map<String, Value>)> {
         (id.clone(), object(user))
     };
     let group = |(name, id): (&String, &String)| {
+        let tenant = directory.memberships.get(id).and_then(|membership| membership.tenant.clone());
         let group =
-            json!({ "@type": "Group", "name": local(name), "emailAddress": name, "memberTenantId": null });
+            json!({ "@type": "Group", "name": local(name), "emailAddress": name, "memberTenantId": tenant });
         (id.clone(), object(group))
     };
     directory.names.iter().map(user).chain(directory.groups.iter().map(group)).collect()

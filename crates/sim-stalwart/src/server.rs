@@ -164,7 +164,8 @@ impl Server {
     /// Makes an account and the user of the same name; replaces one that is there.
     pub(crate) fn add_account(&self, spec: &AccountSpec) -> SharedAccount {
         let number = self.next_account.fetch_add(1, Relaxed);
-        let id = spec.id.clone().unwrap_or_else(|| ids::short(number));
+        let known = self.directory().groups.get(&spec.name).filter(|_| spec.is_group).cloned();
+        let id = known.or_else(|| spec.id.clone()).unwrap_or_else(|| ids::short(number));
         let name_seed = spec.name.bytes().fold(self.seed, |seed, byte| mix(seed, u64::from(byte)));
         let mut account = Account::new(id.clone(), spec.seed.unwrap_or(name_seed), spec);
         self.stock.add(Arc::clone(&account.mails));
@@ -172,14 +173,22 @@ impl Server {
         let account = Arc::new(Mutex::new(account));
         let mut directory = self.directory_mut();
         let new_id = || ids::short(self.next_account.fetch_add(1, Relaxed));
-        let membership = Membership {
-            tenant: spec.tenant.as_ref().map(|name| id_of(&mut directory.tenants, name, new_id)),
-            groups: spec.groups.iter().map(|name| id_of(&mut directory.groups, name, new_id)).collect(),
-        };
-        directory.memberships.insert(id.clone(), membership);
+        let tenant = spec.tenant.as_ref().map(|name| id_of(&mut directory.tenants, name, new_id));
+        let groups: Vec<String> =
+            spec.groups.iter().map(|name| id_of(&mut directory.groups, name, new_id)).collect();
+        for group in &groups {
+            let of_group = Membership { tenant: tenant.clone(), groups: Vec::new() };
+            directory.memberships.entry(group.clone()).or_insert(of_group);
+            directory.accounts.entry(group.clone()).or_insert_with(|| self.empty(group));
+        }
+        directory.memberships.insert(id.clone(), Membership { tenant, groups });
         directory.accounts.insert(id.clone(), Arc::clone(&account));
-        directory.names.insert(spec.name.clone(), id);
-        directory.add_user(&spec.name, &spec.password, Role::Owner);
+        if spec.is_group {
+            directory.groups.insert(spec.name.clone(), id);
+        } else {
+            directory.names.insert(spec.name.clone(), id);
+            directory.add_user(&spec.name, &spec.password, Role::Owner);
+        }
         account
     }
 
@@ -221,9 +230,12 @@ impl Server {
 
     /// As 0.15 does: an id that nobody has gets an empty mailbox by being read.
     fn phantom(&self, id: &str) -> SharedAccount {
+        Arc::clone(self.directory_mut().accounts.entry(id.to_owned()).or_insert(self.empty(id)))
+    }
+
+    fn empty(&self, id: &str) -> SharedAccount {
         let spec = AccountSpec::new("", "").bare();
-        let account = Arc::new(Mutex::new(Account::new(id.to_owned(), self.seed, &spec)));
-        Arc::clone(self.directory_mut().accounts.entry(id.to_owned()).or_insert(account))
+        Arc::new(Mutex::new(Account::new(id.to_owned(), self.seed, &spec)))
     }
 
     /// All accounts that have a name, as (id, name).

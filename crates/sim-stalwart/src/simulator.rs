@@ -97,6 +97,17 @@ impl Builder {
         self
     }
 
+    /// Adds an administrator who belongs to a tenant.
+    pub fn admin_of_tenant(
+        mut self,
+        tenant: impl Into<String>,
+        name: impl Into<String>,
+        password: impl Into<String>,
+    ) -> Self {
+        self.others.push((AccountSpec::new(name, password).bare().tenant(tenant), Role::Administrator));
+        self
+    }
+
     /// Adds a user who may name any account id and sign in as others, and nothing more.
     pub fn impersonator(mut self, name: impl Into<String>, password: impl Into<String>) -> Self {
         self.others.push((AccountSpec::new(name, password).bare(), Role::Impersonator));

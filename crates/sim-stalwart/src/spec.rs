@@ -49,6 +49,7 @@ pub struct AccountSpec {
     pub(crate) aliases: Vec<String>,
     pub(crate) tenant: Option<String>,
     pub(crate) groups: Vec<String>,
+    pub(crate) is_group: bool,
 }
 
 impl AccountSpec {
@@ -77,6 +78,7 @@ impl AccountSpec {
             aliases: Vec::new(),
             tenant: None,
             groups: Vec::new(),
+            is_group: false,
         }
     }
 
@@ -87,7 +89,14 @@ impl AccountSpec {
         self
     }
 
-    /// A group it is a member of, by the group's address; made if there is none.
+    /// It is a group's: nobody signs in as it.
+    #[must_use]
+    pub const fn of_group(mut self) -> Self {
+        self.is_group = true;
+        self
+    }
+
+    /// A group it is a member of, by the group's address; made, with an empty mailbox, if there is none.
     #[must_use]
     pub fn group(mut self, address: impl Into<String>) -> Self {
         self.groups.push(address.into());

@@ -55,7 +55,7 @@ async fn an_account_is_the_identity_and_an_address_only_its_name() {
     room.list(&[named("c", "a@x")], 3).await;
     let c = room.account("c").await;
     assert_ne!(c.id, b.id, "a new account at an old address is a new mailbox");
-    assert_eq!(room.catalog.mark_unlisted_gone(SERVER, at(3), at(4)).await.unwrap(), 2, "a and b");
+    assert_eq!(room.catalog.mark_unlisted_gone(SERVER, None, at(3), at(4)).await.unwrap(), 2, "a and b");
     assert_eq!(room.active_at("a@x").await, [c.id]);
     assert_eq!(room.catalog.mailbox(b.id).await.unwrap().unwrap().gone_at, Some(at(4)));
 

@@ -105,5 +105,8 @@ async fn numbers_for_metrics_and_guards() {
     let unplanned = catalog.unplanned_mailboxes(None, 9).await.unwrap();
     assert_eq!(unplanned[0].address.as_str(), "nobody's@example.org");
     assert_eq!(catalog.unplanned_mailboxes(Some(unplanned[0].id), 9).await.unwrap(), []);
-    assert_eq!(catalog.count_unlisted(SERVER, at(500)).await.unwrap(), Unlisted { active: 4, unlisted: 3 });
+    assert_eq!(
+        catalog.count_unlisted(SERVER, None, at(500)).await.unwrap(),
+        Unlisted { active: 4, unlisted: 3 }
+    );
 }

@@ -106,7 +106,7 @@ async fn backups_come_back_from_the_stores_with_their_numbers() {
         "a listing finds it again"
     );
     assert_eq!(
-        catalog.mark_unlisted_gone(SERVER, at(40), at(40)).await.unwrap(),
+        catalog.mark_unlisted_gone(SERVER, None, at(40), at(40)).await.unwrap(),
         4,
         "b, c, d and e are not there"
     );

@@ -7,7 +7,7 @@ use telemetry::OutboxMetrics;
 
 use super::import::{BadLine, DirectoryError, Disappeared, Imported, checked, mark_gone};
 use super::lines::List;
-use super::listing::Listing;
+use super::listing::{Listing, Sight};
 use super::rules::Rules;
 use crate::backoff::Pulse;
 use crate::error::chain;
@@ -41,11 +41,15 @@ pub async fn discover(
 ) -> Result<Imported, DirectoryError> {
     let Directory { server, listing, rules, disappeared, .. } = directory;
     let (mut imported, mut after, mut named, mut total) = (Imported::default(), None::<String>, 0, None);
+    let mut sight = Sight::All;
     for _ in 0..MOST_PAGES {
         let page = listing.page(after.as_deref()).await?;
         let numbers = named + 1..;
         named += page.entries.len() as u64;
         total = page.total.or(total);
+        if page.sight != Sight::All {
+            sight = page.sight;
+        }
         let list = List { entries: numbers.zip(page.entries).collect(), bad: Vec::new() };
         let (listed, bad) = checked(list, rules);
         imported.write(catalog, server, &listed, now).await?;
@@ -58,12 +62,17 @@ pub async fn discover(
     let whole = after.is_none() && named > 0 && total.is_none_or(|total| named >= total);
     match whole {
         true if imported.bad.is_empty() => {
-            imported.gone = mark_gone(catalog, server, *disappeared, now).await?;
+            imported.gone = match &sight {
+                Sight::All => mark_gone(catalog, server, None, *disappeared, now).await?,
+                Sight::Tenant(tenant) => mark_gone(catalog, server, Some(tenant), *disappeared, now).await?,
+                Sight::WithoutGroups => 0,
+            };
         }
         true => (),
         false => imported.bad.push(BadLine::new(named, "the listing ends before all mailboxes were named")),
     }
     imported.is_whole = whole && imported.bad.is_empty();
+    imported.sight = sight;
     Ok(imported)
 }
 
@@ -93,9 +102,22 @@ impl Directory {
             }
             metrics.directories.of(ended).inc();
             let go_on = match listed {
-                Ok(Imported { listed, new, unplanned, gone, bad, .. }) => {
+                Ok(Imported { listed, new, unplanned, gone, bad, sight, .. }) => {
                     let (bad, reason) = (bad.len(), bad.first().map(|bad| bad.reason.as_str()));
                     tracing::info!(server, listed, new, unplanned, gone, bad, reason, "listed a server");
+                    match sight {
+                        Sight::All => (),
+                        Sight::Tenant(tenant) => tracing::warn!(
+                            server,
+                            tenant,
+                            "the server shows the mailboxes of one tenant alone: our user belongs to it"
+                        ),
+                        Sight::WithoutGroups => tracing::warn!(
+                            server,
+                            "the server shows no groups, and none is backed up; nothing is marked as gone: grant our user the \
+                             permission group-list"
+                        ),
+                    }
                     if unplanned > 0 {
                         tracing::warn!(server, unplanned, "these have no plan: they are not backed up");
                     }
@@ -159,7 +181,7 @@ mod tests {
 
     fn one_mailbox() -> Result<Page, ListingError> {
         let entries = vec![Entry { address: "a@x.example".to_owned(), ..Entry::default() }];
-        Ok(Page { entries, next: None, total: None })
+        Ok(Page { entries, ..Page::default() })
     }
 
     #[tokio::test]
@@ -200,6 +222,10 @@ mod tests {
             [0, 0, 1]
         );
         assert_eq!(check(AT_ONCE, HOUR, one_mailbox).await, [0, 1, 0]);
-        assert_eq!(catalog.count_unlisted("s", SystemClock.now()).await.unwrap().active, 2, "too many gone");
+        assert_eq!(
+            catalog.count_unlisted("s", None, SystemClock.now()).await.unwrap().active,
+            2,
+            "too many gone"
+        );
     }
 }

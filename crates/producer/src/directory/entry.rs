@@ -1,6 +1,7 @@
 use std::fmt;
 
 use catalog::{Listed, Ruled};
+use model::mail_address::domain_to_ascii;
 use model::{AccountId, Plan};
 use serde::Deserialize;
 
@@ -32,15 +33,29 @@ pub struct Entry {
     /// Whose customer the owner is; for the rules, and for tokens of the API that are bound to tenants.
     #[serde(default)]
     pub tenant: Option<String>,
-    /// For the rules.
+    /// The groups it is a member of, for the rules: addresses, or a list's own words.
     #[serde(default)]
     pub groups: Vec<String>,
+    /// Whose it is, for the rules.
+    #[serde(default)]
+    pub kind: MailboxKind,
+}
+
+/// Whose a mailbox is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MailboxKind {
+    /// One person's.
+    #[default]
+    Individual,
+    /// A group's: its members share it.
+    Group,
 }
 
 impl Entry {
-    /// The part after the `@`, in lower case.
+    /// The part after the `@`, in lower case and ASCII.
     pub(crate) fn domain(&self) -> Option<String> {
-        self.address.rsplit_once('@').map(|(_, domain)| domain.to_lowercase())
+        self.address.rsplit_once('@').map(|(_, domain)| domain_to_ascii(domain))
     }
 
     /// As the catalogue takes it. The error names the field and never quotes it.

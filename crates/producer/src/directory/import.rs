@@ -1,9 +1,11 @@
 use std::collections::BTreeMap;
 
 use catalog::{Catalog, Ruled, Unlisted};
+use model::mail_address::to_ascii;
 use model::{ErrorClass, SignedDuration, Timestamp};
 
 use super::lines::List;
+use super::listing::Sight;
 use super::rules::Rules;
 
 /// Mailboxes written at once.
@@ -65,6 +67,8 @@ pub struct Imported {
     pub bad: Vec<BadLine>,
     /// A server that was asked named all that it says it has; a list that somebody gives is not asked.
     pub is_whole: bool,
+    /// What the server shows to those who ask.
+    pub sight: Sight,
 }
 
 /// Why a list was not taken, or not whole.
@@ -132,7 +136,7 @@ pub async fn import(
         imported.write(catalog, server, batch, now).await?;
     }
     if bad.is_empty() {
-        imported.gone = mark_gone(catalog, server, disappeared, now).await?;
+        imported.gone = mark_gone(catalog, server, None, disappeared, now).await?;
         imported.missing = imported.missing.saturating_sub(imported.gone);
     }
     imported.bad = bad;
@@ -161,32 +165,45 @@ impl Imported {
 
 /// What is usable, and all that is not, by line.
 pub(super) fn checked(list: List, rules: &Rules) -> (Vec<Ruled>, Vec<BadLine>) {
-    let (mut listed, mut bad, mut seen) = (Vec::new(), list.bad, BTreeMap::new());
+    let (mut listed, mut bad) = (Vec::new(), list.bad);
+    let (mut accounts, mut addresses) = (BTreeMap::new(), BTreeMap::new());
     for (line, entry) in list.entries {
-        let name = entry.account.clone().unwrap_or_else(|| entry.address.to_lowercase());
+        let (account, address) = (entry.account.clone(), to_ascii(&entry.address));
         match entry.checked(rules) {
             Err(reason) => bad.push(BadLine::new(line, reason)),
-            Ok(one) => match seen.insert((entry.account.is_some(), name), line) {
-                Some(first) => bad.push(BadLine::new(line, format!("names the same mailbox as {first}"))),
-                None => listed.push(one),
-            },
+            Ok(one) => {
+                let has_account = account.is_some();
+                let of_account = account.and_then(|account| accounts.insert(account, line));
+                let of_address = addresses.insert(address, line);
+                match (of_account, of_address) {
+                    (None, None) => listed.push(one),
+                    (None, Some(first)) if has_account => {
+                        bad.push(BadLine::new(line, format!("has the same address as {first}")));
+                    }
+                    (Some(first), _) | (None, Some(first)) => {
+                        bad.push(BadLine::new(line, format!("names the same mailbox as {first}")));
+                    }
+                }
+            }
         }
     }
     bad.sort_by_key(|bad| bad.line);
     (listed, bad)
 }
 
-/// What is to be dropped is counted before it is dropped. Somebody who lists the server meanwhile makes it less.
+/// What is to be dropped is counted before it is dropped. Somebody who lists the server meanwhile makes it less. `tenant`: mailboxes
+/// of others stay.
 pub(super) async fn mark_gone(
     catalog: &Catalog,
     server: &str,
+    tenant: Option<&str>,
     disappeared: Disappeared,
     now: Timestamp,
 ) -> Result<u64, DirectoryError> {
     let Disappeared::Gone { missing_for, at_most_percent } = disappeared else { return Ok(0) };
     let listed_before = now - missing_for;
-    allow(catalog.count_unlisted(server, listed_before).await?, at_most_percent)?;
-    Ok(catalog.mark_unlisted_gone(server, listed_before, now).await?)
+    allow(catalog.count_unlisted(server, tenant, listed_before).await?, at_most_percent)?;
+    Ok(catalog.mark_unlisted_gone(server, tenant, listed_before, now).await?)
 }
 
 fn allow(Unlisted { active, unlisted }: Unlisted, at_most_percent: u8) -> Result<(), DirectoryError> {

@@ -4,13 +4,13 @@ use std::io::{self, BufRead, Read};
 use csv::{ByteRecord, ReaderBuilder, Terminator, Trim};
 use serde::Deserialize;
 
-use super::entry::Entry;
+use super::entry::{Entry, MailboxKind};
 use super::import::BadLine;
 
 /// A line longer than this is none of a list of mailboxes.
 const LONGEST_LINE: u64 = 64 << 10;
 
-const COLUMNS: [&str; 7] = ["address", "account", "plan", "zone", "time_zone", "tenant", "groups"];
+const COLUMNS: [&str; 8] = ["address", "account", "plan", "zone", "time_zone", "tenant", "groups", "kind"];
 
 /// What a list says, with the line that says it.
 #[derive(Debug, Clone, Default)]
@@ -44,9 +44,10 @@ struct Record {
     tenant: Option<String>,
     #[serde(default)]
     groups: String,
+    kind: Option<String>,
 }
 
-/// Reads CSV with a header line; the columns are `address account plan zone time_zone tenant groups`, in any order, all but the
+/// Reads CSV with a header line; the columns are `address account plan zone time_zone tenant groups kind`, in any order, all but the
 /// first optional.
 ///
 /// # Errors
@@ -77,19 +78,27 @@ pub fn read_csv(from: impl Read) -> io::Result<List> {
             _ if record.len() != headers.len() => {
                 list.bad.push(BadLine::new(line, "another number of fields than the header has"));
             }
-            Ok(record) => list.entries.push((line, record.into())),
+            Ok(record) => match record.entry() {
+                Ok(entry) => list.entries.push((line, entry)),
+                Err(reason) => list.bad.push(BadLine::new(line, reason)),
+            },
             Err(_) => list.bad.push(BadLine::new(line, "text is not UTF-8")),
         }
     }
     Ok(list)
 }
 
-impl From<Record> for Entry {
-    fn from(record: Record) -> Self {
-        let Record { address, account, plan, zone, time_zone, tenant, groups } = record;
+impl Record {
+    fn entry(self) -> Result<Entry, &'static str> {
+        let Record { address, account, plan, zone, time_zone, tenant, groups, kind } = self;
         let groups = groups.split(';').map(str::trim).filter(|group| !group.is_empty());
         let groups = groups.map(str::to_owned).collect();
-        Entry { address, account, plan, zone, time_zone, tenant, groups }
+        let kind = match kind.as_deref() {
+            None | Some("individual") => MailboxKind::Individual,
+            Some("group") => MailboxKind::Group,
+            Some(_) => return Err("kind is none of individual, group"),
+        };
+        Ok(Entry { address, account, plan, zone, time_zone, tenant, groups, kind })
     }
 }
 

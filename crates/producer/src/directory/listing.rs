@@ -13,12 +13,26 @@ pub trait Listing: Send + Sync {
 /// A part of a server's mailboxes.
 #[derive(Debug, Clone, Default)]
 pub struct Page {
-    /// They.
+    /// The mailboxes.
     pub entries: Vec<Entry>,
     /// For the next page; `None`: this was the last.
     pub next: Option<String>,
     /// How many mailboxes there are in all, if the server says so.
     pub total: Option<u64>,
+    /// What the server shows to those credentials.
+    pub sight: Sight,
+}
+
+/// Which of a server's mailboxes are shown to somebody.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Sight {
+    /// All of them.
+    #[default]
+    All,
+    /// Those of one tenant: the credentials are of a user inside it.
+    Tenant(String),
+    /// Those of people: the credentials may not list groups.
+    WithoutGroups,
 }
 
 /// Why a server could not be listed. `Display` holds neither address nor credential.

@@ -46,10 +46,10 @@ pub(super) struct Named {
     email_address: Option<String>,
 }
 
-/// By what rules may call them: a tenant by its name, a group by its name or its address.
-pub(super) fn by_id(named: Vec<Named>) -> BTreeMap<String, Vec<String>> {
-    let names = |Named { id, name, email_address }| (id, name.into_iter().chain(email_address).collect());
-    named.into_iter().map(names).collect()
+/// What rules call them: a tenant by its name, a group by its address, since names of groups are those of a tenant.
+pub(super) fn by_id(named: Vec<Named>) -> BTreeMap<String, String> {
+    let called = |Named { id, name, email_address }| Some((id, email_address.or(name)?));
+    named.into_iter().filter_map(called).collect()
 }
 
 #[cfg(test)]

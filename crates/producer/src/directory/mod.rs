@@ -11,10 +11,10 @@ mod stalwart_rest;
 
 pub use access::StalwartCredentials;
 pub use discover::{Directory, discover};
-pub use entry::Entry;
+pub use entry::{Entry, MailboxKind};
 pub use import::{BadLine, DirectoryError, Disappeared, Imported, OnBadLines, import};
 pub use lines::{List, read_csv, read_json_lines};
-pub use listing::{Listing, ListingError, Page};
+pub use listing::{Listing, ListingError, Page, Sight};
 pub use rules::{Rule, Rules};
 pub use stalwart_jmap::StalwartJmap;
 pub use stalwart_rest::StalwartRest;

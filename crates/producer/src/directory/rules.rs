@@ -1,7 +1,8 @@
 use model::Plan;
+use model::mail_address::{domain_to_ascii, to_ascii};
 use serde::Deserialize;
 
-use super::entry::Entry;
+use super::entry::{Entry, MailboxKind};
 
 /// Which plan mailboxes have that a list gives none: the first rule that matches decides. A mailbox that no rule matches is listed
 /// without a plan, and reported.
@@ -19,9 +20,13 @@ pub struct Rule {
     /// The server's or the provider's word for a customer.
     #[serde(default)]
     pub tenant: Option<String>,
-    /// One of the mailbox's groups.
+    /// One of the mailbox's groups, by its address. With a tenant, its name before the `@` is enough: two tenants may have groups of
+    /// one name.
     #[serde(default)]
     pub group: Option<String>,
+    /// Whose the mailbox is; without it both.
+    #[serde(default)]
+    pub kind: Option<MailboxKind>,
     /// What those have bought.
     #[serde(deserialize_with = "plan")]
     pub plan: Plan,
@@ -47,10 +52,17 @@ impl Rules {
 
 impl Rule {
     fn matches(&self, entry: &Entry, domain: Option<&str>) -> bool {
-        let is_in = |wanted: &String| domain.is_some_and(|domain| covers(&wanted.to_lowercase(), domain));
+        let is_in = |wanted: &String| domain.is_some_and(|domain| covers(&domain_to_ascii(wanted), domain));
+        let is_member = |wanted: &String| entry.groups.iter().any(|group| self.is_called(group, wanted));
         self.domain.as_ref().is_none_or(is_in)
             && self.tenant.as_ref().is_none_or(|tenant| entry.tenant.as_ref() == Some(tenant))
-            && self.group.as_ref().is_none_or(|group| entry.groups.contains(group))
+            && self.group.as_ref().is_none_or(is_member)
+            && self.kind.is_none_or(|kind| kind == entry.kind)
+    }
+
+    fn is_called(&self, group: &str, wanted: &str) -> bool {
+        let local = group.split_once('@').map(|(local, _)| local).filter(|_| self.tenant.is_some());
+        to_ascii(group) == to_ascii(wanted) || local.is_some_and(|local| local.eq_ignore_ascii_case(wanted))
     }
 }
 
@@ -93,5 +105,40 @@ mod tests {
         let error = serde_json::from_str::<Rules>(r#"[{"plan": "gold"}]"#).unwrap_err().to_string();
         assert!(error.contains("personal, professional"), "{error}");
         assert!(serde_json::from_str::<Rules>(r#"[{"domian": "x", "plan": "personal"}]"#).is_err());
+    }
+
+    #[test]
+    fn a_group_is_meant_by_its_address_or_by_its_name_in_a_tenant() {
+        let check = |rule: &str, tenant: Option<&str>, group: &str, expected: bool| {
+            let rules: Rules =
+                serde_json::from_str(&format!("[{{{rule}, \"plan\": \"professional\"}}]")).unwrap();
+            let (tenant, groups) = (tenant.map(str::to_owned), vec![group.to_owned()]);
+            let entry = Entry { address: "a@x.example".to_owned(), tenant, groups, ..Entry::default() };
+            assert_eq!(rules.plan_of(&entry).is_some(), expected, "{rule} {group}");
+        };
+        let name = r#""group": "sales""#;
+        check(name, Some("acme"), "sales@acme.example", false);
+        check(name, None, "sales", true);
+        let in_tenant = r#""group": "Sales", "tenant": "acme""#;
+        check(in_tenant, Some("acme"), "sales@acme.example", true);
+        check(in_tenant, Some("other"), "sales@other.example", false);
+        let address = r#""group": "sales@bücher.example""#;
+        check(address, None, "sales@xn--bcher-kva.example", true);
+        check(address, None, "sales@other.example", false);
+    }
+
+    #[test]
+    fn groups_may_have_a_plan_of_their_own() {
+        let rules: Rules = serde_json::from_value(serde_json::json!([
+            {"kind": "group", "domain": "acme.example", "plan": "professional"},
+            {"kind": "individual", "plan": "personal"},
+        ]))
+        .unwrap();
+        let plan_of = |address: &str, kind| {
+            rules.plan_of(&Entry { address: address.to_owned(), kind, ..Entry::default() })
+        };
+        assert_eq!(plan_of("sales@acme.example", MailboxKind::Group), Some(Plan::Professional));
+        assert_eq!(plan_of("sales@other.example", MailboxKind::Group), None);
+        assert_eq!(plan_of("ann@acme.example", MailboxKind::Individual), Some(Plan::Personal));
     }
 }

@@ -8,8 +8,8 @@ use serde_json::{Value, json, value::RawValue};
 use url::Url;
 
 use super::access::{Access, StalwartCredentials};
-use super::entry::Entry;
-use super::listing::{Listing, ListingError, Page};
+use super::entry::{Entry, MailboxKind};
+use super::listing::{Listing, ListingError, Page, Sight};
 use super::membership::{Membership, Named, by_id};
 
 const CORE: &str = "urn:ietf:params:jmap:core";
@@ -128,6 +128,16 @@ impl StalwartJmap {
         Ok(got.list)
     }
 
+    /// Whether the user is one of a tenant's, who sees that tenant alone. Who may not ask for himself is taken for one of no tenant.
+    async fn sight(&self, at: (&Url, &str), session: &Session) -> Sight {
+        let own = session.primary_accounts.values().next().cloned().into_iter().collect();
+        let told = self.registered::<Membership>(at, "x:Account", own, &["memberTenantId"]).await;
+        let tenant = told.ok().and_then(|told| told.into_iter().next()?.member_tenant_id);
+        let Some(id) = tenant else { return Sight::All };
+        let named = self.registered(at, "x:Tenant", BTreeSet::from([id.clone()]), &["name"]).await;
+        Sight::Tenant(named.map(by_id).unwrap_or_default().remove(&id).unwrap_or(id))
+    }
+
     /// Tells of each entry what it belongs to.
     async fn add_memberships(&self, at: (&Url, &str), entries: &mut [Entry]) -> Result<(), ListingError> {
         let accounts = entries.iter().filter_map(|entry| entry.account.clone()).collect();
@@ -143,10 +153,9 @@ impl StalwartJmap {
         for entry in entries {
             let membership = entry.account.as_ref().and_then(|id| told.get(id));
             let Some(Membership { member_tenant_id, member_group_ids, .. }) = membership else { continue };
-            let tenant = member_tenant_id.as_ref().and_then(|id| tenants.get(id)?.first());
-            entry.tenant = tenant.cloned();
+            entry.tenant = member_tenant_id.as_ref().and_then(|id| tenants.get(id)).cloned();
             let groups = member_group_ids.list().into_iter().filter_map(|id| groups.get(&id));
-            entry.groups = groups.flatten().cloned().collect();
+            entry.groups = groups.cloned().collect();
         }
         Ok(())
     }
@@ -175,16 +184,19 @@ impl Listing for StalwartJmap {
         let Queried { ids, total } = result(&answer, "Principal/query")?;
         let Got { list }: Got<Principal> = result(&answer, "Principal/get")?;
         let next = position + ids.len() as u64;
-        let mut entries: Vec<Entry> =
-            list.into_iter().filter(|principal| principal.kind == "individual").map(entry).collect();
+        let mut entries: Vec<Entry> = list.into_iter().filter_map(entry).collect();
         if self.memberships {
             self.add_memberships((&api, account), &mut entries).await?;
         }
         Ok(Page {
             entries,
             next: (!ids.is_empty() && next < total).then(|| next.to_string()),
-            // Groups are counted too.
+            // Locations and resources are counted too.
             total: None,
+            sight: match after {
+                None => self.sight((&api, account), &session).await,
+                Some(_) => Sight::All,
+            },
         })
     }
 }
@@ -200,9 +212,15 @@ const fn unusable(reason: &'static str) -> ListingError {
     ListingError::Unusable { reason }
 }
 
-fn entry(principal: Principal) -> Entry {
+/// `None`: it has no mail.
+fn entry(principal: Principal) -> Option<Entry> {
+    let kind = match principal.kind.as_str() {
+        "individual" => MailboxKind::Individual,
+        "group" => MailboxKind::Group,
+        _ => return None,
+    };
     let address = principal.email.or(principal.name).unwrap_or_default();
-    Entry { address, account: Some(principal.id), ..Entry::default() }
+    Some(Entry { address, account: Some(principal.id), kind, ..Entry::default() })
 }
 
 impl fmt::Debug for StalwartJmap {

@@ -5,13 +5,13 @@ use serde::Deserialize;
 use url::Url;
 
 use super::access::{Access, StalwartCredentials};
-use super::entry::Entry;
-use super::listing::{Listing, ListingError, Page};
+use super::entry::{Entry, MailboxKind};
+use super::listing::{Listing, ListingError, Page, Sight};
 
 const PAGE: u64 = 500;
 
 /// Without `secrets`, which the server would send too.
-const FIELDS: &str = "id,name,emails,memberOf,tenant";
+const FIELDS: &str = "id,type,name,emails,memberOf,tenant";
 
 /// Stalwart up to 0.15: `GET /api/principal`. Its numbers of accounts are ids of JMAP, so a mailbox is known by them from the start.
 pub struct StalwartRest(Access);
@@ -44,6 +44,8 @@ struct Principals {
 #[serde(rename_all = "camelCase")]
 struct Principal {
     id: u64,
+    #[serde(rename = "type", default)]
+    kind: MailboxKind,
     name: Option<String>,
     #[serde(default)]
     emails: Texts,
@@ -77,13 +79,13 @@ impl Listing for StalwartRest {
     /// The cursor is the number of the next page, from 1.
     async fn page(&self, after: Option<&str>) -> Result<Page, ListingError> {
         let number: u64 = after.and_then(|cursor| cursor.parse().ok()).unwrap_or(1);
-        let mut url = self.0.url("/api/principal")?;
-        url.query_pairs_mut()
-            .append_pair("types", "individual")
-            .append_pair("fields", FIELDS)
-            .append_pair("page", &number.to_string())
-            .append_pair("limit", &PAGE.to_string());
-        let body = self.0.get(url).await?;
+        // Listing groups takes a permission of its own.
+        let (body, sight) = match self.list("individual,group", number).await {
+            Err(ListingError::Refused { status: 403 }) => {
+                (self.list("individual", number).await?, Sight::WithoutGroups)
+            }
+            body => (body?, Sight::All),
+        };
         // serde's own error quotes what it found.
         let answer: Answer = serde_json::from_slice(&body)
             .map_err(|_| ListingError::Unusable { reason: "no list of principals" })?;
@@ -95,7 +97,20 @@ impl Listing for StalwartRest {
             entries: principals.items.into_iter().map(entry).collect(),
             next: more.then(|| (number + 1).to_string()),
             total: Some(principals.total),
+            sight,
         })
+    }
+}
+
+impl StalwartRest {
+    async fn list(&self, types: &str, page: u64) -> Result<Vec<u8>, ListingError> {
+        let mut url = self.0.url("/api/principal")?;
+        url.query_pairs_mut()
+            .append_pair("types", types)
+            .append_pair("fields", FIELDS)
+            .append_pair("page", &page.to_string())
+            .append_pair("limit", &PAGE.to_string());
+        self.0.get(url).await
     }
 }
 
@@ -106,6 +121,7 @@ fn entry(principal: Principal) -> Entry {
         account: Some(account_id(principal.id)),
         tenant: principal.tenant,
         groups: principal.member_of.into(),
+        kind: principal.kind,
         ..Entry::default()
     }
 }

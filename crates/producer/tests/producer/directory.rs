@@ -69,6 +69,21 @@ async fn a_list_is_taken_whole_or_not_and_again_changes_nothing() {
     assert_eq!(room.active().await, 4);
 }
 
+/// Two living mailboxes of one address: a restore by address could not tell them apart.
+#[tokio::test]
+async fn an_address_belongs_to_one_mailbox() {
+    let room = Room::new().await;
+    let lines = [("1", "a"), ("2", "A"), ("1", "b")];
+    let lines = lines
+        .map(|(account, name)| format!("{{\"account\": \"{account}\", \"address\": \"{name}@{DOMAIN}\"}}"));
+    let list = read_json_lines(lines.join("\n").as_bytes()).unwrap();
+    let Err(DirectoryError::BadLines(bad)) = room.import(list, Disappeared::Stay).await else {
+        panic!("taken")
+    };
+    let reasons: Vec<_> = bad.iter().map(|BadLine { line, reason }| (*line, reason.as_str())).collect();
+    assert_eq!(reasons, [(2, "has the same address as 1"), (3, "names the same mailbox as 1")]);
+}
+
 #[tokio::test]
 async fn what_is_unlisted_is_gone_unless_that_is_too_much_of_it() {
     let room = Room::new().await;
@@ -139,7 +154,7 @@ pub(crate) fn page(accounts: &[&str], more: bool, total: u64) -> Result<Page, Li
         ..Entry::default()
     };
     let entries = accounts.iter().map(entry).collect();
-    Ok(Page { entries, next: more.then(|| "next".to_owned()), total: Some(total) })
+    Ok(Page { entries, next: more.then(|| "next".to_owned()), total: Some(total), ..Page::default() })
 }
 
 #[tokio::test]

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::Plan;
+use model::{Plan, SignedDuration};
 use producer::{
-    Directory, Disappeared, Imported, Listing, ListingError, Rules, Secret, StalwartCredentials,
+    Directory, Disappeared, Imported, Listing, ListingError, Rules, Secret, Sight, StalwartCredentials,
     StalwartJmap, StalwartRest, discover,
 };
 use sim_stalwart::{AccountSpec, Effect, Fault, Simulator, Target, Version};
@@ -115,21 +115,26 @@ async fn tenants_and_groups_come_from_the_management_objects_of_0_16() {
     let (room, server) = (Room::new().await, builder.start().await.unwrap());
     let url: Url = server.url().parse().unwrap();
     let rules = r#"[
-        {"tenant": "acme", "group": "staff@customers.example", "plan": "professional"},
-        {"tenant": "acme", "plan": "personal"},
-        {"group": "group7", "plan": "professional"}
+        {"tenant": "acme", "group": "staff", "kind": "individual", "plan": "professional"},
+        {"tenant": "acme", "kind": "individual", "plan": "personal"},
+        {"group": "group7@other.example", "plan": "professional"},
+        {"group": "group8", "plan": "professional"},
+        {"kind": "group", "domain": "customers.example", "plan": "personal"}
     ]"#;
     assert!(serde_json::from_str::<Rules>(rules).unwrap().name_memberships());
     assert!(!serde_json::from_str::<Rules>(BY_DOMAIN).unwrap().name_memberships());
     let listing = || StalwartJmap::new(&url, credentials(ADMIN_PASSWORD), b"").unwrap();
     let found = room.discover_by(rules, listing().with_memberships()).await.unwrap();
-    // The administrator is one of them.
-    assert_eq!((found.listed, found.new, found.unplanned, found.bad.len()), (604, 604, 596, 0));
+    // The administrator is one of them, and 102 groups.
+    assert_eq!((found.listed, found.new, found.unplanned, found.bad.len()), (706, 706, 696, 0));
     for (address, plan) in [
         (NAMES[0], Some(Plan::Professional)),
         (NAMES[1], Some(Plan::Personal)),
         (NAMES[2], None),
         ("user107@other.example", Some(Plan::Professional)),
+        ("user108@other.example", None),
+        (staff, Some(Plan::Personal)),
+        ("group7@other.example", None),
     ] {
         let mailboxes = room.catalog.mailboxes_at(&address.into()).await.unwrap();
         assert_eq!(mailboxes[0].plan, plan, "{address}");
@@ -140,4 +145,35 @@ async fn tenants_and_groups_come_from_the_management_objects_of_0_16() {
     let refused = listing().with_memberships().page(None).await.unwrap_err();
     assert!(refused.to_string().contains("grant sysAccountGet and sysTenantGet"), "{refused}");
     assert!(listing().page(None).await.is_ok(), "rules about domains need neither");
+}
+
+/// A user inside a tenant sees that tenant alone: nobody else is gone because of that.
+#[tokio::test]
+async fn whoever_sees_one_tenant_alone_marks_nobody_else_as_gone() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let account = |name: &str, tenant: &str| AccountSpec::new(name, PASSWORD).tenant(tenant);
+    let builder = Simulator::builder()
+        .version(Version::V0_16)
+        .admin(ADMIN, ADMIN_PASSWORD)
+        .admin_of_tenant("acme", "backup@customers.example", ADMIN_PASSWORD)
+        .account(account(NAMES[0], "acme"))
+        .account(account(NAMES[1], "acme"))
+        .account(account(NAMES[2], "other"));
+    let (room, server) = (Room::new().await, builder.start().await.unwrap());
+    let url: Url = server.url().parse().unwrap();
+    let all = StalwartJmap::new(&url, credentials(ADMIN_PASSWORD), b"").unwrap().with_memberships();
+    assert_eq!(room.discover(all).await.unwrap().sight, Sight::All);
+    assert!(server.remove_account(NAMES[0]));
+    let user = "backup@customers.example".to_owned();
+    let of_tenant = StalwartCredentials::Basic { user, password: Secret::new(ADMIN_PASSWORD) };
+    let directory = Directory {
+        server: SERVER.to_owned(),
+        listing: Arc::new(StalwartJmap::new(&url, of_tenant, b"").unwrap().with_memberships()),
+        rules: Rules::default(),
+        disappeared: Disappeared::Gone { missing_for: SignedDuration::ZERO, at_most_percent: 100 },
+        every: Duration::from_secs(3600),
+    };
+    let found = discover(&room.catalog, &directory, room.now() + SignedDuration::from_secs(1)).await.unwrap();
+    assert_eq!((found.sight, found.gone), (Sight::Tenant("acme".to_owned()), 1));
+    assert_eq!(room.catalog.mailboxes_at(&NAMES[2].into()).await.unwrap().len(), 1, "of another tenant");
 }
