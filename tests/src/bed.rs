@@ -267,6 +267,7 @@ impl Bed {
         let how = Restore {
             mode,
             id: id.clone(),
+            owner: None,
             same_account: account.id == target.id && Arc::ptr_eq(&self.objects, &to.objects),
             records: &repository,
             server: "test",

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use jmap::{Account, AccountId, AccountRef, Client, Config};
+use jmap::{Account, AccountId, AccountRef, Class, Client, Config};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -39,6 +39,11 @@ impl Server {
         Ok(Server { config, url })
     }
 
+    /// How another client of it would be made.
+    pub(crate) fn config(&self) -> Config {
+        self.config.clone()
+    }
+
     /// Cancelled, all requests of the client end.
     pub(crate) fn cancel(&self) -> CancellationToken {
         self.config.cancel.clone()
@@ -66,6 +71,21 @@ impl Server {
         };
         let account = client.resolve_account(&wanted).await.context("find the account")?;
         Ok((client, account, guard))
+    }
+}
+
+/// Signs in as the account's owner where somebody else signed in, as far as the credentials and the server allow it.
+pub(crate) async fn as_owner(config: Config, account: &Account) -> Result<Option<Client>> {
+    let credentials = config.credentials.acting_as(&account.name).filter(|_| !account.is_personal);
+    let Some(credentials) = credentials else { return Ok(None) };
+    let config = Config { credentials, renewal: None, refused: None, ..config };
+    match Client::connect(config).await {
+        Ok(client) if client.session().accounts.get(&account.id).is_some_and(|own| own.is_personal) => {
+            Ok(Some(client))
+        }
+        Ok(_) => Ok(None),
+        Err(error) if matches!(error.class(), Class::Auth) => Ok(None),
+        Err(error) => Err(error).context("sign in as the owner of the account"),
     }
 }
 

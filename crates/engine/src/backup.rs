@@ -172,8 +172,16 @@ impl Types {
                 witness: 0,
                 recent: Vec::new(),
                 not_given: Vec::new(),
+                of_owner: false,
             },
         );
+    }
+
+    /// Records that what was read is as its owner sees it.
+    fn set_of_owner(&mut self, data_type: DataType, of_owner: bool) {
+        if let Some(state) = self.states.get_mut(&data_type) {
+            state.of_owner = of_owner;
+        }
     }
 
     /// Records what objects of this type lack.
@@ -329,6 +337,7 @@ impl Run<'_> {
             types.set(t, TypeStatus::Complete, state, base.count, "");
             types.set_witness(t, witness);
             types.set_not_given(t, base.not_given);
+            types.set_of_owner(t, base.of_owner);
             return Ok(());
         }
         let not_given = self.not_given_before(t);
@@ -338,6 +347,7 @@ impl Run<'_> {
                 types.set(t, synced.status, &synced.state, synced.count, "");
                 types.set_witness(t, witness);
                 types.set_not_given(t, synced.not_given.unwrap_or(not_given));
+                types.set_of_owner(t, self.account.is_personal);
             }
             Err(error) => self.keep(t, &error.to_string(), types)?,
         }
@@ -378,6 +388,7 @@ impl Run<'_> {
                 Ok(synced) => {
                     types.set(DataType::Mailbox, synced.status, &synced.state, synced.count, "");
                     types.set_not_given(DataType::Mailbox, synced.not_given.unwrap_or_default());
+                    types.set_of_owner(DataType::Mailbox, self.account.is_personal);
                 }
                 Err(error) => return self.keep(DataType::Mailbox, &error.to_string(), types),
             }

@@ -35,6 +35,18 @@ impl Credentials {
         Self(Kind::Bearer(token.into()))
     }
 
+    /// Those by which this user signs in as another one: `owner%user` and the user's own password (Stalwart 0.16, for users who
+    /// may impersonate). `None`: a token cannot.
+    #[must_use]
+    pub fn acting_as(&self, owner: &str) -> Option<Credentials> {
+        match &self.0 {
+            Kind::Basic { user, password } => {
+                Some(Credentials::basic(format!("{owner}%{user}"), password.clone()))
+            }
+            Kind::Bearer(_) => None,
+        }
+    }
+
     /// The value of `Authorization`.
     pub(crate) fn header(&self) -> Result<HeaderValue, Error> {
         if matches!(&self.0, Kind::Basic { user, .. } if user.contains(':')) {

@@ -39,6 +39,8 @@ pub struct TypeState {
     pub recent: Vec<RowDigest>,
     /// Properties of its objects that the server did not give, though it was asked for them by name.
     pub not_given: Vec<String>,
+    /// What each user has of his own (subscriptions, colours) is the owner's, not that of somebody else who signed in.
+    pub of_owner: bool,
 }
 
 /// What the server said of one object, as a keyed hash.
@@ -224,6 +226,7 @@ fn type_from_disk(t: disk::TypeState) -> Option<TypeState> {
         witness: t.witness,
         recent: t.recent.into_iter().map(|row| RowDigest { id: row.id, digest: row.digest }).collect(),
         not_given: t.not_given,
+        of_owner: t.of_owner,
     })
 }
 
@@ -243,5 +246,6 @@ fn type_to_disk(t: TypeState) -> disk::TypeState {
         witness: t.witness,
         recent: t.recent.into_iter().map(|row| disk::RowDigest { id: row.id, digest: row.digest }).collect(),
         not_given: t.not_given,
+        of_owner: t.of_owner,
     }
 }

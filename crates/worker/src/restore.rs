@@ -126,9 +126,11 @@ impl Job<'_> {
             return Err(Error::Order { reason: "the selection names a folder that the backup has not" });
         }
         let predicate = selection.among(&folders);
+        let owner = self.connect_as_owner(server).await?;
         let how = Restore {
             mode,
             id,
+            owner: owner.as_ref().map(|(client, _)| client),
             same_account: source == identity,
             records: repository,
             server: &identity.server,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use coordination::BudgetRules;
 use jmap::{Account, AccountId, AccountRef, Client, Credentials, RefusedCredentials};
-use model::MailboxIdentity;
+use model::{ErrorClass, MailboxIdentity};
 use planning::Budget;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::Instrument;
@@ -67,6 +67,33 @@ impl Job<'_> {
             None => self.catalog().learn_account(self.mailbox.id, &account.id.as_str().into()).await?,
         };
         Ok(Reached { client, account, identity, _cancelled_when_dropped: guard })
+    }
+
+    /// Signs in as the account's owner, where our credentials and the server allow it.
+    pub(crate) async fn connect_as_owner(&self, reached: &Reached) -> Result<Option<(Client, DropGuard)>> {
+        let (account, gates) = (&reached.account, &self.worker.gates);
+        let server = self.worker.settings.servers.iter().find(|server| server.name == self.mailbox.server);
+        let credentials = self.signed_in_with.get().and_then(|ours| ours.acting_as(&account.name));
+        let (Some(server), Some(credentials)) = (server, credentials) else { return Ok(None) };
+        if account.is_personal || !gates.may_act_as_owners(&server.name) {
+            return Ok(None);
+        }
+        let mut as_owner = server.clone();
+        as_owner.client.renewal = None;
+        let is_own = |client: &Client| {
+            client.session().accounts.get(&account.id).is_some_and(|account| account.is_personal)
+        };
+        let connected = match self.connect_as(&as_owner, &credentials, Arc::default()).await {
+            Ok((client, guard)) => is_own(&client).then_some((client, guard)),
+            Err(error) if matches!(error.class(), ErrorClass::Auth) => None,
+            Err(error) => return Err(error),
+        };
+        gates.acted_as_owner(&server.name, connected.is_some());
+        if connected.is_none() {
+            let why = "folders that come back are not subscribed by their owner: we may not sign in as him";
+            tracing::warn!(server = server.name, why);
+        }
+        Ok(connected)
     }
 
     pub(crate) async fn connect_as(

@@ -27,6 +27,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// When a job looks again that another one kept waiting, or whose credentials changed while it worked.
 const SOON: Duration = Duration::from_secs(5);
 
+/// After so many owners as whom we may not sign in it is not tried any more: servers block those who are refused again and again.
+const MOST_OWNERS_REFUSED: u32 = 3;
+
 /// Whether one server takes our credentials, as far as this worker knows.
 #[derive(Debug, Default)]
 struct SignInGate {
@@ -38,6 +41,8 @@ struct SignInGate {
     refused: Vec<String>,
     /// What the server refused to clients of this worker: they show it nothing of that again.
     refused_to_clients: Arc<RefusedCredentials>,
+    /// Owners as whom the server did not let us sign in, since it let us last.
+    owners_refused: u32,
 }
 
 /// The same for each server.
@@ -77,6 +82,16 @@ impl SignInGates {
                 gate.refused.push(fingerprint);
             }
         });
+    }
+
+    /// Whether it may be tried to sign in as an owner: a server that lets us never is not asked for each of them.
+    pub(crate) fn may_act_as_owners(&self, server: &str) -> bool {
+        self.gate(server, |gate| gate.owners_refused < MOST_OWNERS_REFUSED)
+    }
+
+    /// What came of it.
+    pub(crate) fn acted_as_owner(&self, server: &str, is_allowed: bool) {
+        self.gate(server, |gate| gate.owners_refused = if is_allowed { 0 } else { gate.owners_refused + 1 });
     }
 
     /// What clients of this worker share.

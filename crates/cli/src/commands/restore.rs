@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Result;
-use engine::{FolderTree, KnownRestore, Mode, Planned, Predicate, Restore, RestoreId, Selection};
+use engine::{FolderTree, KnownRestore, Mode, Planned, Predicate, Restore, RestoreId, Restored, Selection};
 use jmap::{Account, Client};
 use model::{DataType, SnapshotNumber, SystemClock};
 use repository::{KeyRing, Repository, Snapshot, Store};
@@ -21,7 +21,7 @@ use crate::mailbox::{self, Mailbox};
 use crate::numbers::Numbers;
 use crate::output::{Out, remark};
 use crate::owner::Owner;
-use crate::server::{Server, host};
+use crate::server::{Server, as_owner, host};
 use crate::{progress, secrets, store_url};
 
 /// A restore that needs to ask nobody anything any more, unless only what is written down says who signs in.
@@ -154,17 +154,15 @@ async fn give(
     let start = Instant::now();
     let Asked { id, mailbox, snapshot, mode, types, select, grant_shares, known } = asked;
     let name = host(&server.url);
-    let (client, account, _cancelled_when_dropped) = open(args, known.as_ref(), server, out).await?;
+    let (client, account, owner_client, _guard) = open(args, known.as_ref(), server, &types, out).await?;
     let owner = Owner::new((store, ring), &account, name.clone(), None);
     let is_same = match &known {
         Some(known) => known.parameters().same_account,
         None => owner.is_of(&mailbox).await?,
     };
     may_share(grant_shares, is_same, &account)?;
-    let own = match mode {
-        Mode::Exact if !args.dry_run && !is_same => Some(owner.own().await?),
-        _ => None,
-    };
+    let needs_own = mode == Mode::Exact && !args.dry_run && !is_same;
+    let own = if needs_own { Some(owner.own().await?) } else { None };
     let undo = own.as_ref().map_or(&mailbox.repository, |own| &own.repository);
     let safety = (mode == Mode::Exact && !args.dry_run).then_some(undo);
     let reading = async { Ok(FolderTree::read(&snapshot).await?) };
@@ -184,6 +182,7 @@ async fn give(
     let how = Restore {
         mode,
         id,
+        owner: owner_client.as_ref(),
         same_account: is_same,
         records: &mailbox.repository,
         server: &name,
@@ -216,8 +215,24 @@ async fn give(
         refused,
         start,
     };
+    remark_on_subscriptions(args, &restored, &account, owner_client.as_ref());
     done.print(&restored, out)?;
     Ok(if restored.is_whole() { Exit::Good } else { Exit::Incomplete })
+}
+
+/// Folders came back and nobody could sign in as their owner.
+fn remark_on_subscriptions(
+    args: &RestoreArgs,
+    restored: &Restored,
+    account: &Account,
+    owner: Option<&Client>,
+) {
+    if !args.dry_run && restored.folders > 0 && !account.is_personal && owner.is_none() {
+        remark(
+            "the folders that came back are not subscribed by their owner, whom we could not sign in as: some mail programs \
+             do not show them until they are",
+        );
+    }
 }
 
 /// What the backup of the account as it was before is called, if one was made.
@@ -226,13 +241,14 @@ async fn named(safety: Option<SnapshotNumber>, made_in: Option<&Repository>) -> 
     Ok(Some(Numbers::of(&repository.snapshots().await?).name(safety)))
 }
 
-/// Signs in at the account that is written down, or that the arguments name.
+/// Signs in at the account that is written down, or that the arguments name; as its owner, too, if folders come back.
 async fn open(
     args: &RestoreArgs,
     known: Option<&KnownRestore>,
     server: Server,
+    types: &[DataType],
     out: &Out,
-) -> Result<(Client, Account, impl Drop + use<>)> {
+) -> Result<(Client, Account, Option<Client>, impl Drop + use<>)> {
     let (name, id) = match known {
         Some(known) => (None, Some(known.parameters().account.as_str())),
         None => {
@@ -240,7 +256,13 @@ async fn open(
             (args.to_account.as_deref().or(which), args.to_account_id.as_deref())
         }
     };
-    server.open(name, id, out).await
+    let config = server.config();
+    let (client, account, guard) = server.open(name, id, out).await?;
+    let owner = match types.contains(&DataType::Mailbox) {
+        true => as_owner(config, &account).await?,
+        false => None,
+    };
+    Ok((client, account, owner, guard))
 }
 
 /// Says how to go on. Even with --quiet: without the id nobody can.

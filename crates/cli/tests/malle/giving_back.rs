@@ -1,8 +1,8 @@
 //! What was backed up comes back.
 
-use sim_stalwart::{AccountSpec, DataType, Effect, Fault, Kinds, Target};
+use sim_stalwart::{AccountSpec, DataType, Effect, Fault, Kinds, Simulator, Target};
 
-use crate::home::{ALICE, Home, PASSWORD};
+use crate::home::{ALICE, Home, PASSWORD, alice};
 
 const BOB: &str = "bob@example.org";
 
@@ -224,4 +224,43 @@ async fn contacts_alone_come_back_and_what_is_refused_is_kept() {
     assert!(std::fs::read_to_string(kept).expect("JSON").contains("person0@example.com"));
     let ended = home.run(&to_bob(&["--only", "contacts", "--select", "from:bob"])).await;
     ended.refused(2, &["--select"]);
+}
+
+/// Support signs in as an administrator: what it gives back is subscribed by its owner, as his programs want it.
+#[tokio::test(flavor = "multi_thread")]
+async fn folders_that_support_gives_back_are_subscribed_by_their_owner() {
+    const AGENT: &str = "agent@example.org";
+    let builder = Simulator::builder().account(alice()).admin(AGENT, PASSWORD);
+    let home = Home::with(builder).await;
+    home.sim.add_account(&AccountSpec::new(BOB, PASSWORD).bare());
+    let unwanted = home.alice().create_folder("not subscribed", None);
+    let put = |value: bool| {
+        home.alice().edit(DataType::Mailbox, &unwanted, |folder| folder["isSubscribed"] = value.into());
+    };
+    put(false);
+    home.back_up().await;
+    let as_agent = |more: &[&'static str]| {
+        [&["restore", "--account", ALICE, "--user", AGENT, "--only", "emails", "--json", "--yes"], more]
+            .concat()
+    };
+    let bob = home.sim.account(BOB).expect("he is there");
+    let subscribed = |owner: &sim_stalwart::AccountHandle, name: &str| {
+        let folders = owner.content(DataType::Mailbox);
+        let found = folders.values().find(|folder| folder["name"] == name);
+        found.map(|folder| folder["isSubscribed"].clone()).expect("it is there")
+    };
+    // Beside everything else all is seen; in its place each is as its owner had it.
+    let beside = home.run(&as_agent(&["--to-account", BOB])).await;
+    let top = beside.objects()[0]["folder"].as_str().expect("a folder").to_owned();
+    assert_eq!((subscribed(&bob, &top), subscribed(&bob, "not subscribed")), (true.into(), true.into()));
+    put(true);
+    home.run(&as_agent(&["--mode", "exact"])).await;
+    assert_eq!(subscribed(&home.alice(), "not subscribed"), false);
+
+    // Where the server lets nobody sign in as another one, that is said.
+    let refuse = Effect::Status { code: 403, retry_after: None };
+    // A redirect and the session are what signing in takes.
+    home.sim.faults().add(Fault::new(Target::Session, refuse).after(2));
+    let left = home.run(&as_agent(&["--to-account", BOB])).await;
+    assert!([0, 3].contains(&left.code) && left.err.contains("not subscribed by their owner"), "{left:?}");
 }

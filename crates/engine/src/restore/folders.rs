@@ -78,6 +78,7 @@ mod tests {
                 parent_id: parent.map(id),
                 role: None,
                 sort_order: 0,
+                is_subscribed: None,
             })
             .collect();
         let sorted: Vec<&str> =

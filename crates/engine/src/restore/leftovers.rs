@@ -32,7 +32,7 @@ pub fn leftovers<'a>(client: &'a Client, account: &'a Account) -> BoxFuture<'a, 
 }
 
 async fn find_leftovers(client: &Client, account: &Account) -> Result<Vec<Leftover>> {
-    let target = Target { client, account };
+    let target = Target::new(client, account, None);
     let mut found: BTreeMap<String, Leftover> = BTreeMap::new();
     for folder in target.folders().await? {
         let Some(id) = id_of(&folder) else { continue };
@@ -54,7 +54,7 @@ pub fn clear_leftover<'a>(
 }
 
 async fn clear(client: &Client, account: &Account, id: &RestoreId) -> Result<()> {
-    let target = Target { client, account };
+    let target = Target::new(client, account, None);
     let folders = target.folders().await?;
     let left = all_of(&folders, id);
     if left.is_empty() {

@@ -136,6 +136,10 @@ impl Placing<'_> {
         if now.sort_order != wanted.sort_order {
             patch.insert("sortOrder".into(), json!(wanted.sort_order));
         }
+        let wants = wanted.is_subscribed.filter(|_| self.target.is_owners());
+        if let Some(is_subscribed) = wants.filter(|is| Some(*is) != now.is_subscribed) {
+            patch.insert("isSubscribed".into(), json!(is_subscribed));
+        }
         if now.role != wanted.role {
             self.free_role(wanted.role.as_deref()).await?;
             patch.insert("role".into(), json!(wanted.role));
@@ -226,8 +230,11 @@ impl Placing<'_> {
     }
 
     fn object(&self, wanted: &Folder, name: &str, parent: Option<&Id>) -> Value {
+        // Where nobody knows, people see it in their programs; so they do beside everything else.
+        let is_beside = matches!(self.how, Places::Below(_));
+        let is_subscribed = wanted.is_subscribed.filter(|_| !is_beside).unwrap_or(true);
         let mut object = json!({
-            "name": name, "parentId": parent, "sortOrder": wanted.sort_order, "isSubscribed": true,
+            "name": name, "parentId": parent, "sortOrder": wanted.sort_order, "isSubscribed": is_subscribed,
         });
         let role = wanted.role.as_deref().filter(|role| with_role(&self.there, role).is_none());
         if let Some(role) = role.filter(|_| !matches!(self.how, Places::Below(_))) {

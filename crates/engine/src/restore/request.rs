@@ -3,6 +3,7 @@
 use std::fmt;
 
 use futures::future::BoxFuture;
+use jmap::Client;
 use model::{BackupNumber, Clock, DataType, EmailRecord};
 use repository::{Repository, RestoreName, SnapshotInfo};
 use serde::{Deserialize, Serialize};
@@ -114,6 +115,9 @@ pub struct Restore<'a> {
     pub mode: Mode,
     /// A new id, or that of a restore to go on with.
     pub id: RestoreId,
+    /// Signed in as the account's owner, where somebody else signs in otherwise: folders that come back are then subscribed by
+    /// their owner. Without it the owner's subscriptions are left alone.
+    pub owner: Option<&'a Client>,
     /// The snapshot is one of this very account, so that equal ids may name the same email.
     pub same_account: bool,
     /// Where it is written down what this restore is: the repository of the snapshot.

@@ -41,7 +41,9 @@ pub fn begin_restore<'a>(
     snapshot: &'a Snapshot,
     how: &'a Restore<'_>,
 ) -> BoxFuture<'a, Result<()>> {
-    Box::pin(async move { open_records(Target { client, account }, snapshot, how).await.map(drop) })
+    Box::pin(
+        async move { open_records(Target::new(client, account, how.owner), snapshot, how).await.map(drop) },
+    )
 }
 
 /// Gives the wanted emails of a snapshot back to an account.
@@ -67,7 +69,7 @@ async fn restore_all(
     if how.mode == Mode::Exact {
         may_be_exact(snapshot, how)?;
     }
-    let target = Target { client, account };
+    let target = Target::new(client, account, how.owner);
     let records = match how.dry_run {
         Some(_) => None,
         None => Some(open_records(target, snapshot, how).await?),
@@ -328,11 +330,16 @@ impl Work<'_> {
         let is_selection = self.how.select.is_some();
         let is_wanted =
             |folder: &Folder| !is_selection || self.chosen.contains(&FolderId::from(folder.id.as_str()));
-        let folders: Vec<Folder> = folders
+        let mut folders: Vec<Folder> = folders
             .iter()
             .filter_map(|object| serde_json::from_slice(&object.json).ok())
             .filter(|folder| !is_own(folder) && is_wanted(folder))
             .collect();
+        let of_owner = self.snapshot.info().type_state(DataType::Mailbox).is_some_and(|state| state.of_owner);
+        if !of_owner {
+            // The snapshot does not know what its owner had subscribed to.
+            folders.iter_mut().for_each(|folder| folder.is_subscribed = None);
+        }
         let name = self.folder_name();
         let places = match self.how.mode {
             Mode::Beside if self.has_emails => Places::Below(&name),

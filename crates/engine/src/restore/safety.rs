@@ -143,7 +143,7 @@ impl Work<'_> {
         is_first: bool,
         staging: &Staging<'_>,
     ) -> Result<Arc<Snapshot>> {
-        let Target { client, account } = self.target;
+        let Target { client, account, .. } = self.target;
         let (progress, clock) = (self.how.progress, self.how.clock);
         let (mut last, mut lost) = (SnapshotNumber(0), None);
         for _ in 0..SAFETY_BACKUPS {

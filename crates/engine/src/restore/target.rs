@@ -15,6 +15,8 @@ use crate::metadata::{self, Metadata};
 pub(super) struct Target<'a> {
     pub(super) client: &'a Client,
     pub(super) account: &'a Account,
+    /// Signed in as its owner; `None`: `client` is, or nobody can.
+    pub(super) owner: Option<&'a Client>,
 }
 
 /// A folder (JMAP's Mailbox).
@@ -29,12 +31,14 @@ pub(super) struct Folder {
     pub(super) role: Option<String>,
     #[serde(default)]
     pub(super) sort_order: u32,
+    #[serde(default)]
+    pub(super) is_subscribed: Option<bool>,
 }
 
 impl Folder {
     pub(super) fn unnamed(id: &Id) -> Folder {
         let (name, parent_id, role) = (String::new(), None, None);
-        Folder { id: id.clone(), name, parent_id, role, sort_order: 0 }
+        Folder { id: id.clone(), name, parent_id, role, sort_order: 0, is_subscribed: None }
     }
 
     /// Takes over what a creation or a patch says.
@@ -49,6 +53,9 @@ impl Folder {
         if let Some(role) = patch.get("role") {
             self.role = text(role);
         }
+        if let Some(is_subscribed) = patch.get("isSubscribed").and_then(serde_json::Value::as_bool) {
+            self.is_subscribed = Some(is_subscribed);
+        }
         if let Some(order) = patch.get("sortOrder").and_then(serde_json::Value::as_u64) {
             self.sort_order = u32::try_from(order).unwrap_or(u32::MAX);
         }
@@ -58,6 +65,22 @@ impl Folder {
 /// A key of a patch (RFC 8620 section 5.3): `member` of the object, and what of it.
 pub(super) fn pointer(member: &str, of: &Id) -> String {
     format!("{member}/{}", of.as_str().replace('~', "~0").replace('/', "~1"))
+}
+
+impl<'a> Target<'a> {
+    pub(super) fn new(client: &'a Client, account: &'a Account, owner: Option<&'a Client>) -> Target<'a> {
+        Target { client, account, owner }
+    }
+
+    /// Whether the subscriptions of folders are the owner's here.
+    pub(super) fn is_owners(&self) -> bool {
+        self.account.is_personal || self.owner.is_some()
+    }
+
+    /// Who reads and writes objects of this type: folders, which users subscribe to, the owner if possible.
+    fn of(&self, data_type: DataType) -> &'a Client {
+        self.owner.filter(|_| data_type == DataType::Mailbox).unwrap_or(self.client)
+    }
 }
 
 impl Target<'_> {
@@ -97,10 +120,10 @@ impl Target<'_> {
             DataType::Mailbox => {
                 let mut batch = Batch::new(&self.account.id);
                 let call = batch.get(data_type, ids);
-                self.client.call(&batch).await.and_then(|answer| answer.take(call))
+                self.of(data_type).call(&batch).await.and_then(|answer| answer.take(call))
             }
             _ => {
-                let whole = self.client.get_whole(&self.account.id, data_type, &ids, None).await;
+                let whole = self.of(data_type).get_whole(&self.account.id, data_type, &ids, None).await;
                 whole.map(|whole| whole.objects)
             }
         };
@@ -140,7 +163,7 @@ impl Target<'_> {
     pub(super) async fn set(&self, what: &'static str, data_type: DataType, set: Set) -> Result<Written> {
         let mut batch = Batch::new(&self.account.id);
         let call = batch.set(data_type, set);
-        let answer = self.client.change(&batch).await.and_then(|answer| answer.take(call));
+        let answer = self.of(data_type).change(&batch).await.and_then(|answer| answer.take(call));
         answer.map_err(|source| written(what, source))
     }
 
