@@ -142,7 +142,13 @@ impl Bed {
         let client = self.client(url).await.map_err(server)?;
         let account = self.account(&client).await.map_err(server)?;
         let repository = self.repository(&account, writer).await?;
-        let how = Backup { origin: Origin::default(), full_listing, progress: &Silent, clock: &SystemClock };
+        let how = Backup {
+            origin: Origin::default(),
+            owner: None,
+            full_listing,
+            progress: &Silent,
+            clock: &SystemClock,
+        };
         match Box::pin(engine::backup(&client, &account, &repository, &how)).await {
             // Only the key is there: a first backup was cut off before its log began. As `malle backup` does it.
             Err(engine::Error::Repository(Error::NoMailbox)) => {}
@@ -169,7 +175,13 @@ impl Bed {
         let client = self.client(url).await.map_err(server)?;
         let account = self.account(&client).await.map_err(server)?;
         let repository = self.recreated(&account, writer).await?;
-        let how = Backup { origin: Origin::default(), full_listing: false, progress, clock: &SystemClock };
+        let how = Backup {
+            origin: Origin::default(),
+            owner: None,
+            full_listing: false,
+            progress,
+            clock: &SystemClock,
+        };
         Box::pin(engine::backup_slice(&client, &account, &repository, &how, slice)).await
     }
 
@@ -268,6 +280,7 @@ impl Bed {
             mode,
             id: id.clone(),
             owner: None,
+            under_way: Duration::from_millis(50),
             same_account: account.id == target.id && Arc::ptr_eq(&self.objects, &to.objects),
             records: &repository,
             server: "test",

@@ -333,6 +333,10 @@ impl Run<'_> {
         // Fewer are read as a whole: one request, of one moment, and no history to trust.
         let is_long = base.as_ref().is_some_and(|base| base.count > LONG_TYPE);
         let unchanged = trusted.as_ref().is_some_and(|trusted| trusted.as_str() == state) && !has_failed;
+        let was_of_owner = base.as_ref().is_some_and(|base| base.of_owner);
+        // What somebody else read before is read again.
+        let is_new_sight = t == DataType::Mailbox && self.how.owner.is_some() && !was_of_owner;
+        let (trusted, unchanged) = (trusted.filter(|_| !is_new_sight), unchanged && !is_new_sight);
         if let (true, Some(base)) = (unchanged, base) {
             types.set(t, TypeStatus::Complete, state, base.count, "");
             types.set_witness(t, witness);
@@ -342,16 +346,24 @@ impl Run<'_> {
         }
         let not_given = self.not_given_before(t);
         let rows = self.known(known).await?.entry(t).or_default();
-        match self.sync_objects(t, trusted.filter(|_| is_long && !has_failed), rows).await? {
+        let since = trusted.filter(|_| is_long && !has_failed);
+        // Rows that stay are as whoever made the base saw them.
+        let of_owner = self.is_owners(t) && (since.is_none() || was_of_owner);
+        match self.sync_objects(t, since, rows).await? {
             Ok(synced) => {
                 types.set(t, synced.status, &synced.state, synced.count, "");
                 types.set_witness(t, witness);
                 types.set_not_given(t, synced.not_given.unwrap_or(not_given));
-                types.set_of_owner(t, self.account.is_personal);
+                types.set_of_owner(t, of_owner);
             }
             Err(error) => self.keep(t, &error.to_string(), types)?,
         }
         Ok(())
+    }
+
+    /// Whether objects of this type are read as the account's owner sees them.
+    fn is_owners(&self, data_type: DataType) -> bool {
+        self.account.is_personal || (data_type == DataType::Mailbox && self.how.owner.is_some())
     }
 
     /// What the objects of the base lack.
@@ -388,7 +400,7 @@ impl Run<'_> {
                 Ok(synced) => {
                     types.set(DataType::Mailbox, synced.status, &synced.state, synced.count, "");
                     types.set_not_given(DataType::Mailbox, synced.not_given.unwrap_or_default());
-                    types.set_of_owner(DataType::Mailbox, self.account.is_personal);
+                    types.set_of_owner(DataType::Mailbox, self.is_owners(DataType::Mailbox));
                 }
                 Err(error) => return self.keep(DataType::Mailbox, &error.to_string(), types),
             }

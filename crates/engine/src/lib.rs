@@ -43,8 +43,8 @@ pub use query::QueryError;
 pub use report::{Report, State};
 pub use restore::{
     Act, KnownRestore, Leftover, Mode, ObjectRefusal, Planned, Refusal, Refusals, Register, RegisterError,
-    Restore, RestoreId, RestoreParameters, Restored, RestoredObjects, Share, Tell, Unremoved, UnremovedEmail,
-    begin_restore, clear_leftover, leftovers, restore,
+    Restore, RestoreId, RestoreParameters, Restored, RestoredObjects, Share, Tell, UNDER_WAY, Unremoved,
+    UnremovedEmail, begin_restore, clear_leftover, leftovers, restore,
 };
 pub use selection::{Predicate, Selection, Test};
 pub use slice::{Paused, Slice};

@@ -324,7 +324,9 @@ impl Run<'_> {
     }
 
     async fn get_within(&self, data_type: DataType, ids: Ids<Id>, bytes: u64) -> Result<Whole, Unread> {
-        self.client.get_whole(&self.account.id, to_jmap(data_type), &ids, Some(bytes)).await
+        let owner = self.how.owner.filter(|_| data_type == DataType::Mailbox);
+        let client = owner.unwrap_or(self.client);
+        client.get_whole(&self.account.id, to_jmap(data_type), &ids, Some(bytes)).await
     }
 
     /// Makes rows of what differs from what is known, which is brought up to date.

@@ -1,3 +1,4 @@
+use jmap::Client;
 use model::Clock;
 use repository::Origin;
 
@@ -7,6 +8,8 @@ use crate::slice::Paused;
 pub struct Backup<'a> {
     /// What asked for it; goes into the log.
     pub origin: Origin,
+    /// Signed in as the account's owner, where somebody else signs in otherwise: folders are read as the owner sees them.
+    pub owner: Option<&'a Client>,
     /// List everything although the server's states could be trusted.
     pub full_listing: bool,
     /// Told what is going on.

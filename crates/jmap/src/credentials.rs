@@ -36,14 +36,14 @@ impl Credentials {
     }
 
     /// Those by which this user signs in as another one: `owner%user` and the user's own password (Stalwart 0.16, for users who
-    /// may impersonate). `None`: a token cannot.
+    /// may impersonate). `None`: a token cannot, and nobody can as one whose name holds a colon.
     #[must_use]
     pub fn acting_as(&self, owner: &str) -> Option<Credentials> {
         match &self.0 {
-            Kind::Basic { user, password } => {
+            Kind::Basic { user, password } if !owner.contains(':') => {
                 Some(Credentials::basic(format!("{owner}%{user}"), password.clone()))
             }
-            Kind::Bearer(_) => None,
+            Kind::Basic { .. } | Kind::Bearer(_) => None,
         }
     }
 

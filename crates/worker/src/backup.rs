@@ -103,6 +103,7 @@ impl Job<'_> {
     async fn slice(&self, server: &Reached, repository: &Repository, number: BackupNumber) -> Result<Slice> {
         let services = &self.worker.services;
         let how = Backup {
+            owner: None,
             origin: origin(self.claimed, number),
             full_listing: BackupOrder::read(self.claimed.parameters.as_ref())?.full,
             progress: self.shown,

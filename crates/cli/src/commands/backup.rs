@@ -152,6 +152,7 @@ async fn back_up(
     (client, slice, kept): (&Client, &Slice, &Kept),
 ) -> Result<Made> {
     let how = Backup {
+        owner: None,
         origin: Origin { kind: "manual".to_owned(), ..Origin::default() },
         full_listing: args.full,
         progress: kept,

@@ -170,6 +170,7 @@ async fn fetch(
     }
     let progress = progress::shown(out);
     let how = Backup {
+        owner: None,
         origin: Origin { kind: "manual".to_owned(), ..Origin::default() },
         full_listing: true,
         progress: &*progress,

@@ -183,6 +183,7 @@ async fn give(
         mode,
         id,
         owner: owner_client.as_ref(),
+        under_way: engine::UNDER_WAY,
         same_account: is_same,
         records: &mailbox.repository,
         server: &name,

@@ -262,5 +262,7 @@ async fn folders_that_support_gives_back_are_subscribed_by_their_owner() {
     // A redirect and the session are what signing in takes.
     home.sim.faults().add(Fault::new(Target::Session, refuse).after(2));
     let left = home.run(&as_agent(&["--to-account", BOB])).await;
-    assert!([0, 3].contains(&left.code) && left.err.contains("not subscribed by their owner"), "{left:?}");
+    assert_eq!(left.code, beside.code, "{left:?}");
+    assert!(left.err.contains("not subscribed by their owner"), "{left:?}");
+    assert!(!beside.err.contains("not subscribed"), "{beside:?}");
 }

@@ -5,6 +5,7 @@
 //! there, no more.
 
 use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use model::{BlobId, EmailRecord};
@@ -15,7 +16,7 @@ use crate::error::Result;
 use crate::letters::Letters;
 use crate::listing::IdList;
 use crate::restore::content::hash_all;
-use crate::restore::dates;
+use crate::restore::folders::Map;
 use crate::restore::ledger::{Ledger, Mark};
 use crate::restore::staging::Staging;
 use crate::restore::target::Target;
@@ -35,6 +36,8 @@ pub(super) struct Held {
     digests: Vec<u64>,
     /// Of each whether it lies in the folder of the restore (of a backup only).
     ours: Vec<bool>,
+    /// Of each what tells it from an equal one (of the folder of the restore only).
+    labels: Vec<u64>,
 }
 
 /// Where the account's bytes are read.
@@ -57,19 +60,25 @@ impl Held {
     ) -> Result<Held> {
         let ids = target.emails(folder).await?;
         let (mut keys, mut digests) = (vec![None; ids.len()], vec![0; hasher.map_or(0, |_| ids.len())]);
+        let mut labels = vec![0; folder.map_or(0, |_| ids.len())];
         for piece in target.pieces(&ids) {
             for email in target.metadata(&piece).await? {
                 let is_ours = but.is_some_and(|but| email.mailbox_ids.contains(but));
                 let at = ids.position(email.id.as_str()).filter(|_| !is_ours);
                 if let Some(at) = at {
                     keys[at] = Some(key(email.size, email.received_at.unix_seconds()));
+                    if let Some(folder) = folder {
+                        let others = email.mailbox_ids.iter().filter(|id| *id != folder);
+                        let keywords = email.keywords.iter().map(ToString::to_string);
+                        labels[at] = label(others.map(ToString::to_string), keywords);
+                    }
                     if let Some(hasher) = hasher {
                         digests[at] = server_blob(hasher, &email);
                     }
                 }
             }
         }
-        Ok(Held { source: Source::Server, ids, keys, digests, ours: Vec::new() })
+        Ok(Held { source: Source::Server, ids, keys, digests, ours: Vec::new(), labels })
     }
 
     /// What a backup of the account holds. Those in the folder of the restore are its own; those in the folders of what was
@@ -84,7 +93,8 @@ impl Held {
             false => Source::Backup(Arc::clone(backup)),
         };
         let (ids, ours) = (IdList::default(), Vec::new());
-        let mut held = Held { source, ids, keys: Vec::new(), digests: Vec::new(), ours };
+        let (keys, digests, labels) = (Vec::new(), Vec::new(), Vec::new());
+        let mut held = Held { source, ids, keys, digests, ours, labels };
         let mut emails = backup.emails().await?;
         while let Some(email) = emails.next().await? {
             let lies_in = |is_meant: &dyn Fn(&str) -> bool| {
@@ -127,18 +137,24 @@ impl Held {
         if same_account {
             self.mark_by_id(snapshot, ledger).await?;
         }
-        self.mark_by_content(target, snapshot, ledger, Mark::Present).await.map(drop)
+        self.mark_by_content(target, snapshot, ledger, Mark::Present, None).await.map(drop)
     }
 
     /// Marks what was imported by this restore: all emails here were, so that where they are as many as ours of this length
-    /// and date, nothing need be read. Returns the copies of those that are here more often than in the snapshot.
+    /// and date, nothing need be read. Of equal ones each is the one with its folders and keywords. Returns the copies of those
+    /// that are here more often than in the snapshot.
     pub(super) async fn mark_restored(
         mut self,
         target: Target<'_>,
         snapshot: &Snapshot,
         ledger: &mut Ledger,
+        map: &Map,
     ) -> Result<Vec<jmap::Id>> {
-        let twins = self.mark_by_content(target, snapshot, ledger, Mark::Restored).await?;
+        let label_of = |email: &EmailRecord| {
+            let folders = map.of(email.folders.iter().map(|id| id.as_str()));
+            label(folders.iter().map(ToString::to_string), email.keywords.iter().cloned())
+        };
+        let twins = self.mark_by_content(target, snapshot, ledger, Mark::Restored, Some(&label_of)).await?;
         let copies = twins.left_over().into_iter();
         Ok(copies.filter_map(|at| jmap::Id::new(self.ids.get(at)).ok()).collect())
     }
@@ -149,6 +165,7 @@ impl Held {
         snapshot: &Snapshot,
         ledger: &mut Ledger,
         mark: Mark,
+        label_of: Option<&LabelOf<'_>>,
     ) -> Result<Twins> {
         self.digests = Vec::new();
         let mut twins = Twins::of(std::mem::take(&mut self.keys));
@@ -178,27 +195,29 @@ impl Held {
         }
         // Those that are marked already take what they are before others do, and those of any date come last.
         let turns: &[Mark] = if mark == Mark::Restored { &[mark, Mark::Open] } else { &[Mark::Open] };
-        let mut settled = BTreeSet::new();
-        for turn in turns {
-            each(snapshot, |position, email| {
-                let at = (ledger.get(position) == *turn).then(|| twins.take(email)).flatten();
-                if let Some(at) = at {
-                    ledger.pair(position, at, mark);
-                    settled.extend((!dates::is_writable(email.received_at)).then_some(position));
-                }
-            })
-            .await?;
-        }
-        let late: &[Mark] = if twins.has_undatable() { turns } else { &[] };
-        for turn in late {
-            each(snapshot, |position, email| {
-                let is_meant = ledger.get(position) == *turn && !settled.contains(&position);
-                if let Some(at) = is_meant.then(|| twins.take_of_any_date(email)).flatten() {
-                    ledger.pair(position, at, mark);
-                    settled.insert(position);
-                }
-            })
-            .await?;
+        let is_labelled = label_of.is_some();
+        let label_of = |email: &EmailRecord| label_of.map_or(0, |label_of| label_of(email));
+        for way in Way::ALL {
+            let is_needed = match way {
+                Way::Labelled => is_labelled,
+                Way::Any => true,
+                Way::AnyDate => twins.has_undatable(),
+            };
+            let turns = if is_needed { turns } else { &[] };
+            for turn in turns {
+                each(snapshot, |position, email| {
+                    if ledger.get(position) != *turn || ledger.pair_of(position).is_some() {
+                        return;
+                    }
+                    let at = match way {
+                        Way::Labelled => twins.take_labelled(email, label_of(email)),
+                        Way::Any => twins.take(email),
+                        Way::AnyDate => twins.take_of_any_date(email),
+                    };
+                    at.into_iter().for_each(|at| ledger.pair(position, at, mark));
+                })
+                .await?;
+            }
         }
         Ok(twins)
     }
@@ -233,7 +252,7 @@ impl Held {
                 .await?;
             }
         }
-        twins.sort_by_bytes();
+        twins.sort_by_bytes(self.labels.clone());
         Ok(doubtful.contains(&true))
     }
 
@@ -248,6 +267,29 @@ impl Held {
         })
         .await
     }
+}
+
+/// What tells an email from an equal one.
+type LabelOf<'l> = dyn Fn(&EmailRecord) -> u64 + Sync + 'l;
+
+/// How one of the account's is chosen for one of the snapshot's, the strictest first.
+#[derive(Clone, Copy)]
+enum Way {
+    Labelled,
+    Any,
+    AnyDate,
+}
+
+impl Way {
+    const ALL: [Way; 3] = [Way::Labelled, Way::Any, Way::AnyDate];
+}
+
+/// Of folders and keywords in any order.
+fn label(folders: impl Iterator<Item = String>, keywords: impl Iterator<Item = String>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    folders.collect::<BTreeSet<_>>().hash(&mut hasher);
+    keywords.collect::<BTreeSet<_>>().hash(&mut hasher);
+    hasher.finish()
 }
 
 /// The hashes of emails of another mailbox's backup, read in the order in which they lie there.

@@ -27,6 +27,6 @@ mod uploads;
 pub use leftovers::{Leftover, clear_leftover, leftovers};
 pub use record::{KnownRestore, RestoreParameters};
 pub use report::{ObjectRefusal, Refusal, Refusals, Restored, RestoredObjects, Unremoved, UnremovedEmail};
-pub use request::{Act, Mode, Planned, Register, RegisterError, Restore, RestoreId, Tell};
+pub use request::{Act, Mode, Planned, Register, RegisterError, Restore, RestoreId, Tell, UNDER_WAY};
 pub use run::{begin_restore, restore};
 pub use shares::Share;

@@ -206,7 +206,7 @@ impl Placing<'_> {
                     if let Some(id) = self.look_again(&name, parent).await? {
                         return Ok(id);
                     }
-                    if let Some(id) = self.make_by_detour(&name, parent).await? {
+                    if let Some(id) = self.make_by_detour(wanted, &name, parent).await? {
                         return Ok(id);
                     }
                     last = Some(refusal);
@@ -230,7 +230,7 @@ impl Placing<'_> {
     }
 
     fn object(&self, wanted: &Folder, name: &str, parent: Option<&Id>) -> Value {
-        // Where nobody knows, people see it in their programs; so they do beside everything else.
+        // If the owner's choice is unknown, or the folder is a copy, it is subscribed so that mail programs show it.
         let is_beside = matches!(self.how, Places::Below(_));
         let is_subscribed = wanted.is_subscribed.filter(|_| !is_beside).unwrap_or(true);
         let mut object = json!({
@@ -243,10 +243,14 @@ impl Placing<'_> {
         object
     }
 
-    async fn make_by_detour(&mut self, name: &str, parent: Option<&Id>) -> Result<Option<Id>> {
-        let Ok(id) = self.create(json!({ "name": name, "parentId": self.workshop })).await? else {
-            return Ok(None);
-        };
+    async fn make_by_detour(
+        &mut self,
+        wanted: &Folder,
+        name: &str,
+        parent: Option<&Id>,
+    ) -> Result<Option<Id>> {
+        let object = self.object(wanted, name, self.workshop);
+        let Ok(id) = self.create(object).await? else { return Ok(None) };
         if self.change(&id, json!({ "parentId": parent })).await?.is_ok() {
             return Ok(Some(id));
         }

@@ -193,7 +193,7 @@ pub(super) struct Record {
     /// The backup that undoes it (mode *exact*).
     pub(super) safety: Option<Pinned>,
     /// The folders of attempts that others took over: written down before they are destroyed.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     taken_over: BTreeSet<String>,
     /// What it did. From here on there is only clearing away.
     pub(super) report: Option<Report>,

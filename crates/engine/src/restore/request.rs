@@ -1,6 +1,7 @@
 //! What is asked of a restore.
 
 use std::fmt;
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use jmap::Client;
@@ -60,6 +61,9 @@ impl fmt::Display for RestoreId {
     }
 }
 
+/// How long a busy mail server was seen to work on one request: [`Restore::under_way`] for all but tests.
+pub const UNDER_WAY: Duration = Duration::from_secs(3);
+
 /// Is told what a dry run finds.
 pub type Tell<'a> = dyn Fn(&Planned<'_>) + Send + Sync + 'a;
 
@@ -118,6 +122,8 @@ pub struct Restore<'a> {
     /// Signed in as the account's owner, where somebody else signs in otherwise: folders that come back are then subscribed by
     /// their owner. Without it the owner's subscriptions are left alone.
     pub owner: Option<&'a Client>,
+    /// How long the mail server may go on with requests of a process that is gone: an attempt that takes a restore over ends no sooner.
+    pub under_way: Duration,
     /// The snapshot is one of this very account, so that equal ids may name the same email.
     pub same_account: bool,
     /// Where it is written down what this restore is: the repository of the snapshot.

@@ -204,19 +204,17 @@ impl Work<'_> {
             return records.end(End::Finished).await;
         }
         let mut staging = Staging::begin(self.target, &self.how.id, records).await?;
-        if staging.is_alone {
-            // Another process may have brought the restore to its end since we looked.
-            records.reload().await?;
-            if records.record.end == Some(End::GivenUp) {
-                staging.clear(&staging.folder).await?;
-            }
-            assert_not_given_up(records, self.how)?;
+        // Another process may have written its report since we looked; it does so before it takes anything out of its folder.
+        records.reload().await?;
+        if records.record.end == Some(End::GivenUp) {
+            staging.clear(&staging.folder).await?;
         }
+        assert_not_given_up(records, self.how)?;
         if records.record.report.is_none() {
             self.assert_known(&staging).await?;
             self.do_all(records, &staging).await?;
             if self.has_emails {
-                staging.settle().await?;
+                staging.settle(self.how.under_way).await?;
             }
             staging.assert_alive().await?;
             records.report(Report::of(&self.report().await?)).await?;
@@ -227,10 +225,17 @@ impl Work<'_> {
     }
 
     async fn do_all(&mut self, records: &mut Records<'_>, staging: &Staging<'_>) -> Result<()> {
-        let safety = self.look_around(records, staging).await?;
+        self.done.odd_folders.clear();
+        let safety = match (self.how.mode, self.how.safety) {
+            (Mode::Exact, Some(repository)) => Some(self.look_at_backup(repository, records, staging).await?),
+            _ => None,
+        };
         let map = self.map(Some(&staging.folder)).await?;
         self.done.folders = self.made(&map);
-        self.done.odd_folders.clone_from(&map.odd);
+        self.done.odd_folders.extend(map.odd.iter().cloned());
+        if safety.is_none() && self.has_emails {
+            self.look_around(&map, staging).await?;
+        }
         self.import(&map, staging).await?;
         let ids = match &safety {
             Some((safety, held)) => self.make_exact(safety, held, &map, staging).await?,
@@ -287,27 +292,19 @@ impl Work<'_> {
     }
 
     /// Finds out what the account holds already.
-    async fn look_around(
-        &mut self,
-        records: &mut Records<'_>,
-        staging: &Staging<'_>,
-    ) -> Result<Option<(Safety, Held)>> {
-        if let (Mode::Exact, Some(repository)) = (self.how.mode, self.how.safety) {
-            return self.look_at_backup(repository, records, staging).await.map(Some);
-        }
-        if !self.has_emails {
-            return Ok(None);
-        }
+    async fn look_around(&mut self, map: &Map, staging: &Staging<'_>) -> Result<()> {
         self.how.progress.phase("comparing");
+        // What was there at the last look may have come into this restore's folder since.
+        self.ledger.forget(&[Mark::Present]);
         let held = Held::list(self.target, None, Some(&staging.folder), None).await?;
         if held.len() > 0 {
-            let copies = held.mark_restored(self.target, self.snapshot, &mut self.ledger).await?;
-            staging.destroy_copies(&copies).await?;
+            let copies = held.mark_restored(self.target, self.snapshot, &mut self.ledger, map).await?;
+            self.done.odd_folders.extend(staging.destroy_copies(&copies).await?);
         }
         if self.how.mode != Mode::Beside {
             self.compare(Some(&staging.folder)).await?;
         }
-        Ok(None)
+        Ok(())
     }
 
     /// Marks what the account holds. `but`: what lies in this folder is left out.

@@ -37,11 +37,11 @@ impl Work<'_> {
             Some(safety) => Some(Arc::new(self.opened(repository, safety).await?)),
             None => None,
         };
-        let is_named = first.is_some();
-        let (mut safety, mut held) = self.look_at(repository, first, staging).await?;
+        let is_named = records.record.safety.is_some();
+        let (mut safety, mut held) = self.look_at(repository, first.clone(), staging).await?;
         // Until it is named nothing in the account is changed, so that another one is as good.
         if !is_named && self.has_damage(repository, &safety, &held).await? {
-            (safety, held) = self.look_at(repository, None, staging).await?;
+            (safety, held) = self.look_at(repository, first, staging).await?;
         }
         records.name_safety(Pinned::of(&safety.first)).await?;
         self.done.safety = Some(safety.first.info().number);
@@ -153,7 +153,8 @@ impl Work<'_> {
                 slot: String::new(),
                 backup_number: self.next_number().await?,
             };
-            let how = Backup { origin, full_listing: false, progress, clock };
+            let owner = self.target.owner;
+            let how = Backup { origin, owner, full_listing: false, progress, clock };
             last = match crate::backup::backup(client, account, repository, &how).await {
                 Ok(report) => report.number,
                 // Its last backup, under way when it was taken over, ended first.

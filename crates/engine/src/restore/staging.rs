@@ -10,7 +10,7 @@
 //!
 //! **Requests under way.** Stalwart 0.16 looks once whether the folders exist, when a request begins, and goes on with it although
 //! one of them is destroyed meanwhile: emails are then in a folder that does not exist. So the folders of earlier attempts are
-//! written down before they are destroyed, and an attempt that has imported everything waits a moment and asks for emails
+//! written down before they are destroyed, and an attempt that has imported everything waits some seconds and asks for emails
 //! in them. Those it moves into its own folder, and another attempt counts again: of an email that came twice one copy goes.
 //!
 //! **A crash** leaves the folder and in it just what was imported, however the connection broke: the next attempt reads there what
@@ -23,7 +23,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use jmap::{DataType, Id, Set};
+use jmap::{Class, DataType, Id, Set};
 use serde_json::json;
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -40,8 +40,6 @@ const SORT_LAST: u32 = 1_000_000;
 const IDLE_ROUNDS: usize = 5;
 /// Between two tries to destroy a folder that is in use.
 const IN_USE: Duration = Duration::from_millis(200);
-/// How long a server may go on with a request whose sender is gone.
-const UNDER_WAY: Duration = Duration::from_secs(1);
 
 /// How far a restore is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -97,9 +95,9 @@ pub(super) struct Staging<'a> {
     pub(super) given_up: BTreeSet<Id>,
     /// No other attempt has left a folder.
     pub(super) is_alone: bool,
-    /// The folders of earlier attempts, which are destroyed.
-    gone: BTreeSet<Id>,
-    /// When the last of them was.
+    /// The folders of earlier attempts; most of them are destroyed.
+    earlier: BTreeSet<Id>,
+    /// When the last of them was taken over.
     took_over: Instant,
 }
 
@@ -128,8 +126,11 @@ impl<'a> Staging<'a> {
         }
         there.retain(|(_, folder)| *folder != staging.folder);
         staging.is_alone &= there.is_empty();
+        let phases = there.iter().map(|(name, _)| name.phase).filter(|phase| *phase != Phase::Removing);
+        staging.name.phase = phases.max().unwrap_or(Phase::Importing).max(staging.name.phase);
         records.take_over(there.iter().map(|(_, folder)| folder)).await?;
-        staging.gone = records.taken_over();
+        staging.earlier = records.taken_over();
+        staging.earlier.remove(&staging.folder);
         for (name, folder) in there {
             match name.phase {
                 Phase::Removing => drop(staging.given_up.insert(folder)),
@@ -149,12 +150,13 @@ impl<'a> Staging<'a> {
     /// A folder that some attempt left.
     pub(super) fn left(target: Target<'a>, id: &'a RestoreId, folder: Id) -> Staging<'a> {
         let name = Name { attempt: 0, random: String::new(), phase: Phase::Finishing };
-        let (given_up, gone) = (BTreeSet::new(), BTreeSet::new());
-        Staging { target, id, name, folder, given_up, is_alone: true, gone, took_over: Instant::now() }
+        let (given_up, earlier) = (BTreeSet::new(), BTreeSet::new());
+        Staging { target, id, name, folder, given_up, is_alone: true, earlier, took_over: Instant::now() }
     }
 
     /// A folder for what is about to be destroyed.
     pub(super) async fn removing(&self) -> Result<Id> {
+        self.assert_alive().await?;
         let name = Name { phase: Phase::Removing, ..self.name.clone() };
         make(self.target, &name.text(self.id)).await
     }
@@ -182,13 +184,12 @@ impl<'a> Staging<'a> {
         }
     }
 
-    /// Waits until requests of earlier attempts are over. Fails if one of them brought emails: what there is has to be counted
-    /// again.
-    pub(super) async fn settle(&self) -> Result<()> {
-        if self.gone.is_empty() {
+    /// Gives requests of earlier attempts time to end. Fails if one of them brought emails: what there is has to be counted again.
+    pub(super) async fn settle(&self, under_way: Duration) -> Result<()> {
+        if self.earlier.is_empty() {
             return Ok(());
         }
-        sleep_until(self.took_over + UNDER_WAY).await;
+        sleep_until(self.took_over + under_way).await;
         match self.gather().await? {
             0 => Ok(()),
             _ => {
@@ -202,28 +203,41 @@ impl<'a> Staging<'a> {
     /// Moves what came into the folders of earlier attempts, after they were destroyed, into this one; how many emails.
     async fn gather(&self) -> Result<u64> {
         let mut gathered = 0;
-        let there: BTreeSet<Id> = match self.gone.is_empty() {
+        let there: BTreeSet<Id> = match self.earlier.is_empty() {
             true => return Ok(0),
             false => self.target.folders().await?.into_iter().map(|folder| folder.id).collect(),
         };
-        for folder in self.gone.difference(&there) {
+        for folder in self.earlier.difference(&there) {
             gathered += match self.empty(folder, |_| vec![self.folder.clone()]).await {
-                // It does not look into a folder that is gone, and puts nothing there.
-                Err(Error::Server { source, .. }) if source.method_error().is_some() => 0,
+                // The server refuses to search a destroyed folder, so no email can be in it.
+                Err(Error::Server { source, .. })
+                    if source.method_error().is_some() && source.class() == Class::Permanent =>
+                {
+                    0
+                }
                 moved => moved?,
             };
         }
         Ok(gathered)
     }
 
-    /// Destroys copies of emails that this restore brought twice.
-    pub(super) async fn destroy_copies(&self, ids: &[Id]) -> Result<()> {
+    /// Destroys copies of emails that this restore brought twice. Returns what is wrong, for people, if the server keeps any.
+    pub(super) async fn destroy_copies(&self, ids: &[Id]) -> Result<Option<String>> {
+        if ids.is_empty() {
+            return Ok(None);
+        }
+        self.assert_alive().await?;
+        let (mut kept, mut reason) = (0, String::new());
         for piece in ids.chunks(self.target.client.session().limits.max_objects_in_set.max(1)) {
             let mut set = Set::new();
             piece.iter().for_each(|id| set.destroy(id));
-            self.target.set("emails that came twice", DataType::Email, set).await?;
+            let written = self.target.set("emails that came twice", DataType::Email, set).await?;
+            for refusal in written.not_destroyed.values().filter(|refusal| refusal.kind != "notFound") {
+                kept += 1;
+                reason = refusal.to_string();
+            }
         }
-        Ok(())
+        Ok((kept > 0).then(|| format!("{kept} emails came twice, and the mail server keeps both: {reason}")))
     }
 
     /// Moves what is in an earlier attempt's folder into this one, and destroys that.
@@ -249,7 +263,14 @@ impl<'a> Staging<'a> {
             }
             self.name = name;
         }
-        self.dissolve(home).await
+        self.dissolve(home).await?;
+        // An attempt that was taken over may have made one since.
+        for (name, folder) in all(&self.target.folders().await?, self.id) {
+            if name.phase == Phase::Removing {
+                self.clear(&folder).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Takes the emails out of the folder and destroys it.

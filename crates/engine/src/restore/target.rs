@@ -114,6 +114,11 @@ impl Target<'_> {
         Ok(self.get(data_type, Ids::These(ids)).await?.list)
     }
 
+    /// These of them as far as they are there, and the state of the type.
+    pub(super) async fn objects_at(&self, data_type: DataType, ids: Vec<Id>) -> Result<Objects> {
+        self.get(data_type, Ids::These(ids)).await
+    }
+
     async fn get(&self, data_type: DataType, ids: Ids<Id>) -> Result<Objects> {
         let answer = match data_type {
             // They are looked at often, and by name and place.

@@ -42,14 +42,21 @@ fn beginning(hash: &BlobId) -> Bytes {
 pub(super) struct Twins {
     keys: Vec<Option<Key>>,
     bytes: Vec<Bytes>,
+    /// What tells equal emails apart: their folders and keywords; empty where that makes no difference.
+    labels: Vec<u64>,
+    taken: Vec<bool>,
     /// Places in `keys`, so that equal emails are neighbours, and among them in the order of ids: whoever looks twice finds
     /// the same pairs.
     order: Vec<u32>,
     /// At the first of equal ones: how many of the snapshot's are like them; after [`Twins::sort_by_bytes`] how many of them
     /// are taken.
     counts: Vec<u32>,
+    /// The same at the first of those that have equal labels, too.
+    label_counts: Vec<u32>,
     /// Lengths of those of the snapshot whose date cannot be told: the server found one itself, and any is right.
     undatable: BTreeSet<NonZeroU32>,
+    /// Lengths of which none is left over: some of the snapshot's have such a date, and may be any of them.
+    spared: BTreeSet<NonZeroU32>,
 }
 
 impl Twins {
@@ -59,7 +66,17 @@ impl Twins {
         order.extend((0..places).filter(|at| keys[*at as usize].is_some()));
         order.sort_unstable_by_key(|at| (keys[*at as usize], *at));
         let counts = vec![0; order.len()];
-        Twins { keys, bytes: Vec::new(), order, counts, undatable: BTreeSet::new() }
+        Twins {
+            taken: vec![false; keys.len()],
+            keys,
+            bytes: Vec::new(),
+            labels: Vec::new(),
+            label_counts: vec![0; order.len()],
+            order,
+            counts,
+            undatable: BTreeSet::new(),
+            spared: BTreeSet::new(),
+        }
     }
 
     /// The neighbours in `order` of this length and date.
@@ -82,6 +99,7 @@ impl Twins {
         }
         if !dates::is_writable(email.received_at) {
             self.undatable.insert(length(email.size));
+            self.spared.insert(length(email.size));
         }
     }
 
@@ -127,18 +145,31 @@ impl Twins {
         self.bytes[at] = beginning(hash);
     }
 
-    /// All bytes are known that will be.
-    pub(super) fn sort_by_bytes(&mut self) {
+    /// All bytes are known that will be. `labels`: of each of the account's; may be empty.
+    pub(super) fn sort_by_bytes(&mut self, labels: Vec<u64>) {
         self.bytes.resize(self.keys.len(), 0);
-        let Twins { keys, bytes, order, counts, .. } = self;
+        self.labels = labels;
+        self.labels.resize(self.keys.len(), 0);
+        let Twins { keys, bytes, labels, order, counts, .. } = self;
         order.retain(|at| bytes[*at as usize] > 0);
-        order.sort_unstable_by_key(|at| (keys[*at as usize], bytes[*at as usize], *at));
+        order.sort_unstable_by_key(|at| {
+            let of = *at as usize;
+            (keys[of], bytes[of], labels[of], *at)
+        });
         counts.fill(0);
     }
 
     /// Takes one that is this email.
     pub(super) fn take(&mut self, email: &EmailRecord) -> Option<usize> {
         self.take_of(key(email.size, email.received_at), beginning(&email.blob))
+    }
+
+    /// Takes one that is this email and has this label.
+    pub(super) fn take_labelled(&mut self, email: &EmailRecord, label: u64) -> Option<usize> {
+        let wanted = (Some(key(email.size, email.received_at)), beginning(&email.blob), label);
+        let same = self.neighbours(|at| (self.keys[at], self.bytes[at], self.labels[at]).cmp(&wanted));
+        let Twins { order, taken, label_counts, .. } = self;
+        next_free(order.get(same.clone())?, taken, label_counts.get_mut(same.start)?)
     }
 
     /// Takes one of any date, for an email whose date cannot be told; others come first.
@@ -163,9 +194,11 @@ impl Twins {
         while start < self.order.len() {
             let first = what(self.order[start]);
             let like = self.order[start..].partition_point(|at| what(*at) == first);
-            let taken = self.counts[start] as usize;
-            if taken > 0 {
-                left.extend(self.order[start + taken..start + like].iter().map(|at| *at as usize));
+            let like_it = self.order[start..start + like].iter().map(|at| *at as usize);
+            let (taken, others): (Vec<_>, Vec<_>) = like_it.partition(|at| self.taken[*at]);
+            let is_spared = first.0.is_some_and(|key| self.spared.contains(&key.length));
+            if !taken.is_empty() && !is_spared {
+                left.extend(others);
             }
             start += like;
         }
@@ -180,10 +213,20 @@ impl Twins {
     fn take_of(&mut self, key: Key, bytes: Bytes) -> Option<usize> {
         let wanted = (Some(key), bytes);
         let same = self.neighbours(|at| (self.keys[at], self.bytes[at]).cmp(&wanted));
-        let taken = self.counts.get_mut(same.start).filter(|taken| (**taken as usize) < same.len())?;
-        *taken += 1;
-        Some(self.order[same.start + *taken as usize - 1] as usize)
+        let Twins { order, taken, counts, .. } = self;
+        next_free(order.get(same.clone())?, taken, counts.get_mut(same.start)?)
     }
+}
+
+/// Takes the first of these that is not taken; `looked_at` of them are.
+fn next_free(same: &[u32], taken: &mut [bool], looked_at: &mut u32) -> Option<usize> {
+    while let Some(at) = same.get(*looked_at as usize) {
+        *looked_at += 1;
+        if !std::mem::replace(&mut taken[*at as usize], true) {
+            return Some(*at as usize);
+        }
+    }
+    None
 }
 
 #[cfg(test)]
@@ -216,7 +259,7 @@ mod tests {
                 twins.set_bytes(at, &BlobId([bytes; 32]));
             }
         }
-        twins.sort_by_bytes();
+        twins.sort_by_bytes(Vec::new());
         twins
     }
 
@@ -229,6 +272,17 @@ mod tests {
         let unasked = [email(5, 2, 1), email(9, 1, 7)];
         let taken = [&one, &one, &one, &two, &two, &unasked[0], &unasked[1]].map(|email| twins.take(email));
         assert_eq!(taken, [Some(1), Some(4), None, Some(3), None, None, None]);
+    }
+
+    #[test]
+    fn of_equal_ones_the_one_with_the_same_label_is_taken_first() {
+        let held = [Some((5, 1, 1)); 4];
+        let one = email(5, 1, 1);
+        let mut twins = twins(&held, std::slice::from_ref(&one));
+        twins.sort_by_bytes(vec![30, 20, 10, 20]);
+        let taken = [20, 20, 20, 40].map(|label| twins.take_labelled(&one, label));
+        assert_eq!(taken, [Some(1), Some(3), None, None]);
+        assert_eq!([(); 3].map(|()| twins.take(&one)), [Some(2), Some(0), None]);
     }
 
     #[test]
@@ -252,13 +306,26 @@ mod tests {
         let (one, two) = (email(5, 1, 1), email(5, 1, 2));
         let key = |held: &Option<(u64, i64, u8)>| held.map(|(size, date, _)| key(size, date));
         let mut counted = Twins::of(held.iter().map(key).collect());
-        [&one, &two].map(|email| counted.count(email));
+        [&one, &two].into_iter().for_each(|email| counted.count(email));
         assert!(!counted.are_as_many_as(&one) && counted.left_over().is_empty());
         counted.doubt_the_surplus();
         assert_eq!(counted.doubtful(), [true, true, true, true, false]);
         let mut twins = twins(&held, &[one.clone(), two.clone()]);
         assert_eq!([&one, &two].map(|email| twins.take(email)), [Some(0), Some(1)]);
         assert_eq!(twins.left_over(), [2, 3]);
+    }
+
+    /// The server may have given it the date of another one of equal bytes.
+    #[test]
+    fn what_may_be_an_email_without_a_date_is_not_left_over() {
+        let (odd, plain) = (email(5, -1, 1), email(5, 10, 1));
+        let mut counted = Twins::of(vec![Some(key(5, 10)), Some(key(5, 10))]);
+        [&odd, &plain].into_iter().for_each(|email| counted.count(email));
+        counted.doubt_the_surplus();
+        [0, 1].into_iter().for_each(|at| counted.set_bytes(at, &plain.blob));
+        counted.sort_by_bytes(Vec::new());
+        assert_eq!(counted.take(&plain), Some(0));
+        assert!(counted.left_over().is_empty());
     }
 
     #[test]

@@ -264,6 +264,8 @@ async fn what_is_not_allowed_is_dead_at_once(house: &House) {
     let nothing = room.request(JobKind::Restore, mailboxes[0], Some(&order)).await;
     let nothing = room.until_state(nothing, JobState::Dead).await;
     assert!(nothing.failure.unwrap().1.contains("fits no email"), "nobody is told that it came back");
+    let folders = house.sim.account(&address(0)).unwrap().content(sim_stalwart::DataType::Mailbox);
+    assert!(!folders.values().any(|folder| folder["name"].to_string().contains("Restored")), "{folders:?}");
 
     // The catalogue knows a backup in this store, and its repository is not there.
     std::fs::remove_dir_all(room.dir.path().join("mailboxes")).unwrap();

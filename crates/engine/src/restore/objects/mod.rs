@@ -14,7 +14,7 @@ mod rules;
 mod steps;
 mod there;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jmap::{Id, Set};
@@ -142,11 +142,7 @@ impl<'a> Objects<'a> {
             let things = self.refer(data_type, level, report);
             let mut pairs = pair(&things, &there.things, &mut free, &keys);
             if self.how.mode == Mode::Exact && data_type == DataType::FileNode {
-                for (thing, pair) in things.iter().zip(&mut pairs) {
-                    let another = pair.take_if(|at| rules::was_made_again(thing, &there.things[*at]));
-                    another.into_iter().for_each(|at| free[at] = true);
-                }
-                self.make_room(data_type, &things, &mut there, &free).await?;
+                self.make_room(&things, &mut pairs, &mut there, &mut free).await?;
             }
             let mut steps = Vec::new();
             for (thing, pair) in things.into_iter().zip(pairs) {
@@ -160,7 +156,16 @@ impl<'a> Objects<'a> {
                     Some(at) => {
                         let id = there.things[at].id.clone();
                         self.ids.insert((data_type, thing.id.clone()), id);
-                        steps.extend(self.change(data_type, thing, &there, at, report).await?);
+                        let place = ["parentId", "name"].map(|member| thing.json.get(member).cloned());
+                        let step = self.change(data_type, thing, &there, at, report).await?;
+                        if step.is_some() && data_type == DataType::FileNode {
+                            // From now on it is there, and not in the way of anything.
+                            let json = &mut there.things[at].json;
+                            for (member, value) in ["parentId", "name"].into_iter().zip(place) {
+                                json.insert(member.to_owned(), value.unwrap_or_default());
+                            }
+                        }
+                        steps.extend(step);
                     }
                 }
             }
@@ -185,13 +190,13 @@ impl<'a> Objects<'a> {
         }
         let mut things = things(&found);
         match data_type {
-            DataType::SieveScript if is_beside => things.iter_mut().for_each(|thing| self.rename(thing)),
+            DataType::SieveScript if is_beside => things.iter_mut().for_each(|thing| self.label(thing)),
             DataType::SieveScript => things.retain(|thing| !rules::is_hidden(data_type, thing)),
             DataType::AddressBook | DataType::Calendar if is_beside => {
                 let used = self.used(data_type).await?;
                 // Each account has a default one: beside it an empty one is useless.
                 things.retain(|thing| !thing.is("isDefault") || used.contains(&thing.id));
-                things.iter_mut().for_each(|thing| self.rename(thing));
+                things.iter_mut().for_each(|thing| self.label(thing));
             }
             DataType::FileNode if is_beside && !things.is_empty() => {
                 for thing in things.iter_mut().filter(|thing| thing.text("parentId").is_empty()) {
@@ -205,7 +210,7 @@ impl<'a> Objects<'a> {
         Ok(things)
     }
 
-    fn rename(&self, thing: &mut Thing) {
+    fn label(&self, thing: &mut Thing) {
         let name: String = thing.text("name").chars().take(LONGEST_NAME / 4).collect();
         thing.json.insert("name".to_owned(), json!(format!("{name} – {}", self.label)));
     }
@@ -314,36 +319,58 @@ impl<'a> Objects<'a> {
         if data_type == DataType::FileNode {
             rules::keep_modified(&mut patch, &wanted);
         }
-        Ok(Some(Step::change(wanted, now.id.clone(), patch, has_other_content)))
+        Ok(Some(Step::change(wanted, now.clone(), patch, has_other_content)))
     }
 
-    /// Renames what is too much and stands in the place of what comes: servers refuse a second object of its name there.
+    /// Renames files and directories that stand in the places of others: servers refuse a second one of a name. They get their own
+    /// names when it is their turn, or go at the end. What its owner made there meanwhile stays, and is taken for the snapshot's.
     async fn make_room(
         &self,
-        data_type: DataType,
         coming: &[Thing],
+        pairs: &mut [Option<usize>],
         there: &mut There,
-        free: &[bool],
+        free: &mut [bool],
     ) -> Result<()> {
-        if self.staging.is_none() {
+        let place = |thing: &Thing| (thing.text("parentId").to_owned(), thing.text("name").to_owned());
+        let occupied: BTreeMap<_, _> =
+            there.things.iter().enumerate().map(|(at, thing)| (place(thing), at)).collect();
+        let mut in_the_way = Vec::new();
+        for (thing, pair) in coming.iter().zip(pairs) {
+            let Some(at) = occupied.get(&place(thing)).copied().filter(|at| Some(*at) != *pair) else {
+                continue;
+            };
+            if there.is_held[at] {
+                in_the_way.push(at);
+            } else if pair.is_none() && free[at] && rules::are_of_one_kind(thing, &there.things[at]) {
+                (*pair, free[at]) = (Some(at), false);
+            }
+        }
+        for chunk in in_the_way.chunks(DESTROYED_AT_ONCE) {
+            self.rename(chunk, there).await?;
+        }
+        Ok(())
+    }
+
+    /// Where a name is refused, what comes is refused, too, and is named.
+    async fn rename(&self, chunk: &[usize], there: &mut There) -> Result<()> {
+        let (mut set, mut names) = (Set::new(), Vec::new());
+        for at in chunk {
+            let thing = &there.things[*at];
+            let Ok(id) = Id::new(&thing.id) else { continue };
+            let name = aside(thing.text("name"));
+            let mut patch = Map::from_iter([("name".to_owned(), json!(name))]);
+            rules::keep_modified(&mut patch, thing);
+            set.update(&id, patch.into());
+            names.push((*at, id, name));
+        }
+        if self.staging.is_none() || set.is_empty() {
             return Ok(());
         }
-        let place = |thing: &Thing| (thing.text("parentId").to_owned(), thing.text("name").to_owned());
-        let places: BTreeSet<_> = coming.iter().map(place).collect();
-        for (at, thing) in there.things.iter_mut().enumerate() {
-            if !free[at] || !there.is_held[at] || !places.contains(&place(thing)) {
-                continue;
-            }
-            let Ok(id) = Id::new(&thing.id) else { continue };
-            let name = json!(aside(thing.text("name")));
-            let mut patch = Map::from_iter([("name".to_owned(), name.clone())]);
-            rules::keep_modified(&mut patch, thing);
-            let mut set = Set::new();
-            set.update(&id, patch.into());
-            let written = self.target.set(rules::plural(data_type), to_jmap(data_type), set).await?;
-            // Where that is refused, what comes is refused, too, and is named.
-            if written.not_updated.is_empty() {
-                thing.json.insert("name".to_owned(), name);
+        let data_type = DataType::FileNode;
+        let written = self.target.set(rules::plural(data_type), to_jmap(data_type), set).await?;
+        for (at, id, name) in names {
+            if !written.not_updated.contains_key(&id) {
+                there.things[at].json.insert("name".to_owned(), json!(name));
             }
         }
         Ok(())

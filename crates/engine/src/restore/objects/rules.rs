@@ -85,11 +85,13 @@ pub(super) fn is_essential(member: &str) -> bool {
         .contains(&member)
 }
 
-/// Whether a file or directory is not the snapshot's, but another one that was made in its place: servers let nobody change when it
-/// was made.
-pub(super) fn was_made_again(wanted: &Thing, there: &Thing) -> bool {
-    let (wanted, there) = (wanted.text("created"), there.text("created"));
-    !wanted.is_empty() && !there.is_empty() && wanted != there
+/// Whether both are files, or both directories.
+pub(super) fn are_of_one_kind(one: &Thing, other: &Thing) -> bool {
+    is_file(one) == is_file(other)
+}
+
+fn is_file(node: &Thing) -> bool {
+    node.json.get("blobId").is_some_and(|blob| !blob.is_null())
 }
 
 /// Says when a file was changed last: where nobody says so, Stalwart takes the present time.
@@ -165,7 +167,15 @@ pub(super) fn keys(data_type: DataType, mode: Mode, same_account: bool) -> Vec<K
             keys.push(whole(data_type));
         }
         DataType::FileNode => {
-            keys.push(node(|thing| format!("{}/{}", thing.text("parentId"), thing.text("name"))));
+            // What was made at another time in its place is another one: servers let nobody change `created`. Where nothing is
+            // changed, its place is enough.
+            let made: fn(&Thing) -> &str = match mode {
+                Mode::Exact => |thing| thing.text("created"),
+                Mode::Beside | Mode::Missing => |_| "",
+            };
+            keys.push(node(move |thing| {
+                format!("{}/{}/{}", made(thing), thing.text("parentId"), thing.text("name"))
+            }));
             keys.extend(by_id.then(|| node(|thing| thing.id.clone())));
         }
         DataType::Mailbox | DataType::Email => {}
@@ -203,11 +213,8 @@ fn whole(data_type: DataType) -> Key {
 }
 
 /// A file is no directory.
-fn node(key: fn(&Thing) -> String) -> Key {
-    Box::new(move |thing| {
-        let is_file = thing.json.get("blobId").is_some_and(|blob| !blob.is_null());
-        Some(format!("{is_file} {}", key(thing)))
-    })
+fn node(key: impl Fn(&Thing) -> String + Send + Sync + 'static) -> Key {
+    Box::new(move |thing| Some(format!("{} {}", is_file(thing), key(thing))))
 }
 
 /// For people.

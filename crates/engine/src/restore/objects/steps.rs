@@ -1,13 +1,15 @@
 //! Objects on their way to the server: content is uploaded, then a few are created or changed by one request.
 
+use std::collections::BTreeMap;
+
 use model::DataType;
 use repository::Located;
 use serde_json::{Map, Value, json};
 
-use jmap::{Id, Set, SetError, Written};
+use jmap::{Id, MethodErrorKind, Set, SetError, State, Written};
 
 use super::pairs::{Thing, creation};
-use super::{Objects, rules};
+use super::{Objects, is_as_before, read_thing, rules};
 use crate::error::{Error, Result};
 use crate::restore::landing::Landing;
 use crate::restore::report::RestoredObjects;
@@ -17,12 +19,14 @@ use crate::types::to_jmap;
 
 /// Objects in one request.
 const MOST_OBJECTS: usize = 100;
+/// Looks at what is about to be changed, where others change something of the type each time.
+const MOST_LOOKS: u32 = 5;
 
 /// One object to be created or changed.
 pub(super) struct Step {
     thing: Thing,
-    /// The account's object that is changed; `None`: it is created.
-    of: Option<String>,
+    /// The account's object that is changed, as it was when it was last looked at; `None`: it is created.
+    of: Option<Thing>,
     object: Map<String, Value>,
     has_content: bool,
     /// What was left away because the server does not take it.
@@ -36,7 +40,7 @@ impl Step {
         Step { thing, of: None, object, has_content, dropped: Vec::new() }
     }
 
-    pub(super) fn change(thing: Thing, of: String, patch: Map<String, Value>, has_content: bool) -> Step {
+    pub(super) fn change(thing: Thing, of: Thing, patch: Map<String, Value>, has_content: bool) -> Step {
         Step { thing, of: Some(of), object: patch, has_content, dropped: Vec::new() }
     }
 
@@ -67,7 +71,7 @@ impl Objects<'_> {
         if let Some(tell) = self.how.dry_run {
             for step in steps {
                 let act = if step.of.is_some() { Act::Change } else { Act::Create };
-                let id = step.of.as_ref().unwrap_or(&step.thing.id);
+                let id = step.of.as_ref().map_or(&step.thing.id, |of| &of.id);
                 tell(&Planned { act, data_type, id: id.trim(), name: &step.thing.name() });
                 self.succeeded(data_type, &step, None, report);
             }
@@ -104,10 +108,24 @@ impl Objects<'_> {
         report: &mut RestoredObjects,
     ) -> Result<()> {
         let (mut open, failure) = self.upload(data_type, batch, report).await?;
+        let mut looks = 0;
         while !open.is_empty() {
-            let set = self.set_of(data_type, &open).await?;
+            let state;
+            (open, state) = self.leave_touched(data_type, open, report).await?;
+            let mut set = self.set_of(data_type, &open).await?;
+            if let Some(state) = state.filter(|_| looks < MOST_LOOKS) {
+                set = set.with("ifInState", state.as_str());
+            }
+            if open.is_empty() {
+                break;
+            }
             let written = self.target.set(rules::plural(data_type), to_jmap(data_type), set).await;
             let mut written = match written {
+                // Somebody changed something of the type since.
+                Err(Error::Write { source, .. }) if is_of_state(&source) && looks < MOST_LOOKS => {
+                    looks += 1;
+                    continue;
+                }
                 // Too long, or nothing that this server does: the others may get through.
                 Err(Error::Write { source, .. }) if matches!(source.class(), jmap::Class::Permanent) => {
                     open.iter().for_each(|step| refuse(step, &source.to_string(), report));
@@ -131,11 +149,41 @@ impl Objects<'_> {
         failure.map_or(Ok(()), Err)
     }
 
+    /// Leaves out what its owner has changed since it was looked at (mode *exact*), and tells the state of the type in which nothing
+    /// else was.
+    async fn leave_touched(
+        &self,
+        data_type: DataType,
+        steps: Vec<Step>,
+        report: &mut RestoredObjects,
+    ) -> Result<(Vec<Step>, Option<State>)> {
+        let ids: Vec<Id> = steps.iter().filter_map(|step| Id::new(&step.of.as_ref()?.id).ok()).collect();
+        if ids.is_empty() || self.how.mode != Mode::Exact {
+            return Ok((steps, None));
+        }
+        let now = self.target.objects_at(to_jmap(data_type), ids).await?;
+        let state = now.state.clone();
+        let now = now.list.iter().filter_map(|object| read_thing(object.id.as_str(), &object.json));
+        let now: BTreeMap<String, Thing> = now.map(|thing| (thing.id.clone(), thing)).collect();
+        let (mut open, mut touched) = (Vec::new(), Vec::new());
+        for step in steps {
+            let live = step.of.as_ref().and_then(|of| Some((of, now.get(&of.id)?)));
+            match live {
+                Some((of, live)) if !is_as_before(data_type, of, live) => touched.push(live.name()),
+                _ => open.push(step),
+            }
+        }
+        report.notes.extend(
+            touched.iter().map(|name| format!("{name} was changed meanwhile, and was left as it is")),
+        );
+        Ok((open, state))
+    }
+
     async fn set_of(&self, data_type: DataType, open: &[Step]) -> Result<Set> {
         let mut set = Set::new();
         for (n, step) in open.iter().enumerate() {
             let object = Value::Object(step.object.clone());
-            match step.of.as_deref().map(Id::new) {
+            match step.of.as_ref().map(|of| Id::new(&of.id)) {
                 Some(Ok(id)) => set.update(&id, object),
                 Some(Err(_)) | None => set.create(n.to_string(), object),
             }
@@ -194,7 +242,7 @@ impl Objects<'_> {
     ) {
         match &step.of {
             // It is counted as what came back.
-            Some(id) if self.is_ours(data_type, id) => {}
+            Some(of) if self.is_ours(data_type, &of.id) => {}
             Some(_) => report.changed += 1,
             None => {
                 // Of a dry run: an id that nothing has.
@@ -230,8 +278,13 @@ pub(super) fn without(name: &str, members: &[&str]) -> String {
     format!("{name} came back without {}", members.join(", "))
 }
 
+/// The state of the type is another one than the call said.
+fn is_of_state(error: &jmap::Error) -> bool {
+    error.method_error().is_some_and(|error| error.kind == MethodErrorKind::StateMismatch)
+}
+
 fn take_refusal(written: &mut Written, step: &Step, n: usize) -> Option<SetError> {
-    match step.of.as_deref().map(Id::new) {
+    match step.of.as_ref().map(|of| Id::new(&of.id)) {
         Some(Ok(id)) => written.not_updated.remove(&id),
         Some(Err(_)) | None => written.not_created.remove(&n.to_string()),
     }
