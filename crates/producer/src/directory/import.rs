@@ -67,7 +67,7 @@ pub struct Imported {
     pub bad: Vec<BadLine>,
     /// A server that was asked named all that it says it has; a list that somebody gives is not asked.
     pub is_whole: bool,
-    /// What the server shows to those who ask.
+    /// Which mailboxes the credentials could list.
     pub sight: Sight,
 }
 

@@ -73,7 +73,13 @@ pub fn read_csv(from: impl Read) -> io::Result<List> {
     let (mut list, mut record) = (List::default(), ByteRecord::new());
     while reader.read_byte_record(&mut record)? {
         let line = record.position().map_or(0, csv::Position::line);
+        let holds_line = |field: &[u8]| field.iter().any(|byte| matches!(byte, b'\n' | b'\r'));
         match record.deserialize::<Record>(Some(&headers)) {
+            // It would take the lines behind it for its own.
+            _ if record.iter().any(holds_line) => {
+                list.bad
+                    .push(BadLine::new(line, "a field holds a line break: a quotation mark is not closed"));
+            }
             _ if record.len() == 1 && record[0].is_empty() => (),
             _ if record.len() != headers.len() => {
                 list.bad.push(BadLine::new(line, "another number of fields than the header has"));
@@ -96,7 +102,7 @@ impl Record {
         let kind = match kind.as_deref() {
             None | Some("individual") => MailboxKind::Individual,
             Some("group") => MailboxKind::Group,
-            Some(_) => return Err("kind is none of individual, group"),
+            Some(_) => return Err("kind must be individual or group"),
         };
         Ok(Entry { address, account, plan, zone, time_zone, tenant, groups, kind })
     }

@@ -19,11 +19,11 @@ pub struct Page {
     pub next: Option<String>,
     /// How many mailboxes there are in all, if the server says so.
     pub total: Option<u64>,
-    /// What the server shows to those credentials.
+    /// Which mailboxes the credentials can list.
     pub sight: Sight,
 }
 
-/// Which of a server's mailboxes are shown to somebody.
+/// Which mailboxes of a server the credentials can list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Sight {
     /// All of them.

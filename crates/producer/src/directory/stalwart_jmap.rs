@@ -128,14 +128,23 @@ impl StalwartJmap {
         Ok(got.list)
     }
 
-    /// Whether the user is one of a tenant's, who sees that tenant alone. Who may not ask for himself is taken for one of no tenant.
-    async fn sight(&self, at: (&Url, &str), session: &Session) -> Sight {
+    /// Whether the user is one of a tenant's, who sees that tenant alone. A user who may not read his own account counts as one
+    /// without a tenant.
+    async fn sight(&self, at: (&Url, &str), session: &Session) -> Result<Sight, ListingError> {
         let own = session.primary_accounts.values().next().cloned().into_iter().collect();
-        let told = self.registered::<Membership>(at, "x:Account", own, &["memberTenantId"]).await;
-        let tenant = told.ok().and_then(|told| told.into_iter().next()?.member_tenant_id);
-        let Some(id) = tenant else { return Sight::All };
-        let named = self.registered(at, "x:Tenant", BTreeSet::from([id.clone()]), &["name"]).await;
-        Sight::Tenant(named.map(by_id).unwrap_or_default().remove(&id).unwrap_or(id))
+        let told = match self.registered::<Membership>(at, "x:Account", own, &["memberTenantId"]).await {
+            Err(ListingError::Unusable { .. }) => return Ok(Sight::All),
+            told => told?,
+        };
+        let Some(id) = told.into_iter().next().and_then(|own| own.member_tenant_id) else {
+            return Ok(Sight::All);
+        };
+        let named = match self.registered(at, "x:Tenant", BTreeSet::from([id.clone()]), &["name"]).await {
+            Err(ListingError::Unusable { .. }) => Vec::new(),
+            named => named?,
+        };
+        // No mailbox is of a tenant whose name is not told, and so none is marked as gone.
+        Ok(Sight::Tenant(by_id(named).remove(&id).unwrap_or(id)))
     }
 
     /// Tells of each entry what it belongs to.
@@ -188,15 +197,16 @@ impl Listing for StalwartJmap {
         if self.memberships {
             self.add_memberships((&api, account), &mut entries).await?;
         }
+        let sight = self.sight((&api, account), &session).await?;
+        if let Sight::Tenant(tenant) = &sight {
+            entries.iter_mut().for_each(|entry| entry.tenant = Some(tenant.clone()));
+        }
         Ok(Page {
             entries,
             next: (!ids.is_empty() && next < total).then(|| next.to_string()),
             // Locations and resources are counted too.
             total: None,
-            sight: match after {
-                None => self.sight((&api, account), &session).await,
-                Some(_) => Sight::All,
-            },
+            sight,
         })
     }
 }

@@ -9,6 +9,7 @@ use super::entry::{Entry, MailboxKind};
 use super::listing::{Listing, ListingError, Page, Sight};
 
 const PAGE: u64 = 500;
+const WITHOUT_GROUPS: &str = "-";
 
 /// Without `secrets`, which the server would send too.
 const FIELDS: &str = "id,type,name,emails,memberOf,tenant";
@@ -76,16 +77,24 @@ impl From<Texts> for Vec<String> {
 
 #[async_trait]
 impl Listing for StalwartRest {
-    /// The cursor is the number of the next page, from 1.
+    /// The cursor is the number of the next page, from 1, and a sign behind it if groups were refused.
     async fn page(&self, after: Option<&str>) -> Result<Page, ListingError> {
-        let number: u64 = after.and_then(|cursor| cursor.parse().ok()).unwrap_or(1);
+        let cursor = after.unwrap_or_default();
+        let (number, groups_are_refused) =
+            cursor.strip_suffix(WITHOUT_GROUPS).map_or((cursor, false), |number| (number, true));
+        let number: u64 = number.parse().unwrap_or(1);
         // Listing groups takes a permission of its own.
-        let (body, sight) = match self.list("individual,group", number).await {
+        let all = match groups_are_refused {
+            true => Err(ListingError::Refused { status: 403 }),
+            false => self.list("individual,group", number).await,
+        };
+        let (body, sight) = match all {
             Err(ListingError::Refused { status: 403 }) => {
                 (self.list("individual", number).await?, Sight::WithoutGroups)
             }
             body => (body?, Sight::All),
         };
+        let sign = if sight == Sight::All { "" } else { WITHOUT_GROUPS };
         // serde's own error quotes what it found.
         let answer: Answer = serde_json::from_slice(&body)
             .map_err(|_| ListingError::Unusable { reason: "no list of principals" })?;
@@ -95,7 +104,7 @@ impl Listing for StalwartRest {
         let more = !principals.items.is_empty() && number * PAGE < principals.total;
         Ok(Page {
             entries: principals.items.into_iter().map(entry).collect(),
-            next: more.then(|| (number + 1).to_string()),
+            next: more.then(|| format!("{}{sign}", number + 1)),
             total: Some(principals.total),
             sight,
         })

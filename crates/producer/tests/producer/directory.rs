@@ -69,6 +69,19 @@ async fn a_list_is_taken_whole_or_not_and_again_changes_nothing() {
     assert_eq!(room.active().await, 4);
 }
 
+/// A quotation mark that is not closed takes the lines behind it.
+#[tokio::test]
+async fn a_line_within_a_field_is_no_list() {
+    let room = Room::new().await;
+    let Err(DirectoryError::BadLines(bad)) =
+        room.import(csv(&["a@,,", "b@,,\"staff", "c@,,staff", "d@,,"]), Disappeared::Stay).await
+    else {
+        panic!("taken")
+    };
+    assert_eq!(bad[0].line, 3);
+    assert!(bad[0].reason.contains("quotation mark"), "{}", bad[0].reason);
+}
+
 /// Two living mailboxes of one address: a restore by address could not tell them apart.
 #[tokio::test]
 async fn an_address_belongs_to_one_mailbox() {
