@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context, Result};
 use futures::{StreamExt, stream};
+use model::mail_address::to_ascii;
 use model::{ErrorClass, LogPosition, MailboxIdentity, SnapshotNumber, SystemClock};
 use repository::{
     Error, HistoryFault, KeyRing, Listing, MailboxDir, Object, Repository, Snapshot, SnapshotInfo, Store,
@@ -218,7 +219,7 @@ impl Opener<'_> {
             Err(error) => return Err(error),
         };
         let name = names.as_deref().unwrap_or(&first_name);
-        let is_called_so = name.eq_ignore_ascii_case(account) || identity.account.as_str() == account;
+        let is_called_so = to_ascii(name) == to_ascii(account) || identity.account.as_str() == account;
         let server = which.server_name.as_deref();
         Ok(is_called_so && server.is_none_or(|server| identity.server.eq_ignore_ascii_case(server)))
     }
@@ -306,7 +307,7 @@ async fn accepted(
 
 /// Those that carry the name now or have it as id; only if there are none, those that began under it.
 fn matching(mailboxes: Vec<Mailbox>, account: &str) -> Vec<Mailbox> {
-    let is = |name: &str| name.eq_ignore_ascii_case(account);
+    let is = |name: &str| to_ascii(name) == to_ascii(account);
     let (now, rest): (Vec<_>, Vec<_>) = mailboxes
         .into_iter()
         .partition(|mailbox| is(mailbox.name()) || mailbox.identity.account.as_str() == account);

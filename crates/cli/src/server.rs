@@ -83,9 +83,11 @@ pub(crate) async fn as_owner(config: Config, account: &Account) -> Result<Option
         Ok(client) if client.session().accounts.get(&account.id).is_some_and(|own| own.is_personal) => {
             Ok(Some(client))
         }
-        Ok(_) => Ok(None),
-        Err(error) if matches!(error.class(), Class::Auth) => Ok(None),
-        Err(error) => Err(error).context("sign in as the owner of the account"),
+        Err(error) if matches!(error.class(), Class::Transient { .. }) => {
+            Err(error).context("sign in as the owner of the account")
+        }
+        // Restores do without it.
+        Ok(_) | Err(_) => Ok(None),
     }
 }
 

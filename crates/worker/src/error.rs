@@ -121,12 +121,12 @@ impl Error {
             Error::SignInRefused { wait } | Error::SignInPending { wait } => {
                 ErrorClass::Transient { retry_after: Some(*wait) }
             }
+            // This worker's configuration may be older than the catalogue: another one knows it.
+            Error::UnknownServer | Error::UnknownStore => ErrorClass::Transient { retry_after: None },
             Error::Damaged { .. } | Error::OtherSnapshot => ErrorClass::Corrupt,
             Error::Settings { .. }
             | Error::UnknownAccount
             | Error::Unsupported
-            | Error::UnknownServer
-            | Error::UnknownStore
             | Error::RepositoryMissing
             | Error::Order { .. }
             | Error::NoBackup

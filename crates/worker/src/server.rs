@@ -75,7 +75,12 @@ impl Job<'_> {
         let server = self.worker.settings.servers.iter().find(|server| server.name == self.mailbox.server);
         let credentials = self.signed_in_with.get().and_then(|ours| ours.acting_as(&account.name));
         let (Some(server), Some(credentials)) = (server, credentials) else { return Ok(None) };
-        if account.is_personal || !gates.may_act_as_owners(&server.name) {
+        if account.is_personal {
+            return Ok(None);
+        }
+        let why = "folders that come back are not subscribed by their owner: we may not sign in as him";
+        if !gates.may_act_as_owners(&server.name) {
+            tracing::warn!(server = server.name, why);
             return Ok(None);
         }
         let mut as_owner = server.clone();
@@ -85,12 +90,12 @@ impl Job<'_> {
         };
         let connected = match self.connect_as(&as_owner, &credentials, Arc::default()).await {
             Ok((client, guard)) => is_own(&client).then_some((client, guard)),
-            Err(error) if matches!(error.class(), ErrorClass::Auth) => None,
-            Err(error) => return Err(error),
+            Err(error) if matches!(error.class(), ErrorClass::Transient { .. }) => return Err(error),
+            // Restores do without it.
+            Err(_) => None,
         };
         gates.acted_as_owner(&server.name, connected.is_some());
         if connected.is_none() {
-            let why = "folders that come back are not subscribed by their owner: we may not sign in as him";
             tracing::warn!(server = server.name, why);
         }
         Ok(connected)

@@ -27,8 +27,10 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// When a job looks again that another one kept waiting, or whose credentials changed while it worked.
 const SOON: Duration = Duration::from_secs(5);
 
-/// After so many owners as whom we may not sign in it is not tried any more: servers block those who are refused again and again.
+/// After so many owners as whom we may not sign in it is not tried for a while: servers block those who are refused again and again.
 const MOST_OWNERS_REFUSED: u32 = 3;
+/// How long.
+const OWNERS_AGAIN: Duration = Duration::from_secs(3600);
 
 /// Whether one server takes our credentials, as far as this worker knows.
 #[derive(Debug, Default)]
@@ -41,8 +43,8 @@ struct SignInGate {
     refused: Vec<String>,
     /// What the server refused to clients of this worker: they show it nothing of that again.
     refused_to_clients: Arc<RefusedCredentials>,
-    /// Owners as whom the server did not let us sign in, since it let us last.
-    owners_refused: u32,
+    /// Owners as whom the server did not let us sign in, since it let us last, and when it refused the last of them.
+    owners_refused: (u32, Option<Instant>),
 }
 
 /// The same for each server.
@@ -84,14 +86,23 @@ impl SignInGates {
         });
     }
 
-    /// Whether it may be tried to sign in as an owner: a server that lets us never is not asked for each of them.
+    /// Whether we may try to sign in as an owner: a server that refuses is not asked for each of them.
     pub(crate) fn may_act_as_owners(&self, server: &str) -> bool {
-        self.gate(server, |gate| gate.owners_refused < MOST_OWNERS_REFUSED)
+        let is_long_ago = |at: Option<Instant>| at.is_none_or(|at| at.elapsed() > OWNERS_AGAIN);
+        self.gate(server, |gate| {
+            let (count, last) = gate.owners_refused;
+            count < MOST_OWNERS_REFUSED || is_long_ago(last)
+        })
     }
 
-    /// What came of it.
+    /// Records whether the server let us sign in as an owner.
     pub(crate) fn acted_as_owner(&self, server: &str, is_allowed: bool) {
-        self.gate(server, |gate| gate.owners_refused = if is_allowed { 0 } else { gate.owners_refused + 1 });
+        self.gate(server, |gate| {
+            gate.owners_refused = match is_allowed {
+                true => (0, None),
+                false => (gate.owners_refused.0 + 1, Some(Instant::now())),
+            };
+        });
     }
 
     /// What clients of this worker share.

@@ -3,6 +3,7 @@
 use anyhow::Result;
 use engine::{KnownRestore, Leftover, RestoreId};
 use jmap::{Account, Client};
+use model::ErrorClass;
 use repository::{KeyRing, Repository, Store};
 use serde::Serialize;
 
@@ -30,6 +31,8 @@ enum State {
     Open(Box<(Repository, KnownRestore)>),
     /// Nothing is written down of it in this store.
     Unknown,
+    /// What is written down of it cannot be read.
+    Unreadable,
 }
 
 impl State {
@@ -38,6 +41,7 @@ impl State {
             State::Over => "over",
             State::Open(_) => "not finished",
             State::Unknown => "unknown",
+            State::Unreadable => "its record is damaged",
         }
     }
 }
@@ -98,10 +102,13 @@ async fn repositories(store: &Store, ring: &KeyRing) -> Result<Vec<Repository>> 
 
 async fn state(repositories: &[Repository], id: &RestoreId) -> Result<State> {
     for repository in repositories {
-        match KnownRestore::find(repository, id).await? {
-            None => {}
-            Some(known) if known.is_finished() || known.is_given_up() => return Ok(State::Over),
-            Some(known) => return Ok(State::Open(Box::new((repository.clone(), known)))),
+        match KnownRestore::find(repository, id).await {
+            Ok(None) => {}
+            Ok(Some(known)) if known.is_finished() || known.is_given_up() => return Ok(State::Over),
+            Ok(Some(known)) => return Ok(State::Open(Box::new((repository.clone(), known)))),
+            // Nobody can go on with it.
+            Err(error) if matches!(error.class(), ErrorClass::Corrupt) => return Ok(State::Unreadable),
+            Err(error) => return Err(error.into()),
         }
     }
     Ok(State::Unknown)

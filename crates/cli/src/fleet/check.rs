@@ -12,7 +12,7 @@ use super::{listing, parts, role};
 use crate::exit::Exit;
 use crate::failure;
 use crate::fleet_args::RoleArgs;
-use crate::output::Out;
+use crate::output::{Out, remark};
 
 /// `malle config check`: tries everything that the configuration names, a line each.
 pub(crate) async fn check(args: &RoleArgs, out: &Out) -> Result<Exit> {
@@ -20,6 +20,7 @@ pub(crate) async fn check(args: &RoleArgs, out: &Out) -> Result<Exit> {
     let mut report = Report { out, failed: 0 };
     report.add("windows, time zone", config.calendar().map(drop))?;
     report.add("producer, tokens of the API", producer(&config))?;
+    config.doubts().iter().for_each(remark);
     let places = config.check_places();
     let is_placed = places.is_ok();
     report.add("mail servers, stores' zones", places.map_err(Into::into))?;

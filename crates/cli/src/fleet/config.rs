@@ -321,7 +321,11 @@ pub(super) mod tests {
 
     /// The least that a configuration says, and more.
     pub(in crate::fleet) fn config(more: &str) -> Config {
-        parse(&format!("{LEAST}\n{more}"), &[]).expect("it can be read")
+        try_config(more).expect("it can be read")
+    }
+
+    pub(in crate::fleet) fn try_config(more: &str) -> Result<Config, ::config::ConfigError> {
+        parse(&format!("{LEAST}\n{more}"), &[])
     }
 
     #[test]

@@ -1,11 +1,13 @@
-//! Values of the configuration that can be read and make no fleet: a wait of nothing, a share of more than all.
+//! Checks values of the configuration that parse but are unusable, such as a wait of 0 or a share above 1.
 
-use super::config::{Config, Token};
+use url::Url;
+
+use super::config::{Config, Store, Token};
 use super::mail_server::{Directory, Server};
 use crate::failure::Failure;
 
-/// Renewals are a third of a lease, and waits for a busy mailbox a quarter.
-const SHORTEST_LEASE: u64 = 4;
+/// Renewals are a third of a lease, in whole seconds.
+const SHORTEST_LEASE: u64 = 3;
 
 /// What is wrong with one value.
 type Mistake = String;
@@ -17,9 +19,8 @@ impl Config {
         mistakes.extend(self.of_the_plan());
         mistakes.extend(self.of_the_producer());
         mistakes.extend(self.of_the_worker());
-        for server in &self.servers {
-            mistakes.extend(of_server(server));
-        }
+        mistakes.extend(self.servers.iter().flat_map(of_server));
+        mistakes.extend(self.stores.iter().filter_map(of_store));
         if mistakes.is_empty() {
             return Ok(());
         }
@@ -27,11 +28,31 @@ impl Config {
         Err(Failure::usage(what, "deploy/malle.toml has every key, what it means and its usual value"))
     }
 
+    /// What may be meant otherwise than it is read, for people who check a configuration.
+    pub(super) fn doubts(&self) -> Vec<String> {
+        let by_jmap = |server: &Server| {
+            server.discover.as_ref().is_some_and(|discover| matches!(discover.by, Directory::Jmap))
+        };
+        if !self.servers.iter().any(by_jmap) {
+            return Vec::new();
+        }
+        let alone = self.producer.rules.iter().filter(|rule| rule.tenant.is_none());
+        let names = alone.filter_map(|rule| rule.group.as_ref()).filter(|group| !group.contains('@'));
+        let doubt = |group: &String| {
+            format!(
+                "the rule for the group {group:?} fits no mailbox that a server names by \"jmap\": groups of one name may be \
+                 several tenants'; write its address, or name the tenant beside it"
+            )
+        };
+        names.map(doubt).collect()
+    }
+
     fn of_services(&self) -> Vec<Mistake> {
-        let mut mistakes = zeros(&[
+        let mut mistakes = unusable(&[
             ("postgres.connections", self.postgres.connections as u64),
             ("rabbitmq.renew_idle_seconds", self.rabbitmq.renew_idle_seconds),
         ]);
+        mistakes.extend(no_levels(&self.telemetry.log));
         let is_share = (0.0..=1.0).contains(&self.telemetry.sampled);
         mistakes.extend((!is_share).then(|| {
             format!(
@@ -44,9 +65,10 @@ impl Config {
 
     fn of_the_plan(&self) -> Vec<Mistake> {
         let plan = &self.plan;
-        let mut mistakes = zeros(&[
+        let mut mistakes = unusable(&[
             ("plan.attempts", plan.attempts.into()),
             ("plan.retry_seconds", plan.retry_seconds),
+            ("plan.longest_retry_seconds", plan.longest_retry_seconds),
             ("plan.first_backups_per_hour", plan.first_backups_per_hour.into()),
         ]);
         let (first, longest) = (plan.retry_seconds, plan.longest_retry_seconds);
@@ -58,7 +80,7 @@ impl Config {
 
     fn of_the_producer(&self) -> Vec<Mistake> {
         let of = &self.producer;
-        let mut mistakes = zeros(&[
+        let mut mistakes = unusable(&[
             ("producer.connections", of.connections as u64),
             ("producer.connections_per_address", of.connections_per_address as u64),
             ("producer.plan_every_seconds", of.plan_every_seconds),
@@ -73,20 +95,10 @@ impl Config {
         let fits_all = |rule: &producer::Rule| {
             rule.domain.is_none() && rule.tenant.is_none() && rule.group.is_none() && rule.kind.is_none()
         };
-        // The standard directory names groups by their addresses alone.
-        let by_jmap =
-            |server: &Server| server.discover.as_ref().is_some_and(|of| matches!(of.by, Directory::Jmap));
-        if !self.servers.is_empty() && self.servers.iter().all(by_jmap) {
-            let names =
-                of.rules.iter().filter(|rule| rule.tenant.is_none()).filter_map(|rule| rule.group.as_ref());
-            mistakes.extend(names.filter(|group| !group.contains('@')).map(|group| {
-                format!("a rule names the group {group:?}, which other tenants may have, too: write its address, or name the tenant")
-            }));
-        }
         let first = of.rules.iter().position(fits_all).map(|at| at + 1);
         mistakes.extend(first.filter(|number| *number < of.rules.len()).map(|number| {
             format!(
-                "rule {number} of producer.rules names no domain, tenant or group and fits every mailbox: put it last"
+                "rule {number} of producer.rules names no domain, tenant, group or kind and fits every mailbox: put it last"
             )
         }));
         mistakes
@@ -94,10 +106,11 @@ impl Config {
 
     fn of_the_worker(&self) -> Vec<Mistake> {
         let of = &self.worker;
-        let mut mistakes = zeros(&[
+        let mut mistakes = unusable(&[
             ("worker.slice_seconds", of.slice_seconds),
             ("worker.grace_seconds", of.grace_seconds),
             ("worker.heartbeat_seconds", of.heartbeat_seconds),
+            ("worker.lease_seconds", of.lease_seconds),
         ]);
         mistakes.extend((of.lease_seconds < SHORTEST_LEASE).then(|| {
             format!("worker.lease_seconds = {} has to be at least {SHORTEST_LEASE}", of.lease_seconds)
@@ -132,24 +145,62 @@ fn of_server(server: &Server) -> Vec<Mistake> {
     let mut mistakes = Vec::new();
     if let Some(discover) = &server.discover {
         values.push(("discover.every_seconds", discover.every_seconds));
-        values.push(("discover.missing_for_hours", discover.missing_for_hours.into()));
+        // 0: what one listing leaves out is gone.
+        values.push(("discover.missing_for_hours", u64::from(discover.missing_for_hours).max(1)));
         let percent = discover.drop_at_most_percent;
         mistakes.extend(
             (percent > 100).then(|| format!("discover.drop_at_most_percent = {percent} is more than all")),
         );
     }
-    mistakes.extend(zeros(&values));
+    mistakes.extend(unusable(&values));
     mistakes.into_iter().map(|mistake| format!("server {:?}: {mistake}", server.name)).collect()
 }
 
-fn zeros(values: &[(&str, u64)]) -> Vec<Mistake> {
-    let zero = values.iter().filter(|(_, value)| *value == 0);
-    zero.map(|(key, _)| format!("{key} = 0 has to be at least 1")).collect()
+/// Numbers that are nothing, or more than anybody means and clocks can count.
+fn unusable(values: &[(&str, u64)]) -> Vec<Mistake> {
+    let of = |(key, value): &(&str, u64)| match *value {
+        0 => Some(format!("{key} = 0 has to be at least 1")),
+        value if value > most(key) => Some(format!("{key} = {value} has to be at most {}", most(key))),
+        _ => None,
+    };
+    values.iter().filter_map(of).collect()
+}
+
+/// Ten years of time, or a million of anything else.
+fn most(key: &str) -> u64 {
+    const DAYS: u64 = 3_660;
+    match key {
+        key if key.ends_with("_seconds") => DAYS * 86_400,
+        key if key.ends_with("_hours") => DAYS * 24,
+        key if key.ends_with("_days") => DAYS,
+        _ => 1_000_000,
+    }
+}
+
+/// Words of a log filter that name no level: they would be taken for the name of a module, and nothing be logged.
+fn no_levels(filter: &str) -> Vec<Mistake> {
+    const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
+    let words: Vec<&str> =
+        filter.split(',').map(str::trim).filter(|word| !word.contains(['=', '['])).collect();
+    let wrong = words.iter().filter(|word| !LEVELS.contains(&word.to_lowercase().as_str()));
+    wrong.map(|word| format!("telemetry.log = {word:?} is none of {}", LEVELS.join(", "))).collect()
+}
+
+fn of_store(store: &Store) -> Option<Mistake> {
+    let endpoint = store.endpoint.as_deref()?;
+    let is_usable =
+        Url::parse(endpoint).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    (!is_usable).then(|| {
+        format!(
+            "store {:?}: endpoint = {endpoint:?} is no address: write it like https://s3.example.net",
+            store.name
+        )
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::fleet::config::tests::config;
+    use crate::fleet::config::tests::{config, try_config};
 
     const SERVER: &str = "name = \"a\"\nurl = \"https://a\"\n";
 
@@ -196,9 +247,11 @@ mod tests {
                 "[postgres]" | "[rabbitmq]" | "[redis]" => continue,
                 section => format!("{section}\n{key} = 0"),
             };
-            let is_refused =
-                std::panic::catch_unwind(|| mistakes(&text)).map_or(true, |said| said.contains(key));
-            assert!(is_refused, "{section} {key} = 0 is accepted");
+            let said = match try_config(&text) {
+                Ok(_) => mistakes(&text),
+                Err(error) => error.to_string(),
+            };
+            assert!(said.contains(key) || said.contains("nonzero"), "{section} {key} = 0: {said:?}");
             tried += 1;
         }
         assert!(tried >= 18, "{tried}");
@@ -217,6 +270,15 @@ mod tests {
                 "plan.longest_retry_seconds",
             ),
             ("[worker]\nlease_seconds = 2".to_owned(), "worker.lease_seconds"),
+            ("[worker]\nlease_seconds = 1000000000000".to_owned(), "worker.lease_seconds"),
+            ("[producer]\nkeep_audit_days = 4294967295".to_owned(), "producer.keep_audit_days"),
+            ("[telemetry]\nlog = \"loud\"".to_owned(), "telemetry.log"),
+            ("[telemetry]\nlog = \"\"".to_owned(), "telemetry.log"),
+            (
+                "[[stores]]\nname = \"a\"\nzone = \"b\"\nurl = \"s3://b\"\nendpoint = \"nonsense\""
+                    .to_owned(),
+                "endpoint",
+            ),
             (token("scopes = []"), "scopes"),
             (token("scopes = [\"read\"], tenants = []"), "tenant"),
             (
@@ -232,21 +294,39 @@ mod tests {
                 format!("[[servers]]\n{SERVER}discover = {{ by = \"jmap\", every_seconds = 0 }}"),
                 "every_seconds",
             ),
-            (
-                format!(
-                    "[producer]\nrules = [{{ group = \"sales\", plan = \"personal\" }}]\n[[servers]]\n{SERVER}discover = {{ by = \"jmap\" }}"
-                ),
-                "other tenants",
-            ),
         ] {
             let said = mistakes(&more);
             assert!(said.contains(named), "{more}: {said:?}");
         }
+        assert_eq!(mistakes("[telemetry]\nlog = \"info,malle=debug\""), "");
         assert_eq!(
             mistakes(
                 "[producer]\nrules = [{ group = \"pro\", plan = \"professional\" }, { plan = \"personal\" }]"
             ),
             ""
         );
+    }
+
+    #[test]
+    fn services_have_values_that_work() {
+        let mut config = config("");
+        (config.postgres.connections, config.rabbitmq.renew_idle_seconds) = (0, 0);
+        let said = config.check_values().expect_err("both are nothing").to_string();
+        assert!(
+            said.contains("postgres.connections") && said.contains("rabbitmq.renew_idle_seconds"),
+            "{said}"
+        );
+    }
+
+    #[test]
+    fn a_group_that_no_mailbox_can_have_is_doubted() {
+        let doubts = |rule: &str, by: &str| {
+            let rules = format!("[producer]\nrules = [{{ {rule}, plan = \"personal\" }}]");
+            config(&format!("{rules}\n[[servers]]\n{SERVER}discover = {{ by = \"{by}\" }}")).doubts().len()
+        };
+        assert_eq!(doubts("group = \"sales\"", "jmap"), 1);
+        assert_eq!(doubts("group = \"sales\"", "rest"), 0);
+        assert_eq!(doubts("group = \"sales@example.org\"", "jmap"), 0);
+        assert_eq!(doubts("group = \"sales\", tenant = \"acme\"", "jmap"), 0);
     }
 }
