@@ -3,8 +3,9 @@
 use std::collections::HashSet;
 
 use model::{EmailRecord, FolderId, Timestamp};
-use repository::EmailRow;
+use repository::{EmailRow, Snapshot};
 
+use crate::error::Result;
 use crate::fold::Needle;
 use crate::folders::{FolderTree, Subfolders};
 
@@ -145,6 +146,17 @@ impl Predicate {
     /// Whether the email is meant.
     pub fn matches(&self, email: &EmailRecord) -> bool {
         self.holds(email)
+    }
+
+    /// Whether any email of a snapshot is meant.
+    pub async fn finds_any(&self, snapshot: &Snapshot) -> Result<bool> {
+        let mut emails = snapshot.emails().await?;
+        while let Some(email) = emails.next().await? {
+            if self.matches(&email) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The same of a row that is read in place.

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use catalog::{Backup, Mailbox};
-use engine::{FolderTree, Mode, Predicate, Register, Restore, RestoreId, Restored};
+use engine::{FolderTree, Mode, Register, Restore, RestoreId, Restored};
 use futures::future::BoxFuture;
 use model::{BackupNumber, DataType, MailboxId, MailboxIdentity};
 use repository::{Repository, Snapshot};
@@ -126,7 +126,7 @@ impl Job<'_> {
             return Err(Error::Order { reason: "the selection names a folder that the backup has not" });
         }
         let predicate = selection.among(&folders);
-        if order.select.is_some() && !self.noting(repository, selects_any(snapshot, &predicate)).await? {
+        if order.select.is_some() && !self.noting(repository, predicate.finds_any(snapshot)).await? {
             return Err(Error::Order { reason: "the selection fits no email of the backup" });
         }
         let owner = self.connect_as_owner(server).await?;
@@ -163,17 +163,6 @@ impl Job<'_> {
         };
         Ok((restored, number))
     }
-}
-
-/// Whether a selection finds any email of a snapshot.
-async fn selects_any(snapshot: &Snapshot, predicate: &Predicate) -> engine::Result<bool> {
-    let mut emails = snapshot.emails().await?;
-    while let Some(email) = emails.next().await? {
-        if predicate.matches(&email) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }
 
 /// Numbers only: names of folders and reasons of servers may quote what is private.
