@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use model::mail_address::domain_to_ascii;
+use model::mail_address::with_ascii_domain;
 
 pub(crate) use crate::export_args::ExportArgs;
 pub(crate) use crate::find_args::{CatArgs, DiffArgs, FindArgs};
@@ -183,10 +183,7 @@ pub(crate) struct ServerArgs {
 
 /// Reads the name of an account: of an address the domain is taken in the form in which mail servers store it.
 pub(crate) fn account_name(text: &str) -> Result<String, Infallible> {
-    Ok(match text.rsplit_once('@') {
-        Some((local, domain)) => format!("{local}@{}", domain_to_ascii(domain)),
-        None => text.to_owned(),
-    })
+    Ok(with_ascii_domain(text))
 }
 
 /// Which mailbox of the store.

@@ -3,9 +3,15 @@
 /// Returns an address as mail servers store it: lower case, its domain in ASCII. A text without a domain, or with an
 /// invalid one, is lower-cased alone.
 pub fn to_ascii(address: &str) -> String {
-    let lower = address.to_lowercase();
-    let Some((local, domain)) = lower.rsplit_once('@') else { return lower };
-    format!("{local}@{}", domain_to_ascii(domain))
+    with_ascii_domain(&address.to_lowercase())
+}
+
+/// Returns an address or another name of an account with its domain, if it has one, as mail servers store it.
+pub fn with_ascii_domain(name: &str) -> String {
+    match name.rsplit_once('@') {
+        Some((local, domain)) => format!("{local}@{}", domain_to_ascii(domain)),
+        None => name.to_owned(),
+    }
 }
 
 /// Returns a domain as mail servers store it; `*.` before it stays.
