@@ -39,7 +39,7 @@ impl Work<'_> {
         };
         let is_named = records.record.safety.is_some();
         let (mut safety, mut held) = self.look_at(repository, first.clone(), staging).await?;
-        // Until it is named nothing in the account is changed, so that another one is as good.
+        // Until one is named nothing in the account is changed, so that another one is as good, unless the record was lost.
         if !is_named && self.has_damage(repository, &safety, &held).await? {
             (safety, held) = self.look_at(repository, first, staging).await?;
         }

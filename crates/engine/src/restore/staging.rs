@@ -109,11 +109,10 @@ impl<'a> Staging<'a> {
         records: &mut Records<'_>,
     ) -> Result<Staging<'a>> {
         let earlier = all(&target.folders().await?, id);
-        let phases = earlier.iter().map(|(name, _)| name.phase).filter(|phase| *phase != Phase::Removing);
         let name = Name {
             attempt: earlier.last().map_or(1, |(name, _)| name.attempt.saturating_add(1)),
             random: RestoreId::random().to_string(),
-            phase: phases.max().unwrap_or(Phase::Importing),
+            phase: furthest(&earlier),
         };
         let folder = make(target, &name.text(id)).await?;
         let is_alone = earlier.is_empty();
@@ -126,8 +125,7 @@ impl<'a> Staging<'a> {
         }
         there.retain(|(_, folder)| *folder != staging.folder);
         staging.is_alone &= there.is_empty();
-        let phases = there.iter().map(|(name, _)| name.phase).filter(|phase| *phase != Phase::Removing);
-        staging.name.phase = phases.max().unwrap_or(Phase::Importing).max(staging.name.phase);
+        staging.name.phase = staging.name.phase.max(furthest(&there));
         records.take_over(there.iter().map(|(_, folder)| folder)).await?;
         staging.earlier = records.taken_over();
         staging.earlier.remove(&staging.folder);
@@ -400,6 +398,12 @@ pub(super) fn all_of(folders: &[Folder], id: &RestoreId) -> Vec<(Phase, Id)> {
 enum Destroyed {
     Gone,
     NotEmpty,
+}
+
+/// How far any of these attempts is.
+fn furthest(attempts: &[(Name, Id)]) -> Phase {
+    let phases = attempts.iter().map(|(name, _)| name.phase).filter(|phase| *phase != Phase::Removing);
+    phases.max().unwrap_or(Phase::Importing)
 }
 
 /// The folders of all attempts, oldest first.
