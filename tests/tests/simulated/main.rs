@@ -14,6 +14,7 @@ mod restore;
 mod restore_objects;
 mod restore_refused;
 mod restore_resumed;
+mod restore_taken_over;
 mod slices;
 mod timeline;
 mod types;
