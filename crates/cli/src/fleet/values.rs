@@ -183,7 +183,9 @@ fn no_levels(filter: &str) -> Vec<Mistake> {
     let words: Vec<&str> =
         filter.split(',').map(str::trim).filter(|word| !word.contains(['=', '['])).collect();
     let wrong = words.iter().filter(|word| !LEVELS.contains(&word.to_lowercase().as_str()));
-    wrong.map(|word| format!("telemetry.log = {word:?} is none of {}", LEVELS.join(", "))).collect()
+    wrong
+        .map(|word| format!("telemetry.log = {word:?} is not a level; the levels are {}", LEVELS.join(", ")))
+        .collect()
 }
 
 fn of_store(store: &Store) -> Option<Mistake> {
@@ -192,7 +194,7 @@ fn of_store(store: &Store) -> Option<Mistake> {
         Url::parse(endpoint).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
     (!is_usable).then(|| {
         format!(
-            "store {:?}: endpoint = {endpoint:?} is no address: write it like https://s3.example.net",
+            "store {:?}: endpoint is no http or https address: write it like https://s3.example.net",
             store.name
         )
     })
