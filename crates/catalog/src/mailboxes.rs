@@ -277,7 +277,7 @@ impl Catalog {
     }
 
     /// After a full listing: mailboxes of the server, or of one tenant there, that no listing has named since are gone. Returns how
-    /// many. A caller that wants to be sure gives a time some listings ago: what is gone never comes back, it only begins anew.
+    /// many. A caller that wants to be sure gives a time some listings ago: what is gone never comes back: it begins again as another mailbox.
     pub async fn mark_unlisted_gone(
         &self,
         server: &str,

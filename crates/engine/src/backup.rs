@@ -347,7 +347,7 @@ impl Run<'_> {
         let not_given = self.not_given_before(t);
         let rows = self.known(known).await?.entry(t).or_default();
         let since = trusted.filter(|_| is_long && !has_failed);
-        // Rows that stay are as whoever made the base saw them.
+        // Rows that stay are as the user who made the base saw them.
         let of_owner = self.is_owners(t) && (since.is_none() || was_of_owner);
         match self.sync_objects(t, since, rows).await? {
             Ok(synced) => {
@@ -374,7 +374,7 @@ impl Run<'_> {
 
     /// Brings emails and folders to agree: after the folders were read, emails are brought up to date once more, and when
     /// one then lies in a folder that is not known yet, so are the folders. Where nothing has changed since these were listed and the
-    /// server, asked for the folder by its id, says that there is none, the email lies in it as the server has it: Stalwart 0.16
+    /// server, asked for the folder by its id, does not know it, the email lies in it as the server has it: Stalwart 0.16
     /// takes a request that names a folder which another one is destroying.
     async fn agree(&mut self, types: &mut Types, known: &mut Option<Known>) -> Result<()> {
         let mut listed = None;

@@ -314,7 +314,7 @@ impl Run<'_> {
         self.get_within(data_type, ids, MOST_BYTES).await
     }
 
-    /// Whether the server says of each of these folders that there is none.
+    /// Whether the server, asked for these folders by their ids, knows none of them.
     pub(crate) async fn are_gone(&self, folders: &BTreeSet<FolderId>) -> bool {
         let ids: Vec<Id> = folders.iter().filter_map(|folder| Id::new(folder.as_str()).ok()).collect();
         match self.get(DataType::Mailbox, Ids::These(ids)).await {

@@ -19,7 +19,7 @@ pub(crate) fn serve(
     }
     let account = context.account(arguments)?;
     let account = crate::server::lock(&account).id.clone();
-    // Whoever is in a tenant sees that tenant alone.
+    // A user inside a tenant sees that tenant alone.
     let directory = context.server.directory();
     let tenant_of = |id: &str| directory.memberships.get(id).and_then(|membership| membership.tenant.clone());
     let tenant = context.login.account.as_deref().and_then(tenant_of);

@@ -96,7 +96,7 @@ impl AccountSpec {
         self
     }
 
-    /// A group it is a member of, by the group's address; made, with an empty mailbox, if there is none.
+    /// A group it is a member of, by the group's address; made, with an empty mailbox, if it does not exist.
     #[must_use]
     pub fn group(mut self, address: impl Into<String>) -> Self {
         self.groups.push(address.into());

@@ -149,7 +149,7 @@ async fn tenants_and_groups_come_from_the_management_objects_of_0_16() {
 
 /// A user inside a tenant sees that tenant alone: nobody else is gone because of that.
 #[tokio::test]
-async fn whoever_sees_one_tenant_alone_marks_nobody_else_as_gone() {
+async fn a_user_who_sees_one_tenant_marks_nobody_else_as_gone() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let account = |name: &str, tenant: &str| AccountSpec::new(name, PASSWORD).tenant(tenant);
     let builder = Simulator::builder()
