@@ -80,21 +80,28 @@ async fn a_claim_costs_the_same_however_many_jobs_wait() {
         if std::env::var_os("MALLE_SOAK").is_some() { (10_000, 1_000_000) } else { (2_000, 20_000) };
     let room = Room::new().await;
     room.cost(small, 1).await;
-    let (few, many) = (room.cost(small, 2).await, room.cost(big, 3).await);
-    let ratio = |of: fn(&Cost) -> Duration| of(&many).as_secs_f64() / of(&few).as_secs_f64();
-    println!("{big} jobs waiting, against {small}:");
-    type Part = (&'static str, fn(&Cost) -> Duration);
-    let parts: [Part; 4] = [
-        ("a row planned", |cost| cost.plan_a_row),
-        ("a ticket taken and marked", |cost| cost.take_a_ticket),
-        ("a claim, median", |cost| cost.claim_p50),
-        ("a claim, p99", |cost| cost.claim_p99),
-    ];
-    for (name, of) in parts {
-        println!("{name}: {:?} against {:?}, ratio {:.2}", of(&many), of(&few), ratio(of));
+    // Ten or a hundred times as many jobs would show each time, as ten or a hundred; a busy machine makes three, and for a
+    // moment any number.
+    let is_level = async |day| {
+        let (few, many) = (room.cost(small, day).await, room.cost(big, day + 1).await);
+        let ratio = |of: fn(&Cost) -> Duration| of(&many).as_secs_f64() / of(&few).as_secs_f64();
+        println!("{big} jobs waiting, against {small}:");
+        type Part = (&'static str, fn(&Cost) -> Duration);
+        let parts: [Part; 4] = [
+            ("a row planned", |cost| cost.plan_a_row),
+            ("a ticket taken and marked", |cost| cost.take_a_ticket),
+            ("a claim, median", |cost| cost.claim_p50),
+            ("a claim, p99", |cost| cost.claim_p99),
+        ];
+        for (name, of) in parts {
+            println!("{name}: {:?} against {:?}, ratio {:.2}", of(&many), of(&few), ratio(of));
+        }
+        parts[2..].iter().all(|(_, of)| ratio(*of) < 5.0)
+    };
+    for day in [2, 4, 6] {
+        if is_level(day).await {
+            return;
+        }
     }
-    // Ten or a hundred times as many jobs would show as ten or a hundred; a busy machine makes three.
-    for (what, of) in [("half of the claims", parts[2].1), ("the slowest claims", parts[3].1)] {
-        assert!(ratio(of) < 5.0, "{what} take longer when more jobs wait");
-    }
+    panic!("claims take longer when more jobs wait");
 }

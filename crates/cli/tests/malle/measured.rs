@@ -30,14 +30,17 @@ impl Home {
         let started = Instant::now();
         let child = self.malle(args).spawn().expect("malle runs");
         let status = PathBuf::from(format!("/proc/{}/status", child.id().expect("it runs")));
-        let (mut peak, mut tick) = (0, tokio::time::interval(POLL));
-        let mut ending = std::pin::pin!(end(child));
-        let ended = loop {
-            tokio::select! {
-                ended = &mut ending => break ended,
-                _ = tick.tick() => peak = peak.max(high_water(&status).unwrap_or(0)),
+        // In a thread of its own, which the kernel wakes however busy the runtime with the simulator is.
+        let peak = std::thread::spawn(move || {
+            let mut peak = 0;
+            while let Some(high) = high_water(&status) {
+                peak = high;
+                std::thread::sleep(POLL);
             }
-        };
+            peak
+        });
+        let ended = end(child).await;
+        let peak = peak.join().expect("the thread ended");
         let measured = Measured {
             ended,
             peak: f64::from(peak) / 1024.0,
