@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use engine::{Mode, RestoreId, Restored, State};
+use futures::StreamExt;
 use object_store::ObjectStoreExt;
 use sim_stalwart::{
     AccountHandle, AccountSpec, DataType as Kind, Effect, EmailTruth, Fault, Folders, Limits, Simulator,
@@ -123,6 +124,53 @@ async fn what_arrives_in_the_folder_of_an_earlier_attempt_is_found_and_comes_onc
             cut.assert_resumed().await;
             println!("struck {}", cut.home.simulator.faults().struck(fault));
         }
+    }
+}
+
+/// One attempt stands still at its request of this number while another one begins, for a moment or until that is over.
+async fn met(mode: Mode, number: u64, still: Duration) {
+    let cut = Cut::off(mode).await;
+    let faults = cut.home.simulator.faults();
+    let pause = faults.add(Fault::at_request(number, Effect::Delay(still)));
+    let (one, two) = tokio::join!(cut.resumed(), async {
+        struck(faults, pause).await;
+        cut.resumed().await
+    });
+    let what = format!("{mode:?}, request {number}, {still:?}: {one:?}, {two:?}");
+    assert!(one.is_ok() || two.is_ok(), "{what}");
+    for ended in [&one, &two] {
+        match ended {
+            Ok(restored) => {
+                assert_eq!((restored.restored + restored.present, restored.open), (30, 0), "{what}")
+            }
+            Err(error) => assert!(matches!(error, engine::Error::Superseded), "{what}"),
+        }
+    }
+    let told = |emails: Vec<EmailTruth>| -> Vec<_> {
+        keywordless(emails).into_iter().map(|(date, size, _)| (date, size)).collect()
+    };
+    let expected: Vec<EmailTruth> = cut.emails.iter().map(|(email, _)| email.clone()).collect();
+    assert_eq!(told(cut.home.alice.emails()), told(expected.clone()), "{what}");
+    if mode != Mode::Beside {
+        assert_eq!(keywordless(cut.home.alice.emails()), keywordless(expected), "{what}");
+    }
+    assert!(!is_traced(&cut.home.alice), "{what}");
+}
+
+/// The one that begins later must not take for its own work what the earlier one is just ending.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_that_go_on_at_once_bring_everything_once_wherever_they_meet() {
+    for mode in [Mode::Beside, Mode::Missing, Mode::Exact] {
+        let cut = Cut::off(mode).await;
+        let before = cut.home.simulator.counters().requests;
+        cut.resumed().await.expect("restores");
+        let requests = cut.home.simulator.counters().requests - before;
+        println!("{mode:?}: {requests} requests");
+        let stills = [30, 150, 1_500].map(Duration::from_millis);
+        let step = if testkit::is_soak() { 1 } else { 5 };
+        let rounds = (0..requests).flat_map(|number| stills.map(|still| (number, still))).step_by(step);
+        let rounds = futures::stream::iter(rounds).map(|(number, still)| met(mode, number, still));
+        rounds.buffer_unordered(16).for_each(|()| async {}).await;
     }
 }
 
