@@ -2,7 +2,7 @@
 
 use model::{AccountId, Plan, Timestamp};
 
-use crate::catalog::{Catalog, Parameters, changed, row};
+use crate::catalog::{Catalog, Parameters, changed, row, rows};
 use crate::columns::get;
 use crate::error::Result;
 use crate::mailboxes::Address;
@@ -31,6 +31,8 @@ pub struct Ruled {
     pub listed: Listed,
     /// The plan that a rule gives it: for a mailbox that has none, or has one by a rule.
     pub rule: Option<Plan>,
+    /// The lister knows all that the rules look at; else the rule's plan is for a mailbox that has none.
+    pub is_certain: bool,
 }
 
 /// `listed`: what is asked for, each account or (without one) address once, the last one counts.
@@ -113,30 +115,47 @@ const NEW_ADDRESSES: &str = "
     WHERE l.account IS NULL AND NOT EXISTS (SELECT FROM mailboxes m
         WHERE m.server = l.server AND m.address = l.address AND m.state = 'active')";
 
+/// Positions, from 1, of accounts and addresses whose mailbox has a plan.
+const PLANNED: &str = "
+    SELECT l.position FROM unnest($2::text[], $3::text[]) WITH ORDINALITY AS l(account, address, position)
+    WHERE EXISTS (SELECT FROM mailboxes m WHERE m.server = $1 AND m.account = l.account
+            AND m.state = 'active' AND m.plan IS NOT NULL)
+        OR EXISTS (SELECT FROM mailboxes m WHERE m.server = $1 AND m.address = l.address
+            AND (l.account IS NULL OR m.account IS NULL) AND m.state = 'active' AND m.plan IS NOT NULL)";
+
 impl Catalog {
     /// Writes down what a listing of one server says, all or nothing; answers how many mailboxes are new. Give some thousands
     /// at once, not a million.
     pub async fn list_mailboxes(&self, server: &str, listed: &[Listed], now: Timestamp) -> Result<u64> {
-        self.write(server, &listed.iter().map(|listed| (listed, None)).collect::<Vec<_>>(), now).await
+        let listed = listed.iter().map(|listed| (listed, None, true));
+        self.write(server, &listed.collect::<Vec<_>>(), now).await
     }
 
     /// The same with plans by rules. A rule that does not match any more takes nothing away.
     pub async fn list_ruled(&self, server: &str, ruled: &[Ruled], now: Timestamp) -> Result<u64> {
-        let listed = ruled.iter().map(|ruled| (&ruled.listed, ruled.rule));
+        let listed = ruled.iter().map(|ruled| (&ruled.listed, ruled.rule, ruled.is_certain));
         self.write(server, &listed.collect::<Vec<_>>(), now).await
     }
 
-    async fn write(&self, server: &str, listed: &[(&Listed, Option<Plan>)], now: Timestamp) -> Result<u64> {
+    /// With the plan by a rule, and whether that is certain.
+    async fn write(
+        &self,
+        server: &str,
+        listed: &[(&Listed, Option<Plan>, bool)],
+        now: Timestamp,
+    ) -> Result<u64> {
         let accounts: Vec<_> =
-            listed.iter().map(|(l, _)| l.account.as_ref().map(AccountId::as_str)).collect();
-        let addresses: Vec<_> = listed.iter().map(|(l, _)| l.address.as_str()).collect();
-        let plans: Vec<_> = listed.iter().map(|(l, rule)| l.plan.or(*rule).map(Plan::as_str)).collect();
-        let by_rule: Vec<_> = listed.iter().map(|(l, rule)| l.plan.is_none() && rule.is_some()).collect();
-        let zones: Vec<_> = listed.iter().map(|(l, _)| l.zone.as_deref()).collect();
-        let time_zones: Vec<_> = listed.iter().map(|(l, _)| l.time_zone.as_deref()).collect();
-        let tenants: Vec<_> = listed.iter().map(|(l, _)| l.tenant.as_deref()).collect();
-        let parameters: Parameters<'_> =
-            &[&server, &now, &accounts, &addresses, &plans, &by_rule, &zones, &time_zones, &tenants];
+            listed.iter().map(|(l, ..)| l.account.as_ref().map(AccountId::as_str)).collect();
+        let addresses: Vec<_> = listed.iter().map(|(l, ..)| l.address.as_str()).collect();
+        let mut plans: Vec<_> =
+            listed.iter().map(|(l, rule, _)| l.plan.or(*rule).map(Plan::as_str)).collect();
+        let by_rule: Vec<_> = listed.iter().map(|(l, rule, _)| l.plan.is_none() && rule.is_some()).collect();
+        let is_doubtful = |(l, rule, is_certain): &(&Listed, Option<Plan>, bool)| {
+            l.plan.is_none() && rule.is_some() && !is_certain
+        };
+        let zones: Vec<_> = listed.iter().map(|(l, ..)| l.zone.as_deref()).collect();
+        let time_zones: Vec<_> = listed.iter().map(|(l, ..)| l.time_zone.as_deref()).collect();
+        let tenants: Vec<_> = listed.iter().map(|(l, ..)| l.tenant.as_deref()).collect();
         self.within(async {
             let mut client = self.client().await?;
             let transaction = client.transaction().await?;
@@ -144,6 +163,15 @@ impl Catalog {
             let turn =
                 "SELECT pg_advisory_xact_lock(hashtextextended('malle/list/' || current_schema() || $1, 0))";
             changed(&transaction, turn, &[&server]).await?;
+            if listed.iter().any(is_doubtful) {
+                for row in rows(&transaction, PLANNED, &[&server, &accounts, &addresses]).await? {
+                    let position: i64 = get(&row, "position")?;
+                    let at = usize::try_from(position - 1).expect("they begin with 1");
+                    plans[at] = plans[at].filter(|_| !is_doubtful(&listed[at]));
+                }
+            }
+            let parameters: Parameters<'_> =
+                &[&server, &now, &accounts, &addresses, &plans, &by_rule, &zones, &time_zones, &tenants];
             changed(&transaction, &format!("{LISTED}{ADOPT}"), parameters).await?;
             let new = row(&transaction, &accounts_sql(), parameters).await?;
             changed(&transaction, &format!("{LISTED}{MERGED}"), parameters).await?;

@@ -114,7 +114,7 @@ async fn a_rule_changes_a_plan_that_a_rule_gave_and_no_other() {
     let check = async |plan: Option<Plan>, rule: Option<Plan>, expected: (Option<Plan>, bool)| {
         seconds.set(seconds.get() + 1);
         for listed in [named("a", "a@x"), Listed { account: None, ..named("", "b@x") }] {
-            let ruled = Ruled { listed: Listed { plan, ..listed.clone() }, rule };
+            let ruled = Ruled { listed: Listed { plan, ..listed.clone() }, rule, is_certain: true };
             room.catalog.list_ruled(SERVER, &[ruled], at(seconds.get())).await.unwrap();
             let found = room.catalog.mailboxes_at(&listed.address).await.unwrap();
             let found = (found[0].plan, found[0].plan_by_rule);
@@ -135,11 +135,32 @@ async fn a_rule_changes_a_plan_that_a_rule_gave_and_no_other() {
 
     room.list(&[named("1", "b@x")], 99).await;
     assert!(!room.account("1").await.plan_by_rule, "who is adopted keeps what was said");
-    let both = [Ruled { listed: named("c", "c@x"), rule: Some(Personal) }];
+    let both = [Ruled { listed: named("c", "c@x"), rule: Some(Personal), is_certain: true }];
     room.catalog.list_ruled(SERVER, &both, at(100)).await.unwrap();
     room.list(&[named("c", "c@x")], 101).await;
     let c = room.account("c").await;
     assert_eq!((c.plan, c.plan_by_rule), (Some(Personal), true), "a listing without rules leaves it");
+}
+
+#[tokio::test]
+async fn a_rule_that_is_in_doubt_plans_nobody_who_has_a_plan() {
+    use Plan::{Personal, Professional};
+    let room = Room::new().await;
+    let check = async |listed: &Listed, rule: Plan, is_certain: bool, expected: Plan| {
+        let ruled = Ruled { listed: listed.clone(), rule: Some(rule), is_certain };
+        room.catalog.list_ruled(SERVER, &[ruled], at(1)).await.unwrap();
+        let found = room.catalog.mailboxes_at(&listed.address).await.unwrap();
+        assert_eq!(found[0].plan, Some(expected), "{listed:?} {rule:?} {is_certain}");
+    };
+    let by_address = |address: &str| Listed { account: None, ..named("", address) };
+    for (account, address) in [(named("a", "a@x"), "a@x"), (by_address("b@x"), "b@x")] {
+        check(&account, Personal, false, Personal).await;
+        check(&account, Professional, false, Personal).await;
+        check(&by_address(address), Professional, false, Personal).await;
+        check(&account, Professional, true, Professional).await;
+    }
+    check(&named("b", "b@x"), Personal, false, Professional).await;
+    check(&named("b", "renamed@x"), Personal, false, Professional).await;
 }
 
 #[test]

@@ -35,10 +35,13 @@ pub struct Entry {
     pub tenant: Option<String>,
     /// The groups it is a member of, for the rules: addresses, or a list's own words.
     #[serde(default)]
-    pub groups: Vec<String>,
+    pub groups: Option<Vec<String>>,
     /// Whose it is, for the rules.
     #[serde(default)]
-    pub kind: MailboxKind,
+    pub kind: Option<MailboxKind>,
+    /// What it leaves out of tenant, groups and kind the mailbox does not have: a server names it. A list may just not know.
+    #[serde(skip)]
+    pub is_whole: bool,
 }
 
 /// Whose a mailbox is.
@@ -86,7 +89,9 @@ impl Entry {
             time_zone: self.time_zone.clone(),
             tenant: self.tenant.clone(),
         };
-        Ok(Ruled { listed, rule: rules.plan_of(self) })
+        let rule = rules.plan_of(self);
+        let is_certain = rule.is_some_and(|(_, is_certain)| is_certain);
+        Ok(Ruled { listed, rule: rule.map(|(plan, _)| plan), is_certain })
     }
 }
 

@@ -33,7 +33,7 @@ impl List {
     }
 }
 
-/// As a line of CSV has it: empty means none, groups are separated by semicolons.
+/// As a line of CSV has it: what is empty is not said, groups are separated by semicolons.
 #[derive(Deserialize)]
 struct Record {
     address: String,
@@ -42,8 +42,7 @@ struct Record {
     zone: Option<String>,
     time_zone: Option<String>,
     tenant: Option<String>,
-    #[serde(default)]
-    groups: String,
+    groups: Option<String>,
     kind: Option<String>,
 }
 
@@ -97,14 +96,18 @@ pub fn read_csv(from: impl Read) -> io::Result<List> {
 impl Record {
     fn entry(self) -> Result<Entry, &'static str> {
         let Record { address, account, plan, zone, time_zone, tenant, groups, kind } = self;
-        let groups = groups.split(';').map(str::trim).filter(|group| !group.is_empty());
-        let groups = groups.map(str::to_owned).collect();
+        let names = |groups: String| {
+            let names = groups.split(';').map(str::trim).filter(|group| !group.is_empty());
+            names.map(str::to_owned).collect()
+        };
         let kind = match kind.as_deref() {
-            None | Some("individual") => MailboxKind::Individual,
-            Some("group") => MailboxKind::Group,
+            None => None,
+            Some("individual") => Some(MailboxKind::Individual),
+            Some("group") => Some(MailboxKind::Group),
             Some(_) => return Err("kind must be individual or group"),
         };
-        Ok(Entry { address, account, plan, zone, time_zone, tenant, groups, kind })
+        let groups = groups.map(names);
+        Ok(Entry { address, account, plan, zone, time_zone, tenant, groups, kind, is_whole: false })
     }
 }
 
@@ -165,7 +168,8 @@ mod tests {
         let lines: Vec<_> =
             list.entries.iter().map(|(line, entry)| (*line, entry.address.as_str())).collect();
         assert_eq!(lines, [(2, "a@x.org"), (3, "b@x.org"), (7, "d@x.org")]);
-        assert_eq!(list.entries[0].1.groups, ["one", "two"]);
+        assert_eq!(list.entries[0].1.groups, Some(vec!["one".to_owned(), "two".to_owned()]));
+        assert_eq!(list.entries[1].1.groups, None);
         assert_eq!(
             (list.entries[0].1.plan.as_deref(), &list.entries[1].1.plan),
             (Some("professional"), &None)

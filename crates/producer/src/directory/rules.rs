@@ -43,21 +43,55 @@ impl Rules {
         self.0.iter().any(|rule| rule.tenant.is_some() || rule.group.is_some())
     }
 
-    pub(crate) fn plan_of(&self, entry: &Entry) -> Option<Plan> {
-        let domain = entry.domain();
-        let rule = self.0.iter().find(|rule| rule.matches(entry, domain.as_deref()));
-        rule.map(|rule| rule.plan)
+    /// The plan of the first rule that matches, and whether no list that says more could lead to another one.
+    pub(crate) fn plan_of(&self, entry: &Entry) -> Option<(Plan, bool)> {
+        let (domain, mut doubted) = (entry.domain(), Vec::new());
+        for rule in &self.0 {
+            match rule.fits(entry, domain.as_deref()) {
+                Fit::Yes => return Some((rule.plan, doubted.iter().all(|plan| *plan == rule.plan))),
+                Fit::Likely => return Some((rule.plan, false)),
+                Fit::Unlikely => doubted.push(rule.plan),
+                Fit::No => {}
+            }
+        }
+        None
     }
 }
 
+/// Whether a rule matches a mailbox of which a list may say little.
+enum Fit {
+    Yes,
+    /// If the mailbox is a person's, as most are.
+    Likely,
+    /// If it is in a tenant or a group, as most are not.
+    Unlikely,
+    No,
+}
+
 impl Rule {
-    fn matches(&self, entry: &Entry, domain: Option<&str>) -> bool {
+    fn fits(&self, entry: &Entry, domain: Option<&str>) -> Fit {
         let is_in = |wanted: &String| domain.is_some_and(|domain| covers(&domain_to_ascii(wanted), domain));
-        let is_member = |wanted: &String| entry.groups.iter().any(|group| self.is_called(group, wanted));
-        self.domain.as_ref().is_none_or(is_in)
-            && self.tenant.as_ref().is_none_or(|tenant| entry.tenant.as_ref() == Some(tenant))
-            && self.group.as_ref().is_none_or(is_member)
-            && self.kind.is_none_or(|kind| kind == entry.kind)
+        let groups = entry.groups.as_deref();
+        let is_member = |wanted: &String| {
+            groups.is_some_and(|groups| groups.iter().any(|group| self.is_called(group, wanted)))
+        };
+        let is_unsaid = |wanted: bool, said: bool| wanted && !said && !entry.is_whole;
+        let of_tenant = self.tenant.as_ref().is_none_or(|tenant| entry.tenant.as_ref() == Some(tenant));
+        let of_group = self.group.as_ref().is_none_or(is_member);
+        let of_kind = self.kind.is_none_or(|kind| kind == entry.kind.unwrap_or_default());
+        let tenant_is_unsaid = is_unsaid(self.tenant.is_some(), entry.tenant.is_some());
+        let group_is_unsaid = is_unsaid(self.group.is_some(), groups.is_some());
+        let kind_is_unsaid = is_unsaid(self.kind.is_some(), entry.kind.is_some());
+        let is_excluded = !self.domain.as_ref().is_none_or(is_in)
+            || !(of_tenant || tenant_is_unsaid)
+            || !(of_group || group_is_unsaid)
+            || !(of_kind || kind_is_unsaid);
+        match (is_excluded, of_tenant && of_group && of_kind, kind_is_unsaid) {
+            (true, ..) => Fit::No,
+            (false, true, false) => Fit::Yes,
+            (false, true, true) => Fit::Likely,
+            (false, false, _) => Fit::Unlikely,
+        }
     }
 
     fn is_called(&self, group: &str, wanted: &str) -> bool {
@@ -92,9 +126,10 @@ mod tests {
         ]))
         .unwrap();
         let check = |address: &str, tenant: Option<&str>, group: &str, expected: Option<Plan>| {
-            let (tenant, groups) = (tenant.map(str::to_owned), vec![group.to_owned()]);
-            let entry = Entry { address: address.to_owned(), tenant, groups, ..Entry::default() };
-            assert_eq!(rules.plan_of(&entry), expected, "{address}");
+            let (tenant, groups) = (tenant.map(str::to_owned), Some(vec![group.to_owned()]));
+            let entry =
+                Entry { address: address.to_owned(), tenant, groups, is_whole: true, ..Entry::default() };
+            assert_eq!(rules.plan_of(&entry), expected.map(|plan| (plan, true)), "{address}");
         };
         check("a@ACME.example", None, "trainees", Some(Plan::Personal));
         check("a@acme.example", None, "staff", Some(Plan::Professional));
@@ -112,7 +147,7 @@ mod tests {
         let check = |rule: &str, tenant: Option<&str>, group: &str, expected: bool| {
             let rules: Rules =
                 serde_json::from_str(&format!("[{{{rule}, \"plan\": \"professional\"}}]")).unwrap();
-            let (tenant, groups) = (tenant.map(str::to_owned), vec![group.to_owned()]);
+            let (tenant, groups) = (tenant.map(str::to_owned), Some(vec![group.to_owned()]));
             let entry = Entry { address: "a@x.example".to_owned(), tenant, groups, ..Entry::default() };
             assert_eq!(rules.plan_of(&entry).is_some(), expected, "{rule} {group}");
         };
@@ -135,10 +170,39 @@ mod tests {
         ]))
         .unwrap();
         let plan_of = |address: &str, kind| {
-            rules.plan_of(&Entry { address: address.to_owned(), kind, ..Entry::default() })
+            let (address, kind) = (address.to_owned(), Some(kind));
+            rules.plan_of(&Entry { address, kind, ..Entry::default() }).map(|(plan, _)| plan)
         };
         assert_eq!(plan_of("sales@acme.example", MailboxKind::Group), Some(Plan::Professional));
         assert_eq!(plan_of("sales@other.example", MailboxKind::Group), None);
         assert_eq!(plan_of("ann@acme.example", MailboxKind::Individual), Some(Plan::Personal));
+    }
+
+    #[test]
+    fn what_a_list_does_not_say_makes_a_plan_doubtful_where_it_could_matter() {
+        let rules: Rules = serde_json::from_value(serde_json::json!([
+            {"group": "staff", "domain": "acme.example", "plan": "professional"},
+            {"tenant": "school", "plan": "personal"},
+            {"kind": "individual", "plan": "personal"},
+        ]))
+        .unwrap();
+        let check = |change: fn(&mut Entry), expected: bool| {
+            let mut entry = Entry { address: "ann@acme.example".to_owned(), ..Entry::default() };
+            change(&mut entry);
+            assert_eq!(rules.plan_of(&entry), Some((Plan::Personal, expected)), "{entry:?}");
+        };
+        check(|_| {}, false);
+        check(|entry| entry.is_whole = true, true);
+        check(|entry| entry.kind = Some(MailboxKind::Individual), false);
+        check(|entry| entry.groups = Some(Vec::new()), false);
+        check(|entry| (entry.groups, entry.kind) = (Some(Vec::new()), Some(MailboxKind::Individual)), true);
+        check(|entry| (entry.groups, entry.tenant) = (Some(Vec::new()), Some("school".to_owned())), true);
+        // The rule for the group is one for another domain.
+        let other = |entry: &mut Entry| entry.address = "ann@other.example".to_owned();
+        check(other, false);
+        check(
+            |entry| (entry.address, entry.kind) = ("a@b.example".to_owned(), Some(MailboxKind::Individual)),
+            true,
+        );
     }
 }

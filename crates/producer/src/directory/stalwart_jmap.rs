@@ -161,10 +161,13 @@ impl StalwartJmap {
             told.into_iter().map(|membership| (membership.id.clone(), membership)).collect();
         for entry in entries {
             let membership = entry.account.as_ref().and_then(|id| told.get(id));
-            let Some(Membership { member_tenant_id, member_group_ids, .. }) = membership else { continue };
+            let Some(Membership { member_tenant_id, member_group_ids, .. }) = membership else {
+                entry.is_whole = false;
+                continue;
+            };
             entry.tenant = member_tenant_id.as_ref().and_then(|id| tenants.get(id)).cloned();
             let groups = member_group_ids.list().into_iter().filter_map(|id| groups.get(&id));
-            entry.groups = groups.cloned().collect();
+            entry.groups = Some(groups.cloned().collect());
         }
         Ok(())
     }
@@ -230,7 +233,8 @@ fn entry(principal: Principal) -> Option<Entry> {
         _ => return None,
     };
     let address = principal.email.or(principal.name).unwrap_or_default();
-    Some(Entry { address, account: Some(principal.id), kind, ..Entry::default() })
+    let (account, kind) = (Some(principal.id), Some(kind));
+    Some(Entry { address, account, kind, is_whole: true, ..Entry::default() })
 }
 
 impl fmt::Debug for StalwartJmap {

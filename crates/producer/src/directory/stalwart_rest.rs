@@ -129,8 +129,9 @@ fn entry(principal: Principal) -> Entry {
         address: address.unwrap_or_default(),
         account: Some(account_id(principal.id)),
         tenant: principal.tenant,
-        groups: principal.member_of.into(),
-        kind: principal.kind,
+        groups: Some(principal.member_of.into()),
+        kind: Some(principal.kind),
+        is_whole: true,
         ..Entry::default()
     }
 }
@@ -165,7 +166,7 @@ mod tests {
         let read = |json: &str| entry(serde_json::from_str(json).unwrap());
         let one = read(r#"{"id": 3, "name": "x", "emails": "x@y.org", "memberOf": ["g"], "tenant": "t"}"#);
         assert_eq!((one.address.as_str(), one.account.as_deref()), ("x@y.org", Some("d")));
-        assert_eq!((one.tenant.as_deref(), &one.groups[..]), (Some("t"), &["g".to_owned()][..]));
+        assert_eq!((one.tenant.as_deref(), one.groups.as_deref()), (Some("t"), Some(&["g".to_owned()][..])));
         assert_eq!(read(r#"{"id": 3, "name": "x", "emails": ["a@y", "b@y"]}"#).address, "a@y");
         assert_eq!(read(r#"{"id": 3, "name": "x"}"#).address, "x");
     }
