@@ -13,6 +13,7 @@ mod memory_budget;
 mod memory_leases;
 mod memory_progress;
 mod memory_sign_ins;
+mod outage;
 mod places;
 mod progress;
 mod redis_budget;

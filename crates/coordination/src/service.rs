@@ -7,6 +7,7 @@ use tokio::time::timeout;
 
 use crate::abandoned::Abandoned;
 use crate::breaker::Breaker;
+use crate::outage::Outage;
 use crate::places::{KEEP, Places};
 use crate::redis_budget::{REPORT, TAKE};
 use crate::redis_leases::{RELEASE, RENEW};
@@ -29,6 +30,7 @@ pub struct Redis {
     /// Shares that requests hold.
     pub(crate) places: std::sync::Arc<Places>,
     pub(crate) breaker: std::sync::Arc<Breaker>,
+    pub(crate) outage: std::sync::Arc<Outage>,
 }
 
 pub(crate) struct Scripts {
@@ -65,8 +67,8 @@ impl Redis {
         let scripts = Scripts { renew, release, take, report, keep, refuse, standing, accept }.into();
         let local = Memory::new(settings.lease, settings.progress_ttl);
         let name = random().into();
-        let (abandoned, places, breaker) = Default::default();
-        let redis = Self { settings, name, connection, scripts, local, abandoned, places, breaker };
+        let (abandoned, places, breaker, outage) = Default::default();
+        let redis = Self { settings, name, connection, scripts, local, abandoned, places, breaker, outage };
         redis.keep_places();
         Ok(redis)
     }
@@ -124,11 +126,13 @@ impl Redis {
     /// Over connecting and answering together.
     async fn in_time<T>(&self, call: impl Future<Output = RedisResult<T>>) -> Result<T, CoordinationError> {
         let after = self.settings.timeout;
-        match timeout(after, call).await {
+        let ended = match timeout(after, call).await {
             Ok(Err(error)) if error.is_timeout() => Err(CoordinationError::TimedOut { after }),
             Ok(result) => result.map_err(CoordinationError::Failed),
             Err(_) => Err(CoordinationError::TimedOut { after }),
-        }
+        };
+        self.outage.note(&ended);
+        ended
     }
 
     pub(crate) fn key(&self, kind: &str, name: &str) -> String {
