@@ -80,9 +80,7 @@ pub(crate) async fn as_owner(config: Config, account: &Account) -> Result<Option
     let Some(credentials) = credentials else { return Ok(None) };
     let config = Config { credentials, renewal: None, refused: None, ..config };
     match Client::connect(config).await {
-        Ok(client) if client.session().accounts.get(&account.id).is_some_and(|own| own.is_personal) => {
-            Ok(Some(client))
-        }
+        Ok(client) if client.session().owns(&account.id) => Ok(Some(client)),
         Err(error) if matches!(error.class(), Class::Transient { .. }) => {
             Err(error).context("sign in as the owner of the account")
         }

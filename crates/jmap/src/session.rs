@@ -96,6 +96,12 @@ impl Session {
         named.or_else(|| self.accounts.values().find(|account| account.is_personal))
     }
 
+    /// Whether the account is one of the user's own; a shared or impersonated one is not.
+    #[must_use]
+    pub fn owns(&self, account: &AccountId) -> bool {
+        self.accounts.get(account).is_some_and(|account| account.is_personal)
+    }
+
     /// An account that the session does not list, with the server's own capabilities.
     pub(crate) fn unlisted_account(&self, id: AccountId, name: String) -> Account {
         let capabilities = self.capabilities.keys().cloned().collect();

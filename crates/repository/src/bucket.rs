@@ -198,6 +198,12 @@ impl Store {
         })
     }
 
+    /// The directory of one mailbox, or `None` if there is no mailbox. Costs one request.
+    pub async fn any_mailbox(&self) -> Result<Option<MailboxDir>> {
+        let name = self.objects.first_directory(&Path::from(MAILBOXES)).await?;
+        Ok(name.and_then(|name| name.parse().ok()))
+    }
+
     pub(crate) fn mailbox_objects(&self, dir: MailboxDir) -> MailboxObjects {
         MailboxObjects::new(self.objects.clone(), dir)
     }

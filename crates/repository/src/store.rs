@@ -270,6 +270,18 @@ impl Objects {
         })
     }
 
+    /// Name of the directory below a prefix that a listing names first: its first page is all that is asked for.
+    pub(crate) fn first_directory<'a>(&'a self, prefix: &'a Path) -> BoxFuture<'a, Result<Option<String>>> {
+        Box::pin(async move {
+            let first = self.inner.list(Some(prefix)).try_next().await;
+            let first = first.map_err(|e| Error::store(format!("listing {prefix}"), e))?;
+            let name = first.and_then(|meta| {
+                meta.location.prefix_match(prefix)?.next().map(|name| name.as_ref().to_owned())
+            });
+            Ok(name)
+        })
+    }
+
     /// Names of the directories directly below a prefix.
     pub(crate) fn directories<'a>(&'a self, prefix: &'a Path) -> BoxFuture<'a, Result<Vec<String>>> {
         Box::pin(async move {

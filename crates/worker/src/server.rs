@@ -85,11 +85,8 @@ impl Job<'_> {
         }
         let mut as_owner = server.clone();
         as_owner.client.renewal = None;
-        let is_own = |client: &Client| {
-            client.session().accounts.get(&account.id).is_some_and(|account| account.is_personal)
-        };
         let connected = match self.connect_as(&as_owner, &credentials, Arc::default()).await {
-            Ok((client, guard)) => is_own(&client).then_some((client, guard)),
+            Ok((client, guard)) => client.session().owns(&account.id).then_some((client, guard)),
             Err(error) if matches!(error.class(), ErrorClass::Transient { .. }) => return Err(error),
             // Restores do without it.
             Err(_) => None,

@@ -3,12 +3,16 @@ use std::io;
 use std::net::SocketAddr;
 
 use anyhow::{Context, Result, anyhow};
-use repository::{Store, StoreOptions};
+use jmap::{AccountId, Client};
+use producer::{Entry, MailboxKind};
+use repository::{Error, KeyRing, Store, StoreOptions};
 use serde_json::json;
 use tokio::net::TcpListener;
 
 use super::config::Config;
-use super::{listing, parts, role};
+use super::mail_server::Server;
+use super::rights::Listed;
+use super::{listing, parts, rights, role};
 use crate::exit::Exit;
 use crate::failure;
 use crate::fleet_args::RoleArgs;
@@ -33,33 +37,102 @@ pub(crate) async fn check(args: &RoleArgs, out: &Out) -> Result<Exit> {
     report.add("rabbitmq", broker.await)?;
     let redis = async { Ok(config.redis()?.check().await?) };
     report.add("redis", redis.await)?;
-    report.add("key ring", config.ring(out).map(drop))?;
+    let (ring, problem) = match config.ring(out) {
+        Ok(ring) => (Some(ring), Ok(())),
+        Err(error) => (None, Err(error)),
+    };
+    report.add("key ring", problem)?;
     for server in &config.servers {
-        let session = async {
-            jmap::Client::connect(parts::client(server)?).await?;
-            Ok(())
-        };
-        report.add(format_args!("server {}", server.name), session.await)?;
-        if let Some(discover) = &server.discover {
-            let page = async {
-                listing::open(server, discover.by, config.wants_memberships())?
-                    .page(None)
-                    .await
-                    .context("list its mailboxes")?;
-                Ok(())
-            };
-            report.add(format_args!("directory of {}", server.name), page.await)?;
-        }
+        check_server(&mut report, &config, server).await?;
     }
     for store in &config.stores {
         let opened = async {
             let options = StoreOptions { zone: Some(store.zone.clone()), ..StoreOptions::default() };
-            Store::open(parts::objects(store, config.allow_plain_http)?, options).await?;
-            Ok(())
+            let opened = Store::open(parts::objects(store, config.allow_plain_http)?, options).await?;
+            match &ring {
+                Some(ring) => opens_a_mailbox(&opened, ring).await,
+                None => Ok(()),
+            }
         };
         report.add(format_args!("store {}", store.name), opened.await)?;
     }
     Ok(if report.failed == 0 { Exit::Good } else { Exit::Usage })
+}
+
+/// Signs in, lists, and tries on the first mailbox of somebody else what jobs will ask for.
+async fn check_server(report: &mut Report<'_>, config: &Config, server: &Server) -> Result<()> {
+    let client = parts::client(server);
+    let session = async {
+        Client::connect(parts::client(server)?).await?;
+        Ok(())
+    };
+    let signed_in = session.await;
+    let is_signed_in = signed_in.is_ok();
+    report.add(format_args!("server {}", server.name), signed_in)?;
+    let mut listed = None;
+    if let Some(discover) = &server.discover {
+        let page = async {
+            let listing = listing::open(server, discover.by, config.wants_memberships())?;
+            listing.page(None).await.context("list its mailboxes")
+        };
+        let page = page.await.map(|page| listed = Some(page.entries));
+        report.add(format_args!("directory of {}", server.name), page)?;
+    }
+    match client {
+        Ok(client) if is_signed_in => check_rights(report, config, server, &client, listed).await,
+        _ => Ok(()),
+    }
+}
+
+async fn check_rights(
+    report: &mut Report<'_>,
+    config: &Config,
+    server: &Server,
+    client: &jmap::Config,
+    listed: Option<Vec<Entry>>,
+) -> Result<()> {
+    let name = &server.name;
+    // Nobody signs in as a group.
+    let people = listed.into_iter().flatten().filter(|entry| entry.kind == Some(MailboxKind::Individual));
+    let people: Vec<_> = people.filter_map(|entry| AccountId::new(entry.account?.as_str()).ok()).collect();
+    let missing = rights::missing(client, &people).await;
+    let (missing, to_read) = match missing {
+        Ok(missing) if missing.to_read.is_empty() => (Some(missing), Ok(())),
+        Ok(missing) => {
+            let what = anyhow!("read mailboxes: grant its user {}", Listed(&missing.to_read));
+            (Some(missing), Err(what))
+        }
+        Err(error) => (None, Err(error)),
+    };
+    report.add(format_args!("permissions on {name}"), to_read)?;
+    let Some(missing) = missing else { return Ok(()) };
+    if missing.is_alone {
+        remark(format_args!(
+            "{name}: it lists no mailbox but our user's own, so whether that one may read others' was not tried"
+        ));
+    }
+    if config.worker.restore > 0 {
+        if !missing.to_write.is_empty() {
+            remark(format_args!("{name}: restores will fail: grant its user {}", Listed(&missing.to_write)));
+        }
+        if missing.to_act_as_owner {
+            remark(format_args!(
+                "{name}: our user cannot sign in as the owner of a mailbox (owner%user, with the permission impersonate and a \
+                 password, not a token): folders that restores bring back will not be subscribed"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// A ring that is whole may be that of another store.
+async fn opens_a_mailbox(store: &Store, ring: &KeyRing) -> Result<()> {
+    let Some(dir) = store.any_mailbox().await? else { return Ok(()) };
+    match store.mailbox(ring, dir).await {
+        // Nothing of these needs a key any more, or none is there: `malle check` tells.
+        Ok(_) | Err(Error::NoMailbox | Error::Erased { .. } | Error::KeyGone { .. }) => Ok(()),
+        Err(error) => Err(error).with_context(|| format!("open its mailbox {dir} with the key ring")),
+    }
 }
 
 fn producer(config: &Config) -> Result<()> {
@@ -122,5 +195,28 @@ impl Report<'_> {
             (false, None) => self.out.line(format_args!("ok      {what}")),
             (false, Some(problem)) => self.out.line(format_args!("FAILED  {what}: {problem}")),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use model::{MailboxIdentity, SystemClock};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_ring_of_another_store_is_noticed() {
+        let objects = Arc::new(object_store::memory::InMemory::new());
+        let store =
+            Store::open_or_init(objects, StoreOptions::default(), &SystemClock).await.expect("a store");
+        let (ours, other) = (KeyRing::generate(), KeyRing::generate());
+        opens_a_mailbox(&store, &other).await.expect("nothing is in it yet");
+        let alice = MailboxIdentity { server: "mail".into(), account: "a".into(), incarnation: 0 };
+        store.create_mailbox(&ours, &alice, "alice@example.org").await.expect("its key is made");
+        opens_a_mailbox(&store, &ours).await.expect("it is ours");
+        let error = opens_a_mailbox(&store, &other).await.expect_err("another ring");
+        assert_eq!(failure::explain(&error).0, Exit::Key, "{error:?}");
     }
 }

@@ -17,6 +17,7 @@ mod named;
 mod parts;
 mod places;
 mod rebuild;
+mod rights;
 mod ring;
 mod role;
 mod source;

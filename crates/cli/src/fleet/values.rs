@@ -53,6 +53,10 @@ impl Config {
             ("rabbitmq.renew_idle_seconds", self.rabbitmq.renew_idle_seconds),
         ]);
         mistakes.extend(no_levels(&self.telemetry.log));
+        mistakes.extend(self.production_zone.trim().is_empty().then(|| {
+            "production_zone is empty: name the place of the mail servers, so that no store can lie there"
+                .to_owned()
+        }));
         let is_share = (0.0..=1.0).contains(&self.telemetry.sampled);
         mistakes.extend((!is_share).then(|| {
             format!(
@@ -92,6 +96,7 @@ impl Config {
             ("producer.keep_audit_days", of.keep_audit_days.into()),
         ]);
         mistakes.extend(of.tokens.iter().flat_map(of_token));
+        mistakes.extend(of.rules.iter().enumerate().filter_map(|(at, rule)| of_rule(at + 1, rule)));
         let fits_all = |rule: &producer::Rule| {
             rule.domain.is_none() && rule.tenant.is_none() && rule.group.is_none() && rule.kind.is_none()
         };
@@ -117,6 +122,30 @@ impl Config {
         }));
         mistakes
     }
+}
+
+/// A rule that no mailbox can match.
+fn of_rule(number: usize, rule: &producer::Rule) -> Option<Mistake> {
+    let is_domain = |domain: &String| {
+        let name = domain.strip_prefix("*.").unwrap_or(domain);
+        !name.is_empty()
+            && !name.starts_with('.')
+            && !name.contains(['@', '*'])
+            && !name.contains(char::is_whitespace)
+    };
+    let is_blank = |word: &Option<String>| word.as_ref().is_some_and(|word| word.trim().is_empty());
+    if !rule.domain.as_ref().is_none_or(is_domain) {
+        return Some(format!(
+            "rule {number} of producer.rules has domain = {:?}, which no address has: write example.org, or *.example.org for \
+             every domain below it",
+            rule.domain.as_deref().unwrap_or_default()
+        ));
+    }
+    let blank =
+        [("tenant", &rule.tenant), ("group", &rule.group)].into_iter().find(|(_, word)| is_blank(word));
+    blank.map(|(key, _)| {
+        format!("rule {number} of producer.rules has an empty {key}, which no mailbox has: name one, or leave the key out")
+    })
 }
 
 fn of_token(token: &Token) -> Vec<Mistake> {
@@ -300,6 +329,19 @@ mod tests {
             let said = mistakes(&more);
             assert!(said.contains(named), "{more}: {said:?}");
         }
+        for rule in ["@x.org", "", "*example.org", "*.", "a b.org", "*.*.org", ".x.org"] {
+            let said =
+                mistakes(&format!("[producer]\nrules = [{{ domain = {rule:?}, plan = \"personal\" }}]"));
+            assert!(said.contains("rule 1 of producer.rules has domain"), "{rule}: {said}");
+        }
+        for rule in ["tenant = \" \"", "group = \"\""] {
+            let said = mistakes(&format!("[producer]\nrules = [{{ {rule}, plan = \"personal\" }}]"));
+            assert!(said.contains("has an empty"), "{rule}: {said}");
+        }
+        for domain in ["example.org", "*.example.org", "bücher.example", "localhost"] {
+            let rules = format!("[producer]\nrules = [{{ domain = {domain:?}, plan = \"personal\" }}]");
+            assert_eq!(mistakes(&rules), "", "{domain}");
+        }
         assert_eq!(mistakes("[telemetry]\nlog = \"info,malle=debug\""), "");
         assert_eq!(
             mistakes(
@@ -313,9 +355,12 @@ mod tests {
     fn services_have_values_that_work() {
         let mut config = config("");
         (config.postgres.connections, config.rabbitmq.renew_idle_seconds) = (0, 0);
+        config.production_zone = " ".to_owned();
         let said = config.check_values().expect_err("both are nothing").to_string();
         assert!(
-            said.contains("postgres.connections") && said.contains("rabbitmq.renew_idle_seconds"),
+            ["postgres.connections", "rabbitmq.renew_idle_seconds", "production_zone"]
+                .iter()
+                .all(|key| said.contains(key)),
             "{said}"
         );
     }

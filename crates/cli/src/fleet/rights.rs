@@ -1,0 +1,217 @@
+//! Tries what backups and restores ask of a mail server, so that a permission that is missing is known before the first night.
+//!
+//! Nothing is created, changed or removed: reads ask for no object or for one id, writes name an object that is not there.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use anyhow::{Context, Result};
+use futures::{StreamExt, stream};
+use jmap::{
+    Account, AccountId, AccountRef, Batch, Capability, Client, DataType, Error, Id, Ids, MethodErrorKind,
+    Query, Set, Upload,
+};
+use serde_json::json;
+
+use crate::server::as_owner;
+
+/// No server gives an object this id.
+const NOBODY: &str = "malle-config-check";
+
+/// Stalwart's names of permissions.
+pub(super) type Permissions = BTreeSet<String>;
+
+/// What our user may not do, by the names of Stalwart's permissions.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Missing {
+    /// Backups need these.
+    pub(super) to_read: Permissions,
+    /// Restores need these, too.
+    pub(super) to_write: Permissions,
+    /// Restores sign in as the owner of a mailbox, and do without where they may not.
+    pub(super) to_act_as_owner: bool,
+    /// Nobody else's mailbox is known: whether it may be read was not tried.
+    pub(super) is_alone: bool,
+}
+
+/// Tries it on our own account and on the first of these that is somebody else's.
+pub(super) async fn missing(config: &jmap::Config, known: &[AccountId]) -> Result<Missing> {
+    let client = Client::connect(config.clone()).await?;
+    let own = client.resolve_account(&AccountRef::Own).await.context("find the user's own account")?;
+    let mut missing = Missing {
+        to_read: unreadable(&client, &own).await?,
+        to_write: unwritable(&client, &own).await?,
+        to_act_as_owner: false,
+        is_alone: false,
+    };
+    let Some(other) = known.iter().find(|known| **known != own.id) else {
+        return Ok(Missing { is_alone: true, ..missing });
+    };
+    let other = client.resolve_account(&AccountRef::Id(other.clone())).await.context("find a mailbox")?;
+    let unreadable = unreadable(&client, &other).await?;
+    if !unreadable.is_subset(&missing.to_read) {
+        missing.to_read.insert("impersonate".to_owned());
+    }
+    missing.to_act_as_owner = as_owner(config.clone(), &other).await?.is_none();
+    Ok(missing)
+}
+
+async fn unreadable(client: &Client, account: &Account) -> Result<Permissions> {
+    let mut missing = Permissions::new();
+    for of_type in DataType::ALL.iter().copied().filter(|of_type| account.offers(*of_type)) {
+        let mut batch = Batch::new(&account.id);
+        let state = batch.state(of_type);
+        let query = of_type.has_query().then(|| batch.query(of_type, &Query::page(1)));
+        let answer = client.call(&batch).await?;
+        if let Some(query) = query {
+            note(&mut missing, of_type.name(), "Query", answer.take(query))?;
+        }
+        let got = note(&mut missing, of_type.name(), "Get", answer.take(state))?;
+        let Some(state) = got.and_then(|objects| objects.state).filter(|_| of_type.has_changes()) else {
+            continue;
+        };
+        let mut batch = Batch::new(&account.id);
+        let changes = batch.changes(of_type, &state, 1);
+        note(&mut missing, of_type.name(), "Changes", client.call(&batch).await?.take(changes))?;
+    }
+    if account.has(Capability::BLOB) {
+        let mut batch = Batch::new(&account.id);
+        let blobs = batch.blobs(Ids::These(Vec::new()));
+        note(&mut missing, "Blob", "Get", client.call(&batch).await?.take(blobs))?;
+    }
+    Ok(missing)
+}
+
+async fn unwritable(client: &Client, own: &Account) -> Result<Permissions> {
+    let (mut missing, nobody) = (Permissions::new(), Id::new(NOBODY).expect("it is an id"));
+    for of_type in DataType::ALL.iter().copied().filter(|of_type| own.offers(*of_type)) {
+        for verb in ["Update", "Destroy"] {
+            let (mut batch, mut set) = (Batch::new(&own.id), Set::new());
+            match verb {
+                "Update" => set.update(&nobody, json!({})),
+                _ => set.destroy(&nobody),
+            }
+            let set = batch.set(of_type, set);
+            note(&mut missing, of_type.name(), verb, client.change(&batch).await?.take(set))?;
+        }
+    }
+    let mut batch = Batch::new(&own.id);
+    let import = batch.import(Set::new());
+    note(&mut missing, "Email", "Import", client.change(&batch).await?.take(import))?;
+    let upload = Upload::new("text/plain", 1, || stream::iter([Ok("m".into())]).boxed());
+    note(&mut missing, "Blob", "Upload", client.upload(&own.id, &upload).await)?;
+    Ok(missing)
+}
+
+/// Adds the permission that the method needs if the server refused it. Stalwart 0.15 says that it is unavailable instead. What the
+/// server says besides is of no interest here; that it could not be asked is an error.
+fn note<T>(
+    missing: &mut Permissions,
+    of_type: &str,
+    verb: &str,
+    answer: Result<T, Error>,
+) -> Result<Option<T>> {
+    use MethodErrorKind::{AccountNotFound, Forbidden, ServerUnavailable};
+    let error = match answer {
+        Ok(answer) => return Ok(Some(answer)),
+        Err(error) => error,
+    };
+    let is_refused = match error.method_error() {
+        Some(error) => matches!(error.kind, Forbidden | AccountNotFound | ServerUnavailable),
+        None if matches!(error.class(), jmap::Class::Auth) => true,
+        None => return Err(error.into()),
+    };
+    if is_refused {
+        missing.insert(format!("jmap{of_type}{verb}"));
+    }
+    Ok(None)
+}
+
+/// A list for people.
+pub(super) struct Listed<'a>(pub(super) &'a Permissions);
+
+impl fmt::Display for Listed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self.0.iter().map(String::as_str).collect();
+        f.write_str(&names.join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jmap::{Config, Credentials};
+    use sim_stalwart::{AccountSpec, Effect, Fault, Simulator, Target};
+
+    use super::*;
+
+    const SECRET: &str = "a secret";
+
+    async fn server() -> Simulator {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let users =
+            ["alice@example.org", "carol@example.org"].map(|name| AccountSpec::new(name, SECRET).emails(3));
+        let [alice, carol] = users;
+        Simulator::builder()
+            .account(alice)
+            .account(carol)
+            .admin("admin", SECRET)
+            .start()
+            .await
+            .expect("starts")
+    }
+
+    async fn missing_to(user: &str, server: &Simulator) -> Missing {
+        let url = server.url().parse().expect("a URL");
+        let config = Config::new(url, Credentials::basic(user, SECRET.to_owned()));
+        let alice = server.account("alice@example.org").expect("is there").id();
+        missing(&config, &[AccountId::new(&alice).expect("an id")]).await.expect("it answers")
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn nothing_is_missing_to_an_administrator_and_nothing_is_changed() {
+        let server = server().await;
+        let before = server.account("alice@example.org").expect("is there").emails();
+        assert_eq!(missing_to("admin", &server).await, Missing::default());
+        assert_eq!(server.account("alice@example.org").expect("is there").emails(), before);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn who_may_read_nobody_else_lacks_impersonate() {
+        let missing = missing_to("carol@example.org", &server().await).await;
+        assert_eq!(missing.to_read, Permissions::from(["impersonate".to_owned()]));
+        assert!(missing.to_act_as_owner && missing.to_write.is_empty(), "{missing:?}");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn each_permission_that_is_missing_is_named() {
+        let mut cases = vec![
+            ("Blob/get".to_owned(), vec!["jmapBlobGet".to_owned()]),
+            ("Email/import".to_owned(), vec!["jmapEmailImport".to_owned()]),
+        ];
+        for of_type in DataType::ALL {
+            let permission = |verb: &str| format!("jmap{of_type}{verb}");
+            // Without a state nobody asks for changes.
+            cases.push((format!("{of_type}/get"), vec![permission("Get")]));
+            cases.push((format!("{of_type}/set"), vec![permission("Destroy"), permission("Update")]));
+            if of_type.has_changes() {
+                cases.push((format!("{of_type}/changes"), vec![permission("Changes")]));
+            }
+            if of_type.has_query() {
+                cases.push((format!("{of_type}/query"), vec![permission("Query")]));
+            }
+        }
+        for (method, expected) in cases {
+            let server = server().await;
+            server.faults().add(Fault::new(Target::method(&method), Effect::MethodError("forbidden".into())));
+            let missing = missing_to("admin", &server).await;
+            let named: Vec<String> = missing.to_read.into_iter().chain(missing.to_write).collect();
+            assert_eq!(named, expected, "{method}");
+        }
+        let server = server().await;
+        server.faults().add(Fault::new(Target::Upload, Effect::Status { code: 403, retry_after: None }));
+        assert_eq!(
+            missing_to("admin", &server).await.to_write,
+            Permissions::from(["jmapBlobUpload".to_owned()])
+        );
+    }
+}
