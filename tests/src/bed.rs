@@ -146,6 +146,7 @@ impl Bed {
             origin: Origin::default(),
             owner: None,
             full_listing,
+            compares_store: false,
             progress: &Silent,
             clock: &SystemClock,
         };
@@ -179,6 +180,7 @@ impl Bed {
             origin: Origin::default(),
             owner: None,
             full_listing: false,
+            compares_store: false,
             progress,
             clock: &SystemClock,
         };

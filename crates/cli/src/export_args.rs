@@ -14,8 +14,8 @@ Everything in the snapshot is written: emails byte for byte, folders, filter scr
 format has no place for lies beside (directory `malle/`, in a Vandelay archive two more tables), and REPORT.txt says what could not
 be carried as it was. With --select only the emails it finds are written, and the folders that hold them.
 
-Nothing that is there is overwritten: --to must not exist yet, or be an empty directory. The export appears when it is whole; cut off,
-it leaves nothing behind. It is NOT encrypted: only you may read the files, keep them like that. `mbox` and `vandelay` need room
+Nothing that is there is overwritten: --to must not exist yet, or be an empty directory. The export appears when it is whole; a
+signal leaves nothing behind; after kill -9 or a power cut remove what lies beside it (names with `.partial-`, `malle-export-`). It is NOT encrypted: only you may read the files, keep them like that. `mbox` and `vandelay` need room
 beside it for the mailbox once more while they are made.
 Exit code 3 says that the backup itself lacks or has lost something: it is named, and the rest is written; or that an email is too large for the format.
 

@@ -162,9 +162,10 @@ pub(crate) fn of_repository(error: &repository::Error) -> Judgement {
             (Exit::UnfitStore, "check --store and --zone: a store keeps the zone it was made with")
         }
         E::WrongKey { .. } => (Exit::Key, ""),
-        E::BadRing { .. } => {
-            (Exit::Key, "take the ring from where it is kept safe; without it no backup can be read")
-        }
+        E::BadRing { .. } => (
+            Exit::Key,
+            "take the ring from where its copy is kept safe; without it no backup can be read, and a new one opens none",
+        ),
         E::NewerFormat { .. } | E::NewerKind { .. } => (Exit::NewerFormat, ""),
         E::Corrupt { .. } | E::Missing { .. } => (
             Exit::Damage,
@@ -172,6 +173,11 @@ pub(crate) fn of_repository(error: &repository::Error) -> Judgement {
         ),
         // They say what to do themselves.
         E::LogGone { .. } | E::DescriptorGone => (Exit::Damage, ""),
+        E::History { found, .. } if found.number == 0 => (
+            Exit::Damage,
+            "if everything of this mailbox is lost, `malle backup --accept-history` begins a new history with what the mail server has \
+             (of a fleet: `malle mailbox accept-history --new-history`)",
+        ),
         E::History { .. } => (
             Exit::Damage,
             "backup, restore, verify, check and repair have that option, and the log says so from then on",
@@ -212,7 +218,9 @@ fn of_store(trouble: &Trouble) -> &'static str {
             "check the store's credentials in the environment (AWS_…, GOOGLE_… or AZURE_…) and what they may do: reading, \
              writing and listing (s3:GetObject, s3:PutObject, s3:ListBucket) are needed"
         }
-        Trouble::NotPermitted => "make the directory writable for this user, or choose another one",
+        Trouble::NotPermitted => {
+            "let this user read the directory and all in it, and write there where something is to be written"
+        }
         Trouble::Stranger => {
             "nothing was read or written: sign in to this network if it asks for it, check proxies and the endpoint \
              (AWS_ENDPOINT_URL), then run again"

@@ -48,7 +48,7 @@ fn is_public(path: &Path) -> bool {
 
 pub(crate) fn read_file(path: &Path, exit: Exit) -> Result<Zeroizing<String>, Failure> {
     let failed = |why: String| {
-        let hint = "check the path and who may read it";
+        let hint = "name a text file that this user may read";
         Failure::new(exit, format!("open {}: {why}", path.display()), hint)
     };
     let file = fs::File::open(path).map_err(|error| failed(error.to_string()))?;

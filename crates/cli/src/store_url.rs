@@ -252,6 +252,10 @@ fn below(store: impl ObjectStore, prefix: &Path) -> Arc<dyn ObjectStore> {
 }
 
 fn directory(dir: &std::path::Path) -> Result<Arc<dyn ObjectStore>> {
+    if dir.is_file() {
+        let what = format!("open the store: {} is a file", dir.display());
+        return Err(Failure::usage(what, "name the directory of a store with --store").into());
+    }
     let store = LocalFileSystem::new_with_prefix(dir).map_err(|_| {
         let hint = "check --store and whether the disk is mounted; `malle init` makes a store";
         Failure::new(

@@ -73,7 +73,8 @@ async fn run_slice(
     let (mut trusts, mut doubts) = (true, Doubts::default());
     let (report, wants_checkpoint) = loop {
         let writer = repository.begin_snapshot(how.clock).await?;
-        if is_listing_due(&writer, how) && doubts.of_listing(repository, how).await? {
+        let compares = how.compares_store || is_listing_due(&writer, how);
+        if compares && doubts.of_listing(repository, how).await? {
             continue;
         }
         let mut run = Run::new(client, account, writer, how, trusts, (slice, started)).await?;
@@ -83,7 +84,8 @@ async fn run_slice(
             Ok(true) if types.listed && run.base.is_some() && doubts.of_listing(repository, how).await? => {}
             Ok(true) => {
                 how.progress.phase("committing");
-                break run.commit(types, started).await?;
+                let (report, wants_checkpoint) = run.commit(types, started).await?;
+                break (Report { found_damage: doubts.found, ..report }, wants_checkpoint);
             }
             // The server's history was rolled back, or the server contradicts itself: its changes cannot be used.
             Ok(false) => trusts = false,
@@ -119,6 +121,8 @@ pub(crate) fn is_listing_due(writer: &SnapshotWriter, how: &Backup<'_>) -> bool 
 struct Doubts {
     listed: bool,
     read: bool,
+    /// Something was found missing or damaged that was not known to be.
+    found: bool,
 }
 
 impl Doubts {
@@ -132,7 +136,9 @@ impl Doubts {
             true => repository::Look::Rows,
             false => repository::Look::Listing,
         };
-        Ok(repository.examine(look, how.clock).await?)
+        let is_new = repository.examine(look, how.clock).await?;
+        self.found |= is_new;
+        Ok(is_new)
     }
 
     /// Notes what could not be read and looks for more of the kind. True if that was not known: begin again without it.
@@ -147,7 +153,9 @@ impl Doubts {
             return Ok(false);
         }
         let is_new = repository.note_damage(error.damaged(), how.clock).await?;
-        Ok(repository.examine(repository::Look::Rows, how.clock).await? || is_new)
+        let is_new = repository.examine(repository::Look::Rows, how.clock).await? || is_new;
+        self.found |= is_new;
+        Ok(is_new)
     }
 }
 
@@ -500,6 +508,7 @@ impl Run<'_> {
             held_emails: self.counts.held,
             held_bytes,
             healed: self.counts.healed,
+            found_damage: false,
             types: summary.types,
             failures: self.failures.into_values().collect(),
         };

@@ -71,6 +71,8 @@ pub struct Report {
     pub held_bytes: u64,
     /// Emails and objects that the store had lost and that were stored again in this run, or in its last slice.
     pub healed: u64,
+    /// The store was found to have lost or damaged something that this snapshot would have grown from, and that was not known before.
+    pub found_damage: bool,
     /// Every data type and how well it is known.
     pub types: Vec<TypeState>,
     /// What could not be fetched.

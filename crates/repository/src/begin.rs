@@ -88,7 +88,7 @@ impl Repository {
     }
 
     /// A snapshot as if these objects were not there.
-    fn without(&self, mut info: SnapshotInfo, damaged: &BTreeSet<Object>) -> Snapshot {
+    pub(crate) fn without(&self, mut info: SnapshotInfo, damaged: &BTreeSet<Object>) -> Snapshot {
         let is_whole = |name: ObjectName| !damaged.contains(&Object::Segment(name));
         info.segments.retain(|segment| segment_name(segment).is_some_and(is_whole));
         let lost = damaged.iter().filter_map(|object| match object {

@@ -13,6 +13,7 @@ use proto::repository::log_entry::Kind;
 use proto::repository::{Damaged, Head, SegmentRef};
 
 use crate::error::{Error, Result};
+use crate::info::TypeState;
 use crate::known::Fingerprints;
 use crate::layout::{Object, ObjectName};
 use crate::log::fold::{objects, segment_name};
@@ -41,6 +42,8 @@ pub struct Damage {
     pub objects: BTreeSet<(DataType, String)>,
     /// Emails that the base has rows of, those without bytes too, and their raw bytes.
     pub counted: (u64, u64),
+    /// Objects that the base has rows of.
+    counted_objects: u64,
     held: Fingerprints,
 }
 
@@ -61,6 +64,7 @@ impl Damage {
             let mut rows = base.table(Table::Objects).await?;
             while let Some(found) = rows.next_present().await? {
                 let object = object_from(found.row).ok_or_else(|| malformed("an object"))?;
+                damage.counted_objects += 1;
                 let mut blobs = object.record.blob.iter().chain(&object.json_blob);
                 if !blobs.all(|blob| damage.held.has(blob)) {
                     damage.objects.insert((object.record.data_type, object.record.id));
@@ -95,6 +99,22 @@ async fn held(base: &Snapshot) -> Result<Fingerprints> {
     Ok(held)
 }
 
+/// How much of a snapshot the store has lost.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Losses {
+    /// Emails.
+    pub emails: u64,
+    /// Objects of other types, folders among them.
+    pub objects: u64,
+}
+
+impl Losses {
+    /// Nothing is known to be lost.
+    pub fn is_none(self) -> bool {
+        self == Losses::default()
+    }
+}
+
 /// How closely the base of the next snapshot is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Look {
@@ -121,6 +141,26 @@ impl Repository {
                     Ok(self.note_missing(&segments, clock).await? || is_new)
                 }
             }
+        })
+    }
+
+    /// Counts what of a snapshot cannot come back, by what is noted as damaged and by a listing of the store. Bytes that changed
+    /// inside a pack show when it is read only.
+    pub fn losses<'a>(&'a self, snapshot: &'a Snapshot) -> BoxFuture<'a, Result<Losses>> {
+        Box::pin(async move {
+            let info = snapshot.info();
+            let mut damaged = self.known_damage().await?;
+            damaged.extend(self.missing_of(&info.segments).await?);
+            if damaged.is_empty() {
+                return Ok(Losses::default());
+            }
+            let left = Damage::of(&self.without(info.clone(), &damaged)).await?;
+            let is_object = |of: &&TypeState| of.data_type != DataType::Email;
+            let objects: u64 = info.summary.types.iter().filter(is_object).map(|of| of.count).sum();
+            Ok(Losses {
+                emails: left.emails.len() as u64 + info.summary.emails.saturating_sub(left.counted.0),
+                objects: left.objects.len() as u64 + objects.saturating_sub(left.counted_objects),
+            })
         })
     }
 

@@ -167,7 +167,7 @@ pub enum Error {
     #[error("find the mailbox in this store: it has never been backed up here")]
     NoMailbox,
     /// There is no such snapshot.
-    #[error("find snapshot {number}: this mailbox has {has}")]
+    #[error("find {}: this mailbox has {has}", wanted(*number))]
     NoSnapshot {
         /// The number asked for.
         number: u64,
@@ -199,6 +199,11 @@ pub enum HistoryFault {
     Forked,
     /// An entry was written behind another one than the one that stands before it.
     Merged,
+}
+
+/// 0: the newest one was asked for.
+fn wanted(number: u64) -> String {
+    if number == 0 { "a snapshot".to_owned() } else { format!("snapshot {number}") }
 }
 
 fn history(remembered: Option<&LogPosition>, found: &LogPosition, fault: HistoryFault) -> String {

@@ -35,7 +35,7 @@ mod writer;
 
 pub use bucket::{Store, StoreId, StoreOptions};
 pub use check::{CheckReport, Depth, Problem};
-pub use damage::{Damage, Look};
+pub use damage::{Damage, Look, Losses};
 pub use error::{Error, HistoryFault, Result};
 pub use history::{Differing, EmailHistory, EmailVersion, History, Keys, Places};
 pub use info::{Origin, RowDigest, SnapshotInfo, Summary, TypeState, TypeStatus};

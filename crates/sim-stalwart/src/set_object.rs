@@ -203,7 +203,8 @@ const EVENTS: Nesting = Nesting {
     full: "calendarHasEvent",
 };
 
-/// A contact or event: in at least one container that exists, its uid unique in them and for good.
+/// A contact or event: in at least one container that exists, its uid for good, and unique: of a contact in its address books, of an
+/// event in the account.
 fn item(
     account: &Account,
     before: &Before,
@@ -225,7 +226,9 @@ fn item(
         }
         Some(_) => {}
         None => {
-            let shares = |other: &Value| lies.iter().any(|id| other[nesting.ids][id.as_str()] == true);
+            let is_event = nesting.container == DataType::Calendar;
+            let shares =
+                |other: &Value| is_event || lies.iter().any(|id| other[nesting.ids][id.as_str()] == true);
             let same = |other: &Value| !draft["uid"].is_null() && other["uid"] == draft["uid"];
             if let Some((id, _)) = before.iter().find(|(_, other)| same(other) && shares(other)) {
                 return Err(SetError::invalid("uid", format!("UID already exists with id {id}.")));

@@ -106,6 +106,7 @@ impl Job<'_> {
             owner: None,
             origin: origin(self.claimed, number),
             full_listing: BackupOrder::read(self.claimed.parameters.as_ref())?.full,
+            compares_store: false,
             progress: self.shown,
             clock: &*services.clock,
         };

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use engine::{Backup, Ended, Report, Slice, State};
 use futures::{StreamExt, stream};
-use jmap::{Account, Client};
+use jmap::{Account, Batch, Client, MethodErrorKind};
 use model::{MailboxIdentity, SystemClock};
 use repository::{Error, FailureRecord, KeyRing, Origin, Store};
 use serde::Serialize;
@@ -155,6 +155,7 @@ async fn back_up(
         owner: None,
         origin: Origin { kind: "manual".to_owned(), ..Origin::default() },
         full_listing: args.full,
+        compares_store: true,
         progress: kept,
         clock: &SystemClock,
     };
@@ -173,10 +174,26 @@ async fn back_up(
     if !args.new_history {
         owner.refuse_second_history(&identity).await?;
     }
+    refuse_unreadable(client, owner.account).await?;
     announce(owner, &identity, out)?;
     let held = owner.begin(&identity).await?;
     let ended = engine::backup_slice(client, owner.account, &held.repository, &how, slice).await?;
     Ok(Made { identity, held, is_first: true, ended })
+}
+
+/// Nothing is begun in the store for an account that the user may not read.
+async fn refuse_unreadable(client: &Client, account: &Account) -> Result<()> {
+    use MethodErrorKind::{AccountNotFound, Forbidden};
+    let mut batch = Batch::new(&account.id);
+    let folders = batch.state(jmap::DataType::Mailbox);
+    match client.call(&batch).await?.take(folders) {
+        Err(source)
+            if source.method_error().is_some_and(|e| matches!(e.kind, Forbidden | AccountNotFound)) =>
+        {
+            Err(engine::Error::Server { what: "the account", source }.into())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Says that a history begins: whoever expected an old one to go on stops here.
@@ -249,6 +266,7 @@ struct DoneObject<'a> {
     stored: u64,
     fetched: u64,
     healed: u64,
+    found_damage: bool,
     duration: f64,
     requests: u64,
     bytes_sent: u64,
@@ -305,10 +323,13 @@ impl Done<'_> {
                 "the store had lost {healed} that the mail server still has; stored again"
             ))?;
         }
+        if r.found_damage {
+            out.line("older snapshots may need what the store has lost: `malle check` says which")?;
+        }
         print_incomplete(&r.types.iter().map(TypeRow::from).collect::<Vec<_>>(), out)?;
         print_failures(&r.failures, NAMED_FAILURES, out)?;
         match r.state {
-            State::Shrunk => out.line("shrunk: more than half of the emails of the snapshot before are gone; look before you forget that one"),
+            State::Shrunk => out.line("shrunk: more than half of the emails of the snapshot before are gone; if nobody meant that, restore from that one"),
             State::Moving => out.line("moving: the mailbox changed all the time; the next backup catches up"),
             State::Partial => out.line("partial: what is named above is tried again next time"),
             State::Good => Ok(()),
@@ -334,6 +355,7 @@ impl Done<'_> {
             stored: r.stored_bytes,
             fetched: r.fetched_bytes,
             healed: r.healed,
+            found_damage: r.found_damage,
             duration: (self.seconds * 1000.0).round() / 1000.0,
             requests: c.requests,
             bytes_sent: c.bytes_sent,

@@ -17,7 +17,7 @@ pub(crate) async fn run(args: &CheckArgs, out: &Out) -> Result<Exit> {
     let ring = secrets::ring(&args.store.key, out)?;
     let store = store_url::open(&args.store).await?;
     let depth = depth(args.read_data);
-    let (mut total, mut worst) = (0, Exit::Good);
+    let (mut total, mut empty, mut worst) = (0, 0, Exit::Good);
     if let Some(name) = store.damaged_copy().await? {
         remark(format_args!(
             "{name} is missing or damaged; `malle repair` writes it again from its second copy"
@@ -28,14 +28,20 @@ pub(crate) async fn run(args: &CheckArgs, out: &Out) -> Result<Exit> {
         if let Some((checked, exit)) = check(opened, args, depth).await? {
             checked.print(depth, out)?;
             total += 1;
+            empty += u64::from(checked.is_empty());
             worst = worse(worst, exit);
         }
     }
+    if worst == Exit::Good && empty == total {
+        worst = Exit::NotFound;
+    }
     if !out.json() {
         let verdict = match worst {
-            Exit::Good => "all well",
-            Exit::Damage => "damage found",
-            _ => "not everything could be checked",
+            Exit::Good if empty > 0 => format!("all well, and of {empty} nothing is backed up yet"),
+            Exit::Good => "all well".to_owned(),
+            Exit::NotFound => "nothing is backed up yet".to_owned(),
+            Exit::Damage => "damage found".to_owned(),
+            _ => "not everything could be checked".to_owned(),
         };
         out.line(format_args!("{} checked: {verdict}", count(total, "mailbox").replace("xs", "xes")))?;
         let left = Temporaries::below(store_url::directory_of(&args.store, None)).await;

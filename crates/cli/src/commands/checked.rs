@@ -142,6 +142,11 @@ impl Checked {
         checked
     }
 
+    /// No snapshot is there: nothing can come back.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.ok && self.snapshots == 0
+    }
+
     pub(crate) fn print(&self, depth: Depth, out: &Out) -> Result<()> {
         if out.json() {
             return out.object(self);

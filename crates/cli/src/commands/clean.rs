@@ -134,6 +134,12 @@ fn print(leftover: &Leftover, state: &'static str, removed: bool, out: &Out) -> 
         count(*folders as u64, "folder"),
         count(*emails, "email")
     ))?;
+    if removed && *emails > 0 {
+        remark(format_args!(
+            "the emails stay where the restore had put them: in their own folders, or below the folder \"Restored …\" whose name \
+             ends with {id}; delete that folder if it is not wanted"
+        ));
+    }
     if !removed {
         remark(format_args!(
             "restore {id} is not known to be over: go on with it by --resume {id}, or give it up by --clean {id}"

@@ -11,6 +11,7 @@ use repository::Snapshot;
 use serde::Serialize;
 
 use super::find::{refuse_empty, selection};
+use super::show::{lost, row};
 use crate::args::ExportArgs;
 use crate::exit::Exit;
 use crate::failure::{Failure, one_line};
@@ -42,20 +43,27 @@ pub(crate) async fn run(args: &ExportArgs, out: &Out) -> Result<Exit> {
             "snapshot {number} is partial: what it lacks is not exported; `malle show --snapshot {number}` names it"
         ));
     }
+    let losses = async { Ok(mailbox.repository.losses(&snapshot).await?) };
+    let losses = mailbox::noting(&mailbox.repository, losses).await?;
+    if !losses.is_none() {
+        out.warn(lost(losses));
+    }
+    let state = row(&mailbox, &snapshot, losses).state;
     let progress = progress::shown(out);
     let how = Export {
         format: args.format.into(),
         target: place.target,
         spool: &place.parent,
         selection: selection.as_ref(),
-        about: about(args, &mailbox, &snapshot),
+        about: about(args, &mailbox, &snapshot, state),
         progress: &*progress,
     };
     let exporting = async { Ok(engine::export(&snapshot, how).await?) };
     let exported = mailbox::noting(&mailbox.repository, exporting).await?;
     mailbox::note(&mailbox.repository, exported.damaged.iter().copied()).await;
     drop(progress);
-    let done = Done { args, mailbox: &mailbox, snapshot: &snapshot, seconds: start.elapsed().as_secs_f64() };
+    let done =
+        Done { args, mailbox: &mailbox, snapshot: &snapshot, state, seconds: start.elapsed().as_secs_f64() };
     done.print(&exported, out)?;
     // One of the formats limits the size of an email.
     let lacks = |topic| exported.report.notes.contains_key(&topic);
@@ -64,9 +72,9 @@ pub(crate) async fn run(args: &ExportArgs, out: &Out) -> Result<Exit> {
 }
 
 /// What REPORT.txt begins with.
-fn about(args: &ExportArgs, mailbox: &Mailbox, snapshot: &Snapshot) -> Vec<String> {
+fn about(args: &ExportArgs, mailbox: &Mailbox, snapshot: &Snapshot, state: &str) -> Vec<String> {
     let info = snapshot.info();
-    let (name, state) = (mailbox.numbers.name(info.number), State::of(info).as_str());
+    let name = mailbox.numbers.name(info.number);
     let of = format!("It is of snapshot {name} of {}, taken {} ({state}).", mailbox.name(), info.finished);
     let selected =
         args.select.as_ref().map(|query| format!("Of that, only the emails that this selects: {query}"));
@@ -115,6 +123,7 @@ struct Done<'a> {
     args: &'a ExportArgs,
     mailbox: &'a Mailbox,
     snapshot: &'a Snapshot,
+    state: &'static str,
     seconds: f64,
 }
 
@@ -186,6 +195,10 @@ impl Done<'_> {
             let (name, reason) = (one_line(name, 80), one_line(reason, 200));
             out.line(format_args!("  lost: {type} {} {name:?}: {reason}", one_line(id, 40)))?;
         }
+        let more = object.lost.saturating_sub(NAMED as u64);
+        if more > 0 {
+            out.line(format_args!("  lost: and {more} more"))?;
+        }
         match object.lost {
             0 => Ok(()),
             lost => out.line(format_args!(
@@ -218,7 +231,7 @@ impl Done<'_> {
         DoneObject {
             number: self.mailbox.numbers.number(info.number),
             snapshot: info.number.0,
-            state: State::of(info).as_str(),
+            state: self.state,
             account: self.mailbox.name(),
             format: report.format.name(),
             to: self.args.to.display().to_string(),

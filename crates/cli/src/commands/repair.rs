@@ -173,6 +173,7 @@ async fn fetch(
         owner: None,
         origin: Origin { kind: "manual".to_owned(), ..Origin::default() },
         full_listing: true,
+        compares_store: true,
         progress: &*progress,
         clock: &SystemClock,
     };

@@ -7,13 +7,14 @@ use anyhow::Result;
 use engine::{FolderTree, KnownRestore, Mode, Planned, Predicate, Restore, RestoreId, Restored, Selection};
 use jmap::{Account, Client};
 use model::{DataType, SnapshotNumber, SystemClock};
-use repository::{KeyRing, Repository, Snapshot, Store};
+use repository::{KeyRing, Losses, Repository, Snapshot, Store};
 
 use super::clean;
 use super::find::{refuse_empty, selection};
 use super::refused::keep_refused;
 use super::restored::{Done, print_planned};
 use super::resume;
+use super::show::lost;
 use crate::args::{Part, RestoreArgs, RestoreMode};
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -218,7 +219,11 @@ async fn give(
     };
     remark_on_subscriptions(args, &restored, &account, owner_client.as_ref());
     done.print(&restored, out)?;
-    Ok(if restored.is_whole() { Exit::Good } else { Exit::Incomplete })
+    let losses = if args.dry_run { mailbox.repository.losses(&snapshot).await? } else { Losses::default() };
+    if !losses.is_none() {
+        remark(format_args!("{}: they will not come back", lost(losses)));
+    }
+    Ok(if restored.is_whole() && losses.is_none() { Exit::Good } else { Exit::Incomplete })
 }
 
 /// Folders came back and nobody could sign in as their owner.
@@ -292,7 +297,8 @@ fn chosen(
         Some(path) => {
             let name = mailbox.numbers.name(snapshot.info().number);
             let what = format!("choose emails: snapshot {name} has no folder {path:?}");
-            Err(Failure::new(Exit::NotFound, what, "`malle show` and `malle find` name them").into())
+            Err(Failure::new(Exit::NotFound, what, "`malle find` names the folder of each email it finds")
+                .into())
         }
     }
 }

@@ -131,7 +131,7 @@ impl Done<'_> {
             ))?;
             if self.mode == Mode::Exact {
                 out.line(format_args!(
-                    "{} to get their folders and keywords back, {} and {} to be removed",
+                    "{} to be put back into the folders and keywords of the snapshot, {} and {} to be removed",
                     count(r.relabelled, "email"),
                     count(r.removed, "email"),
                     count(r.removed_folders, "folder"),
@@ -151,8 +151,8 @@ impl Done<'_> {
         ))?;
         if let Some(safety) = &self.safety {
             out.line(format_args!(
-                "{} got their folders and keywords back, {} and {} were too much; as it was before, {account} is \
-                 snapshot {safety}",
+                "{} put back into the folders and keywords of the snapshot, {} and {} removed; snapshot {safety} is {account} as it \
+                 was before",
                 count(r.relabelled, "email"),
                 count(r.removed, "email"),
                 count(r.removed_folders, "folder"),
@@ -169,8 +169,10 @@ impl Done<'_> {
     fn print_objects(&self, restored: &Restored, out: &Out) -> Result<()> {
         for of in restored.objects.iter().filter(|of| of.wanted + of.removed > 0 || !of.is_whole()) {
             let there = of.wanted.saturating_sub(of.restored + of.changed + of.refused_count);
+            let (to_be, refused) =
+                if self.args.dry_run { ("to be ", "cannot come back") } else { ("", "did not come back") };
             out.line(format_args!(
-                "  {}: {} of {} restored, {there} there already, {} changed, {} removed, {} did not come back",
+                "  {}: {} of {} {to_be}restored, {there} there already, {} {to_be}changed, {} {to_be}removed, {} {refused}",
                 of.data_type, of.restored, of.wanted, of.changed, of.removed, of.refused_count
             ))?;
             let refusals = of.refused.iter().map(|refusal| format!("{}: {}", refusal.name, refusal.reason));

@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use anyhow::Result;
 use engine::State;
-use repository::{FailureRecord, Snapshot, TypeState, TypeStatus};
+use repository::{FailureRecord, Losses, Snapshot, TypeState, TypeStatus};
 use serde::Serialize;
 
 use super::backup::{FailureRow, print_failures};
@@ -74,10 +74,13 @@ pub(crate) async fn run(args: &ShowArgs, out: &Out) -> Result<Exit> {
         0 => Vec::new(),
         _ => mailbox::noting(&mailbox.repository, async { Ok(snapshot.failures().await?) }).await?,
     };
+    let losses =
+        mailbox::noting(&mailbox.repository, async { Ok(mailbox.repository.losses(&snapshot).await?) });
+    let losses = losses.await?;
     if out.json() {
-        out.object(&object(&mailbox, &snapshot, &failures))?;
+        out.object(&object(&mailbox, &snapshot, losses, &failures))?;
     } else {
-        print(&mailbox, &snapshot, &failures, out)?;
+        print(&mailbox, &snapshot, losses, &failures, out)?;
     }
     Ok(Exit::Good)
 }
@@ -93,13 +96,28 @@ struct Shown<'a> {
     since_listing: u32,
     segments: usize,
     types: Vec<TypeRow>,
+    lost_emails: u64,
+    lost_objects: u64,
     failed: Vec<FailureRow>,
 }
 
-fn object<'a>(mailbox: &'a Mailbox, snapshot: &Snapshot, failures: &[FailureRecord]) -> Shown<'a> {
+/// The state of a snapshot of which something is lost is that, noted or not.
+pub(super) fn row(mailbox: &Mailbox, snapshot: &Snapshot, losses: Losses) -> SnapshotRow {
+    let row = mailbox.row(snapshot.info());
+    if losses.is_none() { row } else { row.damaged() }
+}
+
+fn object<'a>(
+    mailbox: &'a Mailbox,
+    snapshot: &Snapshot,
+    losses: Losses,
+    failures: &[FailureRecord],
+) -> Shown<'a> {
     let info = snapshot.info();
     Shown {
-        row: mailbox.row(info),
+        row: row(mailbox, snapshot, losses),
+        lost_emails: losses.emails,
+        lost_objects: losses.objects,
         account_id: mailbox.identity.account.as_str(),
         server: &mailbox.identity.server,
         mailbox: mailbox.repository.dir().to_string(),
@@ -111,9 +129,15 @@ fn object<'a>(mailbox: &'a Mailbox, snapshot: &Snapshot, failures: &[FailureReco
     }
 }
 
-fn print(mailbox: &Mailbox, snapshot: &Snapshot, failures: &[FailureRecord], out: &Out) -> Result<()> {
+fn print(
+    mailbox: &Mailbox,
+    snapshot: &Snapshot,
+    losses: Losses,
+    failures: &[FailureRecord],
+    out: &Out,
+) -> Result<()> {
     let info = snapshot.info();
-    let row = mailbox.row(info);
+    let row = row(mailbox, snapshot, losses);
     let say = |name: &str, value: &dyn Display| out.line(format_args!("{name:<10} {value}"));
     say("snapshot", &row.name)?;
     say("account", &one_line(&row.account, 200))?;
@@ -130,11 +154,21 @@ fn print(mailbox: &Mailbox, snapshot: &Snapshot, failures: &[FailureRecord], out
     let segments = count(info.segment_count() as u64, "segment");
     say("stored", &format_args!("{} on top of {base}; {segments}", bytes(row.stored)))?;
     out.line(types(&info.summary.types))?;
+    if !losses.is_none() {
+        out.line(lost(losses))?;
+        out.line("a backup fetches again what the mail server still has, into a snapshot of its own")?;
+    }
     if State::of(info) == State::Partial && !failures.is_empty() {
         out.line("could not be fetched:")?;
         print_failures(failures, NAMED_FAILURES, out)?;
     }
     Ok(())
+}
+
+/// What cannot come back, in words.
+pub(super) fn lost(losses: Losses) -> String {
+    let (emails, objects) = (count(losses.emails, "email"), count(losses.objects, "other object"));
+    format!("LOST: the store does not hold the bytes of {emails} and {objects} of this snapshot any more")
 }
 
 fn types(types: &[TypeState]) -> Table<3> {

@@ -22,5 +22,9 @@ pub(crate) async fn run(args: &VerifyArgs, out: &Out) -> Result<Exit> {
     let temporaries = Temporaries::below(store_url::directory_of(&args.store, Some(&dir))).await;
     let checked = Checked::of(&mailbox, report, temporaries).await?;
     checked.print(depth, out)?;
-    Ok(if checked.ok { Exit::Good } else { Exit::Damage })
+    Ok(match checked.ok {
+        true if checked.is_empty() => Exit::NotFound,
+        true => Exit::Good,
+        false => Exit::Damage,
+    })
 }

@@ -20,6 +20,7 @@ mod interrupted_export;
 mod keys;
 mod killed;
 mod killed_restore;
+mod lost_objects;
 mod measured;
 mod memory;
 mod million;

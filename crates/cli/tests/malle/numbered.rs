@@ -27,7 +27,14 @@ async fn of_a_fleet(home: &Home, number: u64) {
     let backup_number = Some(BackupNumber(number));
     let origin =
         Origin { kind: "nightly".to_owned(), job: "1".to_owned(), backup_number, ..Origin::default() };
-    let how = Backup { origin, owner: None, full_listing: false, progress: &Silent, clock: &SystemClock };
+    let how = Backup {
+        origin,
+        owner: None,
+        full_listing: false,
+        compares_store: false,
+        progress: &Silent,
+        clock: &SystemClock,
+    };
     Box::pin(engine::backup(&client, &account, &repository, &how)).await.expect("a backup");
 }
 

@@ -144,11 +144,7 @@ impl Feed<'_> {
                 self.push(Step::Object(object, Some(located.length()))).await?;
                 self.content(located).await
             }
-            None => {
-                let lost = Step::Lost(Loss::of_object(&object, NOT_INDEXED.to_owned()));
-                self.push(lost).await?;
-                self.push(Step::Object(object, None)).await
-            }
+            None => self.push(Step::Lost(Loss::of_object(&object, NOT_INDEXED.to_owned()))).await,
         }
     }
 

@@ -71,10 +71,10 @@ impl Writing {
             let content_given = Some(files::Content { length, bytes: &mut content });
             let given = files::Object { data_type, id, json, content: content_given };
             let written = self.writer.object(given);
-            match judged(written, content.drained())? {
-                None => return Ok(()),
-                Some(reason) => self.lose(Loss::of_object(object, reason)),
+            if let Some(reason) = judged(written, content.drained())? {
+                self.lose(Loss::of_object(object, reason));
             }
+            return Ok(());
         }
         Ok(self.writer.object(files::Object { data_type, id, json, content: None })?)
     }

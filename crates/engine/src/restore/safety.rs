@@ -154,7 +154,7 @@ impl Work<'_> {
                 backup_number: self.next_number().await?,
             };
             let owner = self.target.owner;
-            let how = Backup { origin, owner, full_listing: false, progress, clock };
+            let how = Backup { origin, owner, full_listing: false, compares_store: true, progress, clock };
             last = match crate::backup::backup(client, account, repository, &how).await {
                 Ok(report) => report.number,
                 // Its last backup, under way when it was taken over, ended first.

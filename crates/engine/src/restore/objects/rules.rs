@@ -143,7 +143,7 @@ pub(super) fn keys(data_type: DataType, mode: Mode, same_account: bool) -> Vec<K
         }
         DataType::VacationResponse => keys.push(Box::new(|_| Some(String::new()))),
         DataType::Identity => {
-            keys.push(whole(data_type));
+            keys.push(whole(data_type, &[]));
             keys.extend(by_id.then(|| id_and(&["email"])));
             keys.extend((!is_beside).then(|| members(&["email", "name"])));
         }
@@ -164,7 +164,12 @@ pub(super) fn keys(data_type: DataType, mode: Mode, same_account: bool) -> Vec<K
             keys.push(Box::new(|thing| {
                 thing.journal("uid").filter(|_| thing.is_journal()).map(str::to_owned)
             }));
-            keys.push(whole(data_type));
+            keys.push(whole(data_type, &[]));
+            // Stalwart 0.16 takes an event's UID once in an account: what is there just so, in whatever calendar, cannot come beside.
+            keys.extend(
+                (is_beside && data_type == DataType::CalendarEvent)
+                    .then(|| whole(data_type, &["calendarIds"])),
+            );
         }
         DataType::FileNode => {
             // What was made at another time in its place is another one: servers let nobody change `created`. Where nothing is
@@ -202,12 +207,14 @@ fn id_and(names: &[&'static str]) -> Key {
     })
 }
 
-/// All that is sent.
-fn whole(data_type: DataType) -> Key {
-    let but = rules(data_type).not_sent;
+/// All that is sent and that servers keep, but for these members.
+fn whole(data_type: DataType, but: &'static [&'static str]) -> Key {
+    let Rules { not_sent, not_compared, .. } = rules(data_type);
     Box::new(move |thing| {
+        let is_left_out =
+            |name: &str| [not_sent, not_compared, but].iter().any(|names| names.contains(&name));
         let is_said = |value: &Value| !value.is_null() && value != "";
-        let said = thing.json.iter().filter(|(name, value)| !but.contains(&name.as_str()) && is_said(value));
+        let said = thing.json.iter().filter(|(name, value)| !is_left_out(name) && is_said(value));
         Some(said.map(|(name, value)| format!("{name} {value}\n")).collect())
     })
 }
