@@ -11,8 +11,9 @@ type Judgement = (Exit, &'static str);
 
 const CREDENTIALS: &str =
     "check the user name and the password (MALLE_USER, MALLE_PASSWORD) or the token (MALLE_TOKEN)";
-const NOT_ALLOWED: &str =
-    "sign in as the account itself, or as a user with the server's `impersonate` permission";
+const NOT_ALLOWED: &str = "sign in as the account itself, or as a user with the server's permission `impersonate` and that of the method (jmapBlobUpload \
+     for Blob/upload)";
+const NO_ENTRY: &str = "the mail server knows this user and lets it do nothing: on Stalwart grant it the permission `authenticate`";
 const NO_ACCOUNT: &str = "check --account (the main address or account name; aliases are not found) and sign in as \
     that account or as a user with the server's `impersonate` permission";
 const LATER: &str = "run again later; nothing that was backed up before is lost";
@@ -107,6 +108,7 @@ pub(crate) fn of_server(error: &jmap::Error) -> Judgement {
             Class::Transient { .. } => (Exit::Server, LATER),
             _ => (Exit::NotFound, NO_ACCOUNT),
         },
+        E::Status { status: 403, .. } => (Exit::Refused, NO_ENTRY),
         E::AmbiguousAccount { .. } => (Exit::NotFound, "name one of them with --account-id"),
         E::Method { error, .. } if error.kind == MethodErrorKind::AccountNotFound => {
             (Exit::NotFound, NO_ACCOUNT)

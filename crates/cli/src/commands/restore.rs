@@ -7,7 +7,7 @@ use anyhow::Result;
 use engine::{FolderTree, KnownRestore, Mode, Planned, Predicate, Restore, RestoreId, Restored, Selection};
 use jmap::{Account, Client};
 use model::{DataType, SnapshotNumber, SystemClock};
-use repository::{KeyRing, Losses, Repository, Snapshot, Store};
+use repository::{KeyRing, Repository, Snapshot, Store};
 
 use super::clean;
 use super::find::{refuse_empty, selection};
@@ -219,11 +219,17 @@ async fn give(
     };
     remark_on_subscriptions(args, &restored, &account, owner_client.as_ref());
     done.print(&restored, out)?;
-    let losses = if args.dry_run { mailbox.repository.losses(&snapshot).await? } else { Losses::default() };
+    let is_whole = restored.is_whole() && (!args.dry_run || is_all_there(&mailbox, &snapshot).await?);
+    Ok(if is_whole { Exit::Good } else { Exit::Incomplete })
+}
+
+/// Whether the store holds all of the snapshot; says what it lacks.
+async fn is_all_there(mailbox: &Mailbox, snapshot: &Snapshot) -> Result<bool> {
+    let losses = mailbox.repository.losses(snapshot).await?;
     if !losses.is_none() {
         remark(format_args!("{}: they will not come back", lost(losses)));
     }
-    Ok(if restored.is_whole() && losses.is_none() { Exit::Good } else { Exit::Incomplete })
+    Ok(losses.is_none())
 }
 
 /// Folders came back and nobody could sign in as their owner.

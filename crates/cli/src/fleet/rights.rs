@@ -11,7 +11,7 @@ use jmap::{
     Account, AccountId, AccountRef, Batch, Capability, Client, DataType, Error, Id, Ids, MethodErrorKind,
     Query, Set, Upload,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::server::as_owner;
 
@@ -56,9 +56,15 @@ pub(super) async fn missing(config: &jmap::Config, known: &[AccountId]) -> Resul
     Ok(missing)
 }
 
+/// What the server has. An account is said to have what its user may read.
+fn offered(client: &Client) -> impl Iterator<Item = DataType> {
+    let session = client.session();
+    DataType::ALL.iter().copied().filter(move |of_type| session.offers(of_type.capability()))
+}
+
 async fn unreadable(client: &Client, account: &Account) -> Result<Permissions> {
     let mut missing = Permissions::new();
-    for of_type in DataType::ALL.iter().copied().filter(|of_type| account.offers(*of_type)) {
+    for of_type in offered(client) {
         let mut batch = Batch::new(&account.id);
         let state = batch.state(of_type);
         let query = of_type.has_query().then(|| batch.query(of_type, &Query::page(1)));
@@ -74,7 +80,7 @@ async fn unreadable(client: &Client, account: &Account) -> Result<Permissions> {
         let changes = batch.changes(of_type, &state, 1);
         note(&mut missing, of_type.name(), "Changes", client.call(&batch).await?.take(changes))?;
     }
-    if account.has(Capability::BLOB) {
+    if client.session().offers(Capability::BLOB) {
         let mut batch = Batch::new(&account.id);
         let blobs = batch.blobs(Ids::These(Vec::new()));
         note(&mut missing, "Blob", "Get", client.call(&batch).await?.take(blobs))?;
@@ -84,11 +90,13 @@ async fn unreadable(client: &Client, account: &Account) -> Result<Permissions> {
 
 async fn unwritable(client: &Client, own: &Account) -> Result<Permissions> {
     let (mut missing, nobody) = (Permissions::new(), Id::new(NOBODY).expect("it is an id"));
-    for of_type in DataType::ALL.iter().copied().filter(|of_type| own.offers(*of_type)) {
-        for verb in ["Update", "Destroy"] {
+    for of_type in offered(client) {
+        for verb in ["Create", "Update", "Destroy"] {
             let (mut batch, mut set) = (Batch::new(&own.id), Set::new());
-            match verb {
-                "Update" => set.update(&nobody, json!({})),
+            match (verb, impossible(of_type)) {
+                ("Create", Some(object)) => set.create("c", object),
+                ("Create", None) => continue,
+                ("Update", _) => set.update(&nobody, json!({})),
                 _ => set.destroy(&nobody),
             }
             let set = batch.set(of_type, set);
@@ -98,9 +106,30 @@ async fn unwritable(client: &Client, own: &Account) -> Result<Permissions> {
     let mut batch = Batch::new(&own.id);
     let import = batch.import(Set::new());
     note(&mut missing, "Email", "Import", client.change(&batch).await?.take(import))?;
+    if client.session().offers(Capability::BLOB) {
+        let mut batch = Batch::new(&own.id);
+        let upload = batch.upload(Set::new());
+        note(&mut missing, "Blob", "Upload", client.call(&batch).await?.take(upload))?;
+    }
     let upload = Upload::new("text/plain", 1, || stream::iter([Ok("m".into())]).boxed());
     note(&mut missing, "Blob", "Upload", client.upload(&own.id, &upload).await)?;
     Ok(missing)
+}
+
+/// An object that refers to one that is not there, or whose name is a number, so that no server makes it.
+fn impossible(of_type: DataType) -> Option<Value> {
+    match of_type {
+        DataType::Mailbox | DataType::FileNode => Some(json!({ "name": NOBODY, "parentId": NOBODY })),
+        DataType::SieveScript => Some(json!({ "name": NOBODY, "blobId": NOBODY })),
+        DataType::ContactCard => {
+            Some(json!({ "@type": "Card", "version": "1.0", "addressBookIds": { NOBODY: true } }))
+        }
+        DataType::CalendarEvent => Some(json!({ "@type": "Event", "calendarIds": { NOBODY: true } })),
+        DataType::AddressBook | DataType::Calendar => Some(json!({ "name": 7 })),
+        DataType::Identity => Some(json!({ "name": 7, "email": 7 })),
+        DataType::ParticipantIdentity => Some(json!({ "calendarAddress": 7 })),
+        DataType::Email | DataType::VacationResponse => None,
+    }
 }
 
 /// Adds the permission that the method needs if the server refused it. Stalwart 0.15 says that it is unavailable instead. What the
@@ -119,6 +148,8 @@ fn note<T>(
     let is_refused = match error.method_error() {
         Some(error) => matches!(error.kind, Forbidden | AccountNotFound | ServerUnavailable),
         None if matches!(error.class(), jmap::Class::Auth) => true,
+        // 0.16 says nothing of a vacation response that is not there.
+        None if matches!(error.class(), jmap::Class::Corrupt) => false,
         None => return Err(error.into()),
     };
     if is_refused {
@@ -187,12 +218,15 @@ mod tests {
         let mut cases = vec![
             ("Blob/get".to_owned(), vec!["jmapBlobGet".to_owned()]),
             ("Email/import".to_owned(), vec!["jmapEmailImport".to_owned()]),
+            ("Blob/upload".to_owned(), vec!["jmapBlobUpload".to_owned()]),
         ];
         for of_type in DataType::ALL {
             let permission = |verb: &str| format!("jmap{of_type}{verb}");
             // Without a state nobody asks for changes.
             cases.push((format!("{of_type}/get"), vec![permission("Get")]));
-            cases.push((format!("{of_type}/set"), vec![permission("Destroy"), permission("Update")]));
+            let create = impossible(*of_type).map(|_| permission("Create"));
+            let set = create.into_iter().chain([permission("Destroy"), permission("Update")]);
+            cases.push((format!("{of_type}/set"), set.collect()));
             if of_type.has_changes() {
                 cases.push((format!("{of_type}/changes"), vec![permission("Changes")]));
             }

@@ -35,7 +35,7 @@ impl Home {
             let mut peak = 0;
             while let Some(high) = high_water(&status) {
                 peak = high;
-                std::thread::sleep(POLL);
+                std::thread::park_timeout(POLL);
             }
             peak
         });

@@ -173,6 +173,9 @@ impl StalwartJmap {
     }
 }
 
+const REFUSED: &str =
+    "an error instead of principals: grant its user the permissions jmapPrincipalQuery and jmapPrincipalGet";
+
 const UNTOLD: ListingError = unusable(
     "it does not tell tenants and groups, which rules name: grant sysAccountGet and sysTenantGet, or write domain rules",
 );
@@ -217,7 +220,7 @@ impl Listing for StalwartJmap {
 /// serde's own error is dropped: it quotes what it found.
 fn result<'a, T: Deserialize<'a>>(answer: &'a Answer, method: &str) -> Result<T, ListingError> {
     let found = answer.method_responses.iter().find(|(name, ..)| name == method);
-    let (_, result, _) = found.ok_or(unusable("an error instead of principals"))?;
+    let (_, result, _) = found.ok_or(unusable(REFUSED))?;
     serde_json::from_str(result.get()).map_err(|_| unusable("no list of principals"))
 }
 
