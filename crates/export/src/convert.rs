@@ -10,6 +10,8 @@ use calcard::jscontact::JSContact;
 use calcard::vcard::VCardVersion;
 use serde_json::{Map, Value, json};
 
+use crate::zones;
+
 /// A JSContact card (RFC 9553) as vCard 4.0, by RFC 9555.
 pub(crate) fn vcard(json: &str) -> Option<String> {
     let mut card: Map<String, Value> = serde_json::from_str(json).ok()?;
@@ -49,7 +51,9 @@ pub(crate) fn icalendar(json: &str) -> Option<String> {
     let group = json!({"@type": "Group", "uid": uid, "prodId": "-//malle//export//EN", "entries": [event]})
         .to_string();
     let convert = || Some(JSCalendar::<String, String>::parse(&group).ok()?.into_icalendar()?.to_string());
-    catch_unwind(convert).ok()?.filter(|text| text.contains("BEGIN:VEVENT"))
+    let text = catch_unwind(convert).ok()??;
+    let is_item = text.contains("BEGIN:VEVENT") || text.contains("BEGIN:VTODO");
+    is_item.then(|| zones::defined(&text))
 }
 
 /// RFC 8984 has a list of rules, its successor and iCalendar's readers want one.

@@ -26,6 +26,7 @@ mod tree;
 mod utf7;
 mod vandelay;
 mod writer;
+mod zones;
 
 pub use error::{Error, Result};
 pub use format::{Format, NoSuchFormat, Output, Target};

@@ -81,6 +81,13 @@ impl Writer {
         self.out.report.note(Topic::Lost, || what.to_owned());
     }
 
+    /// The object taken last lacks its content, which the backup cannot give any more: it is not counted as one that the export holds.
+    pub fn was_bare(&mut self, data_type: DataType) {
+        if let Some(count) = self.out.report.objects.get_mut(&data_type) {
+            *count -= 1;
+        }
+    }
+
     fn take_object(&mut self, object: &Parsed<'_>, mut content: Option<Replay>) -> Result<()> {
         if object.data_type == DataType::Mailbox {
             self.tree.add(Folder::from_json(object.id, object.map));

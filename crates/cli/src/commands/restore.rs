@@ -205,13 +205,12 @@ async fn give(
     let restoring = async { Ok(engine::restore(&client, &account, &snapshot, &how).await?) };
     let restored = mailbox::noting(&mailbox.repository, Box::pin(restoring)).await?;
     let refused = if args.dry_run { None } else { keep_refused(args, &restored, &snapshot).await? };
-    let safety = named(restored.safety, safety).await?;
     let done = Done {
         args,
         mode,
         snapshot: &snapshot,
         numbers: &mailbox.numbers,
-        safety,
+        safety: named(restored.safety, safety).await?,
         account: &account,
         client: &client,
         refused,

@@ -15,6 +15,8 @@ use crate::export::request::{Exported, Loss, Losses};
 /// What reaches the thread. An object or email that announces a length is followed by its pieces and their end.
 pub(super) enum Step {
     Object(ObjectRecord, Option<u64>),
+    /// Its content is lost, for this reason.
+    Bare(ObjectRecord, String),
     Email(EmailRecord, u64),
     Piece(Bytes),
     /// All pieces came.
@@ -33,7 +35,7 @@ impl Step {
     pub(super) fn length(&self) -> usize {
         match self {
             Step::Piece(piece) => piece.len(),
-            Step::Object(object, _) => object.json.len(),
+            Step::Object(object, _) | Step::Bare(object, _) => object.json.len(),
             _ => 0,
         }
     }
@@ -47,6 +49,7 @@ pub(super) fn write(writer: Writer, receiver: mpsc::Receiver<Vec<Step>>) -> Resu
     loop {
         match writing.steps.next()? {
             Step::Object(object, length) => writing.object(&object, length)?,
+            Step::Bare(object, reason) => writing.bare(&object, reason)?,
             Step::Email(email, length) => writing.email(&email, length)?,
             Step::Lost(loss) => writing.lose(loss),
             Step::Lacking(what) => writing.writer.lacks(&what),
@@ -71,12 +74,20 @@ impl Writing {
             let content_given = Some(files::Content { length, bytes: &mut content });
             let given = files::Object { data_type, id, json, content: content_given };
             let written = self.writer.object(given);
-            if let Some(reason) = judged(written, content.drained())? {
-                self.lose(Loss::of_object(object, reason));
-            }
-            return Ok(());
+            return match judged(written, content.drained())? {
+                None => Ok(()),
+                Some(reason) => self.bare(object, reason),
+            };
         }
         Ok(self.writer.object(files::Object { data_type, id, json, content: None })?)
+    }
+
+    /// What is left of an object whose content is lost.
+    fn bare(&mut self, object: &ObjectRecord, reason: String) -> Result<()> {
+        self.lose(Loss::of_object(object, reason));
+        self.object(object, None)?;
+        self.writer.was_bare(object.data_type);
+        Ok(())
     }
 
     fn email(&mut self, email: &EmailRecord, length: u64) -> Result<()> {

@@ -26,8 +26,8 @@ CREATE TABLE identities (
     id INTEGER PRIMARY KEY,
     name TEXT NOT NULL DEFAULT '',
     email TEXT NOT NULL,
-    reply_to TEXT CHECK (json_valid(reply_to)),
-    bcc TEXT CHECK (json_valid(bcc)),
+    reply_to TEXT CHECK (reply_to IS NULL OR json_valid(reply_to)),
+    bcc TEXT CHECK (bcc IS NULL OR json_valid(bcc)),
     text_signature TEXT NOT NULL DEFAULT '',
     html_signature TEXT NOT NULL DEFAULT ''
 );
@@ -67,8 +67,8 @@ CREATE TABLE calendars (
     is_default INTEGER NOT NULL DEFAULT 0,
     include_in_availability TEXT NOT NULL DEFAULT 'all'
         CHECK (include_in_availability IN ('all', 'attending', 'none')),
-    default_alerts_with_time TEXT CHECK (json_valid(default_alerts_with_time)),
-    default_alerts_without_time TEXT CHECK (json_valid(default_alerts_without_time)),
+    default_alerts_with_time TEXT CHECK (default_alerts_with_time IS NULL OR json_valid(default_alerts_with_time)),
+    default_alerts_without_time TEXT CHECK (default_alerts_without_time IS NULL OR json_valid(default_alerts_without_time)),
     time_zone TEXT
 );
 
@@ -93,7 +93,7 @@ CREATE TABLE file_nodes (
     parent_id INTEGER REFERENCES file_nodes (id),
     node_type TEXT NOT NULL CHECK (node_type IN ('file', 'directory', 'symlink')),
     blob_id INTEGER REFERENCES blobs (id),
-    target TEXT CHECK (json_valid(target)),
+    target TEXT CHECK (target IS NULL OR json_valid(target)),
     name TEXT NOT NULL,
     media_type TEXT,
     created TEXT NOT NULL,

@@ -1,0 +1,213 @@
+//! Time zones of a calendar file as `VTIMEZONE` (RFC 5545, section 3.6.5). Readers have no table of zones, or another one, and
+//! take a `TZID` without its definition for their own time.
+//!
+//! Offsets come from the table of zones that is compiled in (IANA's), as lists of dates: rules of governments change, and a
+//! list says what is known.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+
+use jiff::civil::{DateTime, date};
+use jiff::tz::{Offset, TimeZone, TimeZoneDatabase};
+
+/// Series without an end go on; after this year their zone stays as it is then.
+const LAST_YEAR: i16 = 2050;
+/// `RDATE`s on a line, so that none is longer than 75 octets.
+const DATES_A_LINE: usize = 4;
+
+/// Defines each zone that the text names and does not define itself. Names that nobody knows stay as they are.
+pub(crate) fn defined(text: &str) -> String {
+    let unfolded = text.replace("\r\n ", "").replace("\r\n\t", "");
+    let mut named = BTreeMap::new();
+    let mut own = BTreeSet::new();
+    for line in unfolded.lines() {
+        if let Some(name) = line.strip_prefix("TZID:") {
+            own.insert(name.to_owned());
+        }
+        if let Some((name, year)) = zone_of(line) {
+            let first = named.entry(name).or_insert(year);
+            *first = year.min(*first);
+        }
+    }
+    let zones: String = named
+        .into_iter()
+        .filter(|(name, _)| !own.contains(name))
+        .filter_map(|(name, first)| definition(&name, first))
+        .collect();
+    let begin = ["BEGIN:VEVENT", "BEGIN:VTODO", "BEGIN:VJOURNAL"].iter().filter_map(|it| text.find(it)).min();
+    match begin {
+        Some(at) => format!("{}{zones}{}", &text[..at], &text[at..]),
+        None => text.to_owned(),
+    }
+}
+
+/// The zone of a property's time, and the year.
+fn zone_of(line: &str) -> Option<(String, i16)> {
+    let (_, rest) = line.split_once(";TZID=")?;
+    let (name, rest) = match rest.strip_prefix('"') {
+        Some(quoted) => quoted.split_once('"')?,
+        None => rest.split_at(rest.find([';', ':'])?),
+    };
+    let (_, value) = rest.split_once(':')?;
+    Some((name.to_owned(), value.get(..4)?.parse().ok()?))
+}
+
+/// Times at which clocks change from one offset to another, by the name of the time that they change to.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Change {
+    from: Offset,
+    to: Offset,
+    name: String,
+    is_daylight: bool,
+}
+
+fn definition(name: &str, first_year: i16) -> Option<String> {
+    let zone = TimeZoneDatabase::bundled().get(name).ok()?;
+    let begin = date(first_year.clamp(1, LAST_YEAR) - 1, 1, 1).to_zoned(TimeZone::UTC).ok()?.timestamp();
+    let end = date(LAST_YEAR, 12, 31).to_zoned(TimeZone::UTC).ok()?.timestamp();
+    let mut changes: BTreeMap<Change, Vec<DateTime>> = BTreeMap::new();
+    // What is in force at first began before.
+    let before = zone.preceding(begin).next();
+    let earliest = before.as_ref().map_or(begin, jiff::tz::TimeZoneTransition::timestamp);
+    let mut from =
+        zone.to_offset_info(earliest.checked_sub(jiff::SignedDuration::from_secs(1)).ok()?).offset();
+    if before.is_none() {
+        let info = zone.to_offset_info(begin);
+        from = info.offset();
+        let change =
+            Change { from, to: from, name: info.abbreviation().to_owned(), is_daylight: info.dst().is_dst() };
+        changes.entry(change).or_default().push(from.to_datetime(begin));
+    }
+    let following = zone.following(begin).take_while(|change| change.timestamp() <= end);
+    for transition in before.into_iter().chain(following) {
+        let to = transition.offset();
+        let change = Change {
+            from,
+            to,
+            name: transition.abbreviation().to_owned(),
+            is_daylight: transition.dst().is_dst(),
+        };
+        changes.entry(change).or_default().push(from.to_datetime(transition.timestamp()));
+        from = to;
+    }
+    let mut text = format!("BEGIN:VTIMEZONE\r\nTZID:{name}\r\n");
+    for (change, times) in changes {
+        let kind = if change.is_daylight { "DAYLIGHT" } else { "STANDARD" };
+        let stamps: Vec<String> =
+            times.iter().map(|time| time.strftime("%Y%m%dT%H%M%S").to_string()).collect();
+        let (first, more) = stamps.split_first()?;
+        let (from, to) = (offset(change.from), offset(change.to));
+        let _ = write!(
+            text,
+            "BEGIN:{kind}\r\nDTSTART:{first}\r\nTZOFFSETFROM:{from}\r\nTZOFFSETTO:{to}\r\nTZNAME:{}\r\n",
+            change.name
+        );
+        for dates in more.chunks(DATES_A_LINE) {
+            let _ = write!(text, "RDATE:{}\r\n", dates.join(","));
+        }
+        let _ = write!(text, "END:{kind}\r\n");
+    }
+    text.push_str("END:VTIMEZONE\r\n");
+    Some(text)
+}
+
+/// As in `+0530`, with seconds where there are some.
+fn offset(offset: Offset) -> String {
+    let seconds = offset.seconds();
+    let (sign, seconds) = (if seconds < 0 { '-' } else { '+' }, seconds.abs());
+    let (hours, minutes, rest) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    match rest {
+        0 => format!("{sign}{hours:02}{minutes:02}"),
+        rest => format!("{sign}{hours:02}{minutes:02}{rest:02}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use calcard::icalendar::ICalendar;
+
+    use super::*;
+
+    fn calendar(events: &str) -> String {
+        format!("BEGIN:VCALENDAR\r\nVERSION:2.0\r\n{events}END:VCALENDAR\r\n")
+    }
+
+    fn event(start: &str) -> String {
+        format!("BEGIN:VEVENT\r\nUID:u\r\nDTSTART;{start}\r\nEND:VEVENT\r\n")
+    }
+
+    #[test]
+    fn each_zone_that_is_named_is_defined_once_before_the_first_event() {
+        let one = event("TZID=America/Phoenix:20260101T090000");
+        let other = event("VALUE=DATE-TIME;TZID=\"Europe/Berlin\":20260701T090000");
+        let text = defined(&calendar(&format!("{one}{other}{one}")));
+        for zone in ["America/Phoenix", "Europe/Berlin"] {
+            assert_eq!(text.matches(&format!("TZID:{zone}\r\n")).count(), 1, "{text}");
+        }
+        assert!(text.rfind("END:VTIMEZONE") < text.find("BEGIN:VEVENT"), "{text}");
+        assert!(text.contains("TZOFFSETTO:-0700\r\nTZNAME:MST"), "{text}");
+        assert!(text.contains("DTSTART:20250330T020000\r\nTZOFFSETFROM:+0100\r\nTZOFFSETTO:+0200"), "{text}");
+        assert!(text.lines().all(|line| line.len() <= 75), "{text}");
+        assert!(ICalendar::parse(&text).is_ok(), "{text}");
+        assert_eq!(defined(&text), text, "defined once");
+    }
+
+    #[test]
+    fn names_that_nobody_knows_and_texts_without_zones_stay() {
+        for start in
+            ["TZID=Mars/Olympus:20260101T090000", "VALUE=DATE:20260101", "TZID=:x", "TZID=Europe/Berlin"]
+        {
+            let text = calendar(&event(start));
+            assert_eq!(defined(&text), text);
+        }
+    }
+
+    /// Every zone of the table, whatever the year: clocks at any moment show what the definition says.
+    #[test]
+    fn definitions_agree_with_the_table() {
+        for name in TimeZoneDatabase::bundled().available() {
+            for year in [1890_i16, 1970, 2026] {
+                let text = defined(&calendar(&event(&format!("TZID={name}:{year}0701T000000"))));
+                assert!(text.contains("BEGIN:VTIMEZONE"), "{name}");
+                let zone = TimeZoneDatabase::bundled().get(name.as_str()).unwrap();
+                for (month, later) in [(1_i8, 0_i16), (7, 0), (10, 3)] {
+                    let year = (year + later).min(LAST_YEAR);
+                    let moment = date(year, month, 15).at(12, 0, 0, 0);
+                    let expected = offset(
+                        zone.to_ambiguous_timestamp(moment)
+                            .compatible()
+                            .map(|at| zone.to_offset(at))
+                            .unwrap(),
+                    );
+                    assert_eq!(in_force(&text, moment), expected, "{name} {moment}\n{text}");
+                }
+            }
+        }
+    }
+
+    /// `TZOFFSETTO` of the latest change before the moment.
+    fn in_force(text: &str, moment: DateTime) -> String {
+        let (mut latest, mut found) = (String::new(), String::new());
+        let moment = moment.strftime("%Y%m%dT%H%M%S").to_string();
+        let (mut dates, mut to) = (Vec::new(), String::new());
+        for line in text.lines() {
+            match line.split_once(':') {
+                Some(("BEGIN", "STANDARD" | "DAYLIGHT")) => dates.clear(),
+                Some(("DTSTART" | "RDATE", value)) => dates.extend(value.split(',').map(str::to_owned)),
+                Some(("TZOFFSETTO", value)) => value.clone_into(&mut to),
+                Some(("END", "STANDARD" | "DAYLIGHT")) => {
+                    for date in dates
+                        .iter()
+                        .filter(|date| **date <= moment && **date > latest)
+                        .cloned()
+                        .collect::<Vec<_>>()
+                    {
+                        (latest, found) = (date, to.clone());
+                    }
+                }
+                _ => {}
+            }
+        }
+        found
+    }
+}
