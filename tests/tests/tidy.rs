@@ -211,6 +211,8 @@ fn forbidden_words_are_absent() {
     for path in files(&[".rs", ".md", ".toml", ".sh", ".proto", "Makefile"]) {
         let text = read(&path);
         for (number, line) in text.lines().enumerate() {
+            // A task of iCalendar.
+            let line = line.replace(concat!("VTO", "DO"), "task");
             for (head, tail, instead) in FORBIDDEN {
                 if line.contains(&format!("{head}{tail}")) {
                     found.push(format!("{}:{}: {instead}", path.display(), number + 1));
