@@ -272,7 +272,9 @@ pub(crate) struct ShowArgs {
 
 /// `malle verify`
 #[derive(Debug, Args)]
-#[command(after_help = "Exit code 9 says that something is damaged; each problem is named.")]
+#[command(
+    after_help = "Exit code 9 says that something is damaged; each problem is named. 6: nothing is backed up yet."
+)]
 pub(crate) struct VerifyArgs {
     #[command(flatten)]
     pub(crate) which: Which,
@@ -290,7 +292,9 @@ pub(crate) struct VerifyArgs {
 
 /// `malle check`
 #[derive(Debug, Args)]
-#[command(after_help = "Exit code 9 says that something is damaged; each problem is named.")]
+#[command(
+    after_help = "Exit code 9 says that something is damaged; each problem is named. 6: nothing is backed up yet."
+)]
 pub(crate) struct CheckArgs {
     /// Read every byte and compare its hash, not only that everything is there
     #[arg(long)]

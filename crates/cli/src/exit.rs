@@ -41,7 +41,7 @@ const MEANINGS: [(Exit, &str); 21] = [
     ),
     (Exit::Refused, "the mail server refuses the credentials, or they may not read the account"),
     (Exit::Server, "the mail server cannot be reached, is busy or does not speak JMAP properly"),
-    (Exit::NotFound, "no such account, mailbox, snapshot, folder or email"),
+    (Exit::NotFound, "no such account, mailbox, snapshot, folder or email; nothing is backed up yet"),
     (Exit::Store, "the store cannot be reached or refuses access"),
     (Exit::Key, "the key ring is missing, unreadable or the wrong one"),
     (Exit::Damage, "stored data is damaged or missing, or is not a continuation of what was seen before"),

@@ -11,9 +11,8 @@ type Judgement = (Exit, &'static str);
 
 const CREDENTIALS: &str =
     "check the user name and the password (MALLE_USER, MALLE_PASSWORD) or the token (MALLE_TOKEN)";
-const NOT_ALLOWED: &str = "sign in as the account itself, or as a user with the server's permission `impersonate` and that of the method (jmapBlobUpload \
-     for Blob/upload)";
-const NO_ENTRY: &str = "the mail server knows this user and lets it do nothing: on Stalwart grant it the permission `authenticate`";
+const NOT_ALLOWED: &str = "sign in as the account itself, or grant the user `impersonate` and the permission of the refused method \
+    (Blob/upload: jmapBlobUpload)";
 const NO_ACCOUNT: &str = "check --account (the main address or account name; aliases are not found) and sign in as \
     that account or as a user with the server's `impersonate` permission";
 const LATER: &str = "run again later; nothing that was backed up before is lost";
@@ -108,7 +107,6 @@ pub(crate) fn of_server(error: &jmap::Error) -> Judgement {
             Class::Transient { .. } => (Exit::Server, LATER),
             _ => (Exit::NotFound, NO_ACCOUNT),
         },
-        E::Status { status: 403, .. } => (Exit::Refused, NO_ENTRY),
         E::AmbiguousAccount { .. } => (Exit::NotFound, "name one of them with --account-id"),
         E::Method { error, .. } if error.kind == MethodErrorKind::AccountNotFound => {
             (Exit::NotFound, NO_ACCOUNT)
@@ -221,7 +219,7 @@ fn of_store(trouble: &Trouble) -> &'static str {
              writing and listing (s3:GetObject, s3:PutObject, s3:ListBucket) are needed"
         }
         Trouble::NotPermitted => {
-            "let this user read the directory and all in it, and write there where something is to be written"
+            "make the directory and everything in it readable for this user, and writable for backups and repairs"
         }
         Trouble::Stranger => {
             "nothing was read or written: sign in to this network if it asks for it, check proxies and the endpoint \

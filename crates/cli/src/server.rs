@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::args::ServerArgs;
+use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::Out;
 use crate::{secrets, waiting};
@@ -58,7 +59,7 @@ impl Server {
     ) -> Result<(Client, Account, impl Drop + use<>)> {
         let guard = self.config.cancel.clone().drop_guard();
         let server = host(&self.url);
-        let client = Client::connect(self.config).await.with_context(|| format!("connect to {server}"))?;
+        let client = connect(self.config).await.with_context(|| format!("connect to {server}"))?;
         for warning in client.warnings() {
             out.warn(format_args!("warning: {warning}"));
         }
@@ -71,6 +72,18 @@ impl Server {
         };
         let account = client.resolve_account(&wanted).await.context("find the account")?;
         Ok((client, account, guard))
+    }
+}
+
+/// Signs in.
+pub(crate) async fn connect(config: Config) -> Result<Client> {
+    match Client::connect(config).await {
+        Err(jmap::Error::Status { status: 403, .. }) => {
+            let what = "sign in: the mail server knows this user and does not let it in";
+            Err(Failure::new(Exit::Refused, what, "on Stalwart grant it the permission `authenticate`")
+                .into())
+        }
+        connected => Ok(connected?),
     }
 }
 

@@ -9,14 +9,16 @@ use crate::CoordinationError;
 /// Between two lines about one outage.
 const REPEAT: Duration = Duration::from_secs(60);
 
-/// The outage that goes on, if there is one.
+/// Whether an outage goes on, and when one was told last.
 #[derive(Debug, Default)]
-pub(crate) struct Outage(Mutex<Option<Since>>);
+pub(crate) struct Outage(Mutex<State>);
 
-#[derive(Debug, Clone, Copy)]
-struct Since {
-    began: Instant,
-    said: Instant,
+#[derive(Debug, Default)]
+struct State {
+    began: Option<Instant>,
+    /// The outage that goes on was told.
+    is_told: bool,
+    told: Option<Instant>,
 }
 
 impl Outage {
@@ -29,39 +31,37 @@ impl Outage {
                 }
             }
             Err(error) if self.is_news(Instant::now()) => {
-                let error = match error.source() {
-                    Some(source) => format!("{error}: {source}"),
-                    None => error.to_string(),
-                };
+                let mut text = error.to_string();
+                let mut source = error.source();
+                while let Some(cause) = source {
+                    text = format!("{text}: {cause}");
+                    source = cause.source();
+                }
                 tracing::warn!(
-                    error,
-                    "Redis is away: each worker keeps to its share of the mail servers' budgets"
+                    error = text,
+                    "Redis does not answer as it should: meanwhile each worker keeps to its share of the mail servers' budgets"
                 );
             }
             Err(_) => {}
         }
     }
 
-    /// Whether a failure is worth a line: the first one, and one each minute.
+    /// Whether a failure is worth a line: at most one each minute is, however often it comes and goes.
     fn is_news(&self, now: Instant) -> bool {
-        let mut since = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match &mut *since {
-            Some(outage) if now - outage.said < REPEAT => false,
-            Some(outage) => {
-                outage.said = now;
-                true
-            }
-            None => {
-                *since = Some(Since { began: now, said: now });
-                true
-            }
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.began.get_or_insert(now);
+        let is_news = state.told.is_none_or(|told| now - told >= REPEAT);
+        if is_news {
+            (state.is_told, state.told) = (true, Some(now));
         }
+        is_news
     }
 
-    /// How long it was, if there was one.
+    /// How long the outage was, if one was told.
     fn ends(&self, now: Instant) -> Option<Duration> {
-        let since = self.0.lock().unwrap_or_else(PoisonError::into_inner).take()?;
-        Some(now - since.began)
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let began = state.began.take()?;
+        std::mem::take(&mut state.is_told).then(|| now - began)
     }
 }
 
@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_outage_is_said_once_a_minute_and_its_end_once() {
+    fn an_outage_is_told_once_a_minute_and_its_end_once() {
         let (outage, now) = (Outage::default(), Instant::now());
         assert_eq!(outage.ends(now), None);
         let after = |seconds| now + Duration::from_secs(seconds);
@@ -78,6 +78,11 @@ mod tests {
         assert_eq!(said, [0, 60, 120]);
         assert_eq!(outage.ends(after(150)), Some(Duration::from_secs(150)));
         assert_eq!(outage.ends(after(151)), None);
-        assert!(outage.is_news(after(152)));
+        // It comes and goes.
+        for second in 152..180 {
+            assert!(!outage.is_news(after(second)), "{second}");
+            assert_eq!(outage.ends(after(second)), None, "{second}");
+        }
+        assert!(outage.is_news(after(181)));
     }
 }

@@ -474,6 +474,9 @@ impl Run<'_> {
         let base = self.base.as_ref().map(|base| base.info()).filter(|info| info.number.0 > 0);
         let base = base.map(|info| &info.summary);
         let had = base.map_or(0, |base| base.emails);
+        // Rows that the store has lost say of no email that it is gone; the number of all does.
+        let least = had.saturating_sub(self.counts.emails);
+        let removed = self.counts.removed.max(least);
         let gone = match self.writer.slices() {
             // What is there under another id is not gone.
             None => self.counts.removed.saturating_sub(std::mem::take(&mut self.renumbered).count()),
@@ -486,9 +489,9 @@ impl Run<'_> {
             emails: self.counts.emails,
             email_bytes: self.counts.bytes,
             new_emails: self.counts.new,
-            removed_emails: self.counts.removed,
+            removed_emails: removed,
             failures: self.failures.len() as u64,
-            shrunk: gone * 2 > had,
+            shrunk: gone.max(least) * 2 > had,
             since_listing: if types.listed { 0 } else { base.map_or(0, |base| base.since_listing + 1) },
             started,
             origin: self.how.origin.clone(),

@@ -12,8 +12,8 @@ pub struct Backup<'a> {
     pub owner: Option<&'a Client>,
     /// List everything although the server's states could be trusted.
     pub full_listing: bool,
-    /// Compare what the snapshot would grow from with a listing of the store, as each full listing does: a request or two to the
-    /// store, and what it has lost is fetched again at once.
+    /// Compare what the snapshot would grow from with a listing of the store, as each full listing does: two listings
+    /// and one or two reads a segment. What it has lost is fetched again at once.
     pub compares_store: bool,
     /// Told what is going on.
     pub progress: &'a dyn Progress,

@@ -71,7 +71,8 @@ pub struct Report {
     pub held_bytes: u64,
     /// Emails and objects that the store had lost and that were stored again in this run, or in its last slice.
     pub healed: u64,
-    /// The store was found to have lost or damaged something that this snapshot would have grown from, and that was not known before.
+    /// The store was found to have lost or damaged something that this snapshot would have grown from, and that was not known before. Told by the run that finds it,
+    /// if that run ends with a snapshot.
     pub found_damage: bool,
     /// Every data type and how well it is known.
     pub types: Vec<TypeState>,

@@ -50,10 +50,11 @@ pub(crate) fn icalendar(json: &str) -> Option<String> {
     let uid = event.get("uid").cloned().unwrap_or_default();
     let group = json!({"@type": "Group", "uid": uid, "prodId": "-//malle//export//EN", "entries": [event]})
         .to_string();
-    let convert = || Some(JSCalendar::<String, String>::parse(&group).ok()?.into_icalendar()?.to_string());
-    let text = catch_unwind(convert).ok()??;
-    let is_item = text.contains("BEGIN:VEVENT") || text.contains("BEGIN:VTODO");
-    is_item.then(|| zones::defined(&text))
+    catch_unwind(|| {
+        let text = JSCalendar::<String, String>::parse(&group).ok()?.into_icalendar()?.to_string();
+        zones::has_items(&text).then(|| zones::defined(&text))
+    })
+    .ok()?
 }
 
 /// RFC 8984 has a list of rules, its successor and iCalendar's readers want one.

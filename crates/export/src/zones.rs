@@ -7,13 +7,24 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
+use calcard::common::timezone::Tz;
 use jiff::civil::{DateTime, date};
 use jiff::tz::{Offset, TimeZone, TimeZoneDatabase};
 
-/// Series without an end go on; after this year their zone stays as it is then.
+/// Series without an end go on: after this year, or the last one that is named, their zone stays as it is then.
 const LAST_YEAR: i16 = 2050;
+/// Nobody knows more than the rule of today.
+const LATEST_YEAR: i16 = 2200;
 /// `RDATE`s on a line, so that none is longer than 75 octets.
 const DATES_A_LINE: usize = 4;
+
+/// Lines that begin an event or a task.
+const ITEMS: [&str; 2] = ["\r\nBEGIN:VEVENT\r\n", "\r\nBEGIN:VTODO\r\n"];
+
+/// Whether there is an event or a task in the text.
+pub(crate) fn has_items(text: &str) -> bool {
+    ITEMS.iter().any(|item| text.contains(item))
+}
 
 /// Defines each zone that the text names and does not define itself. Names that nobody knows stay as they are.
 pub(crate) fn defined(text: &str) -> String {
@@ -25,17 +36,17 @@ pub(crate) fn defined(text: &str) -> String {
             own.insert(name.to_owned());
         }
         if let Some((name, year)) = zone_of(line) {
-            let first = named.entry(name).or_insert(year);
-            *first = year.min(*first);
+            let (first, last) = named.entry(name).or_insert((year, LAST_YEAR));
+            (*first, *last) = (year.min(*first), year.saturating_add(1).clamp(*last, LATEST_YEAR));
         }
     }
     let zones: String = named
         .into_iter()
         .filter(|(name, _)| !own.contains(name))
-        .filter_map(|(name, first)| definition(&name, first))
+        .filter_map(|(name, years)| definition(&name, years))
         .collect();
-    let begin = ["BEGIN:VEVENT", "BEGIN:VTODO", "BEGIN:VJOURNAL"].iter().filter_map(|it| text.find(it)).min();
-    match begin {
+    let begins = ITEMS.iter().filter_map(|item| text.find(item)).min();
+    match begins.map(|at| at + "\r\n".len()) {
         Some(at) => format!("{}{zones}{}", &text[..at], &text[at..]),
         None => text.to_owned(),
     }
@@ -61,10 +72,17 @@ struct Change {
     is_daylight: bool,
 }
 
-fn definition(name: &str, first_year: i16) -> Option<String> {
-    let zone = TimeZoneDatabase::bundled().get(name).ok()?;
+/// The zone of this name, or the one that Windows calls so.
+fn zone(name: &str) -> Option<TimeZone> {
+    let table = TimeZoneDatabase::bundled();
+    let alias = || table.get(&name.parse::<Tz>().ok()?.name()?).ok();
+    table.get(name).ok().or_else(alias)
+}
+
+fn definition(name: &str, (first_year, last_year): (i16, i16)) -> Option<String> {
+    let zone = zone(name)?;
     let begin = date(first_year.clamp(1, LAST_YEAR) - 1, 1, 1).to_zoned(TimeZone::UTC).ok()?.timestamp();
-    let end = date(LAST_YEAR, 12, 31).to_zoned(TimeZone::UTC).ok()?.timestamp();
+    let end = date(last_year, 12, 31).to_zoned(TimeZone::UTC).ok()?.timestamp();
     let mut changes: BTreeMap<Change, Vec<DateTime>> = BTreeMap::new();
     // What is in force at first began before.
     let before = zone.preceding(begin).next();
@@ -162,7 +180,7 @@ mod tests {
         }
     }
 
-    /// Every zone of the table, whatever the year: clocks at any moment show what the definition says.
+    /// Every zone of the table: at the changes that follow the beginning of a year, a second before and just then.
     #[test]
     fn definitions_agree_with_the_table() {
         for name in TimeZoneDatabase::bundled().available() {
@@ -170,19 +188,25 @@ mod tests {
                 let text = defined(&calendar(&event(&format!("TZID={name}:{year}0701T000000"))));
                 assert!(text.contains("BEGIN:VTIMEZONE"), "{name}");
                 let zone = TimeZoneDatabase::bundled().get(name.as_str()).unwrap();
-                for (month, later) in [(1_i8, 0_i16), (7, 0), (10, 3)] {
-                    let year = (year + later).min(LAST_YEAR);
-                    let moment = date(year, month, 15).at(12, 0, 0, 0);
-                    let expected = offset(
-                        zone.to_ambiguous_timestamp(moment)
-                            .compatible()
-                            .map(|at| zone.to_offset(at))
-                            .unwrap(),
-                    );
-                    assert_eq!(in_force(&text, moment), expected, "{name} {moment}\n{text}");
+                let begin = date(year, 1, 1).to_zoned(TimeZone::UTC).unwrap().timestamp();
+                let mut from = zone.to_offset(begin);
+                let noon = from.to_datetime(begin).checked_add(jiff::Span::new().hours(12)).unwrap();
+                if zone.following(begin).next().is_none() {
+                    assert_eq!(in_force(&text, noon), offset(from), "{name} {year}\n{text}");
+                }
+                for change in zone.following(begin).take(4).filter(|change| change.timestamp() < end()) {
+                    let local = from.to_datetime(change.timestamp());
+                    let before = local.checked_sub(jiff::Span::new().seconds(1)).unwrap();
+                    assert_eq!(in_force(&text, before), offset(from), "{name} before {local}\n{text}");
+                    from = change.offset();
+                    assert_eq!(in_force(&text, local), offset(from), "{name} at {local}\n{text}");
                 }
             }
         }
+    }
+
+    fn end() -> jiff::Timestamp {
+        date(LAST_YEAR, 1, 1).to_zoned(TimeZone::UTC).unwrap().timestamp()
     }
 
     /// `TZOFFSETTO` of the latest change before the moment.

@@ -99,7 +99,7 @@ async fn held(base: &Snapshot) -> Result<Fingerprints> {
     Ok(held)
 }
 
-/// How much of a snapshot the store has lost.
+/// How much of a snapshot lies in what the store has lost or damaged.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Losses {
     /// Emails.
@@ -144,12 +144,21 @@ impl Repository {
         })
     }
 
-    /// Counts what of a snapshot cannot come back, by what is noted as damaged and by a listing of the store. Bytes that changed
-    /// inside a pack show when it is read only.
+    /// Counts what of a snapshot lies in objects that are noted as damaged, or that a listing shows to be missing or too short. Some of
+    /// it may be readable; bytes that changed inside a pack show when it is read only.
     pub fn losses<'a>(&'a self, snapshot: &'a Snapshot) -> BoxFuture<'a, Result<Losses>> {
         Box::pin(async move {
             let info = snapshot.info();
             let mut damaged = self.known_damage().await?;
+            if !damaged.is_empty() {
+                // Of other snapshots alone.
+                let needed = self.packs_of(&info.segments).await?;
+                let packs = needed.iter().filter_map(|(_, packs)| packs.as_ref()).flatten();
+                let packs = packs.map(|(pack, _)| Object::Pack(*pack));
+                let needed: BTreeSet<Object> =
+                    needed.iter().map(|((name, _), _)| Object::Segment(*name)).chain(packs).collect();
+                damaged.retain(|object| needed.contains(object));
+            }
             damaged.extend(self.missing_of(&info.segments).await?);
             if damaged.is_empty() {
                 return Ok(Losses::default());

@@ -133,7 +133,8 @@ async fn met(mode: Mode, number: u64, still: Duration) {
     let faults = cut.home.simulator.faults();
     let pause = faults.add(Fault::at_request(number, Effect::Delay(still)));
     let (one, two) = tokio::join!(cut.resumed(), async {
-        struck(faults, pause).await;
+        let meets = tokio::time::timeout(Duration::from_secs(60), struck(faults, pause));
+        meets.await.expect("an attempt takes as many requests as the one that was counted");
         cut.resumed().await
     });
     let what = format!("{mode:?}, request {number}, {still:?}: {one:?}, {two:?}");

@@ -41,7 +41,7 @@ impl Room {
     }
 
     async fn cost(&self, size: i64, day: i8) -> Cost {
-        self.sql("TRUNCATE jobs").await;
+        self.sql("TRUNCATE jobs, mailboxes CASCADE").await;
         self.grow_to(size).await;
         let (planned, took) = self.plan(day).await;
         assert_eq!(planned, size.cast_unsigned());

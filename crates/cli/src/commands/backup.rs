@@ -329,7 +329,7 @@ impl Done<'_> {
         print_incomplete(&r.types.iter().map(TypeRow::from).collect::<Vec<_>>(), out)?;
         print_failures(&r.failures, NAMED_FAILURES, out)?;
         match r.state {
-            State::Shrunk => out.line("shrunk: more than half of the emails of the snapshot before are gone; if nobody meant that, restore from that one"),
+            State::Shrunk => out.line("shrunk: more than half of the emails of the snapshot before are gone; if that was not intended, restore from the snapshot before"),
             State::Moving => out.line("moving: the mailbox changed all the time; the next backup catches up"),
             State::Partial => out.line("partial: what is named above is tried again next time"),
             State::Good => Ok(()),

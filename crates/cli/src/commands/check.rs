@@ -37,7 +37,7 @@ pub(crate) async fn run(args: &CheckArgs, out: &Out) -> Result<Exit> {
     }
     if !out.json() {
         let verdict = match worst {
-            Exit::Good if empty > 0 => format!("all well, and of {empty} nothing is backed up yet"),
+            Exit::Good if empty > 0 => format!("all well; {empty} of them without a backup yet"),
             Exit::Good => "all well".to_owned(),
             Exit::NotFound => "nothing is backed up yet".to_owned(),
             Exit::Damage => "damage found".to_owned(),

@@ -5,9 +5,9 @@ use std::time::Instant;
 
 use anyhow::Result;
 use engine::{Export, Exported, Loss, State};
-use export::{Origin, Output, Target, Topic};
+use export::{Output, Target, Topic};
 use model::DataType;
-use repository::{Snapshot, TypeStatus};
+use repository::Snapshot;
 use serde::Serialize;
 
 use super::find::{refuse_empty, selection};
@@ -56,7 +56,6 @@ pub(crate) async fn run(args: &ExportArgs, out: &Out) -> Result<Exit> {
         spool: &place.parent,
         selection: selection.as_ref(),
         about: about(args, &mailbox, &snapshot, state),
-        origin: if args.select.is_none() { origin(&mailbox, &snapshot) } else { Origin::default() },
         progress: &*progress,
     };
     let exporting = async { Ok(engine::export(&snapshot, how).await?) };
@@ -70,20 +69,6 @@ pub(crate) async fn run(args: &ExportArgs, out: &Out) -> Result<Exit> {
     let lacks = |topic| exported.report.notes.contains_key(&topic);
     let is_whole = exported.lost.count == 0 && !lacks(Topic::TooLarge) && !lacks(Topic::Lacking);
     Ok(if is_whole { Exit::Good } else { Exit::Incomplete })
-}
-
-/// Where the mailbox is, and how much of it the snapshot has; a part of it would be taken for all of it.
-fn origin(mailbox: &Mailbox, snapshot: &Snapshot) -> Origin {
-    let info = snapshot.info();
-    let types =
-        info.summary.types.iter().filter(|of| of.status == TypeStatus::Complete && !of.state.is_empty());
-    Origin {
-        session_url: Some(format!("https://{}/jmap/session", mailbox.identity.server)),
-        account_id: Some(mailbox.identity.account.as_str().to_owned()),
-        account_name: Some(mailbox.name().to_owned()),
-        user_name: Some(mailbox.name().to_owned()),
-        states: types.map(|of| (of.data_type, of.state.clone())).collect(),
-    }
 }
 
 /// What REPORT.txt begins with.

@@ -218,15 +218,19 @@ async fn give(
     };
     remark_on_subscriptions(args, &restored, &account, owner_client.as_ref());
     done.print(&restored, out)?;
-    let is_whole = restored.is_whole() && (!args.dry_run || is_all_there(&mailbox, &snapshot).await?);
-    Ok(if is_whole { Exit::Good } else { Exit::Incomplete })
+    let is_all_there = !args.dry_run || is_all_there(&mailbox, &snapshot).await?;
+    Ok(if is_all_there && restored.is_whole() { Exit::Good } else { Exit::Incomplete })
 }
 
 /// Whether the store holds all of the snapshot; says what it lacks.
 async fn is_all_there(mailbox: &Mailbox, snapshot: &Snapshot) -> Result<bool> {
-    let losses = mailbox.repository.losses(snapshot).await?;
+    let losses = async { Ok(mailbox.repository.losses(snapshot).await?) };
+    let losses = mailbox::noting(&mailbox.repository, losses).await?;
     if !losses.is_none() {
-        remark(format_args!("{}: they will not come back", lost(losses)));
+        remark(format_args!(
+            "{}; what of them cannot be read and is not in the account will not come back",
+            lost(losses)
+        ));
     }
     Ok(losses.is_none())
 }

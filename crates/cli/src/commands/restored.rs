@@ -131,7 +131,7 @@ impl Done<'_> {
             ))?;
             if self.mode == Mode::Exact {
                 out.line(format_args!(
-                    "{} to be put back into the folders and keywords of the snapshot, {} and {} to be removed",
+                    "{} to get the folders and keywords of the snapshot again, {} and {} to be removed",
                     count(r.relabelled, "email"),
                     count(r.removed, "email"),
                     count(r.removed_folders, "folder"),
@@ -151,7 +151,7 @@ impl Done<'_> {
         ))?;
         if let Some(safety) = &self.safety {
             out.line(format_args!(
-                "{} put back into the folders and keywords of the snapshot, {} and {} removed; snapshot {safety} is {account} as it \
+                "{} with the folders and keywords of the snapshot again, {} and {} removed; snapshot {safety} is {account} as it \
                  was before",
                 count(r.relabelled, "email"),
                 count(r.removed, "email"),

@@ -96,8 +96,8 @@ struct Shown<'a> {
     since_listing: u32,
     segments: usize,
     types: Vec<TypeRow>,
-    lost_emails: u64,
-    lost_objects: u64,
+    damaged_emails: u64,
+    damaged_objects: u64,
     failed: Vec<FailureRow>,
 }
 
@@ -116,8 +116,8 @@ fn object<'a>(
     let info = snapshot.info();
     Shown {
         row: row(mailbox, snapshot, losses),
-        lost_emails: losses.emails,
-        lost_objects: losses.objects,
+        damaged_emails: losses.emails,
+        damaged_objects: losses.objects,
         account_id: mailbox.identity.account.as_str(),
         server: &mailbox.identity.server,
         mailbox: mailbox.repository.dir().to_string(),
@@ -156,7 +156,7 @@ fn print(
     out.line(types(&info.summary.types))?;
     if !losses.is_none() {
         out.line(lost(losses))?;
-        out.line("a backup fetches again what the mail server still has, into a snapshot of its own")?;
+        out.line("what of it can be read comes back; a backup fetches the rest again, if the mail server still has it")?;
     }
     if State::of(info) == State::Partial && !failures.is_empty() {
         out.line("could not be fetched:")?;
@@ -168,7 +168,7 @@ fn print(
 /// What cannot come back, in words.
 pub(super) fn lost(losses: Losses) -> String {
     let (emails, objects) = (count(losses.emails, "email"), count(losses.objects, "other object"));
-    format!("LOST: the store does not hold the bytes of {emails} and {objects} of this snapshot any more")
+    format!("DAMAGED: {emails} and {objects} of this snapshot lie in what the store has lost or damaged")
 }
 
 fn types(types: &[TypeState]) -> Table<3> {

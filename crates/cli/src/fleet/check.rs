@@ -11,12 +11,13 @@ use tokio::net::TcpListener;
 
 use super::config::Config;
 use super::mail_server::Server;
-use super::rights::Listed;
+use super::rights::names;
 use super::{listing, parts, rights, role};
 use crate::exit::Exit;
 use crate::failure;
 use crate::fleet_args::RoleArgs;
 use crate::output::{Out, remark};
+use crate::server::connect;
 
 /// `malle config check`: tries everything that the configuration names, a line each.
 pub(crate) async fn check(args: &RoleArgs, out: &Out) -> Result<Exit> {
@@ -61,14 +62,15 @@ pub(crate) async fn check(args: &RoleArgs, out: &Out) -> Result<Exit> {
 
 /// Signs in, lists, and tries on the first mailbox of somebody else what jobs will ask for.
 async fn check_server(report: &mut Report<'_>, config: &Config, server: &Server) -> Result<()> {
-    let client = parts::client(server);
     let session = async {
-        Client::connect(parts::client(server)?).await?;
-        Ok(())
+        let config = parts::client(server)?;
+        Ok((connect(config.clone()).await?, config))
     };
-    let signed_in = session.await;
-    let is_signed_in = signed_in.is_ok();
-    report.add(format_args!("server {}", server.name), signed_in)?;
+    let (session, problem) = match session.await {
+        Ok(session) => (Some(session), Ok(())),
+        Err(error) => (None, Err(error)),
+    };
+    report.add(format_args!("server {}", server.name), problem)?;
     let mut listed = None;
     if let Some(discover) = &server.discover {
         let page = async {
@@ -78,28 +80,28 @@ async fn check_server(report: &mut Report<'_>, config: &Config, server: &Server)
         let page = page.await.map(|page| listed = Some(page.entries));
         report.add(format_args!("directory of {}", server.name), page)?;
     }
-    match client {
-        Ok(client) if is_signed_in => check_rights(report, config, server, &client, listed).await,
-        _ => Ok(()),
+    match session {
+        Some(session) => check_rights(report, config, &server.name, session, listed).await,
+        None => Ok(()),
     }
 }
 
 async fn check_rights(
     report: &mut Report<'_>,
     config: &Config,
-    server: &Server,
-    client: &jmap::Config,
+    name: &str,
+    (client, signed_in): (Client, jmap::Config),
     listed: Option<Vec<Entry>>,
 ) -> Result<()> {
-    let name = &server.name;
     // Nobody signs in as a group.
     let people = listed.into_iter().flatten().filter(|entry| entry.kind == Some(MailboxKind::Individual));
     let people: Vec<_> = people.filter_map(|entry| AccountId::new(entry.account?.as_str()).ok()).collect();
-    let missing = rights::missing(client, &people).await;
+    let restores = config.worker.restore > 0;
+    let missing = rights::missing(&client, &signed_in, &people, restores).await;
     let (missing, to_read) = match missing {
         Ok(missing) if missing.to_read.is_empty() => (Some(missing), Ok(())),
         Ok(missing) => {
-            let what = anyhow!("read mailboxes: grant its user {}", Listed(&missing.to_read));
+            let what = anyhow!("read mailboxes: grant its user {}", names(&missing.to_read));
             (Some(missing), Err(what))
         }
         Err(error) => (None, Err(error)),
@@ -108,19 +110,17 @@ async fn check_rights(
     let Some(missing) = missing else { return Ok(()) };
     if missing.is_alone {
         remark(format_args!(
-            "{name}: it lists no mailbox but our user's own, so whether that one may read others' was not tried"
+            "{name}: nobody else's mailbox is known from the first page of its listing, so whether others' may be read was not tried"
         ));
     }
-    if config.worker.restore > 0 {
-        if !missing.to_write.is_empty() {
-            remark(format_args!("{name}: restores will fail: grant its user {}", Listed(&missing.to_write)));
-        }
-        if missing.to_act_as_owner {
-            remark(format_args!(
-                "{name}: our user cannot sign in as the owner of a mailbox (owner%user, with the permission impersonate and a \
-                 password, not a token): folders that restores bring back will not be subscribed"
-            ));
-        }
+    if !missing.to_write.is_empty() {
+        remark(format_args!("{name}: restores will fail: grant its user {}", names(&missing.to_write)));
+    }
+    if missing.to_act_as_owner {
+        remark(format_args!(
+            "{name}: our user cannot sign in as the owner of a mailbox (owner%user, with the permission impersonate and a \
+             password, not a token): folders that restores bring back will not be subscribed"
+        ));
     }
     Ok(())
 }

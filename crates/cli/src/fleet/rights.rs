@@ -1,11 +1,11 @@
 //! Tries what backups and restores ask of a mail server, so that a permission that is missing is known before the first night.
 //!
-//! Nothing is created, changed or removed: reads ask for no object or for one id, writes name an object that is not there.
+//! Nothing is created, changed or removed: reads ask for no object or for one id, writes name an object that is not there or that no
+//! server makes. Where restores are wanted a byte is uploaded, which the server forgets.
 
 use std::collections::BTreeSet;
-use std::fmt;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use futures::{StreamExt, stream};
 use jmap::{
     Account, AccountId, AccountRef, Batch, Capability, Client, DataType, Error, Id, Ids, MethodErrorKind,
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use crate::server::as_owner;
 
 /// No server gives an object this id.
-const NOBODY: &str = "malle-config-check";
+const ABSENT: &str = "malle-config-check";
 
 /// Stalwart's names of permissions.
 pub(super) type Permissions = BTreeSet<String>;
@@ -35,12 +35,16 @@ pub(super) struct Missing {
 }
 
 /// Tries it on our own account and on the first of these that is somebody else's.
-pub(super) async fn missing(config: &jmap::Config, known: &[AccountId]) -> Result<Missing> {
-    let client = Client::connect(config.clone()).await?;
+pub(super) async fn missing(
+    client: &Client,
+    config: &jmap::Config,
+    known: &[AccountId],
+    restores: bool,
+) -> Result<Missing> {
     let own = client.resolve_account(&AccountRef::Own).await.context("find the user's own account")?;
     let mut missing = Missing {
-        to_read: unreadable(&client, &own).await?,
-        to_write: unwritable(&client, &own).await?,
+        to_read: unreadable(client, &own).await?,
+        to_write: if restores { unwritable(client, &own).await? } else { Permissions::new() },
         to_act_as_owner: false,
         is_alone: false,
     };
@@ -48,11 +52,11 @@ pub(super) async fn missing(config: &jmap::Config, known: &[AccountId]) -> Resul
         return Ok(Missing { is_alone: true, ..missing });
     };
     let other = client.resolve_account(&AccountRef::Id(other.clone())).await.context("find a mailbox")?;
-    let unreadable = unreadable(&client, &other).await?;
+    let unreadable = unreadable(client, &other).await?;
     if !unreadable.is_subset(&missing.to_read) {
         missing.to_read.insert("impersonate".to_owned());
     }
-    missing.to_act_as_owner = as_owner(config.clone(), &other).await?.is_none();
+    missing.to_act_as_owner = restores && as_owner(config.clone(), &other).await?.is_none();
     Ok(missing)
 }
 
@@ -89,18 +93,24 @@ async fn unreadable(client: &Client, account: &Account) -> Result<Permissions> {
 }
 
 async fn unwritable(client: &Client, own: &Account) -> Result<Permissions> {
-    let (mut missing, nobody) = (Permissions::new(), Id::new(NOBODY).expect("it is an id"));
+    let (mut missing, absent) = (Permissions::new(), Id::new(ABSENT).expect("it is an id"));
     for of_type in offered(client) {
         for verb in ["Create", "Update", "Destroy"] {
             let (mut batch, mut set) = (Batch::new(&own.id), Set::new());
             match (verb, impossible(of_type)) {
                 ("Create", Some(object)) => set.create("c", object),
                 ("Create", None) => continue,
-                ("Update", _) => set.update(&nobody, json!({})),
-                _ => set.destroy(&nobody),
+                ("Update", _) => set.update(&absent, json!({})),
+                _ => set.destroy(&absent),
             }
             let set = batch.set(of_type, set);
-            note(&mut missing, of_type.name(), verb, client.change(&batch).await?.take(set))?;
+            let written = note(&mut missing, of_type.name(), verb, client.change(&batch).await?.take(set))?;
+            if let Some(made) = written.as_ref().and_then(|written| written.created.values().next()) {
+                let (account, id) = (&own.name, &made.id);
+                bail!(
+                    "try what restores need: the server made the {of_type} {id} of nothing in {account}; remove it by hand"
+                );
+            }
         }
     }
     let mut batch = Batch::new(&own.id);
@@ -119,12 +129,12 @@ async fn unwritable(client: &Client, own: &Account) -> Result<Permissions> {
 /// An object that refers to one that is not there, or whose name is a number, so that no server makes it.
 fn impossible(of_type: DataType) -> Option<Value> {
     match of_type {
-        DataType::Mailbox | DataType::FileNode => Some(json!({ "name": NOBODY, "parentId": NOBODY })),
-        DataType::SieveScript => Some(json!({ "name": NOBODY, "blobId": NOBODY })),
+        DataType::Mailbox | DataType::FileNode => Some(json!({ "name": ABSENT, "parentId": ABSENT })),
+        DataType::SieveScript => Some(json!({ "name": ABSENT, "blobId": ABSENT })),
         DataType::ContactCard => {
-            Some(json!({ "@type": "Card", "version": "1.0", "addressBookIds": { NOBODY: true } }))
+            Some(json!({ "@type": "Card", "version": "1.0", "addressBookIds": { ABSENT: true } }))
         }
-        DataType::CalendarEvent => Some(json!({ "@type": "Event", "calendarIds": { NOBODY: true } })),
+        DataType::CalendarEvent => Some(json!({ "@type": "Event", "calendarIds": { ABSENT: true } })),
         DataType::AddressBook | DataType::Calendar => Some(json!({ "name": 7 })),
         DataType::Identity => Some(json!({ "name": 7, "email": 7 })),
         DataType::ParticipantIdentity => Some(json!({ "calendarAddress": 7 })),
@@ -149,7 +159,11 @@ fn note<T>(
         Some(error) => matches!(error.kind, Forbidden | AccountNotFound | ServerUnavailable),
         None if matches!(error.class(), jmap::Class::Auth) => true,
         // 0.16 says nothing of a vacation response that is not there.
-        None if matches!(error.class(), jmap::Class::Corrupt) => false,
+        None if of_type == DataType::VacationResponse.name()
+            && matches!(error.class(), jmap::Class::Corrupt) =>
+        {
+            false
+        }
         None => return Err(error.into()),
     };
     if is_refused {
@@ -158,20 +172,15 @@ fn note<T>(
     Ok(None)
 }
 
-/// A list for people.
-pub(super) struct Listed<'a>(pub(super) &'a Permissions);
-
-impl fmt::Display for Listed<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<&str> = self.0.iter().map(String::as_str).collect();
-        f.write_str(&names.join(", "))
-    }
+/// For people.
+pub(super) fn names(of: &Permissions) -> String {
+    of.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]
 mod tests {
     use jmap::{Config, Credentials};
-    use sim_stalwart::{AccountSpec, Effect, Fault, Simulator, Target};
+    use sim_stalwart::{AccountSpec, DataType as Kind, Effect, Fault, Simulator, Target};
 
     use super::*;
 
@@ -195,15 +204,22 @@ mod tests {
         let url = server.url().parse().expect("a URL");
         let config = Config::new(url, Credentials::basic(user, SECRET.to_owned()));
         let alice = server.account("alice@example.org").expect("is there").id();
-        missing(&config, &[AccountId::new(&alice).expect("an id")]).await.expect("it answers")
+        let client = Client::connect(config.clone()).await.expect("signs in");
+        missing(&client, &config, &[AccountId::new(&alice).expect("an id")], true).await.expect("it answers")
     }
 
     #[tokio::test(flavor = "multi_thread")]
     async fn nothing_is_missing_to_an_administrator_and_nothing_is_changed() {
         let server = server().await;
-        let before = server.account("alice@example.org").expect("is there").emails();
+        let contents = || {
+            ["admin", "alice@example.org"].map(|name| {
+                let account = server.account(name).expect("is there");
+                (account.emails(), Kind::ALL.map(|kind| account.content(kind)))
+            })
+        };
+        let before = contents();
         assert_eq!(missing_to("admin", &server).await, Missing::default());
-        assert_eq!(server.account("alice@example.org").expect("is there").emails(), before);
+        assert_eq!(contents(), before);
     }
 
     #[tokio::test(flavor = "multi_thread")]

@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
 
-use ::export::{Format, Origin, Report, Target};
+use ::export::{Format, Report, Target};
 use model::{DataType, EmailRecord};
 use repository::{Object, ObjectRecord};
 use serde::Deserialize;
@@ -25,8 +25,6 @@ pub struct Export<'a> {
     pub selection: Option<&'a Selection>,
     /// Lines for people at the head of the report: of which account and snapshot it is.
     pub about: Vec<String>,
-    /// Where the mailbox is: a Vandelay archive with it can be gone on with.
-    pub origin: Origin,
     /// Told what is going on.
     pub progress: &'a dyn Progress,
 }

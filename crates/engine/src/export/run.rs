@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use ::export::{Stopper, Writer};
+use ::export::{Origin, Stopper, Writer};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use model::{BlobId, DataType, EmailRecord, ErrorClass};
@@ -38,9 +38,9 @@ pub fn export<'a>(snapshot: &'a Snapshot, how: Export<'a>) -> BoxFuture<'a, Resu
 }
 
 async fn export_all(snapshot: &Snapshot, how: Export<'_>) -> Result<Exported> {
-    let Export { format, target, spool, selection, about, origin, progress } = how;
+    let Export { format, target, spool, selection, about, progress } = how;
     let spool = spool.to_owned();
-    let create = move || Writer::create(format, target, &spool, &origin);
+    let create = move || Writer::create(format, target, &spool, &Origin::default());
     let mut writer = spawn_blocking(create).await.map_err(|_| Error::Stopped)??;
     about.into_iter().for_each(|line| writer.about(line));
     let _stopped_when_dropped = StopWhenDropped(writer.stopper());

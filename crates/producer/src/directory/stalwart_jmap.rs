@@ -165,9 +165,12 @@ impl StalwartJmap {
                 entry.is_whole = false;
                 continue;
             };
+            let named = member_group_ids.list();
             entry.tenant = member_tenant_id.as_ref().and_then(|id| tenants.get(id)).cloned();
-            let groups = member_group_ids.list().into_iter().filter_map(|id| groups.get(&id));
-            entry.groups = Some(groups.cloned().collect());
+            let known: Vec<String> = named.iter().filter_map(|id| groups.get(id)).cloned().collect();
+            let is_resolved =
+                member_tenant_id.is_some() == entry.tenant.is_some() && known.len() == named.len();
+            (entry.groups, entry.is_whole) = (Some(known), is_resolved);
         }
         Ok(())
     }

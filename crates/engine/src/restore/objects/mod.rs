@@ -147,7 +147,9 @@ impl<'a> Objects<'a> {
             let mut steps = Vec::new();
             for (thing, pair) in things.into_iter().zip(pairs) {
                 match pair {
-                    None => match rules::cannot_be_sent(&thing) {
+                    None => match rules::cannot_be_sent(&thing)
+                        .or_else(|| self.is_taken(data_type, &thing, &there))
+                    {
                         Some(reason) => {
                             report.refuse(&thing.id, thing.name(), reason, &thing.json, thing.content);
                         }
@@ -179,6 +181,15 @@ impl<'a> Objects<'a> {
             self.surplus.push((data_type, surplus.collect()));
         }
         Ok(())
+    }
+
+    /// Why an event cannot come beside another version of itself.
+    fn is_taken(&self, data_type: DataType, event: &Thing, there: &There) -> Option<&'static str> {
+        let is_of_uid = |one: &Thing| !event.text("uid").is_empty() && one.text("uid") == event.text("uid");
+        let is_event = data_type == DataType::CalendarEvent && self.how.mode == Mode::Beside;
+        (is_event && there.things.iter().any(is_of_uid)).then_some(
+            "the account has another version of this event, and servers take each UID once; restore it in mode exact, or export it",
+        )
     }
 
     /// What of the snapshot is wanted, under the names it will have.

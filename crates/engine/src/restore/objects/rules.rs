@@ -165,7 +165,7 @@ pub(super) fn keys(data_type: DataType, mode: Mode, same_account: bool) -> Vec<K
                 thing.journal("uid").filter(|_| thing.is_journal()).map(str::to_owned)
             }));
             keys.push(whole(data_type, &[]));
-            // Stalwart 0.16 takes an event's UID once in an account: what is there just so, in whatever calendar, cannot come beside.
+            // Stalwart 0.16 accepts each UID of an event once per account: an identical event in any calendar cannot be added again.
             keys.extend(
                 (is_beside && data_type == DataType::CalendarEvent)
                     .then(|| whole(data_type, &["calendarIds"])),
@@ -207,12 +207,12 @@ fn id_and(names: &[&'static str]) -> Key {
     })
 }
 
-/// All that is sent and that servers keep, but for these members.
-fn whole(data_type: DataType, but: &'static [&'static str]) -> Key {
+/// All that is sent and that servers keep, except these members.
+fn whole(data_type: DataType, except: &'static [&'static str]) -> Key {
     let Rules { not_sent, not_compared, .. } = rules(data_type);
     Box::new(move |thing| {
         let is_left_out =
-            |name: &str| [not_sent, not_compared, but].iter().any(|names| names.contains(&name));
+            |name: &str| [not_sent, not_compared, except].iter().any(|names| names.contains(&name));
         let is_said = |value: &Value| !value.is_null() && value != "";
         let said = thing.json.iter().filter(|(name, value)| !is_left_out(name) && is_said(value));
         Some(said.map(|(name, value)| format!("{name} {value}\n")).collect())
