@@ -261,7 +261,14 @@ async fn reads(
     let answer = copy.answer(name, args).await;
     let what = format!("{name} with {} {damage:?}: {:#?}", object.display(), answer.ended);
     let said = format!("{}{}", answer.ended.out, answer.ended.err);
+    let is_shown = name == "show" && answer.ended.code == 0 && answer.out != right.out;
     match answer.ended.code {
+        0 if is_shown => {
+            let told = answer.ended.objects().remove(0);
+            let count = |key: &str| told[key].as_u64().expect("a number");
+            let damaged = count("damaged_emails") + count("damaged_objects");
+            assert!(told["state"] == "damaged" && damaged > 0, "it does not say so: {what}");
+        }
         0 => assert!(answer.out == right.out && answer.given == right.given, "a wrong answer: {what}"),
         3 if name == "export" => assert!(said.contains("lost: "), "it does not say so: {what}"),
         3 => {
@@ -300,7 +307,7 @@ async fn reads(
             }
         }
     }
-    answer.ended.code != 0
+    answer.ended.code != 0 || is_shown
 }
 
 /// A repair that ends well leaves nothing that a check finds, and one that does not says which of the two it is: something can

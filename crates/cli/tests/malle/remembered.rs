@@ -137,7 +137,8 @@ async fn a_mailbox_of_which_nothing_is_left_is_missed_by_every_command_until_tha
         assert!(ended.code == 9 && said.contains("was remembered"), "{args:?}: {ended:?}");
     }
     assert_eq!(elsewhere(&home, &["list"]).await.code, 0, "nobody else knows of it");
-    home.run(&["check", "--accept-history"]).await.good();
+    let empty = home.run(&["check", "--accept-history"]).await;
+    assert!(empty.code == 6 && empty.out.contains("nothing is backed up yet"), "{empty:?}");
     home.run(&["list"]).await.good();
     home.back_up().await;
 }
