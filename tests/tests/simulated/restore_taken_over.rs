@@ -168,7 +168,7 @@ async fn two_that_go_on_at_once_bring_everything_once_wherever_they_meet() {
         let requests = cut.home.simulator.counters().requests - before;
         println!("{mode:?}: {requests} requests");
         let stills = [30, 150, 1_500].map(Duration::from_millis);
-        let step = if testkit::is_soak() { 1 } else { 5 };
+        let step = if testkit::is_soak() { 1 } else { 7 };
         let rounds = (0..requests).flat_map(|number| stills.map(|still| (number, still))).step_by(step);
         let rounds = futures::stream::iter(rounds).map(|(number, still)| met(mode, number, still));
         rounds.buffer_unordered(16).for_each(|()| async {}).await;
