@@ -10,6 +10,7 @@
 
 mod filters;
 mod pairs;
+mod places;
 mod rules;
 mod steps;
 mod there;
@@ -24,7 +25,6 @@ use serde_json::{Map, Value, json};
 
 use crate::error::{Error, Result};
 use crate::restore::exact::Safety;
-use crate::restore::placing::aside;
 use crate::restore::record::Before;
 use crate::restore::report::RestoredObjects;
 use crate::restore::request::{Act, Mode, Planned, Restore};
@@ -331,60 +331,6 @@ impl<'a> Objects<'a> {
             rules::keep_modified(&mut patch, &wanted);
         }
         Ok(Some(Step::change(wanted, now.clone(), patch, has_other_content)))
-    }
-
-    /// Renames files and directories that stand in the places of others: servers refuse a second one of a name. They get their own
-    /// names when it is their turn, or go at the end. What its owner made there meanwhile stays, and is taken for the snapshot's.
-    async fn make_room(
-        &self,
-        coming: &[Thing],
-        pairs: &mut [Option<usize>],
-        there: &mut There,
-        free: &mut [bool],
-    ) -> Result<()> {
-        let place = |thing: &Thing| (thing.text("parentId").to_owned(), thing.text("name").to_owned());
-        let occupied: BTreeMap<_, _> =
-            there.things.iter().enumerate().map(|(at, thing)| (place(thing), at)).collect();
-        let mut in_the_way = Vec::new();
-        for (thing, pair) in coming.iter().zip(pairs) {
-            let Some(at) = occupied.get(&place(thing)).copied().filter(|at| Some(*at) != *pair) else {
-                continue;
-            };
-            if there.is_held[at] {
-                in_the_way.push(at);
-            } else if pair.is_none() && free[at] && rules::are_of_one_kind(thing, &there.things[at]) {
-                (*pair, free[at]) = (Some(at), false);
-            }
-        }
-        for chunk in in_the_way.chunks(DESTROYED_AT_ONCE) {
-            self.rename(chunk, there).await?;
-        }
-        Ok(())
-    }
-
-    /// Where a name is refused, what comes is refused, too, and is named.
-    async fn rename(&self, chunk: &[usize], there: &mut There) -> Result<()> {
-        let (mut set, mut names) = (Set::new(), Vec::new());
-        for at in chunk {
-            let thing = &there.things[*at];
-            let Ok(id) = Id::new(&thing.id) else { continue };
-            let name = aside(thing.text("name"));
-            let mut patch = Map::from_iter([("name".to_owned(), json!(name))]);
-            rules::keep_modified(&mut patch, thing);
-            set.update(&id, patch.into());
-            names.push((*at, id, name));
-        }
-        if self.staging.is_none() || set.is_empty() {
-            return Ok(());
-        }
-        let data_type = DataType::FileNode;
-        let written = self.target.set(rules::plural(data_type), to_jmap(data_type), set).await?;
-        for (at, id, name) in names {
-            if !written.not_updated.contains_key(&id) {
-                there.things[at].json.insert("name".to_owned(), json!(name));
-            }
-        }
-        Ok(())
     }
 
     async fn choose_default(
