@@ -55,7 +55,8 @@ impl Run<'_> {
                 let answer = answer.take(call);
                 is_open |= answer.is_ok();
                 offers.insert(data_type, self.offer(data_type, &answer));
-                refusal = refusal.or(answer.err().filter(is_refusal));
+                // When that is so of every type, there is nothing to make a snapshot of.
+                refusal = refusal.or(answer.err().filter(jmap::Error::denies_account));
             }
             look = look.or_else(|| match recent {
                 [] => asked?.take(&answer).map(Look::Sample),
@@ -92,10 +93,4 @@ impl Run<'_> {
             Err(error) => Offer::Broken(error.to_string()),
         }
     }
-}
-
-/// The user may not read this account; when that is so of every type, there is nothing to make a snapshot of.
-fn is_refusal(error: &jmap::Error) -> bool {
-    use jmap::MethodErrorKind::{AccountNotFound, Forbidden};
-    error.method_error().is_some_and(|error| matches!(error.kind, Forbidden | AccountNotFound))
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::class::Class;
 use crate::ids::InvalidId;
-use crate::method_error::MethodError;
+use crate::method_error::{MethodError, MethodErrorKind};
 use crate::problem::Problem;
 
 /// Which wait ended a request.
@@ -199,6 +199,13 @@ impl Error {
             Self::Method { error, .. } => Some(error),
             _ => None,
         }
+    }
+
+    /// Whether these credentials may not use this account, or there is no such account.
+    #[must_use]
+    pub fn denies_account(&self) -> bool {
+        use MethodErrorKind::{AccountNotFound, Forbidden};
+        self.method_error().is_some_and(|error| matches!(error.kind, AccountNotFound | Forbidden))
     }
 
     /// Whether the server certainly did nothing of what was asked, so that asking again cannot do it twice.

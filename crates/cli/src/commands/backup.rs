@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use engine::{Backup, Ended, Report, Slice, State};
 use futures::{StreamExt, stream};
-use jmap::{Account, Batch, Client, MethodErrorKind};
+use jmap::{Account, Batch, Client};
 use model::{MailboxIdentity, SystemClock};
 use repository::{Error, FailureRecord, KeyRing, Origin, Store};
 use serde::Serialize;
@@ -183,13 +183,10 @@ async fn back_up(
 
 /// Nothing is begun in the store for an account that the user may not read.
 async fn refuse_unreadable(client: &Client, account: &Account) -> Result<()> {
-    use MethodErrorKind::{AccountNotFound, Forbidden};
     let mut batch = Batch::new(&account.id);
     let folders = batch.state(jmap::DataType::Mailbox);
     match client.call(&batch).await?.take(folders) {
-        Err(source)
-            if source.method_error().is_some_and(|e| matches!(e.kind, Forbidden | AccountNotFound)) =>
-        {
+        Err(source) if source.denies_account() => {
             Err(engine::Error::Server { what: "the account", source }.into())
         }
         _ => Ok(()),

@@ -150,13 +150,12 @@ fn note<T>(
     verb: &str,
     answer: Result<T, Error>,
 ) -> Result<Option<T>> {
-    use MethodErrorKind::{AccountNotFound, Forbidden, ServerUnavailable};
     let error = match answer {
         Ok(answer) => return Ok(Some(answer)),
         Err(error) => error,
     };
     let is_refused = match error.method_error() {
-        Some(error) => matches!(error.kind, Forbidden | AccountNotFound | ServerUnavailable),
+        Some(method) => error.denies_account() || method.kind == MethodErrorKind::ServerUnavailable,
         None if matches!(error.class(), jmap::Class::Auth) => true,
         // 0.16 says nothing of a vacation response that is not there.
         None if of_type == DataType::VacationResponse.name()
