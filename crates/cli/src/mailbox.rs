@@ -58,6 +58,19 @@ impl Mailbox {
         Ok(self.repository.snapshot(number).await?)
     }
 
+    /// The same as far as its rows can be read; says so if that is not all of it.
+    pub(crate) async fn readable(&self, snapshot: Snapshot) -> Result<Snapshot> {
+        let snapshot = self.repository.readable(snapshot).await?;
+        if snapshot.lacks_rows() {
+            let name = self.numbers.name(snapshot.info().number);
+            remark(format_args!(
+                "a part of the index of snapshot {name} is lost: what that part named does not come back, and what it replaced or \
+                 removed comes back as it was before; another snapshot may be whole (`malle list`)"
+            ));
+        }
+        Ok(snapshot)
+    }
+
     /// The snapshot that is named. Where numbers are the log's own, whether it is there is for the repository to say.
     pub(crate) fn find(&self, name: SnapshotName) -> Result<SnapshotNumber, Failure> {
         let number = self.numbers.find(name);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use jmap::{Account, Client, State};
-use model::{DataType, FolderId};
+use model::{DataType, FolderId, Timestamp};
 use repository::{ObjectRecord, Repository, SnapshotWriter, Summary, TypeState, TypeStatus};
 
 use crate::emails::Synced;
@@ -72,35 +72,16 @@ async fn run_slice(
     let started = how.clock.now();
     let (mut trusts, mut doubts) = (true, Doubts::default());
     let (report, wants_checkpoint) = loop {
-        let writer = repository.begin_snapshot(how.clock).await?;
-        let compares = how.compares_store || is_listing_due(&writer, how);
-        if compares && doubts.of_listing(repository, how).await? {
-            continue;
-        }
-        let mut run = Run::new(client, account, writer, how, trusts, (slice, started)).await?;
-        let mut types = Types::default();
-        match run.bring_up_to_date_unless_stopped(&mut types).await {
-            // Whatever made it list everything, that is the time to compare with the store.
-            Ok(true) if types.listed && run.base.is_some() && doubts.of_listing(repository, how).await? => {}
-            Ok(true) => {
-                how.progress.phase("committing");
-                let (report, wants_checkpoint) = run.commit(types, started).await?;
-                break (Report { found_damage: doubts.found, ..report }, wants_checkpoint);
+        let trying = try_once((client, account), repository, how, (slice, started), trusts, &mut doubts);
+        match trying.await {
+            Ok(Tried::Done(report, wants_checkpoint)) => {
+                break (Report { found_damage: doubts.found, ..*report }, wants_checkpoint);
             }
-            // The server's history was rolled back, or the server contradicts itself: its changes cannot be used.
-            Ok(false) => trusts = false,
-            Err(Error::Paused) => {
-                how.progress.phase("committing");
-                return run.keep_fetched().await.map(Ended::Paused);
-            }
+            Ok(Tried::Paused(paused)) => return Ok(Ended::Paused(paused)),
+            Ok(Tried::Again) => {}
+            Ok(Tried::Distrusted) => trusts = false,
             Err(Error::Repository(error)) if doubts.of_what_failed(&error, repository, how).await? => {}
-            Err(error) => {
-                if slice.is_some() && run.counts.fetched > 0 && is_of_server(&error) {
-                    // Best effort: what came is not fetched again. Whoever watches the progress hears if it went well.
-                    let _ = run.keep_fetched().await;
-                }
-                return Err(error);
-            }
+            Err(error) => return Err(error),
         }
     };
     if wants_checkpoint {
@@ -108,6 +89,57 @@ async fn run_slice(
         let _ = repository.checkpoint_if_due(how.clock).await;
     }
     Ok(Ended::Done(report))
+}
+
+/// How one attempt at a snapshot ended.
+enum Tried {
+    /// And whether a checkpoint is due.
+    Done(Box<Report>, bool),
+    Paused(Paused),
+    /// The base has lost something that was not known to be lost.
+    Again,
+    /// The server's history was rolled back, or the server contradicts itself: its changes cannot be used.
+    Distrusted,
+}
+
+async fn try_once(
+    (client, account): (&Client, &Account),
+    repository: &Repository,
+    how: &Backup<'_>,
+    slice: (Option<&Slice>, Timestamp),
+    trusts: bool,
+    doubts: &mut Doubts,
+) -> Result<Tried> {
+    let writer = repository.begin_snapshot(how.clock).await?;
+    let compares = how.compares_store || is_listing_due(&writer, how);
+    if compares && doubts.of_listing(repository, how).await? {
+        return Ok(Tried::Again);
+    }
+    let mut run = Run::new(client, account, writer, how, trusts, slice).await?;
+    let mut types = Types::default();
+    match run.bring_up_to_date_unless_stopped(&mut types).await {
+        // Whatever made it list everything, that is the time to compare with the store.
+        Ok(true) if types.listed && run.base.is_some() && doubts.of_listing(repository, how).await? => {
+            Ok(Tried::Again)
+        }
+        Ok(true) => {
+            how.progress.phase("committing");
+            let (report, wants_checkpoint) = run.commit(types, slice.1).await?;
+            Ok(Tried::Done(Box::new(report), wants_checkpoint))
+        }
+        Ok(false) => Ok(Tried::Distrusted),
+        Err(Error::Paused) => {
+            how.progress.phase("committing");
+            run.keep_fetched().await.map(Tried::Paused)
+        }
+        Err(error) => {
+            if slice.0.is_some() && run.counts.fetched > 0 && is_of_server(&error) {
+                // Best effort: what came is not fetched again. Whoever watches the progress hears if it went well.
+                let _ = run.keep_fetched().await;
+            }
+            Err(error)
+        }
+    }
 }
 
 /// Whether this backup lists everything, whatever the server's states say.

@@ -12,7 +12,7 @@ use model::Clock;
 use proto::repository::log_entry::Kind;
 use proto::repository::{Head, Init, LogEntry, Progress, SegmentRef, Upgrade};
 
-use crate::damage::{Damage, unless_damaged};
+use crate::damage::{Damage, Frames, unless_damaged};
 use crate::error::{Error, Result};
 use crate::info::{SnapshotInfo, millis};
 use crate::layout::{Object, ObjectName};
@@ -63,7 +63,7 @@ impl Repository {
                 let damaged = if is_older { self.damaged_by(&head).await? } else { BTreeSet::new() };
                 let snapshot = self.without(info, &damaged);
                 if is_doubtful || is_older {
-                    damage = Some(Damage::of(&snapshot).await?);
+                    damage = Some(Damage::of(&snapshot, &Frames::new()).await?);
                 }
                 base = Some(Arc::new(snapshot));
             }
@@ -90,12 +90,15 @@ impl Repository {
     /// A snapshot as if these objects were not there.
     pub(crate) fn without(&self, mut info: SnapshotInfo, damaged: &BTreeSet<Object>) -> Snapshot {
         let is_whole = |name: ObjectName| !damaged.contains(&Object::Segment(name));
+        let all = info.segments.len();
         info.segments.retain(|segment| segment_name(segment).is_some_and(is_whole));
+        let lacks_rows = info.segments.len() < all;
         let lost = damaged.iter().filter_map(|object| match object {
             Object::Pack(name) => Some(*name),
             _ => None,
         });
-        Snapshot::new(info, self.objects().clone(), self.key().clone(), lost.collect())
+        let snapshot = Snapshot::new(info, self.objects().clone(), self.key().clone(), lost.collect());
+        if lacks_rows { snapshot.lacking_rows() } else { snapshot }
     }
 
     /// The end of the log to write behind. Begins a log that has none, and marks one of an older format.

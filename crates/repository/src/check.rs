@@ -13,6 +13,7 @@ use proto::repository::{LogEntry, SegmentRef};
 use crate::error::{Error, Result};
 use crate::info::SnapshotInfo;
 use crate::layout::{Object, ObjectName};
+use crate::length::Length;
 use crate::log::fold::{LogState, segment_name};
 use crate::log::journal::Folded;
 use crate::pack_reader::read_pack;
@@ -26,7 +27,7 @@ use crate::snapshot::Snapshot;
 /// How much is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Depth {
-    /// Log, segments, and that every pack is there with enough bytes.
+    /// Log, segments, and that every pack is there and of its length.
     Structure,
     /// All of that, and every byte of every log entry, segment and pack that is referred to is read, opened and hashed.
     Data,
@@ -74,6 +75,11 @@ pub struct CheckReport {
     copies: u64,
 }
 
+/// Packs and segments on the store, and their lengths.
+type Listed = BTreeMap<Object, u64>;
+
+const LONGER: &str = "is longer than it was written";
+
 /// More problems than this are not listed: the first ones say enough.
 const MAX_PROBLEMS: usize = 100;
 
@@ -87,7 +93,7 @@ struct Needs {
     packs: BTreeMap<ObjectName, (u64, HashSet<u64>)>,
     segments: BTreeSet<ObjectName>,
     /// Packs that the footers of these segments name: a prune keeps them all.
-    named: BTreeSet<ObjectName>,
+    named: BTreeMap<ObjectName, Length>,
     /// Blobs of what the snapshot itself names as not fetched: they may be in no index, or in a pack that is noted as damaged.
     excused: BTreeSet<BlobId>,
     noted: BTreeSet<Object>,
@@ -117,7 +123,9 @@ impl Repository {
             if tip.format == FORMAT && tip.position.number > 1 {
                 self.check_copies(&mut report).await?;
             }
-            self.check_segments(&state, only, depth, &mut needs, &mut report).await?;
+            let mut listed: Listed = self.objects().list("segments").await?.into_iter().collect();
+            listed.extend(self.objects().list("packs").await?);
+            self.check_segments(&state, only, depth, &listed, &mut needs, &mut report).await?;
             let mut walked = HashMap::new();
             for (number, snapshot) in &state.snapshots {
                 let number = SnapshotNumber(*number);
@@ -130,9 +138,9 @@ impl Repository {
                 }
             }
             report.blobs = needs.packs.values().map(|(_, blobs)| blobs.len() as u64).sum();
-            self.check_packs(&needs, depth, &mut report).await?;
+            self.check_packs(&needs, depth, &listed, &mut report).await?;
             if only.is_none() {
-                (report.unreferenced, report.unreferenced_bytes) = self.count_unreferenced(&needs).await?;
+                (report.unreferenced, report.unreferenced_bytes) = needs.count_unreferenced(&listed);
                 if depth == Depth::Data {
                     report.damaged_records = self.damaged_records().await?;
                 }
@@ -221,6 +229,7 @@ impl Repository {
         state: &LogState,
         only: Option<SnapshotNumber>,
         depth: Depth,
+        listed: &Listed,
         needs: &mut Needs,
         report: &mut CheckReport,
     ) -> Result<()> {
@@ -236,14 +245,20 @@ impl Repository {
         let fresh: Vec<SegmentRef> = fresh.cloned().collect();
         let mut checks = stream::iter(fresh)
             .map(|reference| async move {
-                (segment_name(&reference), self.check_segment(&reference, depth).await)
+                let read = self.check_segment(&reference, depth).await;
+                (segment_name(&reference).map(Object::Segment), reference.bytes, read)
             })
             .buffered(READS_IN_FLIGHT);
-        while let Some((name, packs)) = checks.next().await {
-            match packs {
-                Ok(packs) => {
-                    needs.named.extend(packs);
-                    report.whole.extend(name.map(Object::Segment).filter(|_| depth == Depth::Data));
+        while let Some((object, bytes, read)) = checks.next().await {
+            let is_longer = |object: &Object| listed.get(object).is_some_and(|found| *found > bytes);
+            let longer = object.filter(is_longer);
+            match read {
+                Ok(named) => {
+                    needs.named.extend(named);
+                    match longer {
+                        Some(object) => report.damage(object, LONGER),
+                        None => report.whole.extend(object.filter(|_| depth == Depth::Data)),
+                    }
                 }
                 Err(error) => report.problem_of(None, error)?,
             }
@@ -252,22 +267,29 @@ impl Repository {
     }
 
     /// The packs that its footer names.
-    async fn check_segment(&self, reference: &SegmentRef, depth: Depth) -> Result<Vec<ObjectName>> {
+    async fn check_segment(&self, reference: &SegmentRef, depth: Depth) -> Result<Vec<(ObjectName, Length)>> {
         let segment = Arc::new(SegmentReader::open(self.objects(), self.key(), reference).await?);
         if depth == Depth::Data {
             verify(&segment, reference).await?;
         }
-        Ok(segment.packs().to_vec())
+        Ok(segment.packs_and_lengths().collect())
     }
 
-    async fn check_packs(&self, needs: &Needs, depth: Depth, report: &mut CheckReport) -> Result<()> {
-        let sizes: BTreeMap<Object, u64> = self.objects().list("packs").await?.into_iter().collect();
+    async fn check_packs(
+        &self,
+        needs: &Needs,
+        depth: Depth,
+        listed: &Listed,
+        report: &mut CheckReport,
+    ) -> Result<()> {
         report.packs = needs.packs.len() as u64;
         for (pack, (reach, blobs)) in &needs.packs {
             let object = Object::Pack(*pack);
-            match sizes.get(&object) {
+            let length = needs.named.get(pack).copied().unwrap_or(Length::AtLeast(*reach));
+            match listed.get(&object) {
                 None => report.damage(object, "is missing"),
-                Some(size) if size < reach => report.damage(object, "is cut off"),
+                Some(size) if *size < length.least().max(*reach) => report.damage(object, "is cut off"),
+                Some(size) if !length.admits(*size) => report.damage(object, LONGER),
                 Some(_) if depth == Depth::Structure => {}
                 Some(size) => {
                     match self.scrub_pack(*pack, blobs).await {
@@ -303,25 +325,6 @@ impl Repository {
                 format!("{n} blobs are not where their rows say"),
             )),
         }
-    }
-
-    /// How many objects nothing refers to, and their bytes.
-    async fn count_unreferenced(&self, needs: &Needs) -> Result<(u64, u64)> {
-        let (mut count, mut bytes) = (0, 0);
-        for below in ["packs", "segments"] {
-            for (object, size) in self.objects().list(below).await? {
-                let is_named = match object {
-                    Object::Pack(name) => needs.named.contains(&name),
-                    Object::Segment(name) => needs.segments.contains(&name),
-                    _ => true,
-                };
-                if !is_named {
-                    count += 1;
-                    bytes += size;
-                }
-            }
-        }
-        Ok((count, bytes))
     }
 }
 
@@ -506,6 +509,17 @@ impl Needs {
         let (reach, blobs) = self.packs.entry(at.pack).or_default();
         *reach = (*reach).max(at.reach());
         blobs.insert(place_hash(id, at));
+    }
+
+    /// How many objects nothing refers to, and their bytes.
+    fn count_unreferenced(&self, listed: &Listed) -> (u64, u64) {
+        let is_named = |object: &Object| match object {
+            Object::Pack(name) => self.named.contains_key(name),
+            Object::Segment(name) => self.segments.contains(name),
+            _ => true,
+        };
+        let unnamed = listed.iter().filter(|(object, _)| !is_named(object));
+        unnamed.fold((0, 0), |(count, bytes), (_, size)| (count + 1, bytes + size))
     }
 }
 

@@ -13,13 +13,14 @@ use proto::repository::log_entry::Kind;
 use proto::repository::{Damaged, Head, SegmentRef};
 
 use crate::error::{Error, Result};
-use crate::info::TypeState;
+use crate::info::{SnapshotInfo, TypeState};
 use crate::known::Fingerprints;
 use crate::layout::{Object, ObjectName};
+use crate::length::Length;
 use crate::log::fold::{objects, segment_name};
 use crate::log::journal::{Appended, Folded, Found};
 use crate::repository::Repository;
-use crate::rows::{BlobPlace, Table, object_from};
+use crate::rows::{BlobPlace, Location, Table, object_from};
 use crate::segment::reader::SegmentReader;
 use crate::segment::verify::verify;
 use crate::snapshot::{Snapshot, malformed};
@@ -29,9 +30,11 @@ const ATTEMPTS: usize = 16;
 /// Segments looked at at the same time.
 const READS_IN_FLIGHT: usize = 8;
 
-/// Segments and their lengths, with the packs that their footers name and how long those are at least; `None`: it cannot be
-/// opened.
-type Footers = Vec<((ObjectName, u64), Option<Vec<(ObjectName, u64)>>)>;
+/// Segments and their lengths, with the packs that their footers name; `None`: it cannot be opened.
+type Footers = Vec<((ObjectName, u64), Option<Vec<(ObjectName, Length)>>)>;
+
+/// Frames of packs.
+pub(crate) type Frames = BTreeSet<(ObjectName, u32)>;
 
 /// What a base has lost.
 #[derive(Default)]
@@ -48,10 +51,11 @@ pub struct Damage {
 }
 
 impl Damage {
-    /// Compares the rows of emails and objects with those of blobs. Takes twelve bytes of memory a blob.
-    pub(crate) fn of<'a>(base: &'a Snapshot) -> BoxFuture<'a, Result<Damage>> {
+    /// Compares the rows of emails and objects with those of blobs; `readable` are the frames of lost packs that count as held.
+    /// Takes twelve bytes of memory a blob.
+    pub(crate) fn of<'a>(base: &'a Snapshot, readable: &'a Frames) -> BoxFuture<'a, Result<Damage>> {
         Box::pin(async move {
-            let mut damage = Damage { held: held(base).await?, ..Damage::default() };
+            let mut damage = Damage { held: held(base, readable).await?, ..Damage::default() };
             let mut emails = base.table(Table::Emails).await?;
             while let Some(found) = emails.next_present().await? {
                 let email = EmailRecord::try_from(found.row).map_err(|_| malformed("an email"))?;
@@ -80,15 +84,16 @@ impl Damage {
 }
 
 /// The blobs of a snapshot whose bytes are held, as far as its rows tell.
-async fn held(base: &Snapshot) -> Result<Fingerprints> {
+async fn held(base: &Snapshot, readable: &Frames) -> Result<Fingerprints> {
     let mut held = Fingerprints::default();
+    let is_held = |at: &Location| !base.has_lost(at.pack) || readable.contains(&(at.pack, at.frame));
     // Chunks stand anywhere in the table, so what consists of them is decided when all of them are known.
     for chunked in [false, true] {
         let mut blobs = base.table(Table::Blobs).await?;
         while let Some(found) = blobs.next_present().await? {
             let Ok(id) = found.row.key.as_ref().try_into().map(BlobId) else { continue };
             match &found.place {
-                Some(place @ BlobPlace::Whole(_)) if !chunked && !base.is_lost(place) => held.add(&id),
+                Some(BlobPlace::Whole(at)) if !chunked && is_held(at) => held.add(&id),
                 Some(BlobPlace::Chunks { chunks, .. }) if chunked && chunks.iter().all(|c| held.has(c)) => {
                     held.add(&id);
                 }
@@ -118,7 +123,7 @@ impl Losses {
 /// How closely the base of the next snapshot is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Look {
-    /// Segments and packs are there and as long as they have to be.
+    /// Segments and packs are there, each of its own length (a pack that format 1 wrote: as long as it has to be).
     Listing,
     /// All of that, every row of every segment is read, and second copies are made good again.
     Rows,
@@ -144,26 +149,43 @@ impl Repository {
         })
     }
 
-    /// Counts what of a snapshot lies in objects that are noted as damaged, or that a listing shows to be missing or too short. Some of
-    /// it may be readable; bytes that changed inside a pack show when it is read only.
+    /// The same snapshot without those of its segments that are known to be damaged, or do not open, and cannot be read. If that is
+    /// all of them, it is returned as it is, to fail where it is read.
+    pub async fn readable(&self, snapshot: Snapshot) -> Result<Snapshot> {
+        let reduced = self.reduced(snapshot.info(), &self.known_damage().await?).await?;
+        let is_usable = reduced.lacks_rows() && !reduced.info().segments.is_empty();
+        Ok(if is_usable { reduced } else { snapshot })
+    }
+
+    async fn reduced(&self, info: &SnapshotInfo, known: &BTreeSet<Object>) -> Result<Snapshot> {
+        let opened = self.packs_of(&info.segments).await?;
+        let doubtful = opened
+            .into_iter()
+            .zip(&info.segments)
+            .filter(|(((name, _), packs), _)| packs.is_none() || known.contains(&Object::Segment(*name)));
+        let doubtful: Vec<SegmentRef> = doubtful.map(|(_, segment)| segment.clone()).collect();
+        let unreadable = self.unreadable(&doubtful).await?;
+        Ok(self.without(info.clone(), &unreadable))
+    }
+
+    /// Counts what of a snapshot cannot be read, as far as its segments, a listing, and the frames of packs that are noted as damaged
+    /// tell; bytes that changed inside another pack show when it is read only.
     pub fn losses<'a>(&'a self, snapshot: &'a Snapshot) -> BoxFuture<'a, Result<Losses>> {
         Box::pin(async move {
             let info = snapshot.info();
             let mut damaged = self.known_damage().await?;
-            if !damaged.is_empty() {
-                // Of other snapshots alone.
-                let needed = self.packs_of(&info.segments).await?;
-                let packs = needed.iter().filter_map(|(_, packs)| packs.as_ref()).flatten();
-                let packs = packs.map(|(pack, _)| Object::Pack(*pack));
-                let needed: BTreeSet<Object> =
-                    needed.iter().map(|((name, _), _)| Object::Segment(*name)).chain(packs).collect();
-                damaged.retain(|object| needed.contains(object));
-            }
-            damaged.extend(self.missing_of(&info.segments).await?);
-            if damaged.is_empty() {
+            let reduced = self.reduced(info, &damaged).await?;
+            let segments = &reduced.info().segments;
+            damaged.extend(self.missing_of(segments).await?);
+            let named = self.packs_of(segments).await?;
+            let named: BTreeSet<ObjectName> =
+                named.into_iter().filter_map(|(_, packs)| packs).flatten().map(|(pack, _)| pack).collect();
+            damaged.retain(|object| matches!(object, Object::Pack(pack) if named.contains(pack)));
+            if damaged.is_empty() && !snapshot.lacks_rows() && !reduced.lacks_rows() {
                 return Ok(Losses::default());
             }
-            let left = Damage::of(&self.without(info.clone(), &damaged)).await?;
+            let base = self.without(reduced.info().clone(), &damaged);
+            let left = Damage::of(&base, &self.readable_frames(&base).await?).await?;
             let is_object = |of: &&TypeState| of.data_type != DataType::Email;
             let objects: u64 = info.summary.types.iter().filter(is_object).map(|of| of.count).sum();
             Ok(Losses {
@@ -171,6 +193,30 @@ impl Repository {
                 objects: left.objects.len() as u64 + objects.saturating_sub(left.counted_objects),
             })
         })
+    }
+
+    /// The frames of lost packs that open all the same.
+    async fn readable_frames(&self, base: &Snapshot) -> Result<Frames> {
+        let present: BTreeSet<Object> =
+            self.objects().list("packs").await?.into_iter().map(|(object, _)| object).collect();
+        let mut frames = BTreeMap::new();
+        let mut blobs = base.table(Table::Blobs).await?;
+        while let Some(found) = blobs.next_present().await? {
+            if let Some(BlobPlace::Whole(at)) = found.place
+                && base.has_lost(at.pack)
+                && present.contains(&Object::Pack(at.pack))
+            {
+                frames.insert((at.pack, at.frame), at);
+            }
+        }
+        let mut opened = stream::iter(frames)
+            .map(|(frame, at)| async move { (frame, base.opens(&at).await) })
+            .buffered(READS_IN_FLIGHT);
+        let mut readable = Frames::new();
+        while let Some((frame, read)) = opened.next().await {
+            readable.extend(unless_damaged(read)?.map(|()| frame));
+        }
+        Ok(readable)
     }
 
     /// Notes in the log that these packs and segments are missing or damaged; others are left out. True if that took an entry.
@@ -265,39 +311,41 @@ impl Repository {
         self.note_damage(missing, clock).await
     }
 
-    /// Those of these segments, and of the packs that they name, that the store does not have as long as they have to be.
+    /// Those of these segments, and of the packs that they name, that the store does not have, or of another length.
     fn missing_of<'a>(&'a self, segments: &'a [SegmentRef]) -> BoxFuture<'a, Result<Vec<Object>>> {
         Box::pin(async move {
             let mut listed: BTreeMap<Object, u64> =
                 self.objects().list("segments").await?.into_iter().collect();
             listed.extend(self.objects().list("packs").await?);
-            let is_there =
-                |object: &Object, length: u64| listed.get(object).is_some_and(|found| *found >= length);
+            let is_there = |object: &Object, length: Length| {
+                listed.get(object).is_some_and(|found| length.admits(*found))
+            };
             let mut missing = BTreeMap::new();
             for (segment, packs) in self.packs_of(segments).await? {
-                let object = Object::Segment(segment.0);
-                let packs = packs.filter(|_| is_there(&object, segment.1));
+                let (object, length) = (Object::Segment(segment.0), Length::Exactly(segment.1));
+                let packs = packs.filter(|_| is_there(&object, length));
                 if packs.is_none() {
-                    missing.insert(object, segment.1);
+                    missing.insert(object, length);
                 }
-                let packs = packs.into_iter().flatten().map(|(pack, reach)| (Object::Pack(pack), reach));
-                missing.extend(packs.filter(|(pack, reach)| !is_there(pack, *reach)));
+                let packs = packs.into_iter().flatten().map(|(pack, length)| (Object::Pack(pack), length));
+                missing.extend(packs.filter(|(pack, length)| !is_there(pack, *length)));
             }
             self.truly_missing(missing).await
         })
     }
 
-    /// Those of these objects that are missing or shorter. A listing may be old or cut off, so each is asked for its last byte.
-    async fn truly_missing(&self, unlisted: BTreeMap<Object, u64>) -> Result<Vec<Object>> {
+    /// Those of these objects that are missing or of another length. A listing may be old or cut off, so each is asked for its
+    /// last byte.
+    async fn truly_missing(&self, unlisted: BTreeMap<Object, Length>) -> Result<Vec<Object>> {
         let mut asked = stream::iter(unlisted)
             .map(|(object, length)| async move {
-                let end = length.max(1);
-                (object, self.objects().range(&object, end - 1..end).await)
+                let found = self.objects().length_beside(&object, length.least().saturating_sub(1)).await;
+                (object, length, found)
             })
             .buffered(READS_IN_FLIGHT);
         let mut missing = Vec::new();
-        while let Some((object, read)) = asked.next().await {
-            if unless_damaged(read)?.is_none() {
+        while let Some((object, length, found)) = asked.next().await {
+            if !unless_damaged(found)?.is_some_and(|found| length.admits(found)) {
                 missing.push(object);
             }
         }
@@ -317,7 +365,10 @@ impl Repository {
                 .buffered(READS_IN_FLIGHT);
             let mut all = Vec::new();
             while let Some((segment, opened)) = opened.next().await {
-                all.push((segment, unless_damaged(opened)?.map(|opened| opened.packs_and_reach().collect())));
+                all.push((
+                    segment,
+                    unless_damaged(opened)?.map(|opened| opened.packs_and_lengths().collect()),
+                ));
             }
             Ok(all)
         })

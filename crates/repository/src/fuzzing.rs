@@ -163,6 +163,7 @@ async fn whole_segment(mut described: SegmentBlock, rows: &[u8]) {
         ],
         packs: vec![Bytes::copy_from_slice(&NAME.0)],
         pack_reach: vec![1 << 20],
+        pack_lengths: vec![2 << 20],
     };
     let footer = sealed(&cipher, FOOTER, &footer.encode_to_vec());
     let end = length(&footer).to_be_bytes();
@@ -230,6 +231,7 @@ pub fn seeds() -> Vec<(&'static str, Vec<u8>)> {
             blocks: vec![SegmentBlock::default(); 3],
             packs: vec![Bytes::from_static(&[8; 16])],
             pack_reach: vec![64],
+            pack_lengths: vec![96],
         }
         .encode_to_vec(),
     ));

@@ -14,6 +14,7 @@ mod info;
 mod keys;
 mod known;
 mod layout;
+mod length;
 pub mod log;
 mod opened;
 mod pack_reader;

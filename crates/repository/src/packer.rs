@@ -25,6 +25,7 @@ use crate::frame::{self, BlobLengths};
 use crate::layout::{Object, ObjectName};
 use crate::rows::Location;
 use crate::seal::{BlobHasher, Cipher, FOOTER, HEADER, Kind, Secret};
+use crate::segment::builder::PackLengths;
 use crate::sizes::Sizes;
 use crate::store::MailboxObjects;
 use crate::upload::Upload;
@@ -54,7 +55,7 @@ pub(crate) struct Packer {
     uploads: JoinSet<Result<StoredPack>>,
     stored: Vec<Stored>,
     bytes_written: u64,
-    names: Vec<ObjectName>,
+    packs: PackLengths,
     sizes: Sizes,
 }
 
@@ -72,6 +73,7 @@ struct SealedFrame {
 
 struct StoredPack {
     name: ObjectName,
+    length: u64,
     stored: Vec<Stored>,
 }
 
@@ -100,7 +102,7 @@ impl Packer {
             uploads: JoinSet::new(),
             stored: Vec::new(),
             bytes_written: 0,
-            names: Vec::new(),
+            packs: PackLengths::new(),
             sizes,
         }
     }
@@ -120,9 +122,14 @@ impl Packer {
         std::mem::take(&mut self.stored)
     }
 
-    /// Bytes of all packs so far, and the names of those that lie on the store.
-    pub(crate) fn written(&self) -> (u64, &[ObjectName]) {
-        (self.bytes_written, &self.names)
+    /// Bytes of all packs so far, those too that are on their way.
+    pub(crate) fn bytes_written(&self) -> u64 {
+        self.bytes_written
+    }
+
+    /// The packs that lie on the store.
+    pub(crate) fn packs(&self) -> &PackLengths {
+        &self.packs
     }
 
     /// Closes everything and waits until it lies on the store.
@@ -201,12 +208,13 @@ impl Packer {
         let Some(filling) = self.filling.take() else { return };
         let first_name = filling.pack.name;
         let (parts, mut stored) = filling.seal();
-        self.bytes_written += parts.iter().map(|part| part.len() as u64).sum::<u64>();
+        let length = parts.iter().map(|part| part.len() as u64).sum();
+        self.bytes_written += length;
         let (objects, key) = (self.objects.clone(), self.key.clone());
         let upload = async move {
             let name = Upload::pack(first_name, parts).store(&objects, &key).await?;
             stored.iter_mut().for_each(|(_, location)| location.pack = name);
-            Ok(StoredPack { name, stored })
+            Ok(StoredPack { name, length, stored })
         };
         self.uploads.spawn(upload.in_current_span());
     }
@@ -214,7 +222,7 @@ impl Packer {
     async fn take_uploaded(&mut self) -> Result<()> {
         if let Some(done) = self.uploads.join_next().await {
             let pack = done.map_err(|_| Error::Stopped)??;
-            self.names.push(pack.name);
+            self.packs.insert(pack.name, pack.length);
             self.stored.extend(pack.stored);
         }
         Ok(())

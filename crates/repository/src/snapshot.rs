@@ -41,6 +41,7 @@ pub struct Snapshot {
     opened: Opened,
     /// Packs that count as not there.
     lost: BTreeSet<ObjectName>,
+    lacks_rows: bool,
     /// Packs that could not be read since it was opened.
     met: Mutex<BTreeSet<Object>>,
 }
@@ -62,8 +63,20 @@ impl Snapshot {
             filters: OnceCell::new(),
             opened: Opened::default(),
             lost,
+            lacks_rows: false,
             met: Mutex::default(),
         }
+    }
+
+    pub(crate) fn lacking_rows(mut self) -> Snapshot {
+        self.lacks_rows = true;
+        self
+    }
+
+    /// Whether segments were left out that cannot be read. What they said is not known: what they added is not listed, and what they
+    /// replaced or removed is listed as it was before.
+    pub fn lacks_rows(&self) -> bool {
+        self.lacks_rows
     }
 
     pub(crate) fn has_lost_packs(&self) -> bool {
@@ -277,6 +290,11 @@ impl Snapshot {
             return Err(Error::corrupt(Object::Pack(at.pack).relative(), "a blob ends behind its frame"));
         }
         Ok(raw.slice(start..end))
+    }
+
+    /// Reads the frame of a blob.
+    pub(crate) async fn opens(&self, at: &Location) -> Result<()> {
+        self.read_frame(at).await.map(drop)
     }
 
     /// A copy: what a store answered may be a small part of a large buffer.

@@ -333,6 +333,12 @@ impl MailboxObjects {
         self.objects.range(&self.dir.path(object), range).await
     }
 
+    /// How long an object is, as the answer to a request for byte `last` of it says.
+    pub(crate) async fn length_beside(&self, object: &Object, last: u64) -> Result<u64> {
+        let (_, length) = self.objects.part(&self.dir.path(object), last..last + 1).await?;
+        Ok(length)
+    }
+
     pub(crate) async fn put(&self, object: &Object, payload: impl Into<PutPayload>) -> Result<()> {
         self.objects.put(&self.dir.path(object), payload.into()).await
     }

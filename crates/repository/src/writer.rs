@@ -24,13 +24,14 @@ use crate::error::{Error, Result};
 use crate::info::{Origin, SnapshotInfo, Summary};
 use crate::known::KnownBlobs;
 use crate::layout::Object;
+use crate::length::Length;
 use crate::log::fold::{Rebase, rebase, segment_name};
 use crate::log::journal::{Appended, Found, Journal};
 use crate::packer::Packer;
 use crate::repository::Repository;
 use crate::rows::{BlobPlace, FailureRecord, NewContent, NewRow, ObjectRecord, Table, email_key, object_key};
 use crate::seal::{BlobHasher, Secret};
-use crate::segment::builder::SegmentBuilder;
+use crate::segment::builder::{PackLengths, SegmentBuilder};
 use crate::segment::compaction::first_to_merge;
 use crate::segment::merge::{Merge, MergedRow};
 use crate::segment::reader::SegmentReader;
@@ -324,7 +325,7 @@ impl SnapshotWriter {
             self.spilled.clear();
             self.kept.segment_bytes += segments.iter().map(|segment| segment.bytes).sum::<u64>();
             self.kept.segments.extend(segments);
-            self.kept.pack_bytes = self.packer.written().0;
+            self.kept.pack_bytes = self.packer.bytes_written();
             Ok(Some(stored_bytes))
         })
     }
@@ -350,7 +351,7 @@ impl SnapshotWriter {
 
     /// Bytes added by this writer, `segments` among them, and by the slices before.
     fn stored_bytes(&self, segments: &[SegmentRef]) -> u64 {
-        let added = self.packer.written().0 + self.kept.segment_bytes + self.fresh_bytes(segments);
+        let added = self.packer.bytes_written() + self.kept.segment_bytes + self.fresh_bytes(segments);
         added + self.slices.as_ref().map_or(0, |slices| slices.stored_bytes)
     }
 
@@ -362,7 +363,7 @@ impl SnapshotWriter {
 
     /// Bytes that this writer stored and that no entry refers to, `segments` among them.
     fn unused_bytes(&self, segments: &[SegmentRef]) -> u64 {
-        self.packer.written().0 - self.kept.pack_bytes + self.fresh_bytes(segments)
+        self.packer.bytes_written() - self.kept.pack_bytes + self.fresh_bytes(segments)
     }
 
     fn number_of_base(&self) -> Option<SnapshotNumber> {
@@ -422,7 +423,7 @@ impl SnapshotWriter {
     /// slices before need no mention: while they are the newest they are kept, and once they are not, this commit is lost anyway.
     fn uses(&self, segments: &[SegmentRef]) -> BTreeSet<Object> {
         let segments = segments.iter().filter_map(segment_name).map(Object::Segment);
-        segments.chain(self.packer.written().1.iter().copied().map(Object::Pack)).collect()
+        segments.chain(self.packer.packs().keys().copied().map(Object::Pack)).collect()
     }
 
     fn in_base(&self, segment: &SegmentRef) -> bool {
@@ -465,7 +466,8 @@ impl SnapshotWriter {
 
     /// Segments of these rows alone.
     async fn build(&self, rows: Rows) -> Result<Vec<SegmentRef>> {
-        let mut builder = SegmentBuilder::new(&self.objects, &self.key, self.sizes);
+        let lengths = self.packer.packs().clone();
+        let mut builder = SegmentBuilder::new(&self.objects, &self.key, self.sizes, lengths);
         for ((table, key), content) in rows {
             builder.push(NewRow { table, key, content }).await?;
         }
@@ -503,7 +505,8 @@ impl SnapshotWriter {
         let drops_gone = segments.is_empty();
         let opened = open_all(&self.objects, &self.key, &old).await?;
         let mut fresh_rows = rows.into_iter().peekable();
-        let mut builder = SegmentBuilder::new(&self.objects, &self.key, self.sizes);
+        let lengths = self.lengths_of_packs(&opened);
+        let mut builder = SegmentBuilder::new(&self.objects, &self.key, self.sizes, lengths);
         for table in Table::ALL {
             let old = Merge::new(&opened, table).await?;
             let old = OldRows { rows: old, base: self.base.as_deref() };
@@ -511,6 +514,16 @@ impl SnapshotWriter {
         }
         segments.extend(builder.finish().await?);
         Ok(segments)
+    }
+
+    /// Of the packs of this run, and of those that these segments name.
+    fn lengths_of_packs(&self, segments: &[Arc<SegmentReader>]) -> PackLengths {
+        let named = segments.iter().flat_map(|segment| segment.packs_and_lengths());
+        let known = named.filter_map(|(pack, length)| match length {
+            Length::Exactly(length) => Some((pack, length)),
+            Length::AtLeast(_) => None,
+        });
+        known.chain(self.packer.packs().iter().map(|(pack, length)| (*pack, *length))).collect()
     }
 
     /// Index of the oldest segment of the base whose rows point to a pack that is lost: from there on all are merged, so

@@ -45,7 +45,7 @@ LOG_ENTRY = {
 }
 SEGMENT_FOOTER = {
     1: ("blocks", [{1: ("table", "uint"), 2: ("first_key", "bytes"), 3: ("sealed_length", "uint"), 4: ("raw_length", "uint"), 5: ("rows", "uint")}]),
-    2: ("packs", ["bytes"]), 3: ("pack_reach", ["uint"]),
+    2: ("packs", ["bytes"]), 3: ("pack_reach", ["uint"]), 4: ("pack_lengths", ["uint"]),
 }
 PACK_FOOTER = {1: ("frames", [{1: ("sealed_length", "uint"), 2: ("blob_lengths", ["uint"])}])}
 EMAIL = {
@@ -303,6 +303,10 @@ class Mailbox:
             tables[block["table"]].update({row["key"]: (row, footer["packs"]) for row in rows})
         assert offset == end and order == sorted(set(order))
         assert all(may_contain(filter_bits, table, key) for table, key in order)
+        assert len(footer["pack_lengths"]) in (0, len(footer["packs"]))
+        for pack, length in zip(footer["packs"], footer["pack_lengths"]):
+            if length and f"packs/{pack.hex()}" not in self.damaged:
+                assert len(self.pack(pack.hex()).bytes) == length
         for said in reference["rows"]:
             assert len(tables[said["table"]]) == said["rows"]
         return tables

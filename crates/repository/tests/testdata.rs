@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use model::{EmailRecord, SnapshotNumber, SystemClock};
 use object_store::local::LocalFileSystem;
 use repository::{Depth, FailureRecord, KeyRing, ObjectRecord, Repository, Snapshot, Store, StoreOptions};
@@ -171,8 +172,15 @@ async fn repositories_of_every_format_go_on() {
         let (store, ring) = open(name, &root).await;
         for dir in store.mailboxes().await.expect("lists") {
             let repository = store.mailbox(&ring, dir).await.expect("opens");
-            let writer = repository.begin_snapshot(&SystemClock).await.expect("begins");
-            let summary = writer.base().expect("one").info().summary.clone();
+            let mut writer = repository.begin_snapshot(&SystemClock).await.expect("begins");
+            let base = writer.base().expect("one").clone();
+            let email = base.emails().await.expect("reads").next().await.expect("reads").expect("has one");
+            let bytes = Bytes::from_static(b"Subject: one more\r\n\r\n");
+            let (blob, size) = (writer.hasher().id(&bytes), bytes.len() as u64);
+            writer.add_blobs(vec![(blob, bytes)]).await.expect("stores");
+            let mut summary = base.info().summary.clone();
+            summary.email_bytes = summary.email_bytes - email.size + size;
+            writer.put_email(EmailRecord { blob, size, ..email }).await.expect("writes");
             writer.commit(summary, &SystemClock).await.expect("commits");
         }
         let mut found = read(name, &root).await;

@@ -60,8 +60,9 @@ impl Job<'_> {
         self.reach(Step::ServerReached).await;
         let (stores, store) = (&self.worker.stores, &backup.facts.store);
         let repository = stores.to_read(catalog, backup.mailbox, store, source).await?;
-        let snapshot = Arc::new(repository.snapshot(Some(backup.facts.snapshot)).await?);
+        let snapshot = repository.snapshot(Some(backup.facts.snapshot)).await?;
         assert_same(&snapshot, backup)?;
+        let snapshot = Arc::new(repository.readable(snapshot).await?);
         self.reach(Step::RepositoryOpened).await;
         let id = self.begin(order).await?;
         self.reach(Step::RestoreBegun).await;
@@ -183,6 +184,7 @@ fn report(restored: &Restored, safety: Option<BackupNumber>) -> Value {
         "removed": restored.removed,
         "unremoved": restored.unremoved.count,
         "refused": restored.refused.count,
+        "lacks_rows": restored.lacks_rows,
         "folders": restored.folders,
         "odd_folders": restored.odd_folders.len(),
         "shares": restored.shares.len(),

@@ -37,6 +37,7 @@ pub(crate) async fn run(args: &ExportArgs, out: &Out) -> Result<Exit> {
     let store = store_url::open(&args.store).await?;
     let mailbox = mailbox::find(&store, &ring, &args.which).await?;
     let snapshot = mailbox.snapshot(args.snapshot).await?;
+    let snapshot = mailbox.readable(snapshot).await?;
     if State::of(snapshot.info()) == State::Partial {
         let number = mailbox.numbers.name(snapshot.info().number);
         out.warn(format_args!(
@@ -67,7 +68,10 @@ pub(crate) async fn run(args: &ExportArgs, out: &Out) -> Result<Exit> {
     done.print(&exported, out)?;
     // One of the formats limits the size of an email.
     let lacks = |topic| exported.report.notes.contains_key(&topic);
-    let is_whole = exported.lost.count == 0 && !lacks(Topic::TooLarge) && !lacks(Topic::Lacking);
+    let is_whole = exported.lost.count == 0
+        && !snapshot.lacks_rows()
+        && !lacks(Topic::TooLarge)
+        && !lacks(Topic::Lacking);
     Ok(if is_whole { Exit::Good } else { Exit::Incomplete })
 }
 
@@ -78,7 +82,12 @@ fn about(args: &ExportArgs, mailbox: &Mailbox, snapshot: &Snapshot, state: &str)
     let of = format!("It is of snapshot {name} of {}, taken {} ({state}).", mailbox.name(), info.finished);
     let selected =
         args.select.as_ref().map(|query| format!("Of that, only the emails that this selects: {query}"));
-    std::iter::once(of).chain(selected).collect()
+    let lacking = snapshot.lacks_rows().then(|| {
+        "A part of the index of this snapshot is lost: what that part named is not here, and what it replaced or removed is here as it \
+         was before."
+            .to_owned()
+    });
+    std::iter::once(of).chain(lacking).chain(selected).collect()
 }
 
 /// Where it goes.

@@ -110,7 +110,8 @@ pub(crate) async fn run(prepared: Prepared<'_>, out: &Out) -> Result<Exit> {
 
 /// What the arguments ask for.
 async fn begun(args: &RestoreArgs, mailbox: Mailbox) -> Result<Asked> {
-    let snapshot = Arc::new(mailbox.snapshot(args.snapshot).await?);
+    let snapshot = mailbox.snapshot(args.snapshot).await?;
+    let snapshot = Arc::new(mailbox.readable(snapshot).await?);
     if mailbox.damaged.contains(&snapshot.info().number) {
         let name = mailbox.numbers.name(snapshot.info().number);
         remark(format_args!(

@@ -43,7 +43,8 @@ pub(super) async fn asked(args: &RestoreArgs, store: &Store, ring: &KeyRing, id:
         let what = format!("go on with restore {id} on {named}: it was begun on {}", parameters.server);
         return Err(Failure::usage(what, "name that one with --server").into());
     }
-    let snapshot = Arc::new(known.snapshot(&mailbox.repository).await?);
+    let snapshot = known.snapshot(&mailbox.repository).await?;
+    let snapshot = Arc::new(mailbox.readable(snapshot).await?);
     Ok(Asked {
         id,
         snapshot,

@@ -168,7 +168,9 @@ fn print(
 /// What cannot come back, in words.
 pub(super) fn lost(losses: Losses) -> String {
     let (emails, objects) = (count(losses.emails, "email"), count(losses.objects, "other object"));
-    format!("DAMAGED: {emails} and {objects} of this snapshot lie in what the store has lost or damaged")
+    format!(
+        "DAMAGED: {emails} and {objects} of this snapshot cannot be read: the store has lost or damaged them"
+    )
 }
 
 fn types(types: &[TypeState]) -> Table<3> {

@@ -1,12 +1,14 @@
 //! What the store has lost is told by the first command that could tell, before anybody notes it: nothing is called good that cannot
 //! come back.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use sim_stalwart::{AccountSpec, Simulator};
+use sim_stalwart::{AccountSpec, Kinds, Simulator, Version};
 
+use crate::exported::Contents;
 use crate::home::{ALICE, Home, PASSWORD, files};
 
 const BOB: &str = "bob@example.org";
@@ -15,6 +17,14 @@ const BOB: &str = "bob@example.org";
 async fn backed_up() -> Home {
     let alice = AccountSpec::new(ALICE, PASSWORD).emails(60).objects(4, 4, 6).scripts(2);
     let home = Home::with(Simulator::builder().seed(3).account(alice)).await;
+    home.back_up().await;
+    home
+}
+
+/// The same, and another backup, so that there are several objects of a kind.
+async fn backed_up_twice() -> Home {
+    let home = backed_up().await;
+    home.alice().mutate(8, 1, Kinds::All);
     home.back_up().await;
     home
 }
@@ -28,6 +38,15 @@ fn objects(home: &Home, kind: &str) -> Vec<PathBuf> {
 const LOSSES: [(&str, &str); 4] =
     [("packs", "all"), ("packs", "one"), ("packs", "half of each"), ("segments", "all")];
 
+/// Ways to change what snapshots need so that its length alone tells.
+const CHANGES: [(&str, &str); 5] = [
+    ("packs", "swapped"),
+    ("packs", "a byte longer"),
+    ("packs", "a byte shorter"),
+    ("segments", "a byte longer"),
+    ("segments", "a byte shorter"),
+];
+
 fn lose(home: &Home, (kind, how): (&str, &str)) {
     let mut objects = objects(home, kind);
     assert!(!objects.is_empty());
@@ -35,8 +54,21 @@ fn lose(home: &Home, (kind, how): (&str, &str)) {
         objects.sort_by_key(|path| fs::metadata(path).expect("is there").len());
         objects.drain(..objects.len() - 1);
     }
+    if how == "swapped" {
+        assert!(objects.len() > 1);
+        let first = fs::read(&objects[0]).expect("readable");
+        fs::copy(&objects[1], &objects[0]).expect("ours");
+        return fs::write(&objects[1], first).expect("ours");
+    }
     for path in objects {
         match how {
+            "a byte longer" => {
+                fs::write(&path, [fs::read(&path).expect("readable"), vec![0]].concat()).expect("ours")
+            }
+            "a byte shorter" => {
+                let bytes = fs::read(&path).expect("readable");
+                fs::write(&path, &bytes[..bytes.len() - 1]).expect("ours");
+            }
             "half of each" => {
                 let bytes = fs::read(&path).expect("readable");
                 fs::write(&path, &bytes[..bytes.len() / 2]).expect("ours");
@@ -48,8 +80,8 @@ fn lose(home: &Home, (kind, how): (&str, &str)) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_next_backup_notices_it_and_fetches_it_again() {
-    for loss in LOSSES {
-        let home = backed_up().await;
+    for loss in LOSSES.into_iter().chain(CHANGES) {
+        let home = backed_up_twice().await;
         lose(&home, loss);
         let ended = home.run(&["backup", "--account", ALICE]).await;
         assert_eq!(ended.code, 0, "{loss:?}: {ended:?}");
@@ -57,13 +89,139 @@ async fn the_next_backup_notices_it_and_fetches_it_again() {
             ended.out.contains("older snapshots may need what the store has lost"),
             "{loss:?}: {ended:?}"
         );
-        let newest = home.run(&["list", "--account", ALICE, "--json"]).await.objects().pop().expect("two");
+        let newest =
+            home.run(&["list", "--account", ALICE, "--json"]).await.objects().pop().expect("several");
         assert_eq!(newest["state"], "good", "{loss:?}");
         let newest = newest["number"].to_string();
         home.run(&["verify", "--account", ALICE, "--snapshot", &newest, "--read-data"]).await.good();
         // Said once: nothing more is lost.
         assert_eq!(home.back_up().await["found_damage"], false, "{loss:?}");
     }
+}
+
+/// Each segment intact, with a bit flipped (which only reading its rows shows), or missing, in all combinations.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_backup_gets_over_several_damaged_segments() {
+    let alice = AccountSpec::new(ALICE, PASSWORD).emails(150).objects(4, 4, 6).scripts(2);
+    let home = Home::with(Simulator::builder().seed(3).account(alice)).await;
+    home.back_up().await;
+    for seed in 0..2 {
+        home.alice().mutate(8, seed, Kinds::All);
+        home.back_up().await;
+    }
+    let whole = files(&home.store());
+    let segments = objects(&home, "segments");
+    assert!(segments.len() >= 3, "{segments:?}");
+    for damages in 1..3_usize.pow(3) {
+        fs::remove_dir_all(home.store()).expect("ours");
+        for (path, bytes) in &whole {
+            fs::create_dir_all(path.parent().expect("has one")).expect("ours");
+            fs::write(path, bytes).expect("ours");
+        }
+        fs::remove_dir_all(home.state()).expect("ours");
+        for (path, i) in segments.iter().take(3).zip(0..) {
+            match damages / 3_usize.pow(i) % 3 {
+                1 => {
+                    let mut bytes = fs::read(path).expect("readable");
+                    bytes[40] ^= 1;
+                    fs::write(path, bytes).expect("ours");
+                }
+                2 => fs::remove_file(path).expect("ours"),
+                _ => {}
+            }
+        }
+        home.alice().mutate(2, damages as u64, Kinds::All);
+        let made = home.back_up().await;
+        assert_eq!(made["state"], "good", "{damages}: {made}");
+        let newest = made["number"].to_string();
+        home.run(&["verify", "--account", ALICE, "--snapshot", &newest, "--read-data"]).await.good();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_notices_it_without_reading_data() {
+    for loss in LOSSES.into_iter().chain(CHANGES) {
+        for command in [&["check"][..], &["verify", "--account", ALICE]] {
+            let home = backed_up_twice().await;
+            lose(&home, loss);
+            assert_eq!(home.run(command).await.code, 9, "{loss:?} {command:?}");
+        }
+    }
+}
+
+/// Each part of the index missing, or with a bit flipped: what the other parts name comes back, and the result is called incomplete.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_rest_of_an_index_names_comes_back() {
+    let mut came_back = BTreeSet::new();
+    for damage in ["missing", "a bit flipped"] {
+        let alice = AccountSpec::new(ALICE, PASSWORD).emails(100);
+        let home = Home::with(Simulator::builder().version(Version::V0_15).seed(3).account(alice)).await;
+        home.back_up().await;
+        for night in 0..2 {
+            for mail in 0..5 {
+                let raw =
+                    format!("Message-ID: <{night}.{mail}@example.org>\r\nSubject: {mail}\r\n\r\nlate\r\n");
+                home.alice().deliver(raw, &[], &["$seen"]);
+            }
+            home.back_up().await;
+        }
+        let all = Contents::of(&home.alice()).mails;
+        let whole = files(&home.store());
+        let segments = objects(&home, "segments");
+        assert!(segments.len() >= 3, "{segments:?}");
+        for (at, path) in segments.iter().enumerate() {
+            for (path, bytes) in &whole {
+                fs::write(path, bytes).expect("ours");
+            }
+            let mut bytes = fs::read(path).expect("readable");
+            bytes[40] ^= 1;
+            match damage {
+                "missing" => fs::remove_file(path).expect("ours"),
+                _ => fs::write(path, bytes).expect("ours"),
+            }
+            let what = format!("{damage} {at}");
+            let to = home.path(&what);
+            let export = [
+                "export",
+                "--account",
+                ALICE,
+                "--format",
+                "account-directory",
+                "--to",
+                to.to_str().expect("text"),
+            ];
+            let mut ended = home.run(&export).await;
+            if damage != "missing" {
+                assert!(
+                    ended.code == 9 && ended.err.contains("run an export or a restore"),
+                    "{what}: {ended:?}"
+                );
+                ended = home.run(&export).await;
+            }
+            assert!(ended.code == 3 && ended.err.contains("index of snapshot"), "{what}: {ended:?}");
+            assert!(fs::read_to_string(to.join("REPORT.txt")).expect("is there").contains("index"), "{what}");
+            let exported = Contents::read(&to).1.mails;
+            for (id, mail) in &exported {
+                assert!(all[id].3 == mail.3, "{what}: {id}");
+            }
+            let shown = home.run(&["show", "--account", ALICE, "--json"]).await.good().objects().remove(0);
+            assert_eq!(shown["damaged_emails"], all.len() - exported.len(), "{what}: {shown}");
+            assert_eq!(shown["state"], "damaged", "{what}");
+
+            let bob = format!("bob{at}@example.org");
+            home.sim.add_account(&AccountSpec::new(&bob, PASSWORD).alias(ALICE).bare());
+            let restore =
+                ["restore", "--account", ALICE, "--to-account", &bob, "--user", &bob, "--json", "--mode"];
+            let restored = home.run(&[&restore[..], &["missing"]].concat()).await;
+            let report = restored.objects().remove(0);
+            assert_eq!((restored.code, &report["lacks_rows"]), (3, &true.into()), "{what}: {restored:?}");
+            assert_eq!(report["restored"], exported.len(), "{what}: {report}");
+            let exact = home.run(&[&restore[..], &["exact", "--yes"]].concat()).await;
+            assert!(exact.code == 2 && exact.err.contains("would be removed"), "{what}: {exact:?}");
+            came_back.insert(exported.len());
+        }
+    }
+    assert_eq!(came_back, [10, 105].into());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -87,11 +245,36 @@ async fn show_dry_runs_and_exports_tell_what_will_not_come_back() {
         assert_eq!(shown["state"], "damaged", "{loss:?}: {shown}");
         let lost = |member: &str| shown[member].as_u64().expect("a number");
         assert!(lost("damaged_emails") + lost("damaged_objects") > 0, "{loss:?}: {shown}");
-        if loss.1 == "all" {
-            assert_eq!(shown["damaged_emails"], whole["emails"], "{loss:?}");
-        }
+        let held = whole["emails"].as_u64().expect("a number") - lost("damaged_emails");
+        assert_eq!(exported(&home).await, held, "{loss:?}");
         assert!(home.run(&["show", "--account", ALICE]).await.good().out.contains("DAMAGED"), "{loss:?}");
     }
+}
+
+/// A pack that is longer, or whose end is lost, may hold all of its emails.
+#[tokio::test(flavor = "multi_thread")]
+async fn show_counts_what_can_be_read_of_a_changed_pack() {
+    for change in CHANGES.into_iter().filter(|(kind, _)| *kind == "packs") {
+        let home = backed_up_twice().await;
+        let whole = home.run(&["show", "--account", ALICE, "--json"]).await.good().objects().remove(0);
+        lose(&home, change);
+        assert_eq!(home.run(&["check"]).await.code, 9, "{change:?}");
+        let shown = home.run(&["show", "--account", ALICE, "--json"]).await.good().objects().remove(0);
+        let [all, lost] =
+            [&whole["emails"], &shown["damaged_emails"]].map(|number| number.as_u64().expect("a number"));
+        assert_eq!(lost > 0, change.1 == "swapped", "{change:?}: {shown}");
+        assert_eq!(exported(&home).await, all - lost, "{change:?}");
+    }
+}
+
+/// How many emails an export holds.
+async fn exported(home: &Home) -> u64 {
+    let to = tempfile::tempdir().expect("a temporary directory");
+    let to = to.path().join("export");
+    let to = to.to_str().expect("text");
+    let ended = home.run(&["export", "--account", ALICE, "--format", "mbox", "--to", to, "--json"]).await;
+    assert!([0, 3, 9].contains(&ended.code), "{ended:?}");
+    ended.objects().first().map_or(0, |report| report["emails"].as_u64().expect("a number"))
 }
 
 #[tokio::test(flavor = "multi_thread")]

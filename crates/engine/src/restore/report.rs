@@ -45,6 +45,8 @@ pub struct Restored {
     pub refused: Refusals,
     /// Of the other types.
     pub objects: Vec<RestoredObjects>,
+    /// A part of the snapshot's index cannot be read: what it named did not come back, and nobody knows what that was.
+    pub lacks_rows: bool,
     /// What was shared with others and is not, or is again because that was asked for.
     pub shares: Vec<Share>,
 }
@@ -68,6 +70,7 @@ impl Restored {
             safety: None,
             refused: Refusals::default(),
             objects: Vec::new(),
+            lacks_rows: false,
             shares: Vec::new(),
         }
     }
@@ -78,7 +81,7 @@ impl Restored {
     pub fn is_whole(&self) -> bool {
         let is_odd = self.refused.count > 0 || self.unremoved.count > 0 || !self.odd_folders.is_empty();
         let is_shared = self.shares.iter().all(|share| share.refusal.is_none());
-        !is_odd && is_shared && self.objects.iter().all(RestoredObjects::is_whole)
+        !is_odd && !self.lacks_rows && is_shared && self.objects.iter().all(RestoredObjects::is_whole)
     }
 }
 

@@ -92,7 +92,8 @@ async fn restore_all(
         is_wanted
     };
     let ledger = Ledger::open(snapshot, is_wanted).await?;
-    let (done, objects) = (Restored::nothing(&how.id), BTreeMap::new());
+    let done = Restored { lacks_rows: snapshot.lacks_rows(), ..Restored::nothing(&how.id) };
+    let objects = BTreeMap::new();
     let landing = Landing::of(account);
     let before = records.as_ref().map(|records| records.record.before.clone());
     let mut work = Work { target, landing, snapshot, how, has_emails, before, ledger, chosen, done, objects };
@@ -112,6 +113,11 @@ async fn restore_all(
 
 /// An account that became a snapshot with holes would lose what is in the holes.
 fn may_be_exact(snapshot: &Snapshot, how: &Restore<'_>) -> Result<()> {
+    if snapshot.lacks_rows() {
+        return Err(Error::Unfit {
+            reason: "a part of the snapshot's index cannot be read, and what it named would be removed",
+        });
+    }
     if !snapshot.info().is_good() {
         return Err(Error::Unfit {
             reason: "the snapshot is not complete, and what it lacks would be removed",

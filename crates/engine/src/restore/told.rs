@@ -111,6 +111,7 @@ impl Report {
             safety: self.safety.map(SnapshotNumber),
             refused: self.refusals_of(snapshot).await?,
             objects,
+            lacks_rows: snapshot.lacks_rows(),
             shares: self.shares.clone(),
         })
     }

@@ -1,5 +1,7 @@
 //! Writes sorted rows as segments.
 
+use std::collections::BTreeMap;
+
 use bytes::{BufMut, Bytes, BytesMut};
 use prost::Message;
 use proto::repository::row::Content;
@@ -21,11 +23,15 @@ pub(crate) const FILTER_TABLE: u32 = 0;
 /// The filter must fit a frame.
 const MAX_ROWS: usize = 1 << 21;
 
+/// Packs and how long they are.
+pub(crate) type PackLengths = BTreeMap<ObjectName, u64>;
+
 /// Takes rows in order of (table, key), each key once, and uploads segments of at most about 16 MiB.
 pub(crate) struct SegmentBuilder<'a> {
     objects: &'a MailboxObjects,
     key: &'a Secret,
     sizes: Sizes,
+    lengths: PackLengths,
     current: Option<Building>,
     done: Vec<SegmentRef>,
 }
@@ -52,8 +58,14 @@ struct Block {
 }
 
 impl<'a> SegmentBuilder<'a> {
-    pub(crate) fn new(objects: &'a MailboxObjects, key: &'a Secret, sizes: Sizes) -> SegmentBuilder<'a> {
-        SegmentBuilder { objects, key, sizes, current: None, done: Vec::new() }
+    /// `lengths` of the packs that rows point to; of those that are not among them none is written down.
+    pub(crate) fn new(
+        objects: &'a MailboxObjects,
+        key: &'a Secret,
+        sizes: Sizes,
+        lengths: PackLengths,
+    ) -> SegmentBuilder<'a> {
+        SegmentBuilder { objects, key, sizes, lengths, current: None, done: Vec::new() }
     }
 
     pub(crate) async fn push(&mut self, row: NewRow) -> Result<()> {
@@ -74,7 +86,7 @@ impl<'a> SegmentBuilder<'a> {
         let Some(building) = self.current.take() else {
             return Ok(());
         };
-        let (name, parts, mut reference) = building.seal()?;
+        let (name, parts, mut reference) = building.seal(&self.lengths)?;
         let name = Upload::segment(name, parts).store(self.objects, self.key).await?;
         reference.name = Bytes::copy_from_slice(&name.0);
         self.done.push(reference);
@@ -182,12 +194,14 @@ impl Building {
         Ok(())
     }
 
-    fn seal(mut self) -> Result<(ObjectName, Vec<Bytes>, SegmentRef)> {
+    fn seal(mut self, lengths: &PackLengths) -> Result<(ObjectName, Vec<Bytes>, SegmentRef)> {
         self.close_block()?;
         let filter = Filter::build(&self.hashes);
         self.add_block(FILTER_TABLE, &[], filter.as_bytes(), 0)?;
         self.footer.packs = self.packs.iter().map(|(name, _)| Bytes::copy_from_slice(&name.0)).collect();
         self.footer.pack_reach = self.packs.iter().map(|(_, reach)| *reach).collect();
+        let length = |name| lengths.get(name).copied().unwrap_or_default();
+        self.footer.pack_lengths = self.packs.iter().map(|(name, _)| length(name)).collect();
         let mut footer = self.footer.encode_to_vec();
         self.cipher.seal(FOOTER, &mut footer);
         let length = narrow(footer.len()).to_be_bytes();

@@ -12,6 +12,7 @@ use proto::repository::{Row, SegmentBlock, SegmentFooter, SegmentRef};
 use crate::error::{Error, Result};
 use crate::frame;
 use crate::layout::{Object, ObjectName};
+use crate::length::Length;
 use crate::log::fold::segment_name;
 use crate::rows::Table;
 use crate::seal::{Cipher, FOOTER, HEADER, Kind, Secret, TAG};
@@ -36,8 +37,7 @@ pub(crate) struct SegmentReader {
     /// With the offset of each block.
     blocks: Vec<(u64, SegmentBlock)>,
     packs: Vec<ObjectName>,
-    /// How far into each of them rows point; 0: format 1 does not tell.
-    reach: Vec<u64>,
+    lengths: Vec<Length>,
     whole: Option<Bytes>,
     kept: Mutex<VecDeque<(usize, Bytes)>>,
 }
@@ -90,8 +90,7 @@ impl SegmentReader {
         let first = tail.len() - 4 - usize::try_from(length).unwrap_or(usize::MAX);
         let footer = open_footer(&cipher, &tail[first..tail.len() - 4])?;
         let packs = pack_names(&footer, &object)?;
-        let mut reach = footer.pack_reach.clone();
-        reach.resize(packs.len(), 0);
+        let lengths = pack_lengths(&footer);
         let blocks = place_blocks(footer.blocks, start, &object)?;
         Ok(SegmentReader {
             objects: objects.clone(),
@@ -99,7 +98,7 @@ impl SegmentReader {
             cipher,
             blocks,
             packs,
-            reach,
+            lengths,
             whole,
             kept: Mutex::default(),
         })
@@ -110,9 +109,9 @@ impl SegmentReader {
         &self.packs
     }
 
-    /// The same, with the length that each of them has at least.
-    pub(crate) fn packs_and_reach(&self) -> impl Iterator<Item = (ObjectName, u64)> {
-        self.packs.iter().copied().zip(self.reach.iter().copied())
+    /// The same, with their lengths.
+    pub(crate) fn packs_and_lengths(&self) -> impl Iterator<Item = (ObjectName, Length)> {
+        self.packs.iter().copied().zip(self.lengths.iter().copied())
     }
 
     /// The table of each block, in their order; the filter's among them.
@@ -355,6 +354,16 @@ fn open_footer(cipher: &Cipher, sealed: &[u8]) -> Result<SegmentFooter> {
 fn pack_names(footer: &SegmentFooter, object: &Object) -> Result<Vec<ObjectName>> {
     let names = footer.packs.iter().map(|name| ObjectName::from_slice(name)).collect::<Option<_>>();
     names.ok_or_else(|| Error::corrupt(object.relative(), "its footer names a pack that cannot be"))
+}
+
+/// One for each pack that it names; format 1 tells of none.
+fn pack_lengths(footer: &SegmentFooter) -> Vec<Length> {
+    let said = |of: &[u64], i| of.get(i).copied().unwrap_or_default();
+    let length = |i| match said(&footer.pack_lengths, i) {
+        0 => Length::AtLeast(said(&footer.pack_reach, i)),
+        length => Length::Exactly(length),
+    };
+    (0..footer.packs.len()).map(length).collect()
 }
 
 /// Gives every block its offset; together they must fill the object up to the footer.

@@ -1,0 +1,25 @@
+//! How long an object on the store has to be.
+
+/// What is known of an object's length, bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Length {
+    Exactly(u64),
+    /// Of a pack that a segment of format 1 names, or one merged from such segments.
+    AtLeast(u64),
+}
+
+impl Length {
+    pub(crate) fn admits(self, found: u64) -> bool {
+        match self {
+            Length::Exactly(length) => found == length,
+            Length::AtLeast(length) => found >= length,
+        }
+    }
+
+    /// So many bytes have to be there.
+    pub(crate) fn least(self) -> u64 {
+        match self {
+            Length::Exactly(length) | Length::AtLeast(length) => length,
+        }
+    }
+}
