@@ -37,8 +37,30 @@ pub(crate) struct ExportArgs {
     /// Only the emails that this finds, as in `malle find`
     #[arg(long, value_name = "QUERY", allow_hyphen_values = true)]
     pub(crate) select: Option<String>,
+    /// mbox: begin another file before one becomes longer, as in 4G (FAT holds no longer ones) or 500M
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub(crate) split: Option<u64>,
+    /// File names that FAT, exFAT, NTFS and Windows take, too; a directory on such a file system gets them anyway
+    #[arg(long)]
+    pub(crate) portable_names: bool,
     #[command(flatten)]
     pub(crate) store: StoreArgs,
+}
+
+/// Bytes: a number and perhaps `k`, `M`, `G` or `T` (thousands).
+fn size(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let factor = match &text[digits.len()..] {
+        "" => Some(1),
+        "k" | "K" => Some(1_000),
+        "M" => Some(1_000_000),
+        "G" => Some(1_000_000_000),
+        "T" => Some(1_000_000_000_000),
+        _ => None,
+    };
+    let bytes =
+        factor.zip(digits.parse::<u64>().ok()).and_then(|(factor, number)| number.checked_mul(factor));
+    bytes.filter(|bytes| *bytes > 0).ok_or_else(|| "say how many bytes, as in 500M or 4G".to_owned())
 }
 
 /// What an export looks like inside.

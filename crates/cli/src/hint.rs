@@ -3,7 +3,7 @@
 
 use jmap::{Class, MethodErrorKind};
 use model::ErrorClass;
-use repository::{Object, Trouble};
+use repository::Trouble;
 
 use crate::exit::Exit;
 
@@ -167,11 +167,6 @@ pub(crate) fn of_repository(error: &repository::Error) -> Judgement {
             "take the ring from where its copy is kept safe; without it no backup can be read, and a new one opens none",
         ),
         E::NewerFormat { .. } | E::NewerKind { .. } => (Exit::NewerFormat, ""),
-        E::Corrupt { .. } | E::Missing { .. } if matches!(error.damaged(), Some(Object::Segment(_))) => (
-            Exit::Damage,
-            "run an export or a restore (not --mode exact) again: it goes around this part of the index now that it is noted; \
-             `malle repair` tells what else is damaged",
-        ),
         E::Corrupt { .. } | E::Missing { .. } => (
             Exit::Damage,
             "run `malle repair` to learn what else is damaged and to fetch it again; whatever is not named is intact",

@@ -62,10 +62,14 @@ impl Mailbox {
     pub(crate) async fn readable(&self, snapshot: Snapshot) -> Result<Snapshot> {
         let snapshot = self.repository.readable(snapshot).await?;
         if snapshot.lacks_rows() {
+            let damaged = snapshot.damage_met();
+            let names: Vec<String> = damaged.iter().map(Object::relative).collect();
+            note(&self.repository, damaged).await;
             let name = self.numbers.name(snapshot.info().number);
             remark(format_args!(
-                "a part of the index of snapshot {name} is lost: what that part named does not come back, and what it replaced or \
-                 removed comes back as it was before; another snapshot may be whole (`malle list`)"
+                "a part of the index of snapshot {name} is lost ({}): what that part named does not come back, and what it replaced or \
+                 removed comes back as it was before; another snapshot may be whole (`malle list`)",
+                one_line(&names.join(", "), 200)
             ));
         }
         Ok(snapshot)

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use jmap::{Account, Client, State};
-use model::{DataType, FolderId, Timestamp};
+use model::{DataType, FolderId, LogPosition, Timestamp};
 use repository::{ObjectRecord, Repository, SnapshotWriter, Summary, TypeState, TypeStatus};
 
 use crate::emails::Synced;
@@ -111,6 +111,7 @@ async fn try_once(
     doubts: &mut Doubts,
 ) -> Result<Tried> {
     let writer = repository.begin_snapshot(how.clock).await?;
+    doubts.begun_at = repository.position();
     let compares = how.compares_store || is_listing_due(&writer, how);
     if compares && doubts.of_listing(repository, how).await? {
         return Ok(Tried::Again);
@@ -148,11 +149,18 @@ pub(crate) fn is_listing_due(writer: &SnapshotWriter, how: &Backup<'_>) -> bool 
     base.is_some_and(|info| how.full_listing || info.summary.since_listing + 1 >= LIST_EVERY)
 }
 
+/// Objects found damaged one by one before a backup gives up.
+const MOST_FOUND: u32 = 64;
+
 /// What the base refers to is claimed by rows, not proven: each question is asked of the store once.
 #[derive(Default)]
 struct Doubts {
     listed: bool,
     read: bool,
+    /// Times that something could not be read.
+    failed: u32,
+    /// The newest log entry when the attempt began.
+    begun_at: Option<LogPosition>,
     /// Something was found missing or damaged that was not known to be.
     found: bool,
 }
@@ -180,14 +188,17 @@ impl Doubts {
         repository: &Repository,
         how: &Backup<'_>,
     ) -> Result<bool> {
-        let is_damage = error.class() == model::ErrorClass::Corrupt;
-        if !is_damage || std::mem::replace(&mut self.read, true) {
+        self.failed += 1;
+        if error.class() != model::ErrorClass::Corrupt || self.failed > MOST_FOUND {
             return Ok(false);
         }
-        let is_new = repository.note_damage(error.damaged(), how.clock).await?;
-        let is_new = repository.examine(repository::Look::Rows, how.clock).await? || is_new;
+        let mut is_new = repository.note_damage(error.damaged(), how.clock).await?;
+        if !std::mem::replace(&mut self.read, true) {
+            is_new |= repository.examine(repository::Look::Rows, how.clock).await?;
+        }
         self.found |= is_new;
-        Ok(is_new)
+        // Another process may have noted it since this attempt began.
+        Ok(is_new || repository.position() != self.begun_at)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use model::DataType;
 
+use crate::collected::{Collected, Kind};
 use crate::content::Replay;
 use crate::files::Files;
 use crate::layout::{Out, Parsed};
@@ -14,6 +15,7 @@ use crate::{Result, convert};
 #[derive(Default)]
 pub(crate) struct Beside {
     files: Files,
+    collected: Collected,
     taken: Taken,
     number: u64,
 }
@@ -31,11 +33,28 @@ impl Beside {
             DataType::FileNode => return self.files.add(object, content, out),
             DataType::SieveScript => self.script(object, content, out)?,
             DataType::ContactCard => {
-                self.converted("contacts", "vcf", convert::vcard(object.json), object, out)?;
+                if let Some(text) = converted(convert::vcard(object.json), object, out) {
+                    self.single(Kind::Contacts, &text, object, out)?;
+                    self.collected.contact(object, &text, out)?;
+                }
                 self.other(content, out)?
             }
             DataType::CalendarEvent => {
-                self.converted("calendars", "ics", convert::icalendar(object.json), object, out)?;
+                if let Some(calendar) = converted(convert::icalendar(object.json), object, out) {
+                    for zone in &calendar.unknown_zones {
+                        out.note(Topic::UnknownZone, || format!("{}: `{zone}`", object.describe()));
+                    }
+                    self.single(Kind::Calendars, &calendar.single(), object, out)?;
+                    self.collected.event(object, &calendar, out)?;
+                }
+                self.other(content, out)?
+            }
+            DataType::Calendar => {
+                self.collected.container(Kind::Calendars, object);
+                self.other(content, out)?
+            }
+            DataType::AddressBook => {
+                self.collected.container(Kind::Contacts, object);
                 self.other(content, out)?
             }
             _ => self.other(content, out)?,
@@ -44,6 +63,7 @@ impl Beside {
     }
 
     pub(crate) fn objects_end(&mut self, out: &mut Out) -> Result<Vec<Placed>> {
+        self.collected.end(out)?;
         self.files.end(out)
     }
 
@@ -69,22 +89,11 @@ impl Beside {
     }
 
     /// Numbered, so that names need not be remembered to be unique.
-    fn converted(
-        &mut self,
-        dir: &'static str,
-        ending: &str,
-        converted: Option<String>,
-        object: &Parsed<'_>,
-        out: &mut Out,
-    ) -> Result<()> {
-        let Some(text) = converted else {
-            out.note(Topic::NotConverted, || object.describe());
-            return Ok(());
-        };
+    fn single(&mut self, kind: Kind, text: &str, object: &Parsed<'_>, out: &mut Out) -> Result<()> {
         self.number += 1;
         let title: String = convert::title(object.map).chars().take(60).collect();
-        let name = Name::sanitised(&format!("{:06} {title}.{ending}", self.number));
-        out.write(&SafePath::top(dir).join(&name), text.as_bytes())
+        let name = Name::sanitised(&format!("{:06} {title}{}", self.number, kind.ending()));
+        out.write(&kind.dir().with("single").join(&name), text.as_bytes())
     }
 
     /// Content of an object that has no file of its own kind.
@@ -95,4 +104,11 @@ impl Beside {
         out.replay(&path, now(), content)?;
         Ok(Some(path))
     }
+}
+
+fn converted<T>(converted: Option<T>, object: &Parsed<'_>, out: &mut Out) -> Option<T> {
+    if converted.is_none() {
+        out.note(Topic::NotConverted, || object.describe());
+    }
+    converted
 }

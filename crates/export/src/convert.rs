@@ -3,6 +3,7 @@
 //! `calcard` asserts what odd objects do not keep to (an empty participant, for one). Objects come from whoever may write to
 //! the mailbox, so a panic there costs one file and not the export.
 
+use std::collections::BTreeSet;
 use std::panic::catch_unwind;
 
 use calcard::jscalendar::JSCalendar;
@@ -10,7 +11,7 @@ use calcard::jscontact::JSContact;
 use calcard::vcard::VCardVersion;
 use serde_json::{Map, Value, json};
 
-use crate::zones;
+use crate::zones::{self, Zones};
 
 /// A JSContact card (RFC 9553) as vCard 4.0, by RFC 9555.
 pub(crate) fn vcard(json: &str) -> Option<String> {
@@ -37,8 +38,45 @@ const OF_A_SERIES: [&str; 4] =
     ["recurrenceOverrides", "recurrenceRule", "recurrenceRules", "excludedRecurrenceRules"];
 const OVERRIDES: &str = "recurrenceOverrides";
 
+/// An event or a task, its occurrences and the zones that it defines itself, as iCalendar.
+pub(crate) struct Calendar {
+    text: String,
+    /// Zones that it names.
+    pub(crate) zones: Zones,
+    /// Names of zones that nobody knows: times there are written without a zone.
+    pub(crate) unknown_zones: BTreeSet<String>,
+}
+
+impl Calendar {
+    /// As a file of its own, its zones defined.
+    pub(crate) fn single(&self) -> String {
+        self.zones.defined_in(&self.text)
+    }
+
+    /// Its components one by one; with its name if it is a zone.
+    pub(crate) fn components(&self) -> Vec<(Option<String>, String)> {
+        let mut components = Vec::new();
+        let (mut depth, mut component, mut zone) = (0, String::new(), None);
+        for line in self.text.split_inclusive("\r\n") {
+            let plain = line.trim_end_matches("\r\n");
+            depth += usize::from(plain.starts_with("BEGIN:"));
+            if depth > 1 {
+                component.push_str(line);
+                zone = zone.or_else(|| plain.strip_prefix("TZID:").map(str::to_owned));
+            }
+            if plain.starts_with("END:") {
+                depth = depth.saturating_sub(1);
+                if depth == 1 {
+                    components.push((zone.take(), std::mem::take(&mut component)));
+                }
+            }
+        }
+        components
+    }
+}
+
 /// A JSCalendar event (RFC 8984, or the later draft that Stalwart speaks) as iCalendar.
-pub(crate) fn icalendar(json: &str) -> Option<String> {
+pub(crate) fn icalendar(json: &str) -> Option<Calendar> {
     let mut event: Map<String, Value> = serde_json::from_str(json).ok()?;
     for key in JMAP_ONLY {
         event.remove(key);
@@ -47,14 +85,32 @@ pub(crate) fn icalendar(json: &str) -> Option<String> {
     event.entry("updated").or_insert_with(|| json!("1970-01-01T00:00:00Z"));
     one_rule(&mut event);
     complete_occurrences(&mut event);
+    let event = Value::Object(event);
+    let mut named = BTreeSet::new();
+    name_zones(&event, &mut named);
     let uid = event.get("uid").cloned().unwrap_or_default();
     let group = json!({"@type": "Group", "uid": uid, "prodId": "-//malle//export//EN", "entries": [event]})
         .to_string();
     catch_unwind(|| {
         let text = JSCalendar::<String, String>::parse(&group).ok()?.into_icalendar()?.to_string();
-        zones::has_items(&text).then(|| zones::defined(&text))
+        let is_lost = |zone: &String| !zones::is_known(zone) && !text.contains(&format!("TZID:{zone}\r\n"));
+        let unknown_zones = named.iter().filter(|zone| is_lost(zone)).cloned().collect();
+        zones::has_items(&text).then(|| Calendar { zones: Zones::of(&text), text, unknown_zones })
     })
     .ok()?
+}
+
+/// Adds the zones that an event names, its occurrences included.
+fn name_zones(value: &Value, named: &mut BTreeSet<String>) {
+    let Some(object) = value.as_object() else { return };
+    for (key, value) in object {
+        match value {
+            Value::String(zone) if matches!(key.as_str(), "timeZone" | "endTimeZone") => {
+                named.insert(zone.clone());
+            }
+            value => name_zones(value, named),
+        }
+    }
 }
 
 /// RFC 8984 has a list of rules, its successor and iCalendar's readers want one.
@@ -132,7 +188,7 @@ mod tests {
             "recurrenceOverrides": {
                 "2026-03-08T09:00:00": {"title": "Moved", "start": "2026-03-09T10:00:00", "locations/l/name": "There"},
                 "2026-03-15T09:00:00": {"excluded": true}}});
-        let text = icalendar(&event.to_string()).unwrap();
+        let text = icalendar(&event.to_string()).unwrap().single();
         let events: Vec<&str> = text.split("BEGIN:VEVENT").skip(1).collect();
         let contains = |event: &str, lines: &[&str]| {
             for line in lines {
@@ -230,8 +286,12 @@ mod tests {
         #[test]
         fn a_panic_stays_inside(value in json()) {
             let text = value.to_string();
-            for converted in [vcard(&text), icalendar(&text)].into_iter().flatten() {
+            let calendar = icalendar(&text);
+            for converted in vcard(&text).into_iter().chain(calendar.as_ref().map(Calendar::single)) {
                 prop_assert!(converted.starts_with("BEGIN:V"));
+            }
+            for (_, component) in calendar.iter().flat_map(Calendar::components) {
+                prop_assert!(component.starts_with("BEGIN:V") && component.ends_with("\r\n"));
             }
         }
     }

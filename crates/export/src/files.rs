@@ -153,7 +153,7 @@ impl Files {
     fn path(&mut self, raw: &str, directory: &SafePath, out: &mut Out) -> SafePath {
         let top = SafePath::top("files");
         let below = if directory.has_room() { directory } else { &top };
-        let name = self.taken.claim(below.as_str(), "", raw, "");
+        let name = self.taken.claim_file(below.as_str(), raw);
         let path = below.join(&name);
         if name.as_str() != raw || below != directory {
             out.note(Topic::Renamed, || format!("file `{raw}` is `{}`", path.as_str()));

@@ -26,6 +26,15 @@ pub enum Target {
     Zip(Output),
 }
 
+/// What may be asked for besides.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Options {
+    /// mbox: no file is longer than so many bytes, unless it holds a single email.
+    pub split: Option<u64>,
+    /// Names that FAT, exFAT, NTFS and Windows take, too. A directory on a file system that takes no others gets them anyway.
+    pub portable_names: bool,
+}
+
 /// Where an archive goes.
 pub enum Output {
     /// A file that does not exist yet. It appears when the export is whole.

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use crate::Result;
 use crate::content::{Replay, Spool};
+use crate::format::Options;
 use crate::item::Email;
 use crate::name::SafePath;
 use crate::report::{Report, Topic};
@@ -16,6 +17,7 @@ pub(crate) struct Out {
     pub(crate) sink: Box<dyn Sink>,
     pub(crate) spool: Spool,
     pub(crate) report: Report,
+    pub(crate) options: Options,
 }
 
 impl Out {

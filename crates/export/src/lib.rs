@@ -2,6 +2,7 @@
 
 mod account;
 mod beside;
+mod collected;
 mod content;
 mod convert;
 mod dates;
@@ -29,7 +30,7 @@ mod writer;
 mod zones;
 
 pub use error::{Error, Result};
-pub use format::{Format, NoSuchFormat, Output, Target};
+pub use format::{Format, NoSuchFormat, Options, Output, Target};
 pub use item::{Content, Email, Object, Origin, Receiver};
 pub use read::{Limits, read};
 pub use report::{Note, Report, Topic};

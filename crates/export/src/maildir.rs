@@ -1,6 +1,6 @@
 //! Maildir++ below `Maildir/`: the inbox is the root, every other folder a directory `.A.B` beside.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::content::{Replay, Spool};
 use crate::item::Email;
@@ -21,6 +21,14 @@ const LONGEST_PARENT: usize = 170;
 pub(crate) const FLAGS: [(&str, char); 5] =
     [("$draft", 'D'), ("$flagged", 'F'), ("$forwarded", 'P'), ("$answered", 'R'), ("$seen", 'S')];
 
+/// The flag that Dovecot takes no notice of.
+const PASSED: char = 'P';
+/// What stands between the name of an email and its flags; and where file systems take no colon.
+const SEPARATOR: char = ':';
+pub(crate) const PORTABLE: char = '!';
+/// Dovecot's list of the keywords that have a lower-case letter in a folder.
+pub(crate) const KEYWORDS: &str = "dovecot-keywords";
+
 pub(crate) struct Maildir {
     /// By the folder's index.
     folders: BTreeMap<usize, Kept>,
@@ -32,6 +40,8 @@ pub(crate) struct Maildir {
 #[derive(Debug)]
 struct Kept {
     dir: SafePath,
+    /// Keywords that have a lower-case letter here, `a` first.
+    keywords: Vec<String>,
     /// The directory's name without its first dot; `INBOX` for the root.
     dotted: String,
 }
@@ -47,7 +57,7 @@ impl Maildir {
     fn place(&mut self, folder: &Folder, out: &mut Out) -> Kept {
         let root = SafePath::top(ROOT);
         if folder.role.as_deref() == Some("inbox") && !std::mem::replace(&mut self.has_inbox, true) {
-            return Kept { dir: root, dotted: INBOX.to_owned() };
+            return Kept { dir: root, keywords: Vec::new(), dotted: INBOX.to_owned() };
         }
         let parent = folder.parent.and_then(|parent| self.folders.get(&parent));
         let above = parent.map(|parent| parent.dotted.clone());
@@ -60,7 +70,7 @@ impl Maildir {
         if !is_plain || (prefix.is_empty() && parent.is_some()) {
             out.note(Topic::Renamed, || format!("folder `{}` is `{name}`", folder.name));
         }
-        Kept { dir: root.join(&name), dotted }
+        Kept { dir: root.join(&name), keywords: Vec::new(), dotted }
     }
 }
 
@@ -85,13 +95,39 @@ pub(crate) fn folder_name(component: &str) -> String {
     unescape.iter().fold(text, |text, (escaped, plain)| text.replace(escaped, plain))
 }
 
-fn flags(email: &Email<'_>, out: &mut Out) -> String {
-    let has_flag = |keyword: &String| FLAGS.iter().any(|(known, _)| known.eq_ignore_ascii_case(keyword));
-    if !email.keywords.iter().all(has_flag) {
-        out.note(Topic::KeywordsBeside, || format!("email {}: {}", email.id, email.keywords.join(" ")));
-    }
+fn flags(email: &Email<'_>) -> String {
     let has = |keyword: &str| email.keywords.iter().any(|has| has.eq_ignore_ascii_case(keyword));
     FLAGS.iter().filter(|(keyword, _)| has(keyword)).map(|(_, flag)| flag).collect()
+}
+
+impl Kept {
+    /// Letters for the keywords that Dovecot knows no flag for, `P` included. False: a keyword has neither flag nor letter.
+    fn letters(&mut self, email: &Email<'_>) -> (String, bool) {
+        let (mut letters, mut is_complete) = (BTreeSet::new(), true);
+        for keyword in email.keywords {
+            let flag = FLAGS.iter().find(|(known, _)| known.eq_ignore_ascii_case(keyword));
+            if flag.is_some_and(|(_, flag)| *flag != PASSED) {
+                continue;
+            }
+            match self.letter(keyword) {
+                Some(letter) => drop(letters.insert(letter)),
+                None => is_complete &= flag.is_some(),
+            }
+        }
+        (letters.into_iter().collect(), is_complete)
+    }
+
+    /// The letter of a keyword in this folder; `None`: it can have none, or all are taken.
+    fn letter(&mut self, keyword: &str) -> Option<char> {
+        let known = self.keywords.iter().position(|known| known.eq_ignore_ascii_case(keyword));
+        let at = known.unwrap_or(self.keywords.len());
+        let letter = ('a'..='z').nth(at)?;
+        if known.is_none() {
+            let is_word = !keyword.is_empty() && keyword.bytes().all(|byte| byte.is_ascii_graphic());
+            is_word.then(|| self.keywords.push(keyword.to_owned()))?;
+        }
+        Some(letter)
+    }
 }
 
 /// The directories that make a Maildir.
@@ -129,9 +165,20 @@ impl Mail for Maildir {
         if i64::from(modified) != email.received_at {
             out.note(Topic::DateChanged, || format!("email {}", email.id));
         }
-        let name = Name::maildir(modified, self.emails, &flags(email, out));
-        let dirs = folders.iter().filter_map(|index| self.folders.get(index));
-        let mut paths = dirs.map(|place| place.dir.with("cur").join(&name));
+        let separator = if out.options.portable_names { PORTABLE } else { SEPARATOR };
+        let (flags, mut paths) = (flags(email), Vec::with_capacity(folders.len()));
+        for index in folders {
+            let Some(place) = self.folders.get_mut(index) else { continue };
+            let (letters, is_complete) = place.letters(email);
+            if !is_complete {
+                out.note(Topic::KeywordsBeside, || {
+                    format!("email {}: {}", email.id, email.keywords.join(" "))
+                });
+            }
+            let name = Name::maildir(modified, self.emails, separator, &format!("{flags}{letters}"));
+            paths.push(place.dir.with("cur").join(&name));
+        }
+        let mut paths = paths.into_iter();
         let first = paths.next().expect("an email has a folder");
         out.replay(&first, modified, content)?;
         for path in paths {
@@ -143,6 +190,10 @@ impl Mail for Maildir {
     }
 
     fn finish(self, _: &Tree, out: &mut Out) -> Result<()> {
+        for folder in self.folders.values().filter(|folder| !folder.keywords.is_empty()) {
+            let lines = folder.keywords.iter().enumerate().map(|(at, keyword)| format!("{at} {keyword}\n"));
+            out.write(&folder.dir.with(KEYWORDS), lines.collect::<String>().as_bytes())?;
+        }
         if self.has_inbox {
             return Ok(());
         }

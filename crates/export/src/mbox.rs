@@ -41,8 +41,13 @@ struct FolderBox {
     path: SafePath,
     /// Where the boxes of the folders below lie.
     below: SafePath,
+    /// Its last file.
     spooled: PathBuf,
     length: u64,
+    /// Files that are as long as they may be.
+    full: Vec<(SafePath, PathBuf)>,
+    /// Files of it, this one included.
+    parts: u32,
 }
 
 impl Mbox {
@@ -76,6 +81,27 @@ impl Mbox {
     fn write(&mut self, index: usize, bytes: &[u8]) -> Result<()> {
         self.file(index)?.write_all(bytes).doing_to("write", "a spooled mbox")?;
         self.at(index).length += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Begins another file if this one would become longer than was asked for.
+    fn make_room(&mut self, index: usize, bytes: u64, out: &mut Out) -> Result<()> {
+        let is_too_long = |split: u64| self.boxes[&index].length.saturating_add(bytes) > split;
+        if self.boxes[&index].length == 0 || !out.options.split.is_some_and(is_too_long) {
+            return Ok(());
+        }
+        self.close()?;
+        let spooled = out.spool.path();
+        let number = self.at(index).parts + 1;
+        let below = self.at(index).below.clone();
+        let (dir, stem) = below.as_str().rsplit_once('/').expect("it is below the top");
+        let name = self.taken.claim(dir, "", &format!("{stem}.part{number}"), ".mbox");
+        let folder = self.at(index);
+        let path = folder.path.beside(&name);
+        let full =
+            (std::mem::replace(&mut folder.path, path), std::mem::replace(&mut folder.spooled, spooled));
+        folder.full.push(full);
+        (folder.length, folder.parts) = (0, number);
         Ok(())
     }
 
@@ -126,7 +152,9 @@ impl Mail for Mbox {
         if stem.as_str() != folder.name || above.is_some_and(|above| above != dir) {
             out.note(Topic::Renamed, || format!("folder `{}` is `{}`", folder.name, path.as_str()));
         }
-        let fresh = FolderBox { below: dir.join(&stem), path, spooled: out.spool.path(), length: 0 };
+        let spooled = out.spool.path();
+        let fresh =
+            FolderBox { below: dir.join(&stem), path, spooled, length: 0, full: Vec::new(), parts: 1 };
         self.boxes.insert(index, fresh);
         Ok(())
     }
@@ -144,6 +172,7 @@ impl Mail for Mbox {
         }
         let mut first = None;
         for index in folders {
+            self.make_room(*index, email.size, out)?;
             let start = self.append(*index, &envelope, content)?;
             let path = self.at(*index).path.clone();
             first.get_or_insert(Place { path, start: Some(start) });
@@ -154,7 +183,10 @@ impl Mail for Mbox {
     fn finish(mut self, _: &Tree, out: &mut Out) -> Result<()> {
         self.close()?;
         out.sink.directory(&SafePath::top(MAIL))?;
-        for FolderBox { path, spooled, length, .. } in self.boxes.into_values() {
+        for FolderBox { path, spooled, length, full, .. } in self.boxes.into_values() {
+            for (path, spooled) in full {
+                out.sink.adopt(&path, sink::now(), &spooled)?;
+            }
             match length {
                 0 => out.write(&path, b"")?,
                 _ => out.sink.adopt(&path, sink::now(), &spooled)?,

@@ -4,6 +4,8 @@
 use std::collections::HashMap;
 use std::fmt;
 
+use unicode_normalization::UnicodeNormalization;
+
 /// Longest component that every common file system takes, in bytes.
 pub(crate) const LONGEST: usize = 255;
 /// Room left for a number that tells equal names apart.
@@ -25,10 +27,10 @@ impl Name {
         &self.0
     }
 
-    /// The file of an email in a Maildir. The colon is Maildir's own.
-    pub(crate) fn maildir(seconds: u32, number: u64, flags: &str) -> Name {
-        let flags: String = flags.chars().filter(char::is_ascii_uppercase).collect();
-        Name(format!("{seconds}.M{number}.malle:2,{flags}"))
+    /// The file of an email in a Maildir. `separator` is Maildir's own colon, or what programs write where that cannot be.
+    pub(crate) fn maildir(seconds: u32, number: u64, separator: char, flags: &str) -> Name {
+        let flags: String = flags.chars().filter(char::is_ascii_alphabetic).collect();
+        Name(format!("{seconds}.M{number}.malle{separator}2,{flags}"))
     }
 }
 
@@ -50,6 +52,11 @@ impl SafePath {
 
     pub(crate) fn join(&self, name: &Name) -> SafePath {
         SafePath(format!("{}/{name}", self.0))
+    }
+
+    /// Another name in the same directory.
+    pub(crate) fn beside(&self, name: &Name) -> SafePath {
+        SafePath(self.0.rsplit_once('/').map_or_else(|| name.to_string(), |(dir, _)| format!("{dir}/{name}")))
     }
 
     /// The same with a name of this program's own.
@@ -74,7 +81,8 @@ impl SafePath {
 
 fn sanitise(raw: &str, longest: usize) -> String {
     let mut name: String = raw.chars().map(|c| if is_unsafe(c) { '_' } else { c }).collect();
-    if name.starts_with('.') {
+    // Hidden, or a home directory to a shell.
+    if name.starts_with(['.', '~']) {
         name.replace_range(..1, "_");
     }
     if is_reserved(&name) {
@@ -106,13 +114,28 @@ fn truncate(text: &mut String, longest: usize) {
     text.truncate(text.floor_char_boundary(longest));
 }
 
-/// The names taken in directories, so that no two differ only in upper and lower case.
+/// The ending of a file's name, with its dot: short and plain, or empty.
+fn extension(name: &str) -> &str {
+    let at = name.rfind('.').filter(|at| *at > 0).unwrap_or(name.len());
+    let is_plain = name[at..].len() <= 9 && name[at..].chars().skip(1).all(|c| c.is_ascii_alphanumeric());
+    if is_plain { &name[at..] } else { "" }
+}
+
+/// The names taken in directories, so that no two are one to a file system that knows no upper and lower case, or that composes
+/// accents.
 #[derive(Debug, Default)]
 pub(crate) struct Taken(HashMap<String, u32>);
 
 impl Taken {
+    /// A free name in `dir` for a file or directory of this name: a number stands before its ending.
+    pub(crate) fn claim_file(&mut self, dir: &str, raw: &str) -> Name {
+        let safe = Name::sanitised(raw);
+        let extension = extension(safe.as_str());
+        self.claim(dir, "", &safe.as_str()[..safe.as_str().len() - extension.len()], extension)
+    }
+
     /// A free name in `dir`: `before`, what can be kept of `raw`, a number if need be, `after`.
-    pub(crate) fn claim(&mut self, dir: &str, before: &'static str, raw: &str, after: &'static str) -> Name {
+    pub(crate) fn claim(&mut self, dir: &str, before: &'static str, raw: &str, after: &str) -> Name {
         let stem = sanitise(raw, LONGEST - ROOM - before.len() - after.len());
         let stem = if before.is_empty() && is_reserved(&format!("{stem}{after}")) {
             format!("_{stem}")
@@ -135,9 +158,10 @@ impl Taken {
     }
 }
 
-/// Equal for names that a file system without upper and lower case takes for one.
+/// Equal for names that some file system takes for one.
 fn folded(dir: &str, name: &str) -> String {
-    format!("{dir}/{name}").to_uppercase().to_lowercase()
+    let folded = format!("{dir}/{name}").nfd().collect::<String>().to_uppercase().to_lowercase();
+    folded.nfd().collect()
 }
 
 #[cfg(test)]
@@ -175,6 +199,39 @@ mod tests {
         assert_eq!(
             ["A", "a", "A (2)", "a", "STRASSE", "straße", "ſ", "S"].map(&mut claim),
             ["A", "a (2)", "A (2) (2)", "a (3)", "STRASSE", "straße (2)", "ſ", "S (2)"]
+        );
+    }
+
+    #[test]
+    fn spellings_of_one_name_are_told_apart_and_files_keep_their_ending() {
+        let mut taken = Taken::default();
+        let mut claim = |raw| taken.claim_file("d", raw).0;
+        assert_eq!(
+            [
+                "caf\u{e9}.txt",
+                "cafe\u{301}.txt",
+                "maj.txt",
+                "MAJ.txt",
+                "a.b c.d e",
+                "a.b c.d e",
+                ".bashrc",
+                "~x",
+                "n.tar.gz",
+                "n.tar.gz"
+            ]
+            .map(&mut claim),
+            [
+                "caf\u{e9}.txt",
+                "cafe\u{301} (2).txt",
+                "maj.txt",
+                "MAJ (2).txt",
+                "a.b c.d e",
+                "a.b c.d e (2)",
+                "_bashrc",
+                "_x",
+                "n.tar.gz",
+                "n.tar (2).gz"
+            ]
         );
     }
 

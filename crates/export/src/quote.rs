@@ -1,11 +1,16 @@
-//! mboxrd quoting: a line of any number of `>` and then `From ` gets one more `>`, and loses one when it is read. Streaming,
-//! and exact for any bytes.
+//! mboxrd quoting: a line of any number of `>` and then `From ` gets one more `>`, and loses one when it is read. So do the lines
+//! of an email's own header that programs take for an mbox's (`>Status` is a field like any other). Streaming, and exact for any
+//! bytes.
 
 use std::io::{self, Read};
 
 use memchr::memchr;
 
-const FROM: &[u8; 5] = b"From ";
+const FROM: &[u8] = b"From ";
+/// Fields of a header that say in an mbox what the mail program thinks of the email; in any case of letters.
+const FIELDS: [&[u8]; 4] = [b"status:", b"x-status:", b"x-keywords:", b"x-mozilla-status:"];
+/// Length of the longest of these.
+const LONGEST: usize = 17;
 const BUFFER: usize = 64 << 10;
 const SMALLEST: usize = 64;
 
@@ -18,15 +23,29 @@ enum Way {
 /// Turns bytes into quoted ones or back, in pieces of any size.
 pub(crate) struct Quoting {
     way: Way,
-    /// How much of `From ` the line has been so far, after any `>`; `None` further on in a line.
-    matched: Option<usize>,
+    /// What came of a line behind any `>`, as long as it may become something to quote; `None` further on in a line.
+    begun: Option<Vec<u8>>,
+    /// The line began with `>`.
+    is_angled: bool,
     /// A `>` that goes if the line turns out to be a quoted one.
     held: bool,
+    /// No empty line came yet.
+    is_head: bool,
+}
+
+/// What the beginning of a line is.
+enum Begun {
+    Quotable,
+    EndOfHead,
+    /// More of it tells.
+    Open,
+    Other,
 }
 
 impl Quoting {
     pub(crate) fn quote() -> Quoting {
-        Quoting { way: Way::Quote, matched: Some(0), held: false }
+        let begun = Some(Vec::with_capacity(LONGEST));
+        Quoting { way: Way::Quote, begun, is_angled: false, held: false, is_head: true }
     }
 
     fn unquote() -> Quoting {
@@ -36,25 +55,63 @@ impl Quoting {
     pub(crate) fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
         let mut rest = bytes;
         while let Some((byte, after)) = rest.split_first() {
-            let Some(matched) = self.matched else {
+            let Some(begun) = &mut self.begun else {
                 rest = self.rest_of_line(rest, out);
                 continue;
             };
-            match *byte {
-                b'>' if matched == 0 => self.angle(out),
-                byte if byte == FROM[matched] => self.step(matched, out),
-                _ => {
-                    self.miss(out);
-                    continue;
+            rest = after;
+            if *byte == b'>' && begun.is_empty() {
+                self.angle(out);
+                continue;
+            }
+            begun.push(*byte);
+            match self.what_begun() {
+                Begun::Open => {}
+                Begun::Quotable => self.quotable(out),
+                Begun::EndOfHead => {
+                    self.is_head = false;
+                    self.flush(out);
+                    self.next_line();
+                }
+                // Its last byte may be the end of the line.
+                Begun::Other => {
+                    let is_end = *byte == b'\n';
+                    self.flush(out);
+                    if is_end {
+                        self.next_line();
+                    }
                 }
             }
-            rest = after;
         }
     }
 
     /// Nothing more comes.
     pub(crate) fn finish(&mut self, out: &mut Vec<u8>) {
-        self.miss(out);
+        self.flush(out);
+    }
+
+    fn what_begun(&self) -> Begun {
+        let begun = self.begun.as_deref().unwrap_or_default();
+        if begun == FROM {
+            return Begun::Quotable;
+        }
+        let ends_head = self.is_head && !self.is_angled;
+        if ends_head && matches!(begun, b"\n" | b"\r\n") {
+            return Begun::EndOfHead;
+        }
+        let begins =
+            |field: &[u8]| field.len() >= begun.len() && field[..begun.len()].eq_ignore_ascii_case(begun);
+        let fields = || FIELDS.into_iter().filter(|_| self.is_head);
+        if fields().any(|field| field.eq_ignore_ascii_case(begun)) {
+            return Begun::Quotable;
+        }
+        let is_open = FROM.starts_with(begun) || fields().any(begins) || (ends_head && begun == b"\r");
+        if is_open { Begun::Open } else { Begun::Other }
+    }
+
+    fn next_line(&mut self) {
+        self.begun = Some(Vec::with_capacity(LONGEST));
+        self.is_angled = false;
     }
 
     fn rest_of_line<'a>(&mut self, bytes: &'a [u8], out: &mut Vec<u8>) -> &'a [u8] {
@@ -62,36 +119,33 @@ impl Quoting {
             out.extend(bytes);
             return &[];
         };
-        self.matched = Some(0);
+        self.next_line();
         out.extend(&bytes[..=at]);
         &bytes[at + 1..]
     }
 
     fn angle(&mut self, out: &mut Vec<u8>) {
+        self.is_angled = true;
         match (self.way, self.held) {
             (Way::Unquote, false) => self.held = true,
             _ => out.push(b'>'),
         }
     }
 
-    fn step(&mut self, matched: usize, out: &mut Vec<u8>) {
-        if matched + 1 < FROM.len() {
-            self.matched = Some(matched + 1);
-            return;
-        }
+    fn quotable(&mut self, out: &mut Vec<u8>) {
         if self.way == Way::Quote {
             out.push(b'>');
         }
-        out.extend(FROM);
-        self.matched = None;
         self.held = false;
+        self.flush(out);
     }
 
-    fn miss(&mut self, out: &mut Vec<u8>) {
+    /// The line is nothing to quote any more.
+    fn flush(&mut self, out: &mut Vec<u8>) {
         if std::mem::take(&mut self.held) {
             out.push(b'>');
         }
-        out.extend(&FROM[..self.matched.take().unwrap_or_default()]);
+        out.extend(self.begun.take().unwrap_or_default());
     }
 }
 
@@ -153,6 +207,12 @@ mod tests {
             ("\rFrom \n", "\rFrom \n"),
             (">", ">"),
             (">Fro", ">Fro"),
+            (
+                "Status: RO\r\nX-STATUS: A\n>Status:x\n\nStatus: x\n",
+                ">Status: RO\r\n>X-STATUS: A\n>>Status:x\n\nStatus: x\n",
+            ),
+            ("A: b\r\n\r\nX-Keywords: x", "A: b\r\n\r\nX-Keywords: x"),
+            (">\nStatus:", ">\n>Status:"),
             ("", ""),
         ] {
             assert_eq!(String::from_utf8(quoted(plain.as_bytes(), 3)).unwrap(), expected);
@@ -162,7 +222,7 @@ mod tests {
     proptest! {
         #[test]
         fn every_email_comes_back(
-            text in "([>From \n\r\0a]|From |>From |\n){0,40}",
+            text in "([>From \n\r\0a]|From |>From |\n|Status:|>X-Status:|x-keywords:|\r\n){0,40}",
             bytes in proptest::collection::vec(any::<u8>(), 0..50),
             piece in 1..9_usize,
         ) {

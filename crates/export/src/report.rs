@@ -18,7 +18,7 @@ pub enum Topic {
     Renamed,
     /// A folder or file whose parent is missing or in a circle.
     Orphaned,
-    /// An email in no folder that exists.
+    /// An email in no folder that exists, a contact in no address book, an event in no calendar.
     Homeless,
     /// An email that was also in a folder that does not exist.
     UnknownFolder,
@@ -34,6 +34,8 @@ pub enum Topic {
     MadeUnique,
     /// A contact or event that could not be turned into `.vcf` or `.ics`.
     NotConverted,
+    /// A time zone that an event names and nobody knows.
+    UnknownZone,
     /// Bytes that the backup does not hold.
     NoContent,
     /// More bytes than the format takes.
@@ -52,7 +54,9 @@ impl Topic {
         match self {
             Topic::Renamed => "Renamed, because the name cannot be a file name (original: in the export)",
             Topic::Orphaned => "Moved to the top, because the folder above is missing or inside itself",
-            Topic::Homeless => "Emails that were in no folder; you find them in the folder named here",
+            Topic::Homeless => {
+                "In no folder, calendar or address book; you find them in the one that is named here"
+            }
             Topic::UnknownFolder => "Emails that were also in a folder that does not exist",
             Topic::DateChanged => "Dates beyond what this format can write; the nearest one was written",
             Topic::KeywordsBeside => "Emails with tags that this format has no flag for",
@@ -62,6 +66,9 @@ impl Topic {
             Topic::LeftOut => "Left out",
             Topic::MadeUnique => "Changed, because it may exist only once in this format",
             Topic::NotConverted => "Contacts and events that could not be converted; they are kept as JSON",
+            Topic::UnknownZone => {
+                "Events in a time zone that is not defined in the backup; programs take their times for those of their own zone"
+            }
             Topic::NoContent => "Contents that the backup does not hold",
             Topic::TooLarge => "Too large for this format; left out",
             Topic::Copied => "Emails in several folders; each folder has a copy of its own",

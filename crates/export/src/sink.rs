@@ -48,6 +48,11 @@ pub(crate) trait Sink: Send {
         Ok(true)
     }
 
+    /// Whether a name may have characters in it that FAT, NTFS and Windows refuse.
+    fn takes_any_name(&self) -> bool {
+        true
+    }
+
     /// Makes the export whole.
     fn finish(self: Box<Self>) -> Result<()>;
 }

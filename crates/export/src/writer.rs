@@ -5,7 +5,7 @@ use model::DataType;
 use serde_json::{Map, Value};
 
 use crate::content::{Replay, Spool};
-use crate::format::{Format, Target};
+use crate::format::{Format, Options, Target};
 use crate::item::{Email, Object, Origin, Receiver};
 use crate::layout::{Layout, Out, Parsed};
 use crate::name::SafePath;
@@ -45,8 +45,15 @@ impl Writer {
         };
         let stopper = Stopper::default();
         let sink = sink::open(target, &mut spool, &stopper)?;
-        let out = Out { sink, spool, report: Report::new(format) };
+        let options = Options { portable_names: !sink.takes_any_name(), ..Options::default() };
+        let out = Out { sink, spool, report: Report::new(format), options };
         Ok(Writer { layout, out, tree: Tree::default(), phase: Phase::Objects, stopper })
+    }
+
+    /// Before the first item: what is asked for besides.
+    pub fn set_options(&mut self, options: Options) {
+        let portable_names = options.portable_names || self.out.options.portable_names;
+        self.out.options = Options { portable_names, ..options };
     }
 
     /// For another thread, to end the export while [`Writer::finish`] is at work: that takes as long as the mailbox is.

@@ -15,8 +15,6 @@ use jiff::tz::{Offset, TimeZone, TimeZoneDatabase};
 const LAST_YEAR: i16 = 2050;
 /// Nobody knows more than the rule of today.
 const LATEST_YEAR: i16 = 2200;
-/// `RDATE`s on a line, so that none is longer than 75 octets.
-const DATES_A_LINE: usize = 4;
 
 /// Lines that begin an event or a task.
 const ITEMS: [&str; 2] = ["\r\nBEGIN:VEVENT\r\n", "\r\nBEGIN:VTODO\r\n"];
@@ -26,41 +24,58 @@ pub(crate) fn has_items(text: &str) -> bool {
     ITEMS.iter().any(|item| text.contains(item))
 }
 
-/// Defines each zone that the text names and does not define itself. Names that nobody knows stay as they are.
-pub(crate) fn defined(text: &str) -> String {
-    let unfolded = text.replace("\r\n ", "").replace("\r\n\t", "");
-    let mut named = BTreeMap::new();
-    let mut own = BTreeSet::new();
-    for line in unfolded.lines() {
-        if let Some(name) = line.strip_prefix("TZID:") {
-            own.insert(name.to_owned());
+/// Zones of the table that a calendar file names and does not define itself, with the first and the last year that matter.
+#[derive(Debug, Default)]
+pub(crate) struct Zones(BTreeMap<String, (i16, i16)>);
+
+impl Zones {
+    pub(crate) fn of(text: &str) -> Zones {
+        let unfolded = text.replace("\r\n ", "").replace("\r\n\t", "");
+        let own: BTreeSet<&str> = unfolded.lines().filter_map(|line| line.strip_prefix("TZID:")).collect();
+        let mut zones = Zones::default();
+        for (name, year) in unfolded.lines().filter_map(zone_of).filter(|(name, _)| !own.contains(name)) {
+            if is_known(name) {
+                zones.extend(name, (year, year.saturating_add(1).clamp(LAST_YEAR, LATEST_YEAR)));
+            }
         }
-        if let Some((name, year)) = zone_of(line) {
-            let (first, last) = named.entry(name).or_insert((year, LAST_YEAR));
-            (*first, *last) = (year.min(*first), year.saturating_add(1).clamp(*last, LATEST_YEAR));
-        }
+        zones
     }
-    let zones: String = named
-        .into_iter()
-        .filter(|(name, _)| !own.contains(name))
-        .filter_map(|(name, years)| definition(&name, years))
-        .collect();
-    let begins = ITEMS.iter().filter_map(|item| text.find(item)).min();
-    match begins.map(|at| at + "\r\n".len()) {
-        Some(at) => format!("{}{zones}{}", &text[..at], &text[at..]),
-        None => text.to_owned(),
+
+    fn extend(&mut self, name: &str, (first, last): (i16, i16)) {
+        let years = self.0.entry(name.to_owned()).or_insert((first, last));
+        *years = (years.0.min(first), years.1.max(last));
+    }
+
+    /// Takes those of another file in.
+    pub(crate) fn add(&mut self, other: &Zones) {
+        other.0.iter().for_each(|(name, years)| self.extend(name, *years));
+    }
+
+    /// Definitions of those that are wanted.
+    pub(crate) fn definitions(&self, is_wanted: impl Fn(&str) -> bool) -> String {
+        let wanted = self.0.iter().filter(|(name, _)| is_wanted(name));
+        wanted.filter_map(|(name, years)| definition(name, *years)).collect()
+    }
+
+    /// The text with their definitions, before its first event or task.
+    pub(crate) fn defined_in(&self, text: &str) -> String {
+        let begins = ITEMS.iter().filter_map(|item| text.find(item)).min();
+        match begins.map(|at| at + "\r\n".len()) {
+            Some(at) => format!("{}{}{}", &text[..at], self.definitions(|_| true), &text[at..]),
+            None => text.to_owned(),
+        }
     }
 }
 
 /// The zone of a property's time, and the year.
-fn zone_of(line: &str) -> Option<(String, i16)> {
+fn zone_of(line: &str) -> Option<(&str, i16)> {
     let (_, rest) = line.split_once(";TZID=")?;
     let (name, rest) = match rest.strip_prefix('"') {
         Some(quoted) => quoted.split_once('"')?,
         None => rest.split_at(rest.find([';', ':'])?),
     };
     let (_, value) = rest.split_once(':')?;
-    Some((name.to_owned(), value.get(..4)?.parse().ok()?))
+    Some((name, value.get(..4)?.parse().ok()?))
 }
 
 /// Times at which clocks change from one offset to another, by the name of the time that they change to.
@@ -70,6 +85,11 @@ struct Change {
     to: Offset,
     name: String,
     is_daylight: bool,
+}
+
+/// Whether the table has a zone of this name.
+pub(crate) fn is_known(name: &str) -> bool {
+    zone(name).is_some()
 }
 
 /// The zone of this name, or the one that Windows calls so.
@@ -113,15 +133,16 @@ fn definition(name: &str, (first_year, last_year): (i16, i16)) -> Option<String>
         let kind = if change.is_daylight { "DAYLIGHT" } else { "STANDARD" };
         let stamps: Vec<String> =
             times.iter().map(|time| time.strftime("%Y%m%dT%H%M%S").to_string()).collect();
-        let (first, more) = stamps.split_first()?;
+        let first = stamps.first()?;
         let (from, to) = (offset(change.from), offset(change.to));
         let _ = write!(
             text,
             "BEGIN:{kind}\r\nDTSTART:{first}\r\nTZOFFSETFROM:{from}\r\nTZOFFSETTO:{to}\r\nTZNAME:{}\r\n",
             change.name
         );
-        for dates in more.chunks(DATES_A_LINE) {
-            let _ = write!(text, "RDATE:{}\r\n", dates.join(","));
+        // Thunderbird's library reads the first date of a line alone, and where there is one it leaves out `DTSTART`.
+        for date in stamps.iter().filter(|_| stamps.len() > 1) {
+            let _ = write!(text, "RDATE:{date}\r\n");
         }
         let _ = write!(text, "END:{kind}\r\n");
     }
@@ -145,6 +166,10 @@ mod tests {
     use calcard::icalendar::ICalendar;
 
     use super::*;
+
+    fn defined(text: &str) -> String {
+        Zones::of(text).defined_in(text)
+    }
 
     fn calendar(events: &str) -> String {
         format!("BEGIN:VCALENDAR\r\nVERSION:2.0\r\n{events}END:VCALENDAR\r\n")

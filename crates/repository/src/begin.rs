@@ -90,15 +90,12 @@ impl Repository {
     /// A snapshot as if these objects were not there.
     pub(crate) fn without(&self, mut info: SnapshotInfo, damaged: &BTreeSet<Object>) -> Snapshot {
         let is_whole = |name: ObjectName| !damaged.contains(&Object::Segment(name));
-        let all = info.segments.len();
         info.segments.retain(|segment| segment_name(segment).is_some_and(is_whole));
-        let lacks_rows = info.segments.len() < all;
         let lost = damaged.iter().filter_map(|object| match object {
             Object::Pack(name) => Some(*name),
             _ => None,
         });
-        let snapshot = Snapshot::new(info, self.objects().clone(), self.key().clone(), lost.collect());
-        if lacks_rows { snapshot.lacking_rows() } else { snapshot }
+        Snapshot::new(info, self.objects().clone(), self.key().clone(), lost.collect())
     }
 
     /// The end of the log to write behind. Begins a log that has none, and marks one of an older format.

@@ -73,6 +73,8 @@ pub struct CheckReport {
     beside: u64,
     /// Second copies that are missing or different.
     copies: u64,
+    /// Something is damaged that an unfinished backup needs.
+    harms_slices: bool,
 }
 
 /// Packs and segments on the store, and their lengths.
@@ -94,6 +96,10 @@ struct Needs {
     segments: BTreeSet<ObjectName>,
     /// Packs that the footers of these segments name: a prune keeps them all.
     named: BTreeMap<ObjectName, Length>,
+    /// Those of them, and those segments, that an unfinished backup needs.
+    of_slices: BTreeSet<Object>,
+    /// Rows cannot be read: any of these packs may be needed.
+    lacks_rows: bool,
     /// Blobs of what the snapshot itself names as not fetched: they may be in no index, or in a pack that is noted as damaged.
     excused: BTreeSet<BlobId>,
     noted: BTreeSet<Object>,
@@ -138,7 +144,9 @@ impl Repository {
                 }
             }
             report.blobs = needs.packs.values().map(|(_, blobs)| blobs.len() as u64).sum();
+            needs.lacks_rows |= report.is_harmful();
             self.check_packs(&needs, depth, &listed, &mut report).await?;
+            report.harms_slices = !report.damaged.is_disjoint(&needs.of_slices);
             if only.is_none() {
                 (report.unreferenced, report.unreferenced_bytes) = needs.count_unreferenced(&listed);
                 if depth == Depth::Data {
@@ -236,6 +244,8 @@ impl Repository {
         let wanted = |number: &u64| only.is_none_or(|only| only.0 == *number);
         let snapshots = state.snapshots.iter().filter(|(number, _)| wanted(number));
         let chain = state.progress.iter().filter(|_| only.is_none());
+        let of_slices = chain.clone().flat_map(|(_, progress)| &progress.segments).filter_map(segment_name);
+        needs.of_slices = of_slices.map(Object::Segment).collect();
         let references = snapshots
             .flat_map(|(_, snapshot)| &snapshot.segments)
             .chain(chain.flat_map(|(_, progress)| &progress.segments));
@@ -254,6 +264,9 @@ impl Repository {
             let longer = object.filter(is_longer);
             match read {
                 Ok(named) => {
+                    if object.is_some_and(|object| needs.of_slices.contains(&object)) {
+                        needs.of_slices.extend(named.iter().map(|(pack, _)| Object::Pack(*pack)));
+                    }
                     needs.named.extend(named);
                     match longer {
                         Some(object) => report.damage(object, LONGER),
@@ -282,8 +295,12 @@ impl Repository {
         listed: &Listed,
         report: &mut CheckReport,
     ) -> Result<()> {
-        report.packs = needs.packs.len() as u64;
-        for (pack, (reach, blobs)) in &needs.packs {
+        let none = (0, HashSet::new());
+        // Which of a pack's blobs an unfinished backup needs is not looked up, and cannot be where rows are lost.
+        let others = needs.named.keys().filter(|pack| needs.may_need(**pack)).map(|pack| (pack, &none));
+        let all: BTreeMap<_, _> = others.chain(&needs.packs).collect();
+        report.packs = all.len() as u64;
+        for (pack, (reach, blobs)) in all {
             let object = Object::Pack(*pack);
             let length = needs.named.get(pack).copied().unwrap_or(Length::AtLeast(*reach));
             match listed.get(&object) {
@@ -511,8 +528,17 @@ impl Needs {
         blobs.insert(place_hash(id, at));
     }
 
-    /// How many objects nothing refers to, and their bytes.
+    /// Whether something may need a pack of which no row of a snapshot says so.
+    fn may_need(&self, pack: ObjectName) -> bool {
+        let object = Object::Pack(pack);
+        self.of_slices.contains(&object) || (self.lacks_rows && !self.noted.contains(&object))
+    }
+
+    /// How many objects nothing refers to, and their bytes; none while segments cannot be read, which may name them.
     fn count_unreferenced(&self, listed: &Listed) -> (u64, u64) {
+        if self.lacks_rows {
+            return (0, 0);
+        }
         let is_named = |object: &Object| match object {
             Object::Pack(name) => self.named.contains_key(name),
             Object::Segment(name) => self.segments.contains(name),
@@ -538,6 +564,11 @@ impl CheckReport {
     /// Whether log entries are missing or damaged, which nothing brings back.
     pub fn lacks_entries(&self) -> bool {
         self.beside > self.copies
+    }
+
+    /// Whether something is damaged that an unfinished backup needs: the next one begins without it.
+    pub fn harms_slices(&self) -> bool {
+        self.harms_slices
     }
 
     fn problem_beside(&mut self, what: String) {

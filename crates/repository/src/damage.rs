@@ -29,6 +29,8 @@ use crate::snapshot::{Snapshot, malformed};
 const ATTEMPTS: usize = 16;
 /// Segments looked at at the same time.
 const READS_IN_FLIGHT: usize = 8;
+/// Segments read to their end at the same time.
+const SEGMENTS_READ: usize = 4;
 
 /// Segments and their lengths, with the packs that their footers name; `None`: it cannot be opened.
 type Footers = Vec<((ObjectName, u64), Option<Vec<(ObjectName, Length)>>)>;
@@ -111,6 +113,8 @@ pub struct Losses {
     pub emails: u64,
     /// Objects of other types, folders among them.
     pub objects: u64,
+    /// A part of the index cannot be read: at least so much is lost, since what that part replaced or removed counts as held.
+    pub lacks_rows: bool,
 }
 
 impl Losses {
@@ -149,23 +153,23 @@ impl Repository {
         })
     }
 
-    /// The same snapshot without those of its segments that are known to be damaged, or do not open, and cannot be read. If that is
-    /// all of them, it is returned as it is, to fail where it is read.
+    /// The same snapshot, which goes around what cannot be read of its rows. All of them are read to learn that. If nothing of them
+    /// can be, it is returned as it is, to fail where it is read.
     pub async fn readable(&self, snapshot: Snapshot) -> Result<Snapshot> {
-        let reduced = self.reduced(snapshot.info(), &self.known_damage().await?).await?;
-        let is_usable = reduced.lacks_rows() && !reduced.info().segments.is_empty();
-        Ok(if is_usable { reduced } else { snapshot })
+        let damaged = self.unreadable(&snapshot.info().segments).await?;
+        let reduced = self.around(snapshot.info(), damaged).await?;
+        Ok(if reduced.lacks_rows() && !reduced.info().segments.is_empty() { reduced } else { snapshot })
     }
 
-    async fn reduced(&self, info: &SnapshotInfo, known: &BTreeSet<Object>) -> Result<Snapshot> {
+    /// A snapshot as far as the rows of its segments can be read, of which these are damaged.
+    async fn around(&self, info: &SnapshotInfo, damaged: BTreeSet<Object>) -> Result<Snapshot> {
+        if damaged.is_empty() {
+            return Ok(self.open_snapshot(info.clone()));
+        }
         let opened = self.packs_of(&info.segments).await?;
-        let doubtful = opened
-            .into_iter()
-            .zip(&info.segments)
-            .filter(|(((name, _), packs), _)| packs.is_none() || known.contains(&Object::Segment(*name)));
-        let doubtful: Vec<SegmentRef> = doubtful.map(|(_, segment)| segment.clone()).collect();
-        let unreadable = self.unreadable(&doubtful).await?;
-        Ok(self.without(info.clone(), &unreadable))
+        let unopened = opened.iter().filter(|(_, packs)| packs.is_none());
+        let unopened = unopened.map(|((name, _), _)| Object::Segment(*name)).collect();
+        Ok(self.without(info.clone(), &unopened).going_around(damaged))
     }
 
     /// Counts what of a snapshot cannot be read, as far as its segments, a listing, and the frames of packs that are noted as damaged
@@ -174,23 +178,31 @@ impl Repository {
         Box::pin(async move {
             let info = snapshot.info();
             let mut damaged = self.known_damage().await?;
-            let reduced = self.reduced(info, &damaged).await?;
+            let opened = self.packs_of(&info.segments).await?;
+            let doubtful = opened.into_iter().zip(&info.segments).filter(|(((name, _), packs), _)| {
+                packs.is_none() || damaged.contains(&Object::Segment(*name))
+            });
+            let doubtful: Vec<SegmentRef> = doubtful.map(|(_, segment)| segment.clone()).collect();
+            let reduced = self.around(info, self.unreadable(&doubtful).await?).await?;
+            let lacks_rows = snapshot.lacks_rows() || reduced.lacks_rows();
             let segments = &reduced.info().segments;
             damaged.extend(self.missing_of(segments).await?);
             let named = self.packs_of(segments).await?;
             let named: BTreeSet<ObjectName> =
                 named.into_iter().filter_map(|(_, packs)| packs).flatten().map(|(pack, _)| pack).collect();
             damaged.retain(|object| matches!(object, Object::Pack(pack) if named.contains(pack)));
-            if damaged.is_empty() && !snapshot.lacks_rows() && !reduced.lacks_rows() {
+            if damaged.is_empty() && !lacks_rows {
                 return Ok(Losses::default());
             }
             let base = self.without(reduced.info().clone(), &damaged);
+            let base = if lacks_rows { base.going_around(BTreeSet::new()) } else { base };
             let left = Damage::of(&base, &self.readable_frames(&base).await?).await?;
             let is_object = |of: &&TypeState| of.data_type != DataType::Email;
             let objects: u64 = info.summary.types.iter().filter(is_object).map(|of| of.count).sum();
             Ok(Losses {
                 emails: left.emails.len() as u64 + info.summary.emails.saturating_sub(left.counted.0),
                 objects: left.objects.len() as u64 + objects.saturating_sub(left.counted_objects),
+                lacks_rows,
             })
         })
     }
@@ -376,16 +388,20 @@ impl Repository {
 
     /// Those of these segments that cannot be read to their end.
     async fn unreadable(&self, segments: &[SegmentRef]) -> Result<BTreeSet<Object>> {
+        // Owned, so that the whole may move between threads.
+        let mut reading = stream::iter(segments.to_vec())
+            .map(|segment| async move {
+                let read = async {
+                    let opened = SegmentReader::open(self.objects(), self.key(), &segment).await?;
+                    verify(&std::sync::Arc::new(opened), &segment).await
+                };
+                (segment_name(&segment), read.await)
+            })
+            .buffered(SEGMENTS_READ);
         let mut damaged = BTreeSet::new();
-        for segment in segments {
-            let read = async {
-                let opened = SegmentReader::open(self.objects(), self.key(), segment).await?;
-                verify(&std::sync::Arc::new(opened), segment).await
-            };
-            if unless_damaged(read.await)?.is_none()
-                && let Some(name) = segment_name(segment)
-            {
-                damaged.insert(Object::Segment(name));
+        while let Some((name, read)) = reading.next().await {
+            if unless_damaged(read)?.is_none() {
+                damaged.extend(name.map(Object::Segment));
             }
         }
         Ok(damaged)

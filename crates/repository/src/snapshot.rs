@@ -68,12 +68,14 @@ impl Snapshot {
         }
     }
 
-    pub(crate) fn lacking_rows(mut self) -> Snapshot {
+    /// The same snapshot as far as its rows can be read; `damaged` of its segments cannot as a whole.
+    pub(crate) fn going_around(mut self, damaged: BTreeSet<Object>) -> Snapshot {
         self.lacks_rows = true;
+        self.met = Mutex::new(damaged);
         self
     }
 
-    /// Whether segments were left out that cannot be read. What they said is not known: what they added is not listed, and what they
+    /// Whether rows are left out that cannot be read. What they said is not known: what they added is not listed, and what they
     /// replaced or removed is listed as it was before.
     pub fn lacks_rows(&self) -> bool {
         self.lacks_rows
@@ -92,7 +94,7 @@ impl Snapshot {
         matches!(place, BlobPlace::Whole(at) if self.has_lost(at.pack))
     }
 
-    /// The packs that blobs were read from in vain since it was opened, for [`Repository::note_damage`]: readers that go
+    /// The packs that blobs were read from in vain since it was opened, and segments that it goes around, for [`Repository::note_damage`]: readers that go
     /// around what is damaged see no error.
     ///
     /// [`Repository::note_damage`]: crate::Repository::note_damage
@@ -112,10 +114,19 @@ impl Snapshot {
 
     pub(crate) fn segments<'a>(&'a self) -> BoxFuture<'a, Result<&'a [Arc<SegmentReader>]>> {
         Box::pin(async move {
-            let opened =
-                self.segments.get_or_try_init(|| open_all(&self.objects, &self.key, &self.info.segments));
+            let opened = self.segments.get_or_try_init(|| self.open_segments());
             Ok(opened.await?.as_slice())
         })
+    }
+
+    async fn open_segments(&self) -> Result<Vec<Arc<SegmentReader>>> {
+        let opened = open_all(&self.objects, &self.key, &self.info.segments).await?;
+        let going_around = |segment| match Arc::try_unwrap(segment) {
+            Ok(segment) if self.lacks_rows => Arc::new(SegmentReader::going_around_damage(segment)),
+            Ok(segment) => Arc::new(segment),
+            Err(shared) => shared,
+        };
+        Ok(opened.into_iter().map(going_around).collect())
     }
 
     pub(crate) async fn table(&self, table: Table) -> Result<Merge> {

@@ -5,15 +5,16 @@ use std::time::Instant;
 
 use anyhow::Result;
 use engine::{Export, Exported, Loss, State};
-use export::{Output, Target, Topic};
+use export::{Options, Output, Target, Topic};
 use model::DataType;
-use repository::Snapshot;
+use repository::{Losses, Snapshot};
 use serde::Serialize;
 
 use super::find::{refuse_empty, selection};
 use super::show::{lost, row};
 use crate::args::ExportArgs;
 use crate::exit::Exit;
+use crate::export_args::ExportFormat;
 use crate::failure::{Failure, one_line};
 use crate::mailbox::{self, Mailbox};
 use crate::output::{Out, bytes, count, duration};
@@ -31,6 +32,10 @@ const FOREIGN: [&str; 14] = [
 pub(crate) async fn run(args: &ExportArgs, out: &Out) -> Result<Exit> {
     let start = Instant::now();
     refuse_empty(args.select.as_ref())?;
+    if args.split.is_some() && args.format != ExportFormat::Mbox {
+        let what = "split files of this format: only those of mbox hold many emails";
+        return Err(Failure::usage(what, "use --format mbox, or leave --split away").into());
+    }
     let place = Place::of(&args.to)?;
     let selection = args.select.as_ref().map(|query| selection(std::slice::from_ref(query))).transpose()?;
     let ring = secrets::ring(&args.store.key, out)?;
@@ -54,9 +59,10 @@ pub(crate) async fn run(args: &ExportArgs, out: &Out) -> Result<Exit> {
     let how = Export {
         format: args.format.into(),
         target: place.target,
+        options: Options { split: args.split, portable_names: args.portable_names },
         spool: &place.parent,
         selection: selection.as_ref(),
-        about: about(args, &mailbox, &snapshot, state),
+        about: about(args, &mailbox, &snapshot, (state, losses)),
         progress: &*progress,
     };
     let exporting = async { Ok(engine::export(&snapshot, how).await?) };
@@ -76,16 +82,23 @@ pub(crate) async fn run(args: &ExportArgs, out: &Out) -> Result<Exit> {
 }
 
 /// What REPORT.txt begins with.
-fn about(args: &ExportArgs, mailbox: &Mailbox, snapshot: &Snapshot, state: &str) -> Vec<String> {
+fn about(
+    args: &ExportArgs,
+    mailbox: &Mailbox,
+    snapshot: &Snapshot,
+    (state, losses): (&str, Losses),
+) -> Vec<String> {
     let info = snapshot.info();
     let name = mailbox.numbers.name(info.number);
     let of = format!("It is of snapshot {name} of {}, taken {} ({state}).", mailbox.name(), info.finished);
     let selected =
         args.select.as_ref().map(|query| format!("Of that, only the emails that this selects: {query}"));
     let lacking = snapshot.lacks_rows().then(|| {
-        "A part of the index of this snapshot is lost: what that part named is not here, and what it replaced or removed is here as it \
-         was before."
-            .to_owned()
+        let (emails, objects) = (count(losses.emails, "email"), count(losses.objects, "other object"));
+        format!(
+            "A part of the index of this snapshot is lost: at least {emails} and {objects} are not here, and what that part replaced or \
+             removed is here as it was before."
+        )
     });
     std::iter::once(of).chain(lacking).chain(selected).collect()
 }
@@ -145,6 +158,7 @@ struct DoneObject<'a> {
     format: &'static str,
     to: String,
     selected: bool,
+    lacks_rows: bool,
     emails: u64,
     bytes: u64,
     folders: u64,
@@ -245,6 +259,7 @@ impl Done<'_> {
             format: report.format.name(),
             to: self.args.to.display().to_string(),
             selected: self.args.select.is_some(),
+            lacks_rows: self.snapshot.lacks_rows(),
             emails: report.emails,
             bytes: report.bytes,
             folders,

@@ -146,6 +146,7 @@ async fn repair(
     if let Some(fetching) = fetching.filter(|_| repaired.is_open || repaired.is_partial) {
         repaired.backup = Some(fetch(mailbox, store, fetching, out).await?);
         repaired.look_again().await?;
+        repaired.read_new_one().await?;
     }
     repaired.print(out)?;
     Ok(repaired.exit())
@@ -211,13 +212,27 @@ impl Repaired<'_> {
         let made = self.backup.as_ref().map(|report| report.number);
         self.is_partial = listing.snapshots.last().is_some_and(|newest| State::of(newest) == State::Partial);
         self.is_open = match made {
-            None => is_repairable(repository, &self.report).await?,
+            None => is_repairable(repository, &self.report).await? || self.report.harms_slices(),
             Some(_) => !listing.is_newest_whole(),
         };
         self.lost = listing.damaged.into_iter().collect();
         // A new snapshot does without what the others need, and takes nothing away from them.
         let lacks = self.report.lacks_entries() || !self.lost.is_empty();
         self.is_lasting = lacks || (made.is_none() && !self.report.problems.is_empty());
+        Ok(())
+    }
+
+    /// The new snapshot grew from what could not all be looked at before: rows that were lost may have named what is damaged.
+    async fn read_new_one(&mut self) -> Result<()> {
+        let repository = &self.mailbox.repository;
+        let Some(made) = self.backup.as_ref().map(|report| report.number) else { return Ok(()) };
+        let report = repository.check(Some(made), Depth::Data).await?;
+        if report.is_harmful() {
+            repository.note_damage(report.damaged.iter().copied(), &SystemClock).await?;
+            self.is_open = true;
+            self.report.damaged.extend(report.damaged);
+            self.report.problems.extend(report.problems);
+        }
         Ok(())
     }
 
@@ -262,6 +277,9 @@ impl Repaired<'_> {
                 count(report.failures.len() as u64, "object"),
             ))?;
             print_failures(&report.failures, NAMED_FAILURES, out)?;
+            if self.is_open {
+                out.line("  it grew from what could not be read before, and lacks something, too: run `malle repair` again")?;
+            }
         } else if self.is_open {
             out.line(
                 "  noted: the next `malle backup` fetches what is lost, or `malle repair --account … --server …` at once",

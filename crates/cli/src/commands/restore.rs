@@ -111,7 +111,7 @@ pub(crate) async fn run(prepared: Prepared<'_>, out: &Out) -> Result<Exit> {
 /// What the arguments ask for.
 async fn begun(args: &RestoreArgs, mailbox: Mailbox) -> Result<Asked> {
     let snapshot = mailbox.snapshot(args.snapshot).await?;
-    let snapshot = Arc::new(mailbox.readable(snapshot).await?);
+    let snapshot = readable(&mailbox, snapshot, args.mode == Some(RestoreMode::Exact)).await?;
     if mailbox.damaged.contains(&snapshot.info().number) {
         let name = mailbox.numbers.name(snapshot.info().number);
         remark(format_args!(
@@ -132,6 +132,20 @@ async fn begun(args: &RestoreArgs, mailbox: Mailbox) -> Result<Asked> {
         grant_shares: args.grant_shares,
         known: None,
     })
+}
+
+/// The snapshot as far as its rows can be read. An account that became that exactly would lose what the others name.
+pub(super) async fn readable(mailbox: &Mailbox, snapshot: Snapshot, is_exact: bool) -> Result<Arc<Snapshot>> {
+    let snapshot = mailbox.readable(snapshot).await?;
+    if snapshot.lacks_rows() && is_exact {
+        let name = mailbox.numbers.name(snapshot.info().number);
+        let what =
+            format!("make the account exactly as snapshot {name}: what the lost part named would be removed");
+        let hint =
+            "use --mode missing or beside, or restore another snapshot exactly (`malle list` shows them)";
+        return Err(Failure::new(Exit::Damage, what, hint).into());
+    }
+    Ok(Arc::new(snapshot))
 }
 
 /// What was shared is shared again for the snapshot's own account alone.

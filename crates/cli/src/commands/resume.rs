@@ -1,12 +1,10 @@
 //! `malle restore --resume`: reads the restore's parameters from the store and refuses options that would change them.
 
-use std::sync::Arc;
-
 use anyhow::Result;
-use engine::{KnownRestore, RestoreId};
+use engine::{KnownRestore, Mode, RestoreId};
 use repository::{KeyRing, Store};
 
-use super::restore::Asked;
+use super::restore::{Asked, readable};
 use crate::args::RestoreArgs;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -44,7 +42,7 @@ pub(super) async fn asked(args: &RestoreArgs, store: &Store, ring: &KeyRing, id:
         return Err(Failure::usage(what, "name that one with --server").into());
     }
     let snapshot = known.snapshot(&mailbox.repository).await?;
-    let snapshot = Arc::new(mailbox.readable(snapshot).await?);
+    let snapshot = readable(&mailbox, snapshot, parameters.mode == Mode::Exact).await?;
     Ok(Asked {
         id,
         snapshot,

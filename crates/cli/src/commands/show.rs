@@ -70,19 +70,29 @@ pub(crate) async fn run(args: &ShowArgs, out: &Out) -> Result<Exit> {
     let store = store_url::open(&args.store).await?;
     let mailbox = mailbox::find(&store, &ring, &args.which).await?;
     let snapshot = mailbox.snapshot(args.snapshot).await?;
-    let failures = match snapshot.info().summary.failures {
-        0 => Vec::new(),
-        _ => mailbox::noting(&mailbox.repository, async { Ok(snapshot.failures().await?) }).await?,
-    };
     let losses =
         mailbox::noting(&mailbox.repository, async { Ok(mailbox.repository.losses(&snapshot).await?) });
     let losses = losses.await?;
+    let failures = match snapshot.info().summary.failures {
+        0 => Vec::new(),
+        _ => failures(&mailbox, &snapshot, losses).await?,
+    };
     if out.json() {
         out.object(&object(&mailbox, &snapshot, losses, &failures))?;
     } else {
         print(&mailbox, &snapshot, losses, &failures, out)?;
     }
     Ok(Exit::Good)
+}
+
+/// What a partial snapshot names; of one without any row nothing is known but its log entry.
+async fn failures(mailbox: &Mailbox, snapshot: &Snapshot, losses: Losses) -> Result<Vec<FailureRecord>> {
+    if !losses.lacks_rows {
+        return mailbox::noting(&mailbox.repository, async { Ok(snapshot.failures().await?) }).await;
+    }
+    let again = mailbox.repository.snapshot(Some(snapshot.info().number)).await?;
+    let readable = mailbox.readable(again).await?;
+    Ok(if readable.lacks_rows() { readable.failures().await? } else { Vec::new() })
 }
 
 #[derive(Serialize)]
@@ -98,6 +108,7 @@ struct Shown<'a> {
     types: Vec<TypeRow>,
     damaged_emails: u64,
     damaged_objects: u64,
+    lacks_rows: bool,
     failed: Vec<FailureRow>,
 }
 
@@ -118,6 +129,7 @@ fn object<'a>(
         row: row(mailbox, snapshot, losses),
         damaged_emails: losses.emails,
         damaged_objects: losses.objects,
+        lacks_rows: losses.lacks_rows,
         account_id: mailbox.identity.account.as_str(),
         server: &mailbox.identity.server,
         mailbox: mailbox.repository.dir().to_string(),
@@ -168,8 +180,9 @@ fn print(
 /// What cannot come back, in words.
 pub(super) fn lost(losses: Losses) -> String {
     let (emails, objects) = (count(losses.emails, "email"), count(losses.objects, "other object"));
+    let least = if losses.lacks_rows { "at least " } else { "" };
     format!(
-        "DAMAGED: {emails} and {objects} of this snapshot cannot be read: the store has lost or damaged them"
+        "DAMAGED: {least}{emails} and {objects} of this snapshot cannot be read: the store has lost or damaged them"
     )
 }
 

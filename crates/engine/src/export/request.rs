@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
 
-use ::export::{Format, Report, Target};
+use ::export::{Format, Options, Report, Target};
 use model::{DataType, EmailRecord};
 use repository::{Object, ObjectRecord};
 use serde::Deserialize;
@@ -19,6 +19,8 @@ pub struct Export<'a> {
     pub format: Format,
     /// Where it goes.
     pub target: Target,
+    /// What is asked for besides.
+    pub options: Options,
     /// A directory for what has to wait for the end: as much as the metadata, for `vandelay` and `mbox` as much as the emails.
     pub spool: &'a Path,
     /// `None`: everything. Otherwise only the emails that are meant, and the folders that hold them.

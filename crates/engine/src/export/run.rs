@@ -38,10 +38,11 @@ pub fn export<'a>(snapshot: &'a Snapshot, how: Export<'a>) -> BoxFuture<'a, Resu
 }
 
 async fn export_all(snapshot: &Snapshot, how: Export<'_>) -> Result<Exported> {
-    let Export { format, target, spool, selection, about, progress } = how;
+    let Export { format, target, options, spool, selection, about, progress } = how;
     let spool = spool.to_owned();
     let create = move || Writer::create(format, target, &spool, &Origin::default());
     let mut writer = spawn_blocking(create).await.map_err(|_| Error::Stopped)??;
+    writer.set_options(options);
     about.into_iter().for_each(|line| writer.about(line));
     let _stopped_when_dropped = StopWhenDropped(writer.stopper());
     progress.phase("choosing");

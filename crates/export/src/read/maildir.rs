@@ -1,6 +1,6 @@
 //! A Maildir++ that is not ours, or has lost its side files.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use model::{DataType, EmailId, FolderId};
 use serde_json::json;
@@ -8,7 +8,7 @@ use serde_json::json;
 use super::root::Root;
 use crate::Result;
 use crate::item::{Email, Object, Receiver};
-use crate::maildir::{FLAGS, INBOX, ROOT, folder_name};
+use crate::maildir::{FLAGS, INBOX, KEYWORDS, PORTABLE, ROOT, folder_name};
 
 pub(super) fn read(root: &Root, receiver: &mut dyn Receiver) -> Result<()> {
     let base = if root.exists(ROOT) { format!("{ROOT}/") } else { String::new() };
@@ -48,6 +48,7 @@ fn folder_object(dotted: &str, receiver: &mut dyn Receiver) -> Result<()> {
 }
 
 fn emails(root: &Root, dir: &str, folder: &str, receiver: &mut dyn Receiver) -> Result<()> {
+    let named = keywords(root, dir)?;
     for part in ["cur", "new"] {
         let part = format!("{dir}{part}");
         if !root.exists(&part) {
@@ -55,19 +56,46 @@ fn emails(root: &Root, dir: &str, folder: &str, receiver: &mut dyn Receiver) -> 
         }
         for entry in root.list(&part)? {
             if !entry.is_dir && !entry.name.starts_with('.') {
-                email(root, &part, &entry.name, folder, receiver)?;
+                email(root, (&part, &entry.name), folder, &named, receiver)?;
             }
         }
     }
     Ok(())
 }
 
-fn email(root: &Root, dir: &str, name: &str, folder: &str, receiver: &mut dyn Receiver) -> Result<()> {
+/// What Dovecot's list says of each lower-case letter.
+fn keywords(root: &Root, dir: &str) -> Result<BTreeMap<char, String>> {
+    let path = format!("{dir}{KEYWORDS}");
+    let mut named = BTreeMap::new();
+    if root.exists(&path) {
+        root.lines(&path, &mut |line| {
+            let line = String::from_utf8_lossy(line);
+            let parsed = line.split_once(' ').and_then(|(number, keyword)| {
+                Some((('a'..='z').nth(number.parse().ok()?)?, keyword.trim().to_owned()))
+            });
+            named.extend(parsed);
+            Ok(())
+        })?;
+    }
+    Ok(named)
+}
+
+fn email(
+    root: &Root,
+    (dir, name): (&str, &str),
+    folder: &str,
+    named: &BTreeMap<char, String>,
+    receiver: &mut dyn Receiver,
+) -> Result<()> {
     let path = format!("{dir}/{name}");
     let (mut file, size) = root.open(&path)?;
-    let (unique, flags) = name.split_once(":2,").unwrap_or((name, ""));
-    let set = FLAGS.iter().filter(|(_, flag)| flags.contains(*flag));
-    let keywords: Vec<String> = set.map(|(keyword, _)| (*keyword).to_owned()).collect();
+    let portable = format!("{PORTABLE}2,");
+    let (unique, flags) = name.split_once(":2,").or_else(|| name.split_once(&portable)).unwrap_or((name, ""));
+    let set =
+        FLAGS.iter().filter(|(_, flag)| flags.contains(*flag)).map(|(keyword, _)| (*keyword).to_owned());
+    let set: BTreeSet<String> =
+        set.chain(flags.chars().filter_map(|flag| named.get(&flag).cloned())).collect();
+    let keywords: Vec<String> = set.into_iter().collect();
     let seconds = unique.split('.').next().and_then(|digits| digits.parse().ok());
     let email = Email {
         id: &EmailId::from(format!("{folder}/{unique}")),

@@ -118,8 +118,11 @@ fn email(file: &mut File, path: &str, number: u64, found: &Found, receiver: &mut
         let file = file.try_clone().doing_to("read", path)?;
         Ok(Unquoted::new(file.take(found.end.saturating_sub(found.start))))
     };
+    // As it stands: what the email itself says of a status is quoted.
     let mut head = Vec::new();
-    content(file)?.take(MOST_HEAD).read_to_end(&mut head).doing_to("read", path)?;
+    file.seek(SeekFrom::Start(found.start)).doing_to("read", path)?;
+    let length = found.end.saturating_sub(found.start).min(MOST_HEAD);
+    file.take(length).read_to_end(&mut head).doing_to("read", path)?;
     let size = io::copy(&mut content(file)?, &mut io::sink()).doing_to("read", path)?;
     let email = Email {
         id: &EmailId::from(format!("{path}/{number}")),

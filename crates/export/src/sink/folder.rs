@@ -20,13 +20,15 @@ pub(crate) struct FolderSink {
     place: PathBuf,
     partial: TempDir,
     directories: HashSet<String>,
+    takes_any_name: bool,
 }
 
 impl FolderSink {
     pub(crate) fn create(place: &Path) -> Result<FolderSink> {
         refuse_what_is_in(place)?;
         let partial = beside(place, private_directory)?;
-        Ok(FolderSink { place: place.to_owned(), partial, directories: HashSet::new() })
+        let takes_any_name = takes_any_name(partial.path());
+        Ok(FolderSink { place: place.to_owned(), partial, directories: HashSet::new(), takes_any_name })
     }
 
     fn parents(&mut self, path: &SafePath) -> Result<PathBuf> {
@@ -44,6 +46,12 @@ impl FolderSink {
         }
         Ok(())
     }
+}
+
+/// Asks the file system: FAT, NTFS and shares of Windows take no `:`.
+fn takes_any_name(dir: &Path) -> bool {
+    let probe = dir.join("a:b");
+    File::create_new(&probe).is_ok() && fs::remove_file(&probe).is_ok()
 }
 
 /// An empty directory is as good as none.
@@ -101,6 +109,10 @@ impl Sink for FolderSink {
         let size = content.size;
         self.file(path, modified, size, &mut content.reader()?)?;
         Ok(true)
+    }
+
+    fn takes_any_name(&self) -> bool {
+        self.takes_any_name
     }
 
     fn finish(self: Box<Self>) -> Result<()> {

@@ -103,13 +103,15 @@ impl Rows<'_> {
         unique
     }
 
-    fn identity(&self, kept: &Kept) -> Local {
+    fn identity(&mut self, kept: &Kept) -> Local {
         let sql = "INSERT INTO identities (name, email, reply_to, bcc, text_signature, html_signature) \
             VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
         let text = |key| kept.text_or_empty(key);
         let (reply_to, bcc) = (json_column(&kept.map, "replyTo"), json_column(&kept.map, "bcc"));
         let (plain, html) = (text("textSignature"), text("htmlSignature"));
-        self.run(sql, params![text("name"), text("email"), reply_to, bcc, plain, html])
+        // Name and address tell identities apart.
+        let name = self.unique(&format!("identity of {}", text("email")), text("name"));
+        self.run(sql, params![name, text("email"), reply_to, bcc, plain, html])
     }
 
     fn script(&mut self, kept: &Kept) -> Local {
@@ -141,8 +143,8 @@ impl Rows<'_> {
 
     fn contact(&mut self, kept: &Kept) -> Local {
         let uid = self.unique("contact", kept.text("uid").unwrap_or(&kept.id));
-        let books = self.locals(DataType::AddressBook, kept, "addressBookIds")?;
-        let data = self.data(kept, &["id", "uid", "addressBookIds"]);
+        let books = self.homes(DataType::AddressBook, kept, "addressBookIds")?;
+        let data = self.data(kept, &["id", "uid", "addressBookIds"]).to_string();
         let sql = "INSERT INTO contact_cards (uid, address_book_ids, data) VALUES (?1, ?2, ?3)";
         self.run(sql, params![uid, books, data])
     }
@@ -172,12 +174,18 @@ impl Rows<'_> {
     }
 
     fn event(&mut self, kept: &Kept) -> Local {
-        let calendars = self.locals(DataType::Calendar, kept, "calendarIds")?;
-        let data = self.data(kept, &NOT_OF_AN_EVENT);
+        let calendars = self.homes(DataType::Calendar, kept, "calendarIds")?;
+        // An account takes a uid once; occurrences without their series have it in common.
+        let raw = kept.text_or_empty("uid");
+        let uid = self.unique(&format!("event {}", kept.text_or_empty("recurrenceId")), raw);
+        let mut data = self.data(kept, &NOT_OF_AN_EVENT);
+        if !raw.is_empty() {
+            data["uid"] = uid.into();
+        }
         let sql = "INSERT INTO calendar_events (calendar_ids, is_draft, use_default_alerts, data) \
             VALUES (?1, ?2, ?3, ?4)";
         let (is_draft, default_alerts) = (kept.flag("isDraft", false), kept.flag("useDefaultAlerts", false));
-        self.run(sql, params![calendars, is_draft, default_alerts, data])
+        self.run(sql, params![calendars, is_draft, default_alerts, data.to_string()])
     }
 
     fn participant(&self, kept: &Kept) -> Local {
@@ -220,6 +228,29 @@ impl Rows<'_> {
         )
     }
 
+    /// What an item lies in; the server takes none that lies in nothing, so one is made for these.
+    fn homes(&mut self, data_type: DataType, kept: &Kept, key: &str) -> rusqlite::Result<String> {
+        let locals = self.locals(data_type, kept, key)?;
+        if locals != "[]" {
+            return Ok(locals);
+        }
+        let (table, name) = match data_type {
+            DataType::Calendar => ("calendars", "No calendar"),
+            _ => ("address_books", "No address book"),
+        };
+        self.out.note(Topic::Homeless, || format!("{} is in `{name}`", kept.text("uid").unwrap_or(&kept.id)));
+        let find = format!("SELECT id FROM {table} WHERE name = ?1 LIMIT 1");
+        let found = self.db.query_row(&find, params![name], |row| row.get::<_, i64>(0)).optional()?;
+        let home = match found {
+            Some(home) => home,
+            None => {
+                self.db.execute(&format!("INSERT INTO {table} (name) VALUES (?1)"), params![name])?;
+                self.db.last_insert_rowid()
+            }
+        };
+        Ok(json!([home]).to_string())
+    }
+
     /// The rows that a set of ids became, as a JSON array.
     fn locals(&self, data_type: DataType, kept: &Kept, key: &str) -> rusqlite::Result<String> {
         let ids = kept.map.get(key).and_then(Value::as_object).into_iter().flatten();
@@ -235,7 +266,7 @@ impl Rows<'_> {
     }
 
     /// An object without what has columns of its own. A blob in it is the object's content, or lost.
-    fn data(&mut self, kept: &Kept, without: &[&str]) -> String {
+    fn data(&mut self, kept: &Kept, without: &[&str]) -> Value {
         let mut map = kept.map.clone();
         map.retain(|key, _| !without.contains(&key.as_str()));
         let mut data = Value::Object(map);
@@ -243,7 +274,7 @@ impl Rows<'_> {
         if replace_blobs(&mut data, &mut blob) {
             self.out.note(Topic::NoContent, || format!("attachment of `{}`", kept.text_or_empty("uid")));
         }
-        data.to_string()
+        data
     }
 }
 

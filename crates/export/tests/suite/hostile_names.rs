@@ -26,7 +26,7 @@ pub(crate) const HOSTILE: [(&str, &str); 30] = [
     ("console", "console"),
     ("a\u{202e}gpj.exe", "a_gpj.exe"),
     ("a:b*c?d\"e<f>g|h", "a_b_c_d_e_f_g_h"),
-    ("~root", "~root"),
+    ("~root", "_root"),
     ("-rf", "-rf"),
     ("日本語", "日本語"),
     ("%2e%2e", "%2e%2e"),

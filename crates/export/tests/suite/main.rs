@@ -6,6 +6,7 @@
     reason = "a test may fail anywhere, and says where it was"
 )]
 
+mod calendars;
 mod conformance;
 mod hostile;
 mod hostile_names;

@@ -32,10 +32,17 @@ def maildir(path, expected):
         folders["/".join(decoded(part).replace("/", "%2f") for part in name.split("."))] = root.get_folder(name)
     found = {}
     for name, box in folders.items():
-        found[name] = sorted(
-            [box.get_bytes(key).hex(), "".join(sorted(box.get_message(key).get_flags())), int(box.get_message(key).get_date())]
-            for key in box.keys()
-        )
+        listed = os.path.join(box._path, "dovecot-keywords")
+        lines = open(listed).read().splitlines() if os.path.exists(listed) else []
+        keywords = {chr(ord("a") + int(line.split(" ")[0])): line.split(" ")[1] for line in lines}
+        found[name] = []
+        for key in box.keys():
+            message = box.get_message(key)
+            flags = sorted(message.get_flags())
+            upper, lower = [f for f in flags if f.isupper()], [f for f in flags if f.islower()]
+            named = sorted(keywords[letter] for letter in lower)
+            found[name].append([box.get_bytes(key).hex(), "".join(upper), int(message.get_date()), named])
+        found[name].sort()
     assert found == {name: sorted(mails) for name, mails in expected.items()}, (found.keys(), expected.keys())
 
 
@@ -46,13 +53,14 @@ def mbox(path, expected):
         assert len(box) == len(mails), (name, len(box), len(mails))
         for key, (raw, flags, date) in zip(box.keys(), mails):
             raw = bytes.fromhex(raw)
-            quoted = re.sub(rb"(?m)^(>*From )", rb">\1", raw)
+            head, end, body = re.match(rb"(?s)(.*?)(^\r?\n|\Z)(.*)", raw, re.M | re.S).groups()
+            head = re.sub(rb"(?mi)^(>*(?:Status|X-Status|X-Keywords|X-Mozilla-Status):)", rb">\1", head)
+            quoted = re.sub(rb"(?m)^(>*From )", rb">\1", head + end + body)
             quoted += b"" if quoted.endswith(b"\n") or not quoted else b"\n"
             text = box.get_bytes(key)
             assert text.endswith(quoted) and added.fullmatch(text[: len(text) - len(quoted)]), (name, text)
             message = box.get_message(key)
-            if b"X-Status" not in raw:
-                assert set(message.get_flags()) == set(flags), (name, text, message.get_flags())
+            assert set(message.get_flags()) == set(flags), (name, text, message.get_flags())
             when = datetime.datetime(1970, 1, 1) + datetime.timedelta(seconds=date)
             date = when.strftime("%a %b %e %H:%M:%S ") + f"{when.year:04}"
             assert message.get_from() == "MAILER-DAEMON " + date, message.get_from()

@@ -5,7 +5,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use export::Format;
+use export::{Format, Options, Topic};
+use model::DataType;
 use serde_json::{Value, json};
 
 use crate::mailbox::{Mailbox, OneEmail, full};
@@ -72,7 +73,14 @@ fn python_reads_the_maildir() {
     for container in Container::ALL {
         let latest = if container == Container::Zip { i64::from(i32::MAX) } else { i64::from(u32::MAX) };
         let expected = by_folder(&mailbox, &names, |email| {
-            json!([hex(&email.raw), letters(email, &flags), email.received_at.clamp(0, latest)])
+            let has_flag =
+                |keyword: &str| flags.iter().any(|(known, flag)| *known == keyword && *flag != 'P');
+            let is_word = |keyword: &str| keyword.bytes().all(|byte| byte.is_ascii_graphic());
+            let others = email.keywords.iter().filter(|keyword| !has_flag(keyword) && is_word(keyword));
+            let mut others: Vec<&String> = others.collect();
+            others.sort();
+            let received = email.received_at.clamp(0, latest);
+            json!([hex(&email.raw), letters(email, &flags), received, others])
         });
         let place = Place::new(container);
         place.write(Format::Maildir, &mailbox).unwrap();
@@ -136,7 +144,7 @@ fn sqlite_reads_the_vandelay_archive() {
         let date = model::Timestamp::from_second(seconds).unwrap().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
         json!([hex(&email.raw), date, names, email.keywords])
     });
-    let counts = json!({"mailboxes": 12, "identities": 2, "sieve_scripts": 2, "address_books": 1, "contact_cards": 2,
+    let counts = json!({"mailboxes": 12, "identities": 2, "sieve_scripts": 2, "address_books": 2, "contact_cards": 2,
         "calendars": 1, "calendar_events": 1, "participant_identities": 1, "file_nodes": 11});
     let expected = json!({"emails": emails.collect::<Vec<Value>>(), "counts": counts});
     for container in Container::ALL {
@@ -213,12 +221,12 @@ fn contacts_events_scripts_and_files_lie_beside() {
         let place = Place::new(Container::Folder);
         place.write(format, &full()).unwrap();
         let read = |path: &str| fs::read_to_string(place.export().join(path)).unwrap();
-        let contact = read("contacts/000001 Jürgen Groß.vcf");
+        let contact = read("contacts/single/000001 Jürgen Groß.vcf");
         for line in ["BEGIN:VCARD", "VERSION:4.0", "FN:Jürgen Groß", "j@example.org", "UID:u1", "END:VCARD"]
         {
             assert!(contact.contains(line), "{line}: {contact}");
         }
-        let event = read("calendars/000003 Standup.ics");
+        let event = read("calendars/single/000003 Standup.ics");
         for line in ["BEGIN:VCALENDAR", "UID:ev-uid", "SUMMARY:Standup", "RRULE:FREQ=WEEKLY", "SUMMARY:Moved"]
         {
             assert!(event.contains(line), "{line}: {event}");
@@ -295,4 +303,99 @@ fn foreign(format: Format, written: &Mailbox, back: &Mailbox) {
         .collect();
     let name = if format == Format::Mbox { "Ärger. A_B" } else { "Ärger. A/B" };
     assert!(names.contains(&name.to_owned()) && names.contains(&"below".to_owned()), "{format} {names:?}");
+}
+
+/// In each file as many whole emails as fit, in one that is too long for that alone; with and without the side files.
+#[test]
+fn an_mbox_is_split_between_emails() {
+    let mut mailbox = Mailbox::default();
+    mailbox.folder("a", "Work", None);
+    mailbox.folder("b", "Work.part2", None);
+    for number in 0..20_usize {
+        let body = "From x\n".repeat(10 * number * (1 + 20 * (number % 10 / 9)));
+        let raw = format!("Subject: {number}\nStatus: RO\n\n{body}");
+        mailbox.email(&["a"], &["$flagged"], 1_700_000_000, raw.as_bytes());
+    }
+    mailbox.email(&["b"], &[], 1_700_000_000, b"Subject: other\n\n");
+    let place = Place::new(Container::Folder);
+    place.write_with(Format::Mbox, &mailbox, Options { split: Some(4000), ..Options::default() }).unwrap();
+    let mut emails = 0;
+    let mut long = 0;
+    for entry in fs::read_dir(place.export().join("mail")).unwrap() {
+        let path = entry.unwrap().path();
+        let text = fs::read_to_string(&path).unwrap();
+        let found = text.matches("From MAILER-DAEMON").count();
+        long += usize::from(text.len() > 4400);
+        assert!(text.len() <= 4400 || found == 1, "{}", path.display());
+        emails += found;
+    }
+    assert_eq!((emails, long), (21, 2));
+    assert_eq!(place.read().unwrap().1.sorted(), mailbox.clone().sorted());
+    fs::remove_dir_all(place.export().join("malle")).unwrap();
+    let (_, foreign) = place.read().unwrap();
+    assert_eq!(foreign.emails.len(), 21);
+    // What an email says of its own status is no keyword.
+    let flagged = |email: &&OneEmail| email.keywords == ["$flagged"];
+    assert_eq!(foreign.emails.iter().filter(flagged).count(), 20);
+}
+
+#[test]
+fn portable_names_have_nothing_in_them_that_windows_refuses() {
+    let mailbox = full();
+    for container in Container::ALL {
+        let place = Place::new(container);
+        place
+            .write_with(Format::Maildir, &mailbox, Options { portable_names: true, ..Options::default() })
+            .unwrap();
+        assert_eq!(place.read().unwrap().1.sorted(), mailbox.clone().sorted());
+        let listed = run(Command::new("find").arg(place.unpacked()));
+        assert!(listed.contains("!2,") && !listed.contains([':', '?', '*', '\\', '|']), "{listed}");
+    }
+    let mut mailbox = Mailbox::default();
+    mailbox.folder("a", "A", None);
+    mailbox.email(&["a"], &["$seen", "mine", "yours"], 5, b"x");
+    let place = Place::new(Container::Folder);
+    place
+        .write_with(Format::Maildir, &mailbox, Options { portable_names: true, ..Options::default() })
+        .unwrap();
+    fs::remove_dir_all(place.export().join("malle")).unwrap();
+    assert_eq!(place.read().unwrap().1.emails[0].keywords, ["$seen", "mine", "yours"]);
+}
+
+/// The server takes no contact or event that lies in nothing, no uid twice, and tells identities apart by name and address.
+#[test]
+fn what_an_account_takes_once_is_made_unique_in_the_vandelay_archive() {
+    let mut mailbox = Mailbox::default();
+    for id in ["c1", "c2"] {
+        let card = json!({"@type": "Card", "uid": "card", "name": {"full": id}});
+        mailbox.object(DataType::ContactCard, id, &card, None);
+        let event = json!({"@type": "Event", "uid": "event", "title": id, "start": "2026-01-01T00:00:00"});
+        mailbox.object(DataType::CalendarEvent, id, &event, None);
+        let identity = json!({"name": "Ann", "email": "ann@example.org", "textSignature": id});
+        mailbox.object(DataType::Identity, id, &identity, None);
+    }
+    let place = Place::new(Container::Folder);
+    let report = place.write(Format::Vandelay, &mailbox).unwrap();
+    let db = rusqlite::Connection::open(place.export().join("archive.sqlite")).unwrap();
+    let texts = |sql: &str| -> Vec<String> {
+        let mut query = db.prepare(sql).unwrap();
+        let rows = query.query_map([], |row| row.get(0)).unwrap();
+        rows.collect::<Result<_, _>>().unwrap()
+    };
+    assert_eq!(texts("SELECT uid FROM contact_cards ORDER BY id"), ["card", "card (2)"]);
+    assert_eq!(
+        texts("SELECT json_extract(data, '$.uid') FROM calendar_events ORDER BY id"),
+        ["event", "event (2)"]
+    );
+    assert_eq!(texts("SELECT name FROM identities ORDER BY id"), ["Ann", "Ann (2)"]);
+    for (items, ids, homes, name) in [
+        ("contact_cards", "address_book_ids", "address_books", "No address book"),
+        ("calendar_events", "calendar_ids", "calendars", "No calendar"),
+    ] {
+        let sql =
+            format!("SELECT homes.name FROM {items} JOIN {homes} homes ON {ids} = json_array(homes.id)");
+        assert_eq!(texts(&sql), [name, name]);
+    }
+    assert_eq!(report.notes[&Topic::Homeless].count, 4);
+    assert_eq!(report.notes[&Topic::MadeUnique].count, 3);
 }

@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use export::{Format, Limits, Origin, Output, Report, Result, Target, Writer};
+use export::{Format, Limits, Options, Origin, Output, Report, Result, Target, Writer};
 use model::DataType;
 use tempfile::TempDir;
 
@@ -78,7 +78,12 @@ impl Place {
     }
 
     pub(crate) fn write(&self, format: Format, mailbox: &Mailbox) -> Result<Report> {
+        self.write_with(format, mailbox, Options::default())
+    }
+
+    pub(crate) fn write_with(&self, format: Format, mailbox: &Mailbox, options: Options) -> Result<Report> {
         let mut writer = Writer::create(format, self.target(), &self.spool(), &origin())?;
+        writer.set_options(options);
         mailbox.give(&mut writer)?;
         writer.finish()
     }

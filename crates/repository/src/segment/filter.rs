@@ -30,6 +30,11 @@ impl Filter {
         filter
     }
 
+    /// Denies no key.
+    pub(crate) fn of_anything() -> Filter {
+        Filter { bits: vec![0xff] }
+    }
+
     pub(crate) fn from_bytes(bits: Vec<u8>) -> Filter {
         Filter { bits }
     }

@@ -40,6 +40,8 @@ pub(crate) struct SegmentReader {
     lengths: Vec<Length>,
     whole: Option<Bytes>,
     kept: Mutex<VecDeque<(usize, Bytes)>>,
+    /// A block that cannot be read has no rows, instead of being an error.
+    goes_around: bool,
 }
 
 impl SegmentReader {
@@ -101,7 +103,14 @@ impl SegmentReader {
             lengths,
             whole,
             kept: Mutex::default(),
+            goes_around: false,
         })
+    }
+
+    /// Reads what can be read: a damaged block counts as one without rows.
+    pub(crate) fn going_around_damage(mut self) -> SegmentReader {
+        self.goes_around = true;
+        self
     }
 
     /// The packs that blob rows of this segment point to.
@@ -128,7 +137,9 @@ impl SegmentReader {
             let Some(number) = self.blocks.iter().position(|(_, b)| b.table == FILTER_TABLE) else {
                 return Err(Error::corrupt(self.object.relative(), "it has no filter"));
             };
-            Ok(Filter::from_bytes(self.read_blocks(number..number + 1).await?.remove(0)))
+            let bits = self.read_blocks(number..number + 1).await?.remove(0);
+            let is_damaged = self.goes_around && bits.is_empty();
+            Ok(if is_damaged { Filter::of_anything() } else { Filter::from_bytes(bits) })
         })
     }
 
@@ -203,7 +214,10 @@ impl SegmentReader {
                 let (_, block) = &self.blocks[number];
                 let (sealed, after) = rest.split_at(block.sealed_length as usize);
                 rest = after;
-                frame::open(&self.cipher, number as u64, sealed, block.raw_length as usize)
+                match frame::open(&self.cipher, number as u64, sealed, block.raw_length as usize) {
+                    Err(_) if self.goes_around => Ok(Vec::new()),
+                    opened => opened,
+                }
             })
             .collect()
     }
@@ -237,7 +251,10 @@ impl SegmentReader {
     }
 
     fn decode(&self, number: usize, raw: Vec<u8>) -> Result<Vec<StoredRow>> {
-        decode_block(&self.blocks[number].1, raw).map_err(|what| Error::corrupt(self.object.relative(), what))
+        match decode_block(&self.blocks[number].1, raw) {
+            Err(_) if self.goes_around => Ok(Vec::new()),
+            decoded => decoded.map_err(|what| self.damaged(what)),
+        }
     }
 }
 

@@ -1,10 +1,10 @@
 //! What is lost is noted, left out of what the next snapshot grows from, and stored again.
 
 use bytes::Bytes;
-use model::{EmailId, SnapshotNumber};
+use model::{EmailId, SnapshotNumber, Timestamp};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
-use repository::{Depth, Error, Look, Object, Repository};
+use repository::{Depth, Error, Look, Object, Origin, Repository};
 
 use crate::support::{Mailbox, SMALL, Site, backup, clock, mails, paths, read, record, summary};
 
@@ -260,5 +260,38 @@ async fn absence_of_what_should_be_there_is_not_a_beginning() {
             _ => matches!(error, Error::DescriptorGone),
         };
         assert!(is_named, "{part}: {error}");
+    }
+}
+
+/// What a cut-off backup kept is needed by the next one, whether or not there is a snapshot.
+#[tokio::test]
+async fn a_check_looks_at_what_an_unfinished_backup_needs() {
+    for (has_snapshot, how) in [(false, 0), (false, 3), (true, 0), (true, 3), (true, 4), (true, 5)] {
+        let site = Site::new(SMALL);
+        let repository = site.open().await;
+        if has_snapshot {
+            backup(&repository, &mails(0, 10), &clock()).await.expect("commits");
+        }
+        let before: Vec<Path> = paths(site.inner.as_ref()).await.into_iter().map(|(path, _)| path).collect();
+        let mut writer = repository.begin_snapshot(&clock()).await.expect("begins");
+        for (id, bytes) in &mails(100, 10) {
+            let email = record(id, bytes, &writer.hasher());
+            writer.add_blobs(vec![(email.blob, bytes.clone())]).await.expect("stores");
+            writer.put_email(email).await.expect("writes");
+        }
+        let kept =
+            writer.commit_slice(Bytes::new(), &Origin::default(), Timestamp::UNIX_EPOCH, &clock()).await;
+        kept.expect("commits").expect("has something");
+        drop(writer);
+        let fresh: Vec<Path> = paths(site.inner.as_ref()).await.into_iter().map(|(path, _)| path).collect();
+        let is_fresh = |path: &&Path| !before.contains(path) && path.as_ref().contains("/packs/");
+        for path in fresh.iter().filter(is_fresh) {
+            damage(&site, path, how).await;
+            let object = Object::parse(path.as_ref().splitn(3, '/').nth(2).expect("a path"));
+            let depth = if how == 3 { Depth::Data } else { Depth::Structure };
+            let report = site.open().await.check(None, depth).await.expect("checks");
+            assert!(report.harms_slices() && report.is_harmful(), "{has_snapshot} {how}: {report:?}");
+            assert!(report.damaged.contains(&object.expect("an object")), "{has_snapshot} {how}: {report:?}");
+        }
     }
 }
