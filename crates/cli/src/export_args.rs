@@ -40,6 +40,9 @@ pub(crate) struct ExportArgs {
     /// mbox: begin another file before one becomes longer, as in 4G (FAT holds no longer ones) or 500M
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub(crate) split: Option<u64>,
+    /// mbox: a tree that Thunderbird takes into its directory "Local Folders" (`A`, `A.sbd`), instead of `A.mbox` and `A`
+    #[arg(long)]
+    pub(crate) thunderbird: bool,
     /// File names that FAT, exFAT, NTFS and Windows take, too; a directory on such a file system gets them anyway
     #[arg(long)]
     pub(crate) portable_names: bool,

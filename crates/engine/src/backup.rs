@@ -1,12 +1,12 @@
 //! One backup: which types changed, bringing each up to date, making emails and folders agree, committing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use jmap::{Account, Client, State};
-use model::{DataType, FolderId, LogPosition, Timestamp};
-use repository::{ObjectRecord, Repository, SnapshotWriter, Summary, TypeState, TypeStatus};
+use model::{DataType, FolderId, Timestamp};
+use repository::{Object, ObjectRecord, Repository, SnapshotWriter, Summary, TypeState, TypeStatus};
 
 use crate::emails::Synced;
 use crate::error::{Error, Result};
@@ -111,7 +111,6 @@ async fn try_once(
     doubts: &mut Doubts,
 ) -> Result<Tried> {
     let writer = repository.begin_snapshot(how.clock).await?;
-    doubts.begun_at = repository.position();
     let compares = how.compares_store || is_listing_due(&writer, how);
     if compares && doubts.of_listing(repository, how).await? {
         return Ok(Tried::Again);
@@ -150,17 +149,15 @@ pub(crate) fn is_listing_due(writer: &SnapshotWriter, how: &Backup<'_>) -> bool 
 }
 
 /// Objects found damaged one by one before a backup gives up.
-const MOST_FOUND: u32 = 64;
+const MOST_FOUND: usize = 64;
 
 /// What the base refers to is claimed by rows, not proven: each question is asked of the store once.
 #[derive(Default)]
 struct Doubts {
     listed: bool,
     read: bool,
-    /// Times that something could not be read.
-    failed: u32,
-    /// The newest log entry when the attempt began.
-    begun_at: Option<LogPosition>,
+    /// Objects that could not be read, one an attempt.
+    met: BTreeSet<Object>,
     /// Something was found missing or damaged that was not known to be.
     found: bool,
 }
@@ -188,17 +185,17 @@ impl Doubts {
         repository: &Repository,
         how: &Backup<'_>,
     ) -> Result<bool> {
-        self.failed += 1;
-        if error.class() != model::ErrorClass::Corrupt || self.failed > MOST_FOUND {
+        if error.class() != model::ErrorClass::Corrupt || self.met.len() >= MOST_FOUND {
             return Ok(false);
         }
+        // Another process may have noted it since this attempt began.
+        let is_first = error.damaged().is_some_and(|object| self.met.insert(object));
         let mut is_new = repository.note_damage(error.damaged(), how.clock).await?;
         if !std::mem::replace(&mut self.read, true) {
             is_new |= repository.examine(repository::Look::Rows, how.clock).await?;
         }
         self.found |= is_new;
-        // Another process may have noted it since this attempt began.
-        Ok(is_new || repository.position() != self.begun_at)
+        Ok(is_new || is_first)
     }
 }
 

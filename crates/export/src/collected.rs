@@ -62,7 +62,7 @@ impl Kind {
 #[derive(Default)]
 pub(crate) struct Collected {
     names: BTreeMap<(Kind, String), String>,
-    /// Items of no calendar or address book that has a name go to the empty id.
+    /// By the id of what they lie in, whether or not it has a name; empty for what lies in nothing.
     files: BTreeMap<(Kind, String), Spooled>,
 }
 
@@ -91,10 +91,14 @@ impl Collected {
 
     /// Takes an event's or a task's components.
     pub(crate) fn event(&mut self, object: &Parsed<'_>, calendar: &Calendar, out: &mut Out) -> Result<()> {
+        let Some(components) = calendar.components() else {
+            out.note(Topic::NotConverted, || format!("{} is in no whole calendar", object.describe()));
+            return Ok(());
+        };
         for id in homes(Kind::Calendars, object) {
             let file = self.file(Kind::Calendars, id, out);
             file.zones.add(&calendar.zones);
-            for (zone, component) in calendar.components() {
+            for (zone, component) in components.clone() {
                 if zone.is_none_or(|zone| file.own_zones.insert(zone)) {
                     file.append(component.as_bytes())?;
                 }

@@ -43,7 +43,7 @@ pub(crate) struct Calendar {
     text: String,
     /// Zones that it names.
     pub(crate) zones: Zones,
-    /// Names of zones that nobody knows: times there are written without a zone.
+    /// Names of zones that the table of zones lacks: times there are written without a zone.
     pub(crate) unknown_zones: BTreeSet<String>,
 }
 
@@ -53,25 +53,29 @@ impl Calendar {
         self.zones.defined_in(&self.text)
     }
 
-    /// Its components one by one; with its name if it is a zone.
-    pub(crate) fn components(&self) -> Vec<(Option<String>, String)> {
-        let mut components = Vec::new();
-        let (mut depth, mut component, mut zone) = (0, String::new(), None);
+    /// Its components one by one; with its name if it is a zone. `None`: a property of whoever made it opens or closes others.
+    pub(crate) fn components(&self) -> Option<Vec<(Option<String>, String)>> {
+        let (mut components, mut open, mut component) = (Vec::new(), Vec::new(), String::new());
+        let mut zone = None;
         for line in self.text.split_inclusive("\r\n") {
             let plain = line.trim_end_matches("\r\n");
-            depth += usize::from(plain.starts_with("BEGIN:"));
-            if depth > 1 {
-                component.push_str(line);
-                zone = zone.or_else(|| plain.strip_prefix("TZID:").map(str::to_owned));
+            if let Some(name) = plain.strip_prefix("BEGIN:") {
+                open.push(name);
             }
-            if plain.starts_with("END:") {
-                depth = depth.saturating_sub(1);
-                if depth == 1 {
+            if open.len() > 1 {
+                component.push_str(line);
+            }
+            if let ([_, "VTIMEZONE"], Some(name)) = (open.as_slice(), plain.strip_prefix("TZID:")) {
+                zone = Some(name.to_owned());
+            }
+            if let Some(name) = plain.strip_prefix("END:") {
+                (open.pop()? == name).then_some(())?;
+                if open.len() == 1 {
                     components.push((zone.take(), std::mem::take(&mut component)));
                 }
             }
         }
-        components
+        (open.is_empty() && self.text.matches("BEGIN:VCALENDAR\r\n").count() == 1).then_some(components)
     }
 }
 
@@ -100,10 +104,10 @@ pub(crate) fn icalendar(json: &str) -> Option<Calendar> {
     .ok()?
 }
 
-/// Adds the zones that an event names, its occurrences included.
+/// Adds the zones of an event's times, of its occurrences too. Places have zones of their own.
 fn name_zones(value: &Value, named: &mut BTreeSet<String>) {
     let Some(object) = value.as_object() else { return };
-    for (key, value) in object {
+    for (key, value) in object.iter().filter(|(key, _)| *key != "locations") {
         match value {
             Value::String(zone) if matches!(key.as_str(), "timeZone" | "endTimeZone") => {
                 named.insert(zone.clone());
@@ -290,7 +294,7 @@ mod tests {
             for converted in vcard(&text).into_iter().chain(calendar.as_ref().map(Calendar::single)) {
                 prop_assert!(converted.starts_with("BEGIN:V"));
             }
-            for (_, component) in calendar.iter().flat_map(Calendar::components) {
+            for (_, component) in calendar.iter().filter_map(Calendar::components).flatten() {
                 prop_assert!(component.starts_with("BEGIN:V") && component.ends_with("\r\n"));
             }
         }

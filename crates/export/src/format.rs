@@ -31,6 +31,8 @@ pub enum Target {
 pub struct Options {
     /// mbox: no file is longer than so many bytes, unless it holds a single email.
     pub split: Option<u64>,
+    /// mbox: files and directories are called as Thunderbird calls its own, `A` and `A.sbd`, instead of `A.mbox` and `A`.
+    pub thunderbird: bool,
     /// Names that FAT, exFAT, NTFS and Windows take, too. A directory on a file system that takes no others gets them anyway.
     pub portable_names: bool,
 }

@@ -167,16 +167,16 @@ impl Mail for Maildir {
         }
         let separator = if out.options.portable_names { PORTABLE } else { SEPARATOR };
         let (flags, mut paths) = (flags(email), Vec::with_capacity(folders.len()));
+        let mut is_complete = true;
         for index in folders {
             let Some(place) = self.folders.get_mut(index) else { continue };
-            let (letters, is_complete) = place.letters(email);
-            if !is_complete {
-                out.note(Topic::KeywordsBeside, || {
-                    format!("email {}: {}", email.id, email.keywords.join(" "))
-                });
-            }
+            let (letters, has_all) = place.letters(email);
+            is_complete &= has_all;
             let name = Name::maildir(modified, self.emails, separator, &format!("{flags}{letters}"));
             paths.push(place.dir.with("cur").join(&name));
+        }
+        if !is_complete {
+            out.note(Topic::KeywordsBeside, || format!("email {}: {}", email.id, email.keywords.join(" ")));
         }
         let mut paths = paths.into_iter();
         let first = paths.next().expect("an email has a folder");

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use crate::content::{Replay, Spool};
 use crate::error::Doing;
+use crate::format::Options;
 use crate::item::Email;
 use crate::layout::{Out, Parsed};
 use crate::name::{Name, SafePath, Taken};
@@ -21,6 +22,10 @@ const BUFFER: usize = 64 << 10;
 /// Longest `X-Keywords` line.
 const MOST_KEYWORDS: usize = 900;
 pub(crate) const MAIL: &str = "mail";
+/// How the file of a folder ends.
+pub(crate) const BOX: &str = ".mbox";
+/// How the directory of what is below a folder ends in Thunderbird's trees, where files have no ending.
+pub(crate) const DIRECTORY: &str = ".sbd";
 /// Keywords that have a letter of their own, and the header it goes to.
 pub(crate) const LETTERS: [(&str, &str, char); 4] = [
     ("$seen", "Status", 'R'),
@@ -38,6 +43,8 @@ pub(crate) struct Mbox {
 }
 
 struct FolderBox {
+    /// What its files are called but for what tells them apart.
+    stem: String,
     path: SafePath,
     /// Where the boxes of the folders below lie.
     below: SafePath,
@@ -85,23 +92,34 @@ impl Mbox {
     }
 
     /// Begins another file if this one would become longer than was asked for.
-    fn make_room(&mut self, index: usize, bytes: u64, out: &mut Out) -> Result<()> {
-        let is_too_long = |split: u64| self.boxes[&index].length.saturating_add(bytes) > split;
-        if self.boxes[&index].length == 0 || !out.options.split.is_some_and(is_too_long) {
+    fn make_room(
+        &mut self,
+        index: usize,
+        envelope: &[u8],
+        content: &mut Replay,
+        out: &mut Out,
+    ) -> Result<()> {
+        let Some(split) = out.options.split.filter(|_| self.boxes[&index].length > 0) else { return Ok(()) };
+        let mut length = self.boxes[&index].length + envelope.len() as u64;
+        each_quoted(content, |bytes| {
+            length += bytes.len() as u64;
+            Ok(())
+        })?;
+        if length <= split {
             return Ok(());
         }
         self.close()?;
         let spooled = out.spool.path();
-        let number = self.at(index).parts + 1;
-        let below = self.at(index).below.clone();
-        let (dir, stem) = below.as_str().rsplit_once('/').expect("it is below the top");
-        let name = self.taken.claim(dir, "", &format!("{stem}.part{number}"), ".mbox");
-        let folder = self.at(index);
+        let ending = Endings::of(out.options).of_box;
+        let folder = self.boxes.get_mut(&index).expect("folders come before emails");
+        folder.parts += 1;
+        let (dir, _) = folder.path.as_str().rsplit_once('/').expect("it is below the top");
+        let name = self.taken.claim(dir, "", &format!("{}.part{}", folder.stem, folder.parts), ending);
         let path = folder.path.beside(&name);
         let full =
             (std::mem::replace(&mut folder.path, path), std::mem::replace(&mut folder.spooled, spooled));
         folder.full.push(full);
-        (folder.length, folder.parts) = (0, number);
+        folder.length = 0;
         Ok(())
     }
 
@@ -109,28 +127,48 @@ impl Mbox {
     fn append(&mut self, index: usize, envelope: &[u8], content: &mut Replay) -> Result<u64> {
         self.write(index, envelope)?;
         let start = self.at(index).length;
-        let mut quoting = Quoting::quote();
-        let mut reader = content.reader()?;
-        let mut buffer = vec![0; BUFFER];
-        let mut quoted = Vec::with_capacity(BUFFER);
-        let mut last = b'\n';
-        loop {
-            let read = reader.read(&mut buffer).doing_to("read", "a temporary file")?;
-            quoted.clear();
-            match buffer[..read].last() {
-                Some(byte) => {
-                    last = *byte;
-                    quoting.push(&buffer[..read], &mut quoted);
-                }
-                None => quoting.finish(&mut quoted),
-            }
-            self.write(index, &quoted)?;
-            if read == 0 {
-                break;
-            }
-        }
-        self.write(index, if last == b'\n' { b"\n" } else { b"\n\n" })?;
+        each_quoted(content, |bytes| self.write(index, bytes))?;
         Ok(start)
+    }
+}
+
+/// An email as it stands in an mbox behind what is put before it, piece by piece, the empty line after it included.
+fn each_quoted(content: &mut Replay, mut take: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
+    let mut quoting = Quoting::quote();
+    let mut reader = content.reader()?;
+    let mut buffer = vec![0; BUFFER];
+    let mut quoted = Vec::with_capacity(BUFFER);
+    let mut last = b'\n';
+    loop {
+        let read = reader.read(&mut buffer).doing_to("read", "a temporary file")?;
+        quoted.clear();
+        match buffer[..read].last() {
+            Some(byte) => {
+                last = *byte;
+                quoting.push(&buffer[..read], &mut quoted);
+            }
+            None => quoting.finish(&mut quoted),
+        }
+        take(&quoted)?;
+        if read == 0 {
+            break;
+        }
+    }
+    take(if last == b'\n' { b"\n" } else { b"\n\n" })
+}
+
+/// What names end in.
+struct Endings {
+    of_box: &'static str,
+    of_directory: &'static str,
+}
+
+impl Endings {
+    fn of(options: Options) -> Endings {
+        match options.thunderbird {
+            true => Endings { of_box: "", of_directory: DIRECTORY },
+            false => Endings { of_box: BOX, of_directory: "" },
+        }
     }
 }
 
@@ -143,18 +181,21 @@ impl Mail for Mbox {
         let top = SafePath::top(MAIL);
         let above = folder.parent.and_then(|parent| self.boxes.get(&parent)).map(|above| &above.below);
         let dir = above.filter(|dir| dir.has_room()).unwrap_or(&top);
-        // A directory never has the ending of a box.
-        let is_box = folder.name.to_lowercase().ends_with(".mbox");
-        let raw = if is_box { format!("{}_", folder.name) } else { folder.name.clone() };
-        let name = self.taken.claim(dir.as_str(), "", &raw, ".mbox");
-        let stem = Name::sanitised(name.as_str().trim_end_matches(".mbox"));
+        let endings = Endings::of(out.options);
+        // A directory never has the ending of a box, nor a box that of a directory.
+        let is_taken = [BOX, DIRECTORY].iter().any(|ending| folder.name.to_lowercase().ends_with(ending));
+        let raw = if is_taken { format!("{}_", folder.name) } else { folder.name.clone() };
+        let name = self.taken.claim(dir.as_str(), "", &raw, endings.of_box);
+        let stem = name.as_str().strip_suffix(endings.of_box).unwrap_or(name.as_str());
+        let below = dir.join(&Name::sanitised(&format!("{stem}{}", endings.of_directory)));
+        let stem = Name::sanitised(stem);
         let path = dir.join(&name);
         if stem.as_str() != folder.name || above.is_some_and(|above| above != dir) {
             out.note(Topic::Renamed, || format!("folder `{}` is `{}`", folder.name, path.as_str()));
         }
         let spooled = out.spool.path();
-        let fresh =
-            FolderBox { below: dir.join(&stem), path, spooled, length: 0, full: Vec::new(), parts: 1 };
+        let stem = stem.to_string();
+        let fresh = FolderBox { stem, below, path, spooled, length: 0, full: Vec::new(), parts: 1 };
         self.boxes.insert(index, fresh);
         Ok(())
     }
@@ -172,7 +213,7 @@ impl Mail for Mbox {
         }
         let mut first = None;
         for index in folders {
-            self.make_room(*index, email.size, out)?;
+            self.make_room(*index, &envelope, content, out)?;
             let start = self.append(*index, &envelope, content)?;
             let path = self.at(*index).path.clone();
             first.get_or_insert(Place { path, start: Some(start) });

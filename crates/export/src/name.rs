@@ -129,9 +129,10 @@ pub(crate) struct Taken(HashMap<String, u32>);
 impl Taken {
     /// A free name in `dir` for a file or directory of this name: a number stands before its ending.
     pub(crate) fn claim_file(&mut self, dir: &str, raw: &str) -> Name {
-        let safe = Name::sanitised(raw);
-        let extension = extension(safe.as_str());
-        self.claim(dir, "", &safe.as_str()[..safe.as_str().len() - extension.len()], extension)
+        let safe = sanitise(raw, LONGEST - ROOM);
+        let ending = extension(&safe);
+        let stem = &safe[..safe.len() - ending.len()];
+        self.numbered(dir, &safe, |number| format!("{stem} ({number}){ending}"))
     }
 
     /// A free name in `dir`: `before`, what can be kept of `raw`, a number if need be, `after`.
@@ -142,16 +143,20 @@ impl Taken {
         } else {
             stem
         };
-        let mut number = self.0.get(&folded(dir, &stem)).copied().unwrap_or(1);
+        let first = format!("{before}{stem}{after}");
+        self.numbered(dir, &first, |number| format!("{before}{stem} ({number}){after}"))
+    }
+
+    /// The first one if it is free, else the one of the next number that is.
+    fn numbered(&mut self, dir: &str, first: &str, numbered: impl Fn(u32) -> String) -> Name {
+        let counted = folded(dir, first);
+        let mut number = self.0.get(&counted).copied().unwrap_or(1);
         loop {
-            let name = match number {
-                1 => format!("{before}{stem}{after}"),
-                _ => format!("{before}{stem} ({number}){after}"),
-            };
+            let name = if number == 1 { first.to_owned() } else { numbered(number) };
             number += 1;
             let is_free = self.0.insert(format!("={}", folded(dir, &name)), 0).is_none();
             if is_free {
-                self.0.insert(folded(dir, &stem), number);
+                self.0.insert(counted, number);
                 return Name(name);
             }
         }
@@ -217,7 +222,9 @@ mod tests {
                 ".bashrc",
                 "~x",
                 "n.tar.gz",
-                "n.tar.gz"
+                "n.tar.gz",
+                "n.tar.xz",
+                "a .txt"
             ]
             .map(&mut claim),
             [
@@ -230,7 +237,9 @@ mod tests {
                 "_bashrc",
                 "_x",
                 "n.tar.gz",
-                "n.tar (2).gz"
+                "n.tar (2).gz",
+                "n.tar.xz",
+                "a .txt"
             ]
         );
     }

@@ -8,9 +8,16 @@ use memchr::memchr;
 
 const FROM: &[u8] = b"From ";
 /// Fields of a header that say in an mbox what the mail program thinks of the email; in any case of letters.
-const FIELDS: [&[u8]; 4] = [b"status:", b"x-status:", b"x-keywords:", b"x-mozilla-status:"];
+const FIELDS: [&[u8]; 6] = [
+    b"status:",
+    b"x-status:",
+    b"x-keywords:",
+    b"x-mozilla-status:",
+    b"x-mozilla-status2:",
+    b"x-mozilla-keys:",
+];
 /// Length of the longest of these.
-const LONGEST: usize = 17;
+const LONGEST: usize = 18;
 const BUFFER: usize = 64 << 10;
 const SMALLEST: usize = 64;
 

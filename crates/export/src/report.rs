@@ -34,7 +34,7 @@ pub enum Topic {
     MadeUnique,
     /// A contact or event that could not be turned into `.vcf` or `.ics`.
     NotConverted,
-    /// A time zone that an event names and nobody knows.
+    /// A time zone that an event names and the table of zones lacks.
     UnknownZone,
     /// Bytes that the backup does not hold.
     NoContent,

@@ -34,7 +34,7 @@ impl Zones {
         let own: BTreeSet<&str> = unfolded.lines().filter_map(|line| line.strip_prefix("TZID:")).collect();
         let mut zones = Zones::default();
         for (name, year) in unfolded.lines().filter_map(zone_of).filter(|(name, _)| !own.contains(name)) {
-            if is_known(name) {
+            if zone(name).is_some() {
                 zones.extend(name, (year, year.saturating_add(1).clamp(LAST_YEAR, LATEST_YEAR)));
             }
         }
@@ -87,9 +87,9 @@ struct Change {
     is_daylight: bool,
 }
 
-/// Whether the table has a zone of this name.
+/// Whether times in a zone of this name are written with it.
 pub(crate) fn is_known(name: &str) -> bool {
-    zone(name).is_some()
+    name.parse::<Tz>().is_ok_and(|zone| zone.name().is_some())
 }
 
 /// The zone of this name, or the one that Windows calls so.

@@ -51,7 +51,7 @@ pub struct CheckReport {
     pub emails: u64,
     /// Different blobs they refer to.
     pub blobs: u64,
-    /// Packs they refer to.
+    /// Packs they refer to, or may refer to with rows that cannot be read.
     pub packs: u64,
     /// Bytes of packs that were read and hashed.
     pub bytes_read: u64,
@@ -140,11 +140,11 @@ impl Repository {
                 }
                 let snapshot = self.open_snapshot(SnapshotInfo::from_disk(number.0, snapshot));
                 if let Err(error) = check_snapshot(&snapshot, &mut walked, &mut needs, &mut report).await {
+                    needs.lacks_rows = true;
                     report.problem_of(Some(number), error)?;
                 }
             }
             report.blobs = needs.packs.values().map(|(_, blobs)| blobs.len() as u64).sum();
-            needs.lacks_rows |= report.is_harmful();
             self.check_packs(&needs, depth, &listed, &mut report).await?;
             report.harms_slices = !report.damaged.is_disjoint(&needs.of_slices);
             if only.is_none() {
@@ -273,7 +273,10 @@ impl Repository {
                         None => report.whole.extend(object.filter(|_| depth == Depth::Data)),
                     }
                 }
-                Err(error) => report.problem_of(None, error)?,
+                Err(error) => {
+                    needs.lacks_rows = true;
+                    report.problem_of(None, error)?;
+                }
             }
         }
         Ok(())
@@ -550,7 +553,7 @@ impl Needs {
 }
 
 impl CheckReport {
-    /// Whether a snapshot that was looked at lacks anything. A log entry that is damaged stays so, and says nothing against the
+    /// Whether a snapshot that was looked at, or an unfinished backup, lacks anything. A log entry that is damaged stays so, and says nothing against the
     /// snapshots that can be read.
     pub fn is_harmful(&self) -> bool {
         self.found > self.beside

@@ -21,7 +21,7 @@ use crate::log::fold::{objects, segment_name};
 use crate::log::journal::{Appended, Folded, Found};
 use crate::repository::Repository;
 use crate::rows::{BlobPlace, Location, Table, object_from};
-use crate::segment::reader::SegmentReader;
+use crate::segment::reader::{SegmentReader, WHOLE};
 use crate::segment::verify::verify;
 use crate::snapshot::{Snapshot, malformed};
 
@@ -173,14 +173,15 @@ impl Repository {
     }
 
     /// Counts what of a snapshot cannot be read, as far as its segments, a listing, and the frames of packs that are noted as damaged
-    /// tell; bytes that changed inside another pack show when it is read only.
+    /// tell; bytes that changed inside another pack, or a long segment, show when it is read only.
     pub fn losses<'a>(&'a self, snapshot: &'a Snapshot) -> BoxFuture<'a, Result<Losses>> {
         Box::pin(async move {
             let info = snapshot.info();
             let mut damaged = self.known_damage().await?;
             let opened = self.packs_of(&info.segments).await?;
-            let doubtful = opened.into_iter().zip(&info.segments).filter(|(((name, _), packs), _)| {
-                packs.is_none() || damaged.contains(&Object::Segment(*name))
+            // Short ones were read to their end when they were opened.
+            let doubtful = opened.into_iter().zip(&info.segments).filter(|(((name, bytes), packs), _)| {
+                packs.is_none() || *bytes <= WHOLE || damaged.contains(&Object::Segment(*name))
             });
             let doubtful: Vec<SegmentRef> = doubtful.map(|(_, segment)| segment.clone()).collect();
             let reduced = self.around(info, self.unreadable(&doubtful).await?).await?;

@@ -42,7 +42,7 @@ pub struct Snapshot {
     /// Packs that count as not there.
     lost: BTreeSet<ObjectName>,
     lacks_rows: bool,
-    /// Packs that could not be read since it was opened.
+    /// Packs that could not be read since it was opened, and segments that it goes around.
     met: Mutex<BTreeSet<Object>>,
 }
 
@@ -68,7 +68,7 @@ impl Snapshot {
         }
     }
 
-    /// The same snapshot as far as its rows can be read; `damaged` of its segments cannot as a whole.
+    /// The same snapshot, read as far as its rows can be; these of its segments are damaged.
     pub(crate) fn going_around(mut self, damaged: BTreeSet<Object>) -> Snapshot {
         self.lacks_rows = true;
         self.met = Mutex::new(damaged);
@@ -120,13 +120,12 @@ impl Snapshot {
     }
 
     async fn open_segments(&self) -> Result<Vec<Arc<SegmentReader>>> {
-        let opened = open_all(&self.objects, &self.key, &self.info.segments).await?;
-        let going_around = |segment| match Arc::try_unwrap(segment) {
-            Ok(segment) if self.lacks_rows => Arc::new(SegmentReader::going_around_damage(segment)),
-            Ok(segment) => Arc::new(segment),
-            Err(shared) => shared,
+        let opened = open_each(&self.objects, &self.key, &self.info.segments).await?;
+        let as_asked = |segment| match self.lacks_rows {
+            true => SegmentReader::going_around_damage(segment),
+            false => segment,
         };
-        Ok(opened.into_iter().map(going_around).collect())
+        Ok(opened.into_iter().map(as_asked).map(Arc::new).collect())
     }
 
     pub(crate) async fn table(&self, table: Table) -> Result<Merge> {
@@ -469,9 +468,17 @@ pub(crate) async fn open_all(
     key: &Secret,
     references: &[SegmentRef],
 ) -> Result<Vec<Arc<SegmentReader>>> {
+    Ok(open_each(objects, key, references).await?.into_iter().map(Arc::new).collect())
+}
+
+async fn open_each(
+    objects: &MailboxObjects,
+    key: &Secret,
+    references: &[SegmentRef],
+) -> Result<Vec<SegmentReader>> {
     let opening: Vec<_> =
         references.iter().map(|reference| SegmentReader::open(objects, key, reference)).collect();
-    stream::iter(opening).buffered(READS_IN_FLIGHT).map_ok(Arc::new).try_collect().await
+    stream::iter(opening).buffered(READS_IN_FLIGHT).try_collect().await
 }
 
 async fn load_filters(segments: &[Arc<SegmentReader>]) -> Result<Vec<Filter>> {

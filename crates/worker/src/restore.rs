@@ -63,6 +63,10 @@ impl Job<'_> {
         let snapshot = repository.snapshot(Some(backup.facts.snapshot)).await?;
         assert_same(&snapshot, backup)?;
         let snapshot = Arc::new(repository.readable(snapshot).await?);
+        if snapshot.lacks_rows() {
+            let _ = repository.note_damage(snapshot.damage_met(), &*self.worker.services.clock).await;
+            self.mark(backup.mailbox, &[backup.number]).await?;
+        }
         self.reach(Step::RepositoryOpened).await;
         let id = self.begin(order).await?;
         self.reach(Step::RestoreBegun).await;

@@ -61,7 +61,8 @@ async fn requests_to_the_store_are_few() {
         ("unchanged", [1, 6, 1]),
         ("20 changes", [3, 20, 1]),
         ("full listing", [1, 40, 3]),
-        ("restore", [3, 90, 1]),
+        // Emails are read in the order of their packs, whose names are random: 83 to 94 in 40 runs.
+        ("restore", [3, 100, 1]),
     ];
     for (of, (what, [puts, gets, lists])) in store_requests(2_000).await.into_iter().zip(most) {
         println!("{what}: {} PUT, {} GET, {} LIST", of.puts(), of.gets(), of.lists());

@@ -77,6 +77,7 @@ pub(crate) async fn is_repairable(repository: &Repository, report: &CheckReport)
     let newest = listing.snapshots.last().map(|newest| newest.number);
     let is_newest = |problem: &Problem| problem.snapshot.is_some() && problem.snapshot == newest;
     Ok(report.lacks_copies()
+        || report.harms_slices()
         || !listing.is_newest_whole()
         || report.problems.iter().any(is_newest)
         || !report.damaged.is_subset(&repository.known_damage().await?))

@@ -32,9 +32,9 @@ const FOREIGN: [&str; 14] = [
 pub(crate) async fn run(args: &ExportArgs, out: &Out) -> Result<Exit> {
     let start = Instant::now();
     refuse_empty(args.select.as_ref())?;
-    if args.split.is_some() && args.format != ExportFormat::Mbox {
-        let what = "split files of this format: only those of mbox hold many emails";
-        return Err(Failure::usage(what, "use --format mbox, or leave --split away").into());
+    if (args.split.is_some() || args.thunderbird) && args.format != ExportFormat::Mbox {
+        let what = "write files of this format like that: --split and --thunderbird are about mbox";
+        return Err(Failure::usage(what, "use --format mbox, or leave them away").into());
     }
     let place = Place::of(&args.to)?;
     let selection = args.select.as_ref().map(|query| selection(std::slice::from_ref(query))).transpose()?;
@@ -59,7 +59,11 @@ pub(crate) async fn run(args: &ExportArgs, out: &Out) -> Result<Exit> {
     let how = Export {
         format: args.format.into(),
         target: place.target,
-        options: Options { split: args.split, portable_names: args.portable_names },
+        options: Options {
+            split: args.split,
+            thunderbird: args.thunderbird,
+            portable_names: args.portable_names,
+        },
         spool: &place.parent,
         selection: selection.as_ref(),
         about: about(args, &mailbox, &snapshot, (state, losses)),

@@ -145,8 +145,8 @@ async fn repair(
     repaired.look_again().await?;
     if let Some(fetching) = fetching.filter(|_| repaired.is_open || repaired.is_partial) {
         repaired.backup = Some(fetch(mailbox, store, fetching, out).await?);
-        repaired.look_again().await?;
         repaired.read_new_one().await?;
+        repaired.look_again().await?;
     }
     repaired.print(out)?;
     Ok(repaired.exit())
@@ -212,7 +212,7 @@ impl Repaired<'_> {
         let made = self.backup.as_ref().map(|report| report.number);
         self.is_partial = listing.snapshots.last().is_some_and(|newest| State::of(newest) == State::Partial);
         self.is_open = match made {
-            None => is_repairable(repository, &self.report).await? || self.report.harms_slices(),
+            None => is_repairable(repository, &self.report).await?,
             Some(_) => !listing.is_newest_whole(),
         };
         self.lost = listing.damaged.into_iter().collect();
@@ -229,7 +229,6 @@ impl Repaired<'_> {
         let report = repository.check(Some(made), Depth::Data).await?;
         if report.is_harmful() {
             repository.note_damage(report.damaged.iter().copied(), &SystemClock).await?;
-            self.is_open = true;
             self.report.damaged.extend(report.damaged);
             self.report.problems.extend(report.problems);
         }
@@ -278,7 +277,7 @@ impl Repaired<'_> {
             ))?;
             print_failures(&report.failures, NAMED_FAILURES, out)?;
             if self.is_open {
-                out.line("  it grew from what could not be read before, and lacks something, too: run `malle repair` again")?;
+                out.line("  something that it needs is damaged, too: run `malle repair` again")?;
             }
         } else if self.is_open {
             out.line(

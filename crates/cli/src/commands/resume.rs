@@ -42,7 +42,8 @@ pub(super) async fn asked(args: &RestoreArgs, store: &Store, ring: &KeyRing, id:
         return Err(Failure::usage(what, "name that one with --server").into());
     }
     let snapshot = known.snapshot(&mailbox.repository).await?;
-    let snapshot = readable(&mailbox, snapshot, parameters.mode == Mode::Exact).await?;
+    let snapshot =
+        readable(&mailbox, snapshot, parameters.mode == Mode::Exact && !known.is_finished()).await?;
     Ok(Asked {
         id,
         snapshot,

@@ -180,10 +180,21 @@ fn print(
 /// What cannot come back, in words.
 pub(super) fn lost(losses: Losses) -> String {
     let (emails, objects) = (count(losses.emails, "email"), count(losses.objects, "other object"));
-    let least = if losses.lacks_rows { "at least " } else { "" };
-    format!(
-        "DAMAGED: {least}{emails} and {objects} of this snapshot cannot be read: the store has lost or damaged them"
-    )
+    match (losses.lacks_rows, losses.emails + losses.objects) {
+        (false, _) => {
+            format!(
+                "DAMAGED: {emails} and {objects} of this snapshot cannot be read: the store has lost or damaged them"
+            )
+        }
+        (true, 0) => {
+            "DAMAGED: a part of this snapshot's index is lost, and what it named is not known".to_owned()
+        }
+        (true, _) => {
+            format!(
+                "DAMAGED: at least {emails} and {objects} of this snapshot cannot be read: a part of its index is lost"
+            )
+        }
+    }
 }
 
 fn types(types: &[TypeState]) -> Table<3> {

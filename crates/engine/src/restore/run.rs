@@ -66,9 +66,6 @@ async fn restore_all(
     snapshot: &Arc<Snapshot>,
     how: &Restore<'_>,
 ) -> Result<Restored> {
-    if how.mode == Mode::Exact {
-        may_be_exact(snapshot, how)?;
-    }
     let target = Target::new(client, account, how.owner);
     let records = match how.dry_run {
         Some(_) => None,
@@ -77,6 +74,9 @@ async fn restore_all(
     let over = records.as_ref().filter(|records| records.record.end.is_some());
     if let Some(report) = over.and_then(|records| records.record.report.as_ref()) {
         return report.in_full(&how.id, snapshot).await;
+    }
+    if how.mode == Mode::Exact {
+        may_be_exact(snapshot, how)?;
     }
     let has_emails = how.types.contains(&DataType::Email);
     let tree = match how.select {

@@ -32,6 +32,8 @@ pub(super) struct Report {
     refused: u64,
     refusals: Vec<Told>,
     objects: Vec<ToldObjects>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    lacks_rows: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     shares: Vec<Share>,
 }
@@ -84,6 +86,7 @@ impl Report {
             refused: restored.refused.count,
             refusals: restored.refused.named.iter().map(told).collect(),
             objects: restored.objects.iter().map(ToldObjects::of).collect(),
+            lacks_rows: restored.lacks_rows,
             shares: restored.shares.clone(),
         }
     }
@@ -111,7 +114,7 @@ impl Report {
             safety: self.safety.map(SnapshotNumber),
             refused: self.refusals_of(snapshot).await?,
             objects,
-            lacks_rows: snapshot.lacks_rows(),
+            lacks_rows: self.lacks_rows,
             shares: self.shares.clone(),
         })
     }

@@ -11,10 +11,12 @@ use serde_json::json;
 use super::root::{Root, printable};
 use crate::error::Doing;
 use crate::item::{Email, Object, Receiver};
-use crate::mbox::{LETTERS, MAIL};
+use crate::mbox::{BOX, DIRECTORY, LETTERS, MAIL};
 use crate::quote::Unquoted;
 use crate::{Error, Result};
 
+/// How Thunderbird's own indexes of its files end.
+const INDEX: &str = ".msf";
 /// Directories are not followed deeper.
 const DEEPEST: usize = 100;
 /// Where the headers with an email's status are looked for.
@@ -32,7 +34,12 @@ struct Found {
 pub(super) fn read(root: &Root, receiver: &mut dyn Receiver) -> Result<()> {
     let top = if root.exists(MAIL) { MAIL } else { "" };
     let mut boxes = Vec::new();
-    find(root, top, 0, &mut boxes)?;
+    find(root, top, 0, BOX, &mut boxes)?;
+    if boxes.is_empty() && !top.is_empty() {
+        // Thunderbird's: files without an ending, what is below `A` in `A.sbd`.
+        find(root, top, 0, "", &mut boxes)?;
+        boxes.retain(|path| !path.ends_with(INDEX));
+    }
     for path in &boxes {
         folder(path, top, &boxes, receiver)?;
     }
@@ -42,15 +49,15 @@ pub(super) fn read(root: &Root, receiver: &mut dyn Receiver) -> Result<()> {
     Ok(())
 }
 
-fn find(root: &Root, dir: &str, depth: usize, boxes: &mut Vec<String>) -> Result<()> {
+fn find(root: &Root, dir: &str, depth: usize, ending: &str, boxes: &mut Vec<String>) -> Result<()> {
     if depth > DEEPEST {
         return Err(Error::TooLarge { file: printable(dir), what: "its depth", limit: DEEPEST as u64 });
     }
     for entry in root.list(dir)? {
         let path = if dir.is_empty() { entry.name } else { format!("{dir}/{}", entry.name) };
         if entry.is_dir {
-            find(root, &path, depth + 1, boxes)?;
-        } else if path.ends_with(".mbox") {
+            find(root, &path, depth + 1, ending, boxes)?;
+        } else if path.ends_with(ending) {
             boxes.push(path);
         }
     }
@@ -58,9 +65,10 @@ fn find(root: &Root, dir: &str, depth: usize, boxes: &mut Vec<String>) -> Result
 }
 
 fn folder(path: &str, top: &str, boxes: &[String], receiver: &mut dyn Receiver) -> Result<()> {
-    let stem = path.trim_end_matches(".mbox");
+    let stem = path.strip_suffix(BOX).unwrap_or(path);
     let (above, name) = stem.rsplit_once('/').unwrap_or(("", stem));
-    let parent = Some(format!("{above}.mbox")).filter(|parent| above != top && boxes.contains(parent));
+    let parent = above.strip_suffix(DIRECTORY).map_or_else(|| format!("{above}{BOX}"), str::to_owned);
+    let parent = Some(parent).filter(|parent| above != top && boxes.contains(parent));
     let json = json!({"id": path, "name": name, "parentId": parent}).to_string();
     receiver.object(Object { data_type: DataType::Mailbox, id: path, json: json.as_bytes(), content: None })
 }

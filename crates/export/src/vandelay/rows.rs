@@ -176,11 +176,9 @@ impl Rows<'_> {
     fn event(&mut self, kept: &Kept) -> Local {
         let calendars = self.homes(DataType::Calendar, kept, "calendarIds")?;
         // An account takes a uid once; occurrences without their series have it in common.
-        let raw = kept.text_or_empty("uid");
-        let uid = self.unique(&format!("event {}", kept.text_or_empty("recurrenceId")), raw);
         let mut data = self.data(kept, &NOT_OF_AN_EVENT);
-        if !raw.is_empty() {
-            data["uid"] = uid.into();
+        if let Some(uid) = kept.text("uid") {
+            data["uid"] = self.unique(&format!("event {}", kept.text_or_empty("recurrenceId")), uid).into();
         }
         let sql = "INSERT INTO calendar_events (calendar_ids, is_draft, use_default_alerts, data) \
             VALUES (?1, ?2, ?3, ?4)";

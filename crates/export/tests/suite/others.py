@@ -54,7 +54,7 @@ def mbox(path, expected):
         for key, (raw, flags, date) in zip(box.keys(), mails):
             raw = bytes.fromhex(raw)
             head, end, body = re.match(rb"(?s)(.*?)(^\r?\n|\Z)(.*)", raw, re.M | re.S).groups()
-            head = re.sub(rb"(?mi)^(>*(?:Status|X-Status|X-Keywords|X-Mozilla-Status):)", rb">\1", head)
+            head = re.sub(rb"(?mi)^(>*(?:Status|X-Status|X-Keywords|X-Mozilla-Status2?|X-Mozilla-Keys):)", rb">\1", head)
             quoted = re.sub(rb"(?m)^(>*From )", rb">\1", head + end + body)
             quoted += b"" if quoted.endswith(b"\n") or not quoted else b"\n"
             text = box.get_bytes(key)

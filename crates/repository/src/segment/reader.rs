@@ -21,7 +21,7 @@ use crate::segment::filter::Filter;
 use crate::store::MailboxObjects;
 
 /// Segments up to this length are read in one request and kept while they are open.
-const WHOLE: u64 = 256 << 10;
+pub(crate) const WHOLE: u64 = 256 << 10;
 /// What the first request for a longer one asks for at its end.
 const TAIL: u64 = 64 << 10;
 /// What one request reads ahead while a table is walked through.

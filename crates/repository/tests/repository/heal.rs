@@ -180,7 +180,7 @@ async fn a_listing_shows_what_is_missing_or_cut_off_and_nothing_else() {
     assert!(repository.listing().await.expect("lists").damaged.is_empty());
 }
 
-/// Each pack and each segment × missing, cut, empty, a byte longer, a byte shorter: no byte of a pack is read.
+/// Each pack and each segment × missing, cut, empty, a byte longer, a byte shorter.
 #[tokio::test]
 async fn every_change_of_length_is_seen_in_a_listing() {
     let mut seen = 0;
