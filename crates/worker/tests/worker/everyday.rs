@@ -70,6 +70,7 @@ async fn everyday() {
     full_listings(&house).await;
     an_exact_restore_can_be_undone(&house).await;
     a_backup_is_given_to_another_mailbox(&house).await;
+    a_restore_goes_around_lost_rows(&house).await;
     let log = LOG.text();
     let mut private: Vec<String> = (0..4).map(address).collect();
     let of_services = [testkit::postgres::PASSWORD, testkit::rabbitmq::PASSWORD, testkit::redis::PASSWORD];
@@ -133,6 +134,44 @@ async fn an_exact_restore_can_be_undone(house: &House) {
     let made = room.backups(mailbox).await;
     let numbers: std::collections::BTreeSet<_> = made.iter().map(|backup| backup.number).collect();
     assert!(made.len() >= 4 && numbers.len() == made.len(), "one before each restore, too: {made:?}");
+    worker.drain().await;
+}
+
+/// Its newest rows are lost: what the others name comes back, unless what is not named would be removed.
+async fn a_restore_goes_around_lost_rows(house: &House) {
+    let room = Room::new(house, "rows").await;
+    let mailbox = room.mailboxes([1]).await[0];
+    let worker = room.worker("w1");
+    let account = house.sim.account(&address(1)).unwrap();
+    let first = room.backed_up(&[mailbox]).await.remove(0);
+    let dir = room.dir.path().join("mailboxes").join(room.repository(mailbox).await.dir().to_string());
+    let names = || files_in(&dir.join("segments"));
+    let before = names();
+    account.deliver("Subject: late\r\n\r\nHello".as_bytes(), &[], &[]);
+    room.sql("UPDATE jobs SET request_key = NULL").await;
+    let second = room.backed_up(&[mailbox]).await.remove(0);
+    for lost in names().iter().filter(|name| !before.contains(name)) {
+        std::fs::remove_file(lost).unwrap();
+    }
+    let has = account.email_count();
+    for (mode, end) in [("exact", JobState::Dead), ("missing", JobState::Done)] {
+        let order = json!({"number": second.number.0, "mode": mode});
+        let restore = room.request(JobKind::Restore, mailbox, Some(&order)).await;
+        room.until_state(restore, end).await;
+        assert_eq!(account.email_count(), has, "{mode}");
+        let states: Vec<_> =
+            room.backups(mailbox).await.iter().map(|of| (of.number, of.facts.state)).collect();
+        assert!(states.contains(&(second.number, BackupState::Damaged)), "{mode}: {states:?}");
+        assert!(states.contains(&(first.number, BackupState::Good)), "{mode}: {states:?}");
+        if end == JobState::Done {
+            let report = room.catalog.restore_report(restore).await.unwrap().expect("it has one");
+            assert_eq!(
+                (&report["state"], &report["lacks_rows"]),
+                (&"partial".into(), &true.into()),
+                "{report}"
+            );
+        }
+    }
     worker.drain().await;
 }
 
