@@ -93,7 +93,7 @@ async fn run_slice(
 
 /// How one attempt at a snapshot ended.
 enum Tried {
-    /// And whether a checkpoint is due.
+    /// The report, and whether a checkpoint is due.
     Done(Box<Report>, bool),
     Paused(Paused),
     /// The base has lost something that was not known to be lost.

@@ -516,7 +516,7 @@ impl SnapshotWriter {
         Ok(segments)
     }
 
-    /// Of the packs of this run, and of those that these segments name.
+    /// Lengths of this run's packs, and of those that these segments name.
     fn lengths_of_packs(&self, segments: &[Arc<SegmentReader>]) -> PackLengths {
         let named = segments.iter().flat_map(|segment| segment.packs_and_lengths());
         let known = named.filter_map(|(pack, length)| match length {

@@ -45,7 +45,7 @@ pub struct Restored {
     pub refused: Refusals,
     /// Of the other types.
     pub objects: Vec<RestoredObjects>,
-    /// A part of the snapshot's index cannot be read: what it named did not come back, and nobody knows what that was.
+    /// A part of the snapshot's index cannot be read: what it named did not come back, and is not known.
     pub lacks_rows: bool,
     /// What was shared with others and is not, or is again because that was asked for.
     pub shares: Vec<Share>,
