@@ -16,6 +16,7 @@ mod known;
 mod layout;
 mod length;
 pub mod log;
+mod merging;
 mod opened;
 mod pack_reader;
 mod packer;

@@ -6,9 +6,7 @@
 //! **Crash.** Before a log entry: packs and segments that nobody refers to. After it: the slice or the snapshot is complete.
 //! **Retry.** Start again from the newest entry; blobs that the lost attempt stored are stored once more.
 
-use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
-use std::iter::Peekable;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -27,13 +25,14 @@ use crate::layout::Object;
 use crate::length::Length;
 use crate::log::fold::{Rebase, rebase, segment_name};
 use crate::log::journal::{Appended, Found, Journal};
+use crate::merging::{OldRows, merge_table};
 use crate::packer::Packer;
 use crate::repository::Repository;
 use crate::rows::{BlobPlace, FailureRecord, NewContent, NewRow, ObjectRecord, Table, email_key, object_key};
 use crate::seal::{BlobHasher, Secret};
 use crate::segment::builder::{PackLengths, SegmentBuilder};
 use crate::segment::compaction::first_to_merge;
-use crate::segment::merge::{Merge, MergedRow};
+use crate::segment::merge::Merge;
 use crate::segment::reader::SegmentReader;
 use crate::sizes::Sizes;
 use crate::snapshot::{Snapshot, open_all};
@@ -539,59 +538,6 @@ impl SnapshotWriter {
     }
 }
 
-/// Rows of older segments, those of blobs whose pack is lost taken out.
-struct OldRows<'a> {
-    rows: Merge,
-    base: Option<&'a Snapshot>,
-}
-
-impl OldRows<'_> {
-    async fn next(&mut self) -> Result<Option<MergedRow>> {
-        while let Some(row) = self.rows.next().await? {
-            let is_lost =
-                self.base.is_some_and(|base| row.place.as_ref().is_some_and(|place| base.is_lost(place)));
-            if !is_lost {
-                return Ok(Some(row));
-            }
-        }
-        Ok(None)
-    }
-}
-
-type FreshRows = Peekable<std::collections::btree_map::IntoIter<(Table, Bytes), NewContent>>;
-
-/// Rows of one table, old and fresh, in order; of two with one key the fresh one. Removals need to be kept only while
-/// an older segment may hold what they remove.
-async fn merge_table(
-    builder: &mut SegmentBuilder<'_>,
-    table: Table,
-    mut old: OldRows<'_>,
-    fresh: &mut FreshRows,
-    drops_gone: bool,
-) -> Result<()> {
-    let mut old_row = old.next().await?;
-    loop {
-        let fresh_key = fresh.peek().filter(|((t, _), _)| *t == table).map(|((_, key), _)| key);
-        let order = match (&old_row, fresh_key) {
-            (None, None) => return Ok(()),
-            (Some(_), None) => Ordering::Less,
-            (None, Some(_)) => Ordering::Greater,
-            (Some(old), Some(key)) => old.row.key.cmp(key),
-        };
-        let row = if order == Ordering::Less {
-            std::mem::replace(&mut old_row, old.next().await?).map(|old| again(table, old))
-        } else {
-            if order == Ordering::Equal {
-                old_row = old.next().await?;
-            }
-            fresh.next().map(|((table, key), content)| NewRow { table, key, content })
-        };
-        if let Some(row) = row.filter(|row| !(drops_gone && matches!(row.content, NewContent::Gone))) {
-            builder.push(row).await?;
-        }
-    }
-}
-
 fn too_large(what: &str, length: usize, limit: usize) -> Error {
     Error::TooLarge { what: what.to_owned(), length: length as u64, limit: limit as u64 }
 }
@@ -602,15 +548,4 @@ fn encoded(row: &Row) -> NewContent {
 
 fn gone(table: Table, key: Bytes) -> NewRow {
     NewRow { table, key, content: NewContent::Gone }
-}
-
-/// A row of an older segment on its way to a new one.
-pub(crate) fn again(table: Table, old: MergedRow) -> NewRow {
-    let key = old.row.key.clone();
-    let content = match old.place {
-        Some(place) => NewContent::Blob(place),
-        None if old.is_gone() => NewContent::Gone,
-        None => NewContent::Encoded(old.encoded),
-    };
-    NewRow { table, key, content }
 }
