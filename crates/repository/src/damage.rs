@@ -156,20 +156,23 @@ impl Repository {
     /// The same snapshot, which goes around what cannot be read of its rows. All of them are read to learn that. If nothing of them
     /// can be, it is returned as it is, to fail where it is read.
     pub async fn readable(&self, snapshot: Snapshot) -> Result<Snapshot> {
-        let damaged = self.unreadable(&snapshot.info().segments).await?;
-        let reduced = self.around(snapshot.info(), damaged).await?;
+        let segments = &snapshot.info().segments;
+        let damaged = self.unreadable(segments).await?;
+        if damaged.is_empty() {
+            return Ok(snapshot);
+        }
+        let reduced = self.around(snapshot.info(), &self.packs_of(segments).await?, damaged);
         Ok(if reduced.lacks_rows() && !reduced.info().segments.is_empty() { reduced } else { snapshot })
     }
 
     /// A snapshot as far as the rows of its segments can be read, of which these are damaged.
-    async fn around(&self, info: &SnapshotInfo, damaged: BTreeSet<Object>) -> Result<Snapshot> {
+    fn around(&self, info: &SnapshotInfo, opened: &Footers, damaged: BTreeSet<Object>) -> Snapshot {
         if damaged.is_empty() {
-            return Ok(self.open_snapshot(info.clone()));
+            return self.open_snapshot(info.clone());
         }
-        let opened = self.packs_of(&info.segments).await?;
         let unopened = opened.iter().filter(|(_, packs)| packs.is_none());
         let unopened = unopened.map(|((name, _), _)| Object::Segment(*name)).collect();
-        Ok(self.without(info.clone(), &unopened).going_around(damaged))
+        self.without(info.clone(), &unopened).going_around(damaged)
     }
 
     /// Counts what of a snapshot cannot be read, as far as its segments, a listing, and the frames of packs that are noted as damaged
@@ -180,17 +183,19 @@ impl Repository {
             let mut damaged = self.known_damage().await?;
             let opened = self.packs_of(&info.segments).await?;
             // Short ones were read to their end when they were opened.
-            let doubtful = opened.into_iter().zip(&info.segments).filter(|(((name, bytes), packs), _)| {
+            let doubtful = opened.iter().zip(&info.segments).filter(|(((name, bytes), packs), _)| {
                 packs.is_none() || *bytes <= WHOLE || damaged.contains(&Object::Segment(*name))
             });
             let doubtful: Vec<SegmentRef> = doubtful.map(|(_, segment)| segment.clone()).collect();
-            let reduced = self.around(info, self.unreadable(&doubtful).await?).await?;
+            let reduced = self.around(info, &opened, self.unreadable(&doubtful).await?);
             let lacks_rows = snapshot.lacks_rows() || reduced.lacks_rows();
-            let segments = &reduced.info().segments;
-            damaged.extend(self.missing_of(segments).await?);
-            let named = self.packs_of(segments).await?;
-            let named: BTreeSet<ObjectName> =
-                named.into_iter().filter_map(|(_, packs)| packs).flatten().map(|(pack, _)| pack).collect();
+            let named: BTreeSet<ObjectName> = opened
+                .iter()
+                .filter_map(|(_, packs)| packs.as_ref())
+                .flatten()
+                .map(|(pack, _)| *pack)
+                .collect();
+            damaged.extend(self.missing_among(opened).await?);
             damaged.retain(|object| matches!(object, Object::Pack(pack) if named.contains(pack)));
             if damaged.is_empty() && !lacks_rows {
                 return Ok(Losses::default());
@@ -326,6 +331,11 @@ impl Repository {
 
     /// Those of these segments, and of the packs that they name, that the store does not have, or of another length.
     fn missing_of<'a>(&'a self, segments: &'a [SegmentRef]) -> BoxFuture<'a, Result<Vec<Object>>> {
+        Box::pin(async move { self.missing_among(self.packs_of(segments).await?).await })
+    }
+
+    /// The same of segments whose footers were read.
+    fn missing_among<'a>(&'a self, opened: Footers) -> BoxFuture<'a, Result<Vec<Object>>> {
         Box::pin(async move {
             let mut listed: BTreeMap<Object, u64> =
                 self.objects().list("segments").await?.into_iter().collect();
@@ -334,7 +344,7 @@ impl Repository {
                 listed.get(object).is_some_and(|found| length.admits(*found))
             };
             let mut missing = BTreeMap::new();
-            for (segment, packs) in self.packs_of(segments).await? {
+            for (segment, packs) in opened {
                 let (object, length) = (Object::Segment(segment.0), Length::Exactly(segment.1));
                 let packs = packs.filter(|_| is_there(&object, length));
                 if packs.is_none() {

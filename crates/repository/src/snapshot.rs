@@ -94,8 +94,8 @@ impl Snapshot {
         matches!(place, BlobPlace::Whole(at) if self.has_lost(at.pack))
     }
 
-    /// The packs that blobs were read from in vain since it was opened, and segments that it goes around, for [`Repository::note_damage`]: readers that go
-    /// around what is damaged see no error.
+    /// The packs that blobs were read from in vain since it was opened, and segments that it goes around, for
+    /// [`Repository::note_damage`]: readers that go around what is damaged see no error.
     ///
     /// [`Repository::note_damage`]: crate::Repository::note_damage
     pub fn damage_met(&self) -> BTreeSet<Object> {
