@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use catalog::Backup;
 use model::{BackupNumber, BackupState, Clock, JobKind, JobState, MailboxId};
 use serde_json::json;
+use sim_stalwart::AccountHandle;
 use telemetry::{Ending, Verification};
 use testkit::leaks;
 use worker::{Backups, InSlices, Metrics, Slice, SliceTask};
@@ -101,22 +102,33 @@ async fn is_whole(room: &Room<'_>, backup: &Backup, emails: u64) {
     assert!(known.number >= backup.facts.snapshot.0, "{known:?}");
 }
 
+/// Two backups, an email apart; objects of one kind that came with the second are removed from the store.
+async fn second_loses(
+    room: &Room<'_>,
+    mailbox: MailboxId,
+    account: &AccountHandle,
+    kind: &str,
+) -> (Backup, Backup) {
+    let first = room.backed_up(&[mailbox]).await.remove(0);
+    let dir = room.dir.path().join("mailboxes").join(room.repository(mailbox).await.dir().to_string());
+    let names = || files_in(&dir.join(kind));
+    let before = names();
+    account.deliver("Subject: late\r\n\r\nHello".as_bytes(), &[], &[]);
+    room.sql("UPDATE jobs SET request_key = NULL").await;
+    let second = room.backed_up(&[mailbox]).await.remove(0);
+    for lost in names().iter().filter(|name| !before.contains(name)) {
+        std::fs::remove_file(lost).unwrap();
+    }
+    (first, second)
+}
+
 /// What the store has lost of the account is backed up again before it is removed; how far the log has come is remembered.
 async fn an_exact_restore_can_be_undone(house: &House) {
     let room = Room::new(house, "exact").await;
     let mailbox = room.mailboxes([2]).await[0];
     let worker = room.worker("w1");
     let account = house.sim.account(&address(2)).unwrap();
-    let first = room.backed_up(&[mailbox]).await.remove(0);
-    let dir = room.dir.path().join("mailboxes").join(room.repository(mailbox).await.dir().to_string());
-    let names = || files_in(&dir.join("packs"));
-    let before = names();
-    account.deliver("Subject: too much\r\n\r\nHello".as_bytes(), &[], &[]);
-    room.sql("UPDATE jobs SET request_key = NULL").await;
-    let second = room.backed_up(&[mailbox]).await.remove(0);
-    for lost in names().iter().filter(|name| !before.contains(name)) {
-        std::fs::remove_file(lost).unwrap();
-    }
+    let (first, second) = second_loses(&room, mailbox, &account, "packs").await;
     let order = json!({"number": first.number.0, "mode": "exact"});
     let restore = room.request(JobKind::Restore, mailbox, Some(&order)).await;
     room.until_done(restore).await;
@@ -143,16 +155,7 @@ async fn a_restore_goes_around_lost_rows(house: &House) {
     let mailbox = room.mailboxes([1]).await[0];
     let worker = room.worker("w1");
     let account = house.sim.account(&address(1)).unwrap();
-    let first = room.backed_up(&[mailbox]).await.remove(0);
-    let dir = room.dir.path().join("mailboxes").join(room.repository(mailbox).await.dir().to_string());
-    let names = || files_in(&dir.join("segments"));
-    let before = names();
-    account.deliver("Subject: late\r\n\r\nHello".as_bytes(), &[], &[]);
-    room.sql("UPDATE jobs SET request_key = NULL").await;
-    let second = room.backed_up(&[mailbox]).await.remove(0);
-    for lost in names().iter().filter(|name| !before.contains(name)) {
-        std::fs::remove_file(lost).unwrap();
-    }
+    let (first, second) = second_loses(&room, mailbox, &account, "segments").await;
     let has = account.email_count();
     for (mode, end) in [("exact", JobState::Dead), ("missing", JobState::Done)] {
         let order = json!({"number": second.number.0, "mode": mode});
