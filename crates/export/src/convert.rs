@@ -53,7 +53,7 @@ impl Calendar {
         self.zones.defined_in(&self.text)
     }
 
-    /// Its components one by one; with its name if it is a zone. `None`: a property of whoever made it opens or closes others.
+    /// Its components one by one; with its name if it is a zone. `None`: a property in it opens or closes others.
     pub(crate) fn components(&self) -> Option<Vec<(Option<String>, String)>> {
         let (mut components, mut open, mut component) = (Vec::new(), Vec::new(), String::new());
         let mut zone = None;

@@ -43,7 +43,7 @@ pub(crate) struct Mbox {
 }
 
 struct FolderBox {
-    /// What its files are called but for what tells them apart.
+    /// What its files are called, without their number and ending.
     stem: String,
     path: SafePath,
     /// Where the boxes of the folders below lie.
