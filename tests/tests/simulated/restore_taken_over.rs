@@ -1,6 +1,7 @@
 //! An attempt takes over what an earlier one, which was cut off, left in the account and in the store.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -128,16 +129,24 @@ async fn what_arrives_in_the_folder_of_an_earlier_attempt_is_found_and_comes_onc
 }
 
 /// One attempt stands still at its request of this number while another one begins, for a moment or until that is over.
-async fn met(mode: Mode, number: u64, still: Duration) {
+/// `is_in_use`: its folder cannot be destroyed for a while after it was emptied.
+async fn met(mode: Mode, number: u64, still: Duration, is_in_use: bool) {
     let cut = Cut::off(mode).await;
     let faults = cut.home.simulator.faults();
+    let first = cut.folder.clone();
+    let refusals = AtomicU32::new(if is_in_use { 4 } else { 0 });
+    let is_refused = move |id: &str, object: &serde_json::Value| {
+        let is_meant = object.is_null() && id != first;
+        is_meant && refusals.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok()
+    };
+    faults.add(Fault::new(Target::method("Mailbox/set"), Effect::refuse("forbidden", is_refused)));
     let pause = faults.add(Fault::at_request(number, Effect::Delay(still)));
     let (one, two) = tokio::join!(cut.resumed(), async {
         let meets = tokio::time::timeout(Duration::from_secs(60), struck(faults, pause));
         meets.await.expect("an attempt takes as many requests as the one that was counted");
         cut.resumed().await
     });
-    let what = format!("{mode:?}, request {number}, {still:?}: {one:?}, {two:?}");
+    let what = format!("{mode:?}, request {number}, {still:?}, in use: {is_in_use}: {one:?}, {two:?}");
     assert!(one.is_ok() || two.is_ok(), "{what}");
     for ended in [&one, &two] {
         match ended {
@@ -169,8 +178,11 @@ async fn two_that_go_on_at_once_bring_everything_once_wherever_they_meet() {
         println!("{mode:?}: {requests} requests");
         let stills = [30, 150, 1_500].map(Duration::from_millis);
         let step = if testkit::is_soak() { 1 } else { 7 };
-        let rounds = (0..requests).flat_map(|number| stills.map(|still| (number, still))).step_by(step);
-        let rounds = futures::stream::iter(rounds).map(|(number, still)| met(mode, number, still));
+        let stills = stills.into_iter().flat_map(|still| [(still, false), (still, true)]);
+        let rounds =
+            (0..requests).flat_map(|number| stills.clone().map(move |how| (number, how))).step_by(step);
+        let rounds =
+            futures::stream::iter(rounds).map(|(number, (still, in_use))| met(mode, number, still, in_use));
         rounds.buffer_unordered(16).for_each(|()| async {}).await;
     }
 }

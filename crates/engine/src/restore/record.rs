@@ -3,7 +3,8 @@
 //! **Layout.** JSON texts in the repository of the snapshot (`repository::RestoreRecord`), each of which holds all of a [`Record`].
 //! **Ordering.** Record 1 stands before anything is written to the account. The safety backup is named as soon as it is there,
 //! before the account is changed, and folders of earlier attempts before they are destroyed. The report is written when all is in its place, before the folder of the restore goes. The
-//! end comes last.
+//! end comes last. So an attempt whose folder another one takes over either has written its report before anything was taken out,
+//! or writes none.
 //! **A crash** leaves the newest record. Whoever goes on takes from it what the restore is, and what the account held before; with
 //! a report only the clearing away is left.
 //! **Two processes** may write at once: each number is created by one of them, and the other takes over what stands there.
@@ -313,9 +314,17 @@ impl<'a> Records<'a> {
         self.record.taken_over.iter().filter_map(|id| Id::new(id).ok()).collect()
     }
 
-    /// Writes down what was done; the first report counts.
-    pub(super) async fn report(&mut self, report: Report) -> Result<()> {
-        self.update(|record| record.report = record.report.take().or_else(|| Some(report.clone()))).await
+    /// Writes down what was done by the attempt of this folder; the first report counts. Fails when another attempt takes the
+    /// folder over: it may have moved emails out before they were counted here, and counts again.
+    pub(super) async fn report(&mut self, report: Report, folder: &Id) -> Result<()> {
+        let change = |record: &mut Record| {
+            if record.report.is_none() && record.taken_over.contains(folder.as_str()) {
+                return Err(Error::Superseded);
+            }
+            record.report.get_or_insert_with(|| report.clone());
+            Ok(())
+        };
+        self.try_update(change).await
     }
 
     /// Writes down that it is over.
@@ -324,9 +333,17 @@ impl<'a> Records<'a> {
     }
 
     async fn update(&mut self, change: impl Fn(&mut Record)) -> Result<()> {
+        let change = |record: &mut Record| {
+            change(record);
+            Ok(())
+        };
+        self.try_update(change).await
+    }
+
+    async fn try_update(&mut self, change: impl Fn(&mut Record) -> Result<()>) -> Result<()> {
         for _ in 0..MOST_RIVALS {
             let mut next = self.record.clone();
-            change(&mut next);
+            change(&mut next)?;
             if next == self.record {
                 return Ok(());
             }

@@ -223,7 +223,7 @@ impl Work<'_> {
                 staging.settle(self.how.under_way).await?;
             }
             staging.assert_alive().await?;
-            records.report(Report::of(&self.report().await?)).await?;
+            records.report(Report::of(&self.report().await?), &staging.folder).await?;
         }
         self.how.progress.phase("finishing");
         staging.finish(&self.home().await?).await?;

@@ -6,7 +6,9 @@
 //!
 //! **Ordering.** An attempt first moves what earlier ones left in their folders into its own and destroys those. From then on
 //! whatever an earlier attempt still sends (a process that wakes up, a request that got lost and arrives) names a folder
-//! that is gone, and is refused by the server.
+//! that is gone, and is refused by the server. Until then an earlier attempt that is still at work may look into its emptied
+//! folder and import everything a second time: so the later one counts only when those folders are gone, and one that is written
+//! down as taken over ends without a report.
 //!
 //! **Requests under way.** Stalwart 0.16 looks once whether the folders exist, when a request begins, and goes on with it although
 //! one of them is destroyed meanwhile: emails are then in a folder that does not exist. So the folders of earlier attempts are
