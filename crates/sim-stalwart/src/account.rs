@@ -15,6 +15,7 @@ use crate::kind::DataType;
 use crate::log::{Entry, Log};
 use crate::mail::Mails;
 use crate::quota::Quota;
+use crate::resources::Texts;
 use crate::spec::{AccountSpec, BlobIds};
 use crate::stock::Stock;
 
@@ -71,6 +72,8 @@ pub(crate) struct Account {
     pub(crate) quota: Option<Quota>,
     /// Folders that others than the owner have subscribed to: (user, folder).
     pub(crate) subscriptions: BTreeSet<(String, String)>,
+    /// What clients have put by CalDAV.
+    pub(crate) texts: Texts,
     pub(crate) listings: Listings,
     /// Types whose `get` and `changes` always fail, until told otherwise.
     pub(crate) failing: BTreeSet<DataType>,
@@ -106,6 +109,7 @@ impl Account {
             forgets: spec.forgets,
             quota: None,
             subscriptions: BTreeSet::new(),
+            texts: Texts::new(),
             listings: Listings::default(),
             failing: BTreeSet::new(),
         };
@@ -317,6 +321,7 @@ impl Account {
             }
             objects.next = to.next.get(kind).copied().unwrap_or(objects.next);
         }
+        self.roll_back_texts(to.modseq);
         (self.modseq, self.next_email) = (to.modseq, to.next_email);
         self.listings = Listings::default();
         self.blobs.unpurged.clear();

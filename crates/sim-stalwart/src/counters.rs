@@ -19,6 +19,7 @@ pub(crate) struct Meters {
     refused: AtomicU64,
     unauthorized: AtomicU64,
     uploads: AtomicU64,
+    caldav: AtomicU64,
     blobs: AtomicU64,
     blob_bytes: AtomicU64,
     created: AtomicU64,
@@ -38,6 +39,8 @@ pub struct Counters {
     pub sessions: u64,
     /// Requests to the upload URL.
     pub uploads: u64,
+    /// Requests of CalDAV; `calls` has them by name, such as `CalDAV/PUT`.
+    pub caldav: u64,
     /// Blobs taken in, by the upload URL and by `Blob/upload`.
     pub blobs: u64,
     /// Their bytes.
@@ -60,7 +63,7 @@ pub struct Counters {
     pub bytes_out: u64,
     /// Most requests that were being served at the same moment since the simulator started.
     pub peak_concurrency: u64,
-    /// Method calls by name.
+    /// Method calls by name, and requests of CalDAV.
     pub calls: BTreeMap<String, u64>,
 }
 
@@ -74,6 +77,7 @@ impl Counters {
             downloads: self.downloads - earlier.downloads,
             sessions: self.sessions - earlier.sessions,
             uploads: self.uploads - earlier.uploads,
+            caldav: self.caldav - earlier.caldav,
             blobs: self.blobs - earlier.blobs,
             blob_bytes: self.blob_bytes - earlier.blob_bytes,
             created: self.created - earlier.created,
@@ -114,6 +118,8 @@ impl Meters {
             self.downloads.fetch_add(1, Relaxed);
         } else if path.starts_with("/jmap/upload/") {
             self.uploads.fetch_add(1, Relaxed);
+        } else if path.starts_with("/dav/cal") {
+            self.caldav.fetch_add(1, Relaxed);
         } else if path == "/jmap/session" {
             self.sessions.fetch_add(1, Relaxed);
         }
@@ -159,6 +165,7 @@ impl Meters {
             downloads: self.downloads.load(Relaxed),
             sessions: self.sessions.load(Relaxed),
             uploads: self.uploads.load(Relaxed),
+            caldav: self.caldav.load(Relaxed),
             blobs: self.blobs.load(Relaxed),
             blob_bytes: self.blob_bytes.load(Relaxed),
             created: self.created.load(Relaxed),

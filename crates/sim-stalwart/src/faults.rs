@@ -22,7 +22,10 @@ pub enum Target {
     Download,
     /// Uploads by URL.
     Upload,
-    /// Calls of this method, such as `Blob/get`; faults of the wire strike the request that holds the call.
+    /// Requests of CalDAV.
+    CalDav,
+    /// Calls of this method, such as `Blob/get`; faults of the wire strike the request that holds the call. Requests of
+    /// CalDAV are calls of `CalDAV/PROPFIND`, `CalDAV/calendar-query`, `CalDAV/calendar-multiget`, `CalDAV/PUT` and so on.
     Method(String),
 }
 
@@ -40,6 +43,7 @@ impl Target {
             Self::Api => path == "/jmap" || path == "/jmap/",
             Self::Download => path.starts_with("/jmap/download/"),
             Self::Upload => path.starts_with("/jmap/upload/"),
+            Self::CalDav => path.starts_with("/dav/cal") || path == "/.well-known/caldav",
             Self::Method(_) => false,
         }
     }
@@ -184,6 +188,15 @@ impl Faults {
             Effect::SlowRead { bytes, pause } => Some((bytes, pause)),
             _ => None,
         })
+    }
+
+    /// Runs the closures that wait for a call of CalDAV by name.
+    pub(crate) fn before_caldav(&self, call: &str) {
+        let waits = |fault: &Fault| match (&fault.target, &*fault.effect) {
+            (Target::Method(name), Effect::Before(_)) => name == call,
+            _ => false,
+        };
+        run(&self.drawn(waits));
     }
 
     /// Effects on one method call. Those that run a closure have run when this returns.

@@ -17,7 +17,7 @@ use crate::counters::Serving;
 use crate::error::Problem;
 use crate::limits::Advice;
 use crate::server::{Login, Place, Role, Server, Settings};
-use crate::{control, download, session, upload, wire};
+use crate::{caldav, control, download, session, upload, wire};
 
 /// A request whose sender is known.
 struct Visitor {
@@ -54,10 +54,10 @@ async fn answer(
     if settings.control && parts.uri.path().starts_with("/sim/") {
         return Ok(control::serve(server, &parts));
     }
-    if parts.uri.path() == "/.well-known/jmap" {
+    if let Some(target) = well_known(&settings, parts.uri.path()) {
         let effects = server.faults.for_request(parts.uri.path(), &[]);
         let struck = wire::before(&effects, scissors).await;
-        return Ok(struck.unwrap_or_else(|| wire::redirect("/jmap/session")));
+        return Ok(struck.unwrap_or_else(|| wire::redirect(target)));
     }
     // Even a request that is refused can be struck by a fault, so the refusal waits.
     let login = authorized(server, &settings, &parts.headers);
@@ -67,6 +67,7 @@ async fn answer(
     let parsed = is_api.then(|| Request::parse(&body, settings.version));
     let methods: Vec<String> = match &parsed {
         Some(Ok(request)) => request.calls.iter().map(|(name, _, _)| name.clone()).collect(),
+        _ if is_caldav(&settings, &parts) => vec![caldav::call(&parts, &body)],
         _ => Vec::new(),
     };
     let effects = server.faults.for_request(parts.uri.path(), &methods);
@@ -80,6 +81,19 @@ async fn answer(
     let response = visitor.serve(server, &parts, parsed, body)?;
     drop(places);
     Ok(wire::after(&effects, response).await)
+}
+
+/// Where a well-known path leads.
+fn well_known(settings: &Settings, path: &str) -> Option<&'static str> {
+    match path {
+        "/.well-known/jmap" => Some("/jmap/session"),
+        "/.well-known/caldav" if caldav::is_offered(settings) => Some("/dav/cal"),
+        _ => None,
+    }
+}
+
+fn is_caldav(settings: &Settings, parts: &Parts) -> bool {
+    caldav::is_path(parts.uri.path()) && caldav::is_offered(settings)
 }
 
 fn is_upload(parts: &Parts) -> bool {
@@ -167,6 +181,9 @@ impl Visitor {
             }
             _ if path.starts_with("/jmap/download/") && parts.method == Method::GET => {
                 download::serve(server, &self.login, &parts.uri, self.serving)
+            }
+            _ if is_caldav(&self.settings, parts) => {
+                Ok(caldav::serve(server, &self.settings, &self.login, (parts, &body)))
             }
             _ if is_upload(parts) && parts.method == Method::POST => {
                 upload::serve(server, &self.settings, &self.login, (&parts.uri, &parts.headers), body)

@@ -9,6 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::account::Account;
+use crate::caldav::CalDav;
 use crate::churn::Churn;
 use crate::counters::Meters;
 use crate::error::MethodError;
@@ -52,6 +53,7 @@ pub(crate) struct Settings {
     pub(crate) latency: Duration,
     pub(crate) control: bool,
     pub(crate) named: Named,
+    pub(crate) caldav: CalDav,
 }
 
 /// Someone who signs in.

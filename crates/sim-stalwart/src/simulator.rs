@@ -10,6 +10,7 @@ use futures::future::BoxFuture;
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use crate::caldav::CalDav;
 use crate::churn::Churn;
 use crate::connection::{Door, Scissors};
 use crate::counters::Counters;
@@ -56,6 +57,12 @@ impl Builder {
     /// What the session offers, instead of what the version does.
     pub fn capabilities(mut self, capabilities: Capabilities) -> Self {
         self.settings.capabilities = capabilities;
+        self
+    }
+
+    /// Whether CalDAV is served; it is unless something else is given.
+    pub const fn caldav(mut self, caldav: CalDav) -> Self {
+        self.settings.caldav = caldav;
         self
     }
 
@@ -170,6 +177,7 @@ impl Simulator {
             latency: Duration::ZERO,
             control: false,
             named: Named::default(),
+            caldav: CalDav::default(),
         };
         Builder { seed: 0, port: 0, settings, accounts: Vec::new(), others: Vec::new(), tokens: Vec::new() }
     }
@@ -255,6 +263,11 @@ impl Simulator {
     /// Treats properties that have to be named so from now on.
     pub fn set_named(&self, named: Named) {
         self.server.change_settings(|settings| settings.named = named);
+    }
+
+    /// Serves CalDAV, or stops serving it, from now on.
+    pub fn set_caldav(&self, caldav: CalDav) {
+        self.server.change_settings(|settings| settings.caldav = caldav);
     }
 
     /// Offers something else from now on: an upgrade, or a capability that disappears.

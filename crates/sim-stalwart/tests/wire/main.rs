@@ -1,6 +1,8 @@
 //! The simulator as a client sees it, by plain HTTP.
 
 #[cfg(test)]
+mod caldav;
+#[cfg(test)]
 mod client;
 #[cfg(test)]
 mod faults;

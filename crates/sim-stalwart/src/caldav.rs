@@ -1,0 +1,141 @@
+//! CalDAV (RFC 4791) as Stalwart 0.16 answers it: the same events as JMAP's, as resources with an iCalendar text.
+
+mod access;
+mod answer;
+mod place;
+mod propfind;
+mod query;
+mod report;
+mod resource;
+mod xml;
+
+use axum::body::Body;
+use axum::response::Response;
+use bytes::Bytes;
+use http::header::{ALLOW, CONTENT_TYPE, HeaderName};
+use http::request::Parts;
+use http::{HeaderValue, StatusCode};
+
+use crate::kind::Capability;
+use crate::server::{Login, Server, Settings};
+use crate::version::Version;
+use place::Place;
+
+pub(crate) use place::href;
+
+/// Whether the server serves CalDAV.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum CalDav {
+    /// To everyone who may read the account by JMAP; 0.15 and a server without calendars never do.
+    #[default]
+    Offered,
+    /// Not at all: 404.
+    Missing,
+    /// Nobody has the permission: 403.
+    Forbidden,
+}
+
+/// The answer of a request that is refused.
+#[derive(Debug)]
+enum Refusal {
+    Code(StatusCode),
+    /// A status with the element that names the condition.
+    Condition(StatusCode, String),
+}
+
+impl From<StatusCode> for Refusal {
+    fn from(code: StatusCode) -> Self {
+        Self::Code(code)
+    }
+}
+
+/// What a request needs to be served.
+struct Visit<'a> {
+    server: &'a Server,
+    login: &'a Login,
+    parts: &'a Parts,
+    body: &'a Bytes,
+}
+
+/// Whether the server answers paths of CalDAV.
+pub(crate) fn is_offered(settings: &Settings) -> bool {
+    settings.version == Version::V0_16
+        && settings.capabilities.offers(Capability::Calendars)
+        && settings.caldav != CalDav::Missing
+}
+
+/// Whether a path is one of CalDAV's.
+pub(crate) fn is_path(path: &str) -> bool {
+    path == place::ROOT || path.starts_with("/dav/cal/")
+}
+
+/// The name under which a request is counted and struck by faults: `CalDAV/PUT`, `CalDAV/calendar-query`.
+pub(crate) fn call(parts: &Parts, body: &[u8]) -> String {
+    let report = (parts.method.as_str() == "REPORT").then(|| xml::parse(body)).flatten();
+    let name = report.map_or_else(|| parts.method.as_str().to_owned(), |report| report.name);
+    format!("CalDAV/{name}")
+}
+
+/// Serves a request for a path of CalDAV.
+pub(crate) fn serve(
+    server: &Server,
+    settings: &Settings,
+    login: &Login,
+    (parts, body): (&Parts, &Bytes),
+) -> Response {
+    let call = call(parts, body);
+    server.meters.call(&call);
+    server.faults.before_caldav(&call);
+    let visit = Visit { server, login, parts, body };
+    let served = match settings.caldav {
+        CalDav::Forbidden => Err(StatusCode::FORBIDDEN.into()),
+        _ => visit.serve(),
+    };
+    served.unwrap_or_else(|refusal| match refusal {
+        Refusal::Code(code) => empty(code),
+        Refusal::Condition(code, condition) => answer::error(code, &condition),
+    })
+}
+
+impl Visit<'_> {
+    fn serve(&self) -> Result<Response, Refusal> {
+        let place = Place::parse(self.parts.uri.path());
+        match self.parts.method.as_str() {
+            "OPTIONS" => Ok(options()),
+            "PROPFIND" => self.propfind(&place),
+            "REPORT" => self.report(&place),
+            "GET" | "HEAD" => self.get(&place),
+            "PUT" => self.put(&place),
+            "DELETE" => self.delete(&place),
+            _ => Err(StatusCode::METHOD_NOT_ALLOWED.into()),
+        }
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        self.parts.headers.get(name)?.to_str().ok()
+    }
+
+    /// The refusal of a body that is not understood.
+    fn unreadable(&self) -> Refusal {
+        let is_xml = self.parts.headers.get(CONTENT_TYPE).and_then(|media| media.to_str().ok());
+        if is_xml.is_some_and(|media| media.contains("/xml")) {
+            StatusCode::BAD_REQUEST.into()
+        } else {
+            StatusCode::UNSUPPORTED_MEDIA_TYPE.into()
+        }
+    }
+}
+
+fn empty(code: StatusCode) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = code;
+    response
+}
+
+fn options() -> Response {
+    let mut response = empty(StatusCode::OK);
+    let headers = response.headers_mut();
+    headers.insert(HeaderName::from_static("dav"), HeaderValue::from_static("1, 2, 3, calendar-access"));
+    headers.insert(ALLOW, HeaderValue::from_static("OPTIONS, GET, HEAD, PUT, DELETE, PROPFIND, REPORT"));
+    response
+}
