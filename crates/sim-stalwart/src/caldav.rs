@@ -16,8 +16,9 @@ use http::header::{ALLOW, CONTENT_TYPE, HeaderName};
 use http::request::Parts;
 use http::{HeaderValue, StatusCode};
 
+use crate::churn::Churn;
 use crate::kind::Capability;
-use crate::server::{Login, Server, Settings};
+use crate::server::{Login, Server, Settings, lock};
 use crate::version::Version;
 use place::Place;
 
@@ -87,10 +88,13 @@ pub(crate) fn serve(
     server.meters.call(&call);
     server.faults.before_caldav(&call);
     let visit = Visit { server, login, parts, body };
+    let place = Place::parse(parts.uri.path());
+    visit.churn(&place, |churn| churn.before);
     let served = match settings.caldav {
         CalDav::Forbidden => Err(StatusCode::FORBIDDEN.into()),
-        _ => visit.serve(),
+        _ => visit.serve(&place),
     };
+    visit.churn(&place, |churn| churn.after);
     served.unwrap_or_else(|refusal| match refusal {
         Refusal::Code(code) => empty(code),
         Refusal::Condition(code, condition) => answer::error(code, &condition),
@@ -98,16 +102,22 @@ pub(crate) fn serve(
 }
 
 impl Visit<'_> {
-    fn serve(&self) -> Result<Response, Refusal> {
-        let place = Place::parse(self.parts.uri.path());
+    fn serve(&self, place: &Place) -> Result<Response, Refusal> {
         match self.parts.method.as_str() {
             "OPTIONS" => Ok(options()),
-            "PROPFIND" => self.propfind(&place),
-            "REPORT" => self.report(&place),
-            "GET" | "HEAD" => self.get(&place),
-            "PUT" => self.put(&place),
-            "DELETE" => self.delete(&place),
+            "PROPFIND" => self.propfind(place),
+            "REPORT" => self.report(place),
+            "GET" | "HEAD" => self.get(place),
+            "PUT" => self.put(place),
+            "DELETE" => self.delete(place),
             _ => Err(StatusCode::METHOD_NOT_ALLOWED.into()),
+        }
+    }
+
+    /// Changes the account of a place at random, if the simulator was told to.
+    fn churn(&self, place: &Place, steps: impl FnOnce(&Churn) -> u32) {
+        if let Some(account) = place.account().and_then(|name| self.account(name).ok()) {
+            self.server.churn(&mut lock(&account), steps);
         }
     }
 

@@ -56,7 +56,9 @@ impl Property {
         let name = steps.next()?.to_ascii_uppercase();
         let parameter = |step: &str| {
             let (name, value) = step.split_once('=')?;
-            Some((name.to_ascii_uppercase(), value.trim_matches('"').to_owned()))
+            let (name, value) = (name.to_ascii_uppercase(), value.trim_matches('"'));
+            let value = if name == "VALUE" { value.to_ascii_uppercase() } else { value.to_owned() };
+            Some((name, value))
         };
         let parameters = steps.filter_map(parameter).collect();
         let value =
@@ -110,8 +112,8 @@ impl Component {
         Self { name: name.to_owned(), ..Self::default() }
     }
 
-    /// Reads a calendar; none if the text does not begin with `BEGIN`. What is not closed ends with the text, and
-    /// what follows the calendar is ignored, as in Stalwart.
+    /// Reads a calendar; none if the text does not begin with `BEGIN`. As in Stalwart, what is not closed ends with the
+    /// text, what follows the calendar is ignored, and an item may stand alone.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let mut open: Vec<Self> = Vec::new();
         for line in unfolded(text) {
@@ -132,7 +134,9 @@ impl Component {
         while open.len() > 1 {
             close(&mut open);
         }
-        open.pop()
+        let root = open.pop()?;
+        let whole = |item: Self| Self { components: vec![item], ..Self::new("VCALENDAR") };
+        Some(if root.name == "VCALENDAR" { root } else { whole(root) })
     }
 
     /// The text, folded, with CRLF.
@@ -226,9 +230,10 @@ mod tests {
     fn texts_are_written_as_stalwart_writes_them() {
         let plain = "BEGIN:VCALENDAR\nBEGIN:VEVENT\nUID:a\nEND:VEVENT\nEND:VCALENDAR\n";
         check(plain, Some(plain));
-        check(&plain.to_ascii_lowercase().replace(":a", ":a"), Some(plain));
+        check(&plain.to_ascii_lowercase(), Some(plain));
         check(&format!("{plain}tail\n"), Some(plain));
         check("BEGIN:VCALENDAR\nBEGIN:VEVENT\nUID:a\n", Some(plain));
+        check("BEGIN:VEVENT\nUID:a\nEND:VEVENT\n", Some(plain));
         check("hello", None);
         check("", None);
         check(

@@ -22,6 +22,9 @@ impl Visit<'_> {
         let account = lock(&account);
         let resource = existing(&account, place)?;
         let text = account.text(&resource.event).ok_or(StatusCode::NOT_FOUND)?;
+        if self.header("if-none-match") == Some(&text.etag()) {
+            return Err(StatusCode::NOT_MODIFIED.into());
+        }
         let mut response = Response::new(Body::from(text.calendar.text()));
         let media = HeaderValue::from_static("text/calendar; charset=utf-8");
         response.headers_mut().insert(CONTENT_TYPE, media);

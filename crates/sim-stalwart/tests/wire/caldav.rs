@@ -4,8 +4,8 @@ use crate::client::Client;
 use reqwest::Method;
 use serde_json::{Value, json};
 use sim_stalwart::{
-    AccountHandle, AccountSpec, CalDav, Capabilities, Capability, DataType, Effect, Fault, Simulator, Target,
-    Version,
+    AccountHandle, AccountSpec, CalDav, Capabilities, Capability, Churn, DataType, Effect, Fault, Simulator,
+    Target, Version,
 };
 
 const HOME: &str = "/dav/cal/alice%40example.org/";
@@ -201,6 +201,8 @@ async fn a_text_is_put_and_read_and_becomes_an_event() {
     let got = dav.send("GET", &format!("{DEFAULT}%C3%A9%20x.ics"), &[], "").await;
     assert_eq!((got.status, got.body.as_str(), &got.etag), (200, text.as_str(), &put.etag));
     assert_eq!(got.media.as_deref(), Some("text/calendar; charset=utf-8"));
+    let known = [("if-none-match", put.etag.as_deref().unwrap())];
+    assert_eq!(dav.send("GET", &format!("{DEFAULT}%C3%A9%20x.ics"), &known, "").await.status, 304);
     assert!(got.etag.unwrap().trim_matches('"').parse::<u32>().is_ok());
     let events = dav.events();
     assert_eq!(
@@ -479,6 +481,16 @@ async fn an_event_in_two_calendars_is_two_resources() {
     assert_eq!(resources.len(), 2);
     assert_eq!(dav.send("DELETE", &resources[0].path, &[], "").await.status, 204);
     assert_eq!(dav.account.content(DataType::CalendarEvent)[&id]["calendarIds"], json!({ &other: true }));
+}
+
+#[tokio::test]
+async fn churn_changes_the_account_around_requests() {
+    let dav = start().await;
+    dav.simulator.churn(Some(Churn { before: 50, after: 50, seed: 1, ..Churn::default() }));
+    let states = || [DataType::Email, DataType::Mailbox].map(|kind| dav.account.state(kind));
+    let before = states();
+    dav.propfind(HOME, "0", "<displayname/>").await;
+    assert_ne!(states(), before);
 }
 
 #[tokio::test]
