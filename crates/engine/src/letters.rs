@@ -36,12 +36,13 @@ impl<'a, W: FnMut(usize, &EmailRecord) -> bool> Letters<'a, W> {
     /// The next one, `None` at the end.
     pub(crate) async fn next(&mut self) -> Result<Option<Letter>> {
         if self.window.len() == 0 {
-            self.window = self.read_window().await?.into_iter();
+            self.window = self.next_window().await?.into_iter();
         }
         Ok(self.window.next())
     }
 
-    async fn read_window(&mut self) -> Result<Vec<Letter>> {
+    /// The next ones that are looked up together, in the order of their places; none at the end.
+    pub(crate) async fn next_window(&mut self) -> Result<Vec<Letter>> {
         let mut emails = Vec::new();
         while emails.len() < WINDOW
             && let Some(email) = self.emails.next().await?
