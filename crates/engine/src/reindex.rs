@@ -61,8 +61,11 @@ pub fn reindex<'a>(repository: &'a Repository, how: &'a Reindex<'_>) -> BoxFutur
     Box::pin(async move {
         let mut work = Work { repository, how, done: Reindexed::default(), behind: None };
         let ended = work.every_piece().await;
-        // Behind the snapshots: one that is newer than a note of damage counts as free of it.
-        repository.note_damage(work.done.damage.iter().copied(), how.clock).await?;
+        if !work.done.damage.is_empty() {
+            // Behind the snapshots: one that is newer than a note of damage counts as free of it.
+            let noted = repository.note_damage(work.done.damage.iter().copied(), how.clock).await;
+            return ended.and(noted.map_err(Error::from)).map(|_| work.done);
+        }
         ended.map(|()| work.done)
     })
 }

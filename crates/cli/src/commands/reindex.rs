@@ -100,8 +100,7 @@ fn print(mailbox: &Mailbox, done: &Reindexed, out: &Out) -> Result<()> {
     let (emails, renewed) = (count(done.emails, "email"), done.renewed);
     out.line(format_args!("{name}: {emails} looked at, {renewed} of them indexed again"))?;
     if !done.snapshots.is_empty() {
-        let made: Vec<String> =
-            done.snapshots.iter().map(|number| mailbox.numbers.name(*number)).collect();
+        let made: Vec<String> = done.snapshots.iter().map(|number| mailbox.numbers.name(*number)).collect();
         let stored = bytes(done.stored_bytes);
         out.line(format_args!("  made snapshot {} ({stored} stored)", one_line(&made.join(", "), 500)))?;
     }
