@@ -125,9 +125,7 @@ pub enum Error {
     #[error("reindex the mailbox: a backup of it is under way, or was cut off")]
     UnfinishedBackup,
     /// A snapshot that grows from the newest one would lack what that has lost, and say nothing of it.
-    #[error(
-        "reindex the mailbox: its newest snapshot has lost a part of its index, or objects that are no emails"
-    )]
+    #[error("reindex the mailbox: its newest snapshot has lost a part of its index")]
     DamagedBase,
     /// The slice is over. Never leaves a backup.
     #[error("finish the backup: it pauses")]

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use futures::future::BoxFuture;
-use model::{Clock, DataType, EmailId, EmailRecord, SnapshotNumber};
+use model::{Clock, DataType, EmailId, EmailRecord, ErrorClass, SnapshotNumber};
 use repository::{Damage, FailureRecord, Object, Origin, Repository, Snapshot, SnapshotWriter, Summary};
 
 use crate::envelope::is_outdated;
@@ -99,7 +99,9 @@ impl Work<'_> {
         self.how.progress.phase("reading");
         let mut writer = self.repository.begin_snapshot(self.how.clock).await?;
         let Some(base) = writer.base().cloned() else { return Ok(false) };
-        check_base(&writer)?;
+        if writer.damage().is_some_and(|damage| damage.lacks_rows) {
+            return Err(Error::DamagedBase);
+        }
         let mut piece = Piece { behind: self.behind.clone(), ..Piece::default() };
         let read = piece.renew(&base, &mut writer, self.how).await;
         self.done.damage.extend(base.damage_met());
@@ -107,8 +109,9 @@ impl Work<'_> {
         if piece.renewed > 0 {
             self.how.progress.phase("committing");
             let mut summary = Summary { started, ..summary_of(&base) };
-            if let Some(lost) = writer.damage().map(|damage| damage.emails.clone()) {
-                (summary.emails, summary.email_bytes) = counted(&writer);
+            if let Some(damage) = writer.damage() {
+                (summary.emails, summary.email_bytes) = damage.counted;
+                let lost = lost_of(damage);
                 summary.failures += name_lost(&base, &mut writer, lost, self.how).await?;
             }
             self.commit(writer, summary).await?;
@@ -133,19 +136,24 @@ impl Work<'_> {
 }
 
 /// An error unless a snapshot that differs from the base in its envelopes alone would be true.
-fn check_base(writer: &SnapshotWriter) -> Result<()> {
-    let is_lacking = |damage: &Damage| damage.lacks_rows || !damage.objects.is_empty();
-    if writer.damage().is_some_and(is_lacking) {
-        return Err(Error::DamagedBase);
+async fn check_base(base: &Snapshot, writer: &SnapshotWriter) -> Result<()> {
+    if writer.slices().is_some() {
+        return Err(Error::UnfinishedBackup);
     }
-    match writer.slices() {
-        Some(_) => Err(Error::UnfinishedBackup),
-        None => Ok(()),
+    for (data_type, id) in writer.damage().iter().flat_map(|damage| &damage.objects) {
+        // One that has lost its content is named. One that has lost its JSON would stop the next backup.
+        match base.find_object(*data_type, id).await {
+            Err(error) if error.class() == ErrorClass::Corrupt => return Err(Error::DamagedBase),
+            read => drop(read?),
+        }
     }
+    Ok(())
 }
 
-fn counted(writer: &SnapshotWriter) -> (u64, u64) {
-    writer.damage().map_or((0, 0), |damage| damage.counted)
+/// Emails and objects whose bytes are known to be lost.
+fn lost_of(damage: &Damage) -> Vec<(DataType, String)> {
+    let emails = damage.emails.iter().map(|id| (DataType::Email, id.as_str().to_owned()));
+    emails.chain(damage.objects.iter().cloned()).collect()
 }
 
 /// What is true of the base is true of the new snapshot.
@@ -154,25 +162,21 @@ fn summary_of(base: &Snapshot) -> Summary {
     Summary { new_emails: 0, removed_emails: 0, origin, ..base.info().summary.clone() }
 }
 
-/// Names emails whose bytes are known to be lost, as a backup does that cannot have them again; the next backup asks the mail server
-/// for them. Returns how many were not named before.
+/// Names what is known to be lost, as a backup does that cannot have it again; the next backup asks the mail server for it. Returns how
+/// much was not named before.
 async fn name_lost(
     base: &Snapshot,
     writer: &mut SnapshotWriter,
-    lost: BTreeSet<EmailId>,
+    lost: Vec<(DataType, String)>,
     how: &Reindex<'_>,
 ) -> Result<u64> {
     let known: BTreeSet<(DataType, String)> =
         base.failures().await?.into_iter().map(|known| (known.data_type, known.id)).collect();
     let mut named = 0;
-    for id in lost.into_iter().map(String::from) {
-        if known.contains(&(DataType::Email, id.clone())) {
-            continue;
-        }
+    for (data_type, id) in lost.into_iter().filter(|name| !known.contains(name)) {
         let reason = "its bytes are lost from the store, and no mail server was asked for them".to_owned();
         let first_ms = how.clock.now().as_millisecond();
-        let failure = FailureRecord { data_type: DataType::Email, id, reason, attempts: 1, first_ms };
-        writer.put_failure(failure).await?;
+        writer.put_failure(FailureRecord { data_type, id, reason, attempts: 1, first_ms }).await?;
         named += 1;
     }
     Ok(named)
@@ -210,6 +214,9 @@ impl Piece {
             how.progress.advance(emails.load(Relaxed) - seen, 0);
             if window.is_empty() {
                 break true;
+            }
+            if self.behind == behind {
+                check_base(base, writer).await?;
             }
             let last = window.iter().map(|letter| &letter.email.id).max_by_key(|id| id.as_str());
             self.behind = last.cloned();

@@ -1,7 +1,7 @@
 //! Outdated rows in a repository that has lost or damaged something.
 
 use engine::{Error, State};
-use model::SystemClock;
+use model::{DataType, SystemClock};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use repository::{Depth, Repository, Sizes};
@@ -147,6 +147,37 @@ async fn a_backup_heals_what_it_meets_while_it_renews_rows() {
         assert!(!repository.known_damage().await.expect("reads").is_empty(), "{done:?}");
         assert_whole(&home, &format!("{done:?}")).await;
         assert_eq!(envelopes(&home.bed.newest(&home.url).await.1).await, right, "{done:?}");
+    }
+}
+
+/// A mailbox so small that its emails and what belongs to its other objects lie in one pack: with that all of them are named, and come back.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_belongs_to_other_objects_is_named_too() {
+    for is_known in [false, true] {
+        let home = Home::of(alice(20)).await;
+        home.good_backup().await;
+        // In a pack of its own.
+        home.alice.deliver("Subject: one more\r\n\r\n", &[], &[]);
+        home.good_backup().await;
+        let repository = repository(&home.bed, &home.url).await;
+        outdate(&repository, |_| true).await;
+        let pack = largest(home.bed.objects.as_ref(), "/packs/").await;
+        damage(home.bed.objects.as_ref(), &pack, Damage::Deleted).await;
+        if is_known {
+            let found = repository.check(None, Depth::Data).await.expect("checks").damaged;
+            repository.note_damage(found, &SystemClock).await.expect("notes");
+        }
+        for renewed in [1, 0] {
+            let done = reindex(&repository).await.expect("reindexes");
+            assert_eq!((done.renewed, done.damaged), (renewed, 20), "known: {is_known}");
+        }
+        let failures = repository.snapshot(None).await.expect("opens").failures().await.expect("reads");
+        let others = failures.iter().filter(|failure| failure.data_type != DataType::Email).count();
+        assert_eq!((failures.len() >= 20, others > 0), (is_known, is_known), "{failures:?}");
+        let healed = home.backup().await;
+        assert_eq!(healed.state, State::Good, "known: {is_known}: {healed:?}");
+        assert_whole(&home, "healed").await;
+        assert_eq!(envelopes(&home.bed.newest(&home.url).await.1).await, right(&home).await);
     }
 }
 

@@ -59,6 +59,9 @@ async fn outdated_rows_are_renewed_and_counted() {
         let told = reindex(&home, which).await.good();
         assert!(told.out.contains("40 emails looked at, 0 of them indexed again"), "{told:?}");
     }
+    outdate(&repository, |position| position < 7).await;
+    let full = home.run(&["backup", "--account", ALICE, "--full", "--json"]).await.good();
+    assert_eq!(full.objects()[0]["renewed"], 7, "{full:?}");
     home.run(&["check", "--read-data"]).await.good();
     let unchanged = home.back_up().await;
     assert_eq!((&unchanged["stored"], &unchanged["state"]), (&0.into(), &"good".into()), "{unchanged}");
