@@ -66,7 +66,10 @@ async fn a_million_rows_are_renewed_in_less_than_128_mib() {
     home.measured_backup(&[]).await;
     let usual = home.measured_backup(&[]).await;
     let repository = only_mailbox(&home).await;
-    outdate(&repository, |_| true).await;
+    // The third time all segments are merged: then the index is as a first backup leaves it.
+    for _ in 0..3 {
+        outdate(&repository, |_| true).await;
+    }
     let lazily = home.measured_backup(&["--full"]).await;
     let reindexed = home.measure(&["reindex", "--account", ALICE, "--json"]).await;
     let renewed = reindexed.ended.objects()[0]["renewed"].as_u64();
