@@ -9,11 +9,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use model::{BlobId, EmailId, EmailRecord, Envelope, ErrorClass};
+use model::{EmailId, EmailRecord, Envelope, ErrorClass};
 use repository::{Located, Snapshot};
 
 use crate::envelope::{EnvelopeScanner, is_outdated};
 use crate::error::{Error, Result};
+use crate::letters::locate;
 use crate::run::Run;
 
 /// Rows that one backup renews.
@@ -68,8 +69,7 @@ impl Run<'_> {
     pub(crate) async fn renew_envelopes(&mut self) -> Result<()> {
         let outdated = std::mem::take(&mut self.outdated);
         let Some(base) = self.base.clone().filter(|_| !outdated.is_empty()) else { return Ok(()) };
-        let blobs: Vec<BlobId> = outdated.iter().map(|(_, blob)| *blob).collect();
-        let places = base.locate(&blobs).await?;
+        let places = locate(&base, outdated.iter().map(|(_, blob)| *blob).collect()).await?;
         let most = base.pack_bytes_read() + MOST_BYTES;
         for rows in outdated.chunks(ROWS_TOGETHER) {
             // Rows that changed after they were listed are written already.
