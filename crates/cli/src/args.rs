@@ -13,7 +13,7 @@ use crate::fleet_args::{
 };
 use crate::numbers::SnapshotName;
 pub(crate) use crate::restore_args::{Part, RestoreArgs, RestoreMode};
-pub(crate) use crate::upkeep_args::{HistoryArgs, InitArgs, KeyCommand, RepairArgs, RewrapArgs};
+pub(crate) use crate::upkeep_args::{HistoryArgs, InitArgs, KeyCommand, ReindexArgs, RepairArgs, RewrapArgs};
 
 const ABOUT: &str = "Backs up mailboxes of a Stalwart mail server: incremental, encrypted, verified.
 
@@ -110,6 +110,8 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// Make whole again what is damaged, and fetch what is lost from the mail server
     Repair(RepairArgs),
+    /// Read again what `malle find` looks at, where an earlier malle read it otherwise; asks no mail server
+    Reindex(ReindexArgs),
     /// Make, change and inspect key rings
     #[command(subcommand)]
     Key(KeyCommand),

@@ -62,6 +62,15 @@ pub(crate) fn of_engine(error: &engine::Error) -> Judgement {
             "this attempt changed nothing: `malle restore --clean ID` with its id takes its folders away, then begin a new restore",
         ),
         engine::Error::Record { .. } => (Exit::NewerFormat, "use the malle that began it"),
+        engine::Error::UnfinishedBackup => (
+            Exit::LostRace,
+            "nothing was changed: let it come to its end, or run `malle backup`, which goes on with it; then run this again",
+        ),
+        engine::Error::DamagedBase => (
+            Exit::Damage,
+            "nothing was changed: run `malle backup`, or `malle repair` with --account and --server, which fetch what is lost; then run \
+             this again",
+        ),
         engine::Error::Superseded => (Exit::LostRace, "let that one finish"),
         engine::Error::Repository(source) => of_repository(source),
         engine::Error::Export(source) => of_export(source),
@@ -180,7 +189,7 @@ pub(crate) fn of_repository(error: &repository::Error) -> Judgement {
         ),
         E::History { .. } => (
             Exit::Damage,
-            "backup, restore, verify, check and repair have that option, and the log says so from then on",
+            "backup, restore, verify, check, repair and reindex have that option, and the log says so from then on",
         ),
         E::KeyGone { .. } => (Exit::KeyGone, ""),
         E::Unverified { .. } => (Exit::Unexpected, ""),

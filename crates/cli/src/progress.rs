@@ -109,6 +109,7 @@ impl Seen {
         let (phase, emails, fetched) = (self.phase, self.emails, bytes(self.bytes));
         match self.expected {
             0 => phase.to_owned(),
+            expected if self.bytes == 0 => format!("{phase}: {emails} of {expected} emails"),
             expected => format!("{phase}: {emails} of {expected} emails, {fetched} fetched"),
         }
     }

@@ -75,6 +75,7 @@ fn command<'a>(cli: &'a Cli, out: &'a Out) -> Result<Work<'a>> {
         }
         Command::Init(args) => Box::pin(commands::init::run(args, out)),
         Command::Repair(args) => Box::pin(commands::repair::run(commands::repair::prepare(args, out)?, out)),
+        Command::Reindex(args) => Box::pin(commands::reindex::run(args, out)),
         Command::Export(args) => Box::pin(commands::export::run(args, out)),
         Command::List(args) => Box::pin(commands::list::run(args, out)),
         Command::Show(args) => Box::pin(commands::show::run(args, out)),

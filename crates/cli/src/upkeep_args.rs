@@ -63,6 +63,27 @@ pub(crate) struct RepairArgs {
     pub(crate) store: StoreArgs,
 }
 
+/// `malle reindex`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+What `malle find` and selections look at (senders, subjects, dates, names of attachments) is read from an email once, when
+it is backed up. Where an earlier malle read it otherwise than this one does, this command reads it again from the stored email
+and makes a snapshot that differs from the newest one in nothing else. It asks no mail server. Each backup that lists everything does
+the same for some emails. Of one mailbox, or of all; killed anywhere, it is run again. Older snapshots stay as they are.
+Exit code 9 says that emails were skipped whose bytes are damaged or lost; 10 that a backup is under way or was cut off, which has to
+come to its end first; 6 that nothing is backed up yet.
+
+Example:
+  malle reindex --account alice@example.org")]
+pub(crate) struct ReindexArgs {
+    #[command(flatten)]
+    pub(crate) which: Which,
+    #[command(flatten)]
+    pub(crate) history: HistoryArgs,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+}
+
 /// `malle key`
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeyCommand {

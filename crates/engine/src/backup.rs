@@ -123,6 +123,10 @@ async fn try_once(
             Ok(Tried::Again)
         }
         Ok(true) => {
+            run.renew_envelopes().await?;
+            if doubts.of_renewal(&run, repository).await? {
+                return Ok(Tried::Again);
+            }
             how.progress.phase("committing");
             let (report, wants_checkpoint) = run.commit(types, slice.1).await?;
             Ok(Tried::Done(Box::new(report), wants_checkpoint))
@@ -156,6 +160,8 @@ const MOST_FOUND: usize = 64;
 struct Doubts {
     listed: bool,
     read: bool,
+    /// What could not be read for renewing rows was noted.
+    renewed: bool,
     /// Objects that could not be read, one an attempt.
     met: BTreeSet<Object>,
     /// Something was found missing or damaged that was not known to be.
@@ -174,6 +180,16 @@ impl Doubts {
             false => repository::Look::Listing,
         };
         let is_new = repository.examine(look, how.clock).await?;
+        self.found |= is_new;
+        Ok(is_new)
+    }
+
+    /// Notes what could not be read of the base while rows were renewed. True if that was not known: begin again without it, once.
+    async fn of_renewal(&mut self, run: &Run<'_>, repository: &Repository) -> Result<bool> {
+        let met = run.base.as_ref().filter(|_| !self.renewed).map(|base| base.damage_met());
+        let Some(met) = met.filter(|met| !met.is_empty()) else { return Ok(false) };
+        self.renewed = true;
+        let is_new = repository.note_damage(met, run.how.clock).await?;
         self.found |= is_new;
         Ok(is_new)
     }
@@ -551,6 +567,7 @@ impl Run<'_> {
             held_emails: self.counts.held,
             held_bytes,
             healed: self.counts.healed,
+            renewed: self.counts.renewed,
             found_damage: false,
             types: summary.types,
             failures: self.failures.into_values().collect(),

@@ -18,6 +18,7 @@ use crate::join::Join;
 use crate::listed::Listed;
 use crate::listing::list_ids;
 use crate::metadata::{self, Metadata};
+use crate::renewal::MOST_ROWS;
 use crate::run::{Run, relabelled};
 
 /// Rounds of changes before a mailbox counts as moving.
@@ -331,7 +332,9 @@ impl Run<'_> {
             failed: failed_before.keys().cloned().collect(),
             lost: self.lost.clone(),
             alarm: self.alarm.clone(),
+            renewable: MOST_ROWS,
         };
+        self.outdated.clear();
         let planning = AbortOnDropHandle::new(tokio::spawn(join.run()));
         self.take_all(&mut intake).await?;
         self.listing = false;

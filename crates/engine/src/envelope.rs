@@ -1,4 +1,7 @@
 //! What people remember of an email, read from its raw bytes as they pass by.
+//!
+//! **Version.** Each envelope says by which version of the scanner it was read. Whoever changes what the scanner makes of any bytes
+//! adds 1 to [`VERSION`]: envelopes of earlier versions are then read again (`renewal.rs`, `reindex.rs`).
 
 use std::borrow::Cow;
 use std::sync::LazyLock;
@@ -7,6 +10,9 @@ use encoding_rs::{Encoding, ISO_2022_JP, WINDOWS_1252};
 use mail_parser::{Address, Message, MessageParser, MimeHeaders};
 use memchr::memmem;
 use model::Envelope;
+
+/// Version of the scanner: 1 since it reads parts without a preamble, every charset and raw bytes.
+pub(crate) const VERSION: u32 = 1;
 
 /// A header block longer than this is read up to here.
 const MOST_HEAD: usize = 256 << 10;
@@ -83,6 +89,7 @@ impl EnvelopeScanner {
         if let Some(head) = self.undecided.take() {
             self.read_undecided(&head);
         }
+        self.envelope.version = VERSION;
         self.envelope
     }
 
@@ -178,6 +185,11 @@ impl EnvelopeScanner {
         self.state = State::PartHead;
         &bytes[at + 1..]
     }
+}
+
+/// Whether an earlier version of the scanner read this envelope.
+pub(crate) fn is_outdated(envelope: &Envelope) -> bool {
+    envelope.version < VERSION
 }
 
 /// Neither UTF-8 nor without the shifts of ISO-2022-JP, which takes seven bits.
@@ -279,6 +291,7 @@ mod tests {
             message_id: "m@1".to_owned(),
             date: Some(60),
             attachments: vec!["résumé.pdf".to_owned()],
+            version: VERSION,
         }
     }
 

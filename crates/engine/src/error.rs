@@ -121,6 +121,12 @@ pub enum Error {
         /// What the server says.
         reason: String,
     },
+    /// Behind slices of a backup no other snapshot may be made: their rows are no state that the account ever had.
+    #[error("reindex the mailbox: a backup of it is under way, or was cut off")]
+    UnfinishedBackup,
+    /// A snapshot that grows from the newest one would lack what that has lost, and say nothing of it.
+    #[error("reindex the mailbox: its newest snapshot has lost a part of its index")]
+    DamagedBase,
     /// The slice is over. Never leaves a backup.
     #[error("finish the backup: it pauses")]
     Paused,
@@ -158,6 +164,7 @@ impl Error {
             Error::Export(source) => source.class(),
             Error::Unlisted { .. }
             | Error::Unfinished { .. }
+            | Error::DamagedBase
             | Error::OtherSnapshot { .. }
             | Error::SafetyLost { .. }
             | Error::Record { .. } => ErrorClass::Corrupt,
@@ -168,6 +175,7 @@ impl Error {
             | Error::GivenUp { .. }
             | Error::Register(_)
             | Error::NoFolder { .. } => ErrorClass::Permanent,
+            Error::UnfinishedBackup => ErrorClass::Transient { retry_after: None },
             Error::Superseded => ErrorClass::Fenced,
             Error::Stopped | Error::Paused => ErrorClass::Cancelled,
         }

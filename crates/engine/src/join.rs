@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::listing::IdList;
 use crate::metadata::{self, Metadata};
 use crate::pump::{Planner, Step};
+use crate::renewal::is_renewable;
 use crate::run::{folders_of, relabelled};
 use crate::slice::Alarm;
 
@@ -34,6 +35,8 @@ pub(crate) struct Join {
     /// Emails whose bytes the store has lost, likewise.
     pub(crate) lost: BTreeSet<EmailId>,
     pub(crate) alarm: Alarm,
+    /// Rows that may still be renewed.
+    pub(crate) renewable: usize,
 }
 
 impl Join {
@@ -98,7 +101,10 @@ impl Join {
                     && !self.lost.contains(&record.id) =>
             {
                 match relabelled(&record, &email) {
-                    None => return Ok(Needs::Nothing),
+                    None => {
+                        self.name_outdated(record).await;
+                        return Ok(Needs::Nothing);
+                    }
                     Some(new) => Step::Relabelled(Box::new(new)),
                 }
             }
@@ -117,6 +123,14 @@ impl Join {
         };
         self.planner.tell(Ok(step)).await;
         Ok(Needs::Work)
+    }
+
+    /// Names a row that stays as it is, if it is one of those that are renewed.
+    async fn name_outdated(&mut self, record: EmailRecord) {
+        if self.renewable > 0 && is_renewable(&record) {
+            self.renewable -= 1;
+            self.planner.tell(Ok(Step::Outdated(record.id, record.blob))).await;
+        }
     }
 }
 

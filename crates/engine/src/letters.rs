@@ -1,12 +1,27 @@
 //! Emails of a snapshot together with where their bytes lie, in an order in which reading is cheap.
 
-use model::EmailRecord;
+use std::collections::BTreeMap;
+
+use model::{BlobId, EmailRecord};
 use repository::{Emails, Located, Snapshot};
 
 use crate::error::Result;
 
 /// Emails that are looked up together: few enough to hold, many enough that they share blocks of the index and frames.
 const WINDOW: usize = 8192;
+
+/// Blobs whose places are looked up together: each keeps its block of the index in memory until all of them are found.
+const LOOKUPS: usize = 2048;
+
+/// Where these blobs lie, as far as they are known. Looked up in the order of their ids, in which they share blocks of the index.
+pub(crate) async fn locate(snapshot: &Snapshot, mut ids: Vec<BlobId>) -> Result<BTreeMap<BlobId, Located>> {
+    ids.sort_unstable();
+    let mut places = BTreeMap::new();
+    for ids in ids.chunks(LOOKUPS) {
+        places.append(&mut snapshot.locate(ids).await?);
+    }
+    Ok(places)
+}
 
 /// An email and its bytes.
 pub(crate) struct Letter {
@@ -36,12 +51,13 @@ impl<'a, W: FnMut(usize, &EmailRecord) -> bool> Letters<'a, W> {
     /// The next one, `None` at the end.
     pub(crate) async fn next(&mut self) -> Result<Option<Letter>> {
         if self.window.len() == 0 {
-            self.window = self.read_window().await?.into_iter();
+            self.window = self.next_window().await?.into_iter();
         }
         Ok(self.window.next())
     }
 
-    async fn read_window(&mut self) -> Result<Vec<Letter>> {
+    /// The next ones that are looked up together, in the order of their places; none at the end.
+    pub(crate) async fn next_window(&mut self) -> Result<Vec<Letter>> {
         let mut emails = Vec::new();
         while emails.len() < WINDOW
             && let Some(email) = self.emails.next().await?
@@ -51,8 +67,7 @@ impl<'a, W: FnMut(usize, &EmailRecord) -> bool> Letters<'a, W> {
             }
             self.position += 1;
         }
-        let ids: Vec<_> = emails.iter().map(|(_, email)| email.blob).collect();
-        let places = self.snapshot.locate(&ids).await?;
+        let places = locate(self.snapshot, emails.iter().map(|(_, email)| email.blob).collect()).await?;
         let letter = |(position, email): (usize, EmailRecord)| Letter {
             position,
             blob: places.get(&email.blob).cloned(),

@@ -23,6 +23,8 @@ mod probe;
 mod pump;
 mod query;
 mod recent;
+mod reindex;
+mod renewal;
 mod renumbered;
 mod report;
 mod restore;
@@ -40,6 +42,7 @@ pub use find::{Found, Hit, find};
 pub use folders::{Folder, FolderTree, Subfolders};
 pub use options::{Backup, Progress, Silent};
 pub use query::QueryError;
+pub use reindex::{Reindex, Reindexed, reindex};
 pub use report::{Report, State};
 pub use restore::{
     Act, KnownRestore, Leftover, Mode, ObjectRefusal, Planned, Refusal, Refusals, Register, RegisterError,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use model::{EmailId, EmailRecord, FolderId};
+use model::{BlobId, EmailId, EmailRecord, FolderId};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::task::AbortOnDropHandle;
@@ -29,6 +29,8 @@ pub(crate) enum Step {
     Unreadable(EmailId, String),
     /// So many emails were compared: those that are as they were, and the folders that all of them lie in.
     Compared(u64, BTreeSet<FolderId>),
+    /// It is as it was, and its envelope is to be read again.
+    Outdated(EmailId, BlobId),
     /// Nothing came for a while.
     Idle,
 }

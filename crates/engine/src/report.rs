@@ -71,6 +71,8 @@ pub struct Report {
     pub held_bytes: u64,
     /// Emails and objects that the store had lost and that were stored again in this run, or in its last slice.
     pub healed: u64,
+    /// Rows of emails that were there before and whose envelope an earlier version read: their envelopes were read again.
+    pub renewed: u64,
     /// The store was found to have lost or damaged something that this snapshot would have grown from, and that was not known before. Told by the run that finds it,
     /// if that run ends with a snapshot.
     pub found_damage: bool,

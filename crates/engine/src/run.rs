@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 use jmap::{Account, Client, Download, Id, JmapBlobId, State};
-use model::{DataType, EmailId, EmailRecord, FolderId, Timestamp};
+use model::{BlobId, DataType, EmailId, EmailRecord, FolderId, Timestamp};
 use repository::{BlobHasher, FailureRecord, ObjectRecord, Snapshot, SnapshotInfo, SnapshotWriter};
 
 use crate::emails::server_blob;
@@ -62,6 +62,8 @@ pub(crate) struct Run<'a> {
     pub(crate) lost: BTreeSet<EmailId>,
     /// Objects whose JSON or content the store has lost and that have not been stored again.
     pub(crate) lost_objects: BTreeSet<(DataType, String)>,
+    /// Emails that the listing found as they were, and whose envelopes are to be read again.
+    pub(crate) outdated: Vec<(EmailId, BlobId)>,
     pub(crate) counts: Counts,
     /// Emails that came and went, to tell those that only have other ids now.
     pub(crate) renumbered: Renumbered,
@@ -91,6 +93,8 @@ pub(crate) struct Counts {
     pub(crate) held: u64,
     /// Emails and objects that the store had lost and that were stored again in this run.
     pub(crate) healed: u64,
+    /// Rows whose envelope was read again.
+    pub(crate) renewed: u64,
 }
 
 impl Counts {
@@ -154,6 +158,7 @@ impl<'a> Run<'a> {
             doubted: BTreeSet::new(),
             lost,
             lost_objects,
+            outdated: Vec::new(),
             renumbered: Renumbered::default(),
             fetched_before: counts.fetched_bytes,
             keeping: Keeping::of(slice, &counts),
@@ -256,6 +261,7 @@ impl<'a> Run<'a> {
                 self.recent.note(&record.id, None);
                 self.count_removed(&record.id, record.size, true).await?;
             }
+            Step::Outdated(id, blob) => self.outdated.push((id, blob)),
             Step::Doubted(id) => drop(self.doubted.insert(id)),
             Step::Unreadable(id, reason) => self.fail(DataType::Email, id.into(), reason).await?,
             Step::Compared(unchanged, folders) => {
@@ -475,7 +481,7 @@ fn asks_for_less(error: &jmap::Error) -> bool {
 pub(crate) fn record_of(
     hasher: &BlobHasher,
     email: &jmap::Email,
-    blob: model::BlobId,
+    blob: BlobId,
     length: u64,
     envelope: model::Envelope,
 ) -> EmailRecord {

@@ -294,6 +294,7 @@ mod tests {
                 message_id,
                 date: None,
                 attachments: attachments.to_vec(),
+                ..Envelope::default()
             },
         }
     }

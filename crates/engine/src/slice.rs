@@ -104,6 +104,11 @@ impl Alarm {
         true
     }
 
+    /// Whether it was told to stop.
+    pub(crate) fn is_told(&self) -> bool {
+        self.0.as_ref().is_some_and(|ringing| ringing.stop.is_cancelled())
+    }
+
     /// One more email was planned.
     pub(crate) fn count(&self, bytes: u64) {
         if let Some(ringing) = &self.0 {

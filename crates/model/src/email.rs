@@ -37,4 +37,6 @@ pub struct Envelope {
     pub date: Option<i64>,
     /// Names of the attachments, decoded, in order.
     pub attachments: Vec<String>,
+    /// Version of the scanner that read it; 0: one from before versions.
+    pub version: u32,
 }

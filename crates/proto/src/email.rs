@@ -20,6 +20,7 @@ impl From<EmailRecord> for Row {
                 message_id: envelope.message_id,
                 date: envelope.date,
                 attachments: envelope.attachments,
+                envelope_version: envelope.version,
             })),
         }
     }
@@ -52,6 +53,7 @@ impl TryFrom<Row> for EmailRecord {
                 message_id: email.message_id,
                 date: email.date,
                 attachments: email.attachments,
+                version: email.envelope_version,
             },
         })
     }

@@ -211,12 +211,12 @@ mod tests {
     prop_compose! {
         fn record()(
             one in ["\\PC{1,9}", "\\PC{0,40}", "\\PC{0,40}", "\\PC{0,40}", "\\PC{0,40}"],
-            numbers in any::<(u64, i64, u64, Option<i64>)>(),
+            numbers in any::<(u64, i64, u64, Option<i64>, u32)>(),
             folders in texts(4),
             lists in (texts(4), texts(4)),
         ) -> EmailRecord {
             let [id, from, to, subject, message_id] = one;
-            let (server_blob, received_at, size, date) = numbers;
+            let (server_blob, received_at, size, date, version) = numbers;
             let (keywords, attachments) = lists;
             EmailRecord {
                 id: EmailId::from(id),
@@ -226,7 +226,7 @@ mod tests {
                 size,
                 folders: folders.into_iter().map(FolderId::from).collect(),
                 keywords,
-                envelope: Envelope { from, to, subject, message_id, date, attachments },
+                envelope: Envelope { from, to, subject, message_id, date, attachments, version },
             }
         }
     }

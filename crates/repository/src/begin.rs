@@ -61,9 +61,12 @@ impl Repository {
             let (mut base, mut damage) = (None, None);
             if let Some(info) = info {
                 let damaged = if is_older { self.damaged_by(&head).await? } else { BTreeSet::new() };
+                let segments = info.segments.len();
                 let snapshot = self.without(info, &damaged);
                 if is_doubtful || is_older {
-                    damage = Some(Damage::of(&snapshot, &Frames::new()).await?);
+                    let mut of_base = Damage::of(&snapshot, &Frames::new()).await?;
+                    of_base.lacks_rows = is_doubtful || snapshot.info().segment_count() < segments;
+                    damage = Some(of_base);
                 }
                 base = Some(Arc::new(snapshot));
             }

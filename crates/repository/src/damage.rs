@@ -45,6 +45,8 @@ pub struct Damage {
     pub emails: BTreeSet<EmailId>,
     /// Objects whose JSON or content is not held.
     pub objects: BTreeSet<(DataType, String)>,
+    /// Rows are lost too, or the log does not say for sure what the newest snapshot is.
+    pub lacks_rows: bool,
     /// Emails that the base has rows of, those without bytes too, and their raw bytes.
     pub counted: (u64, u64),
     /// Objects that the base has rows of.

@@ -1,6 +1,7 @@
 //! Reading one snapshot: its tables in order, single rows, and blobs.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::{Bytes, BytesMut};
@@ -44,6 +45,8 @@ pub struct Snapshot {
     lacks_rows: bool,
     /// Packs that could not be read since it was opened, and segments that it goes around.
     met: Mutex<BTreeSet<Object>>,
+    /// Sealed bytes of packs that were read since it was opened.
+    pack_bytes_read: AtomicU64,
 }
 
 impl Snapshot {
@@ -65,6 +68,7 @@ impl Snapshot {
             lost,
             lacks_rows: false,
             met: Mutex::default(),
+            pack_bytes_read: AtomicU64::new(0),
         }
     }
 
@@ -100,6 +104,11 @@ impl Snapshot {
     /// [`Repository::note_damage`]: crate::Repository::note_damage
     pub fn damage_met(&self) -> BTreeSet<Object> {
         self.met.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Returns how many sealed bytes of packs were read from the store since it was opened, those that did not open included.
+    pub fn pack_bytes_read(&self) -> u64 {
+        self.pack_bytes_read.load(Ordering::Relaxed)
     }
 
     /// What the log says of it.
@@ -317,6 +326,7 @@ impl Snapshot {
         Box::pin(async move {
             let (object, header) = (Object::Pack(at.pack), self.opened.header(at.pack));
             let end = at.offset + u64::from(at.sealed_length);
+            self.pack_bytes_read.fetch_add(at.sealed_length.into(), Ordering::Relaxed);
             let (header, sealed) = futures::try_join!(
                 header.get_or_try_init(|| self.read_header(at.pack)),
                 self.objects.range(&object, at.offset..end)
@@ -380,6 +390,11 @@ impl Located {
     /// Length of the blob in bytes.
     pub fn length(&self) -> u64 {
         self.place.length()
+    }
+
+    /// Whether it lies in chunks, which may be anywhere.
+    pub fn is_in_pieces(&self) -> bool {
+        matches!(self.place, BlobPlace::Chunks { .. })
     }
 
     /// Neighbours in this order are neighbours on the store.

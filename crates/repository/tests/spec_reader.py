@@ -51,7 +51,7 @@ PACK_FOOTER = {1: ("frames", [{1: ("sealed_length", "uint"), 2: ("blob_lengths",
 EMAIL = {
     1: ("blob", "bytes"), 2: ("server_blob", "fixed64"), 3: ("received_at", "int"), 4: ("size", "uint"), 5: ("folders", ["str"]),
     6: ("keywords", ["str"]), 7: ("from", "str"), 8: ("to", "str"), 9: ("subject", "str"), 10: ("message_id", "str"),
-    11: ("date", "int?"), 12: ("attachments", ["str"]),
+    11: ("date", "int?"), 12: ("attachments", ["str"]), 13: ("envelope_version", "uint"),
 }
 BLOB = {
     1: ("pack", "uint"), 2: ("frame", "uint"), 3: ("offset", "uint"), 4: ("sealed_length", "uint"), 5: ("raw_length", "uint"),
@@ -376,6 +376,8 @@ def listing(mailbox, number, snapshot):
     for key, (row, _) in mailbox.table(snapshot, 1).items():
         email = dict(row["email"], id=key.decode(), bytes=told(row["email"]["blob"]))
         assert len(mailbox.blob(index, email.pop("blob"))) == email["size"]
+        if not email["envelope_version"]:  # before versions
+            del email["envelope_version"]
         emails.append(email)
     for key, (row, _) in mailbox.table(snapshot, 3).items():
         stored = row["object"]

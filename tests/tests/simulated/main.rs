@@ -10,6 +10,8 @@ mod heal;
 mod hostile;
 mod incremental;
 mod race;
+mod reindex;
+mod reindex_damaged;
 mod restore;
 mod restore_objects;
 mod restore_refused;

@@ -263,6 +263,8 @@ struct DoneObject<'a> {
     stored: u64,
     fetched: u64,
     healed: u64,
+    /// Emails that were there before and that an earlier malle had indexed otherwise.
+    renewed: u64,
     found_damage: bool,
     duration: f64,
     requests: u64,
@@ -320,6 +322,12 @@ impl Done<'_> {
                 "the store had lost {healed} that the mail server still has; stored again"
             ))?;
         }
+        if r.renewed > 0 {
+            let renewed = count(r.renewed, "email");
+            out.line(format_args!(
+                "{renewed} of an earlier malle indexed again; `malle reindex` does all of them at once"
+            ))?;
+        }
         if r.found_damage {
             out.line("older snapshots may need what the store has lost: `malle check` says which")?;
         }
@@ -352,6 +360,7 @@ impl Done<'_> {
             stored: r.stored_bytes,
             fetched: r.fetched_bytes,
             healed: r.healed,
+            renewed: r.renewed,
             found_damage: r.found_damage,
             duration: (self.seconds * 1000.0).round() / 1000.0,
             requests: c.requests,

@@ -13,6 +13,7 @@ mod kept;
 pub(crate) mod key;
 pub(crate) mod list;
 mod refused;
+pub(crate) mod reindex;
 pub(crate) mod repair;
 pub(crate) mod restore;
 mod restored;

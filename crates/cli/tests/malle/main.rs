@@ -27,6 +27,7 @@ mod million;
 mod numbered;
 mod platform;
 mod private_authority;
+mod reindexed;
 mod remembered;
 mod repaired;
 mod secrets;

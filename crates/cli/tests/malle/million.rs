@@ -1,12 +1,16 @@
 //! A million emails, every command: `make soak`.
 
 use sim_stalwart::{AccountHandle, EmailTruth, Kinds, Sizes, Version};
+use tests::outdate;
 
 use crate::home::{ALICE, Home};
 use crate::measured::Measured;
 use crate::memory::{MOST, add_bob, home_of, measured_restore, small};
+use crate::reindexed::only_mailbox;
 
 const EMAILS: u32 = 1_000_000;
+/// What may be taken while rows are renewed: beside them a window of places and their blocks of the index are held.
+const MOST_RENEWING: f64 = 160.0;
 /// What finding may take, process start included, when it was built to be fast. The best of three tries: others work on
 /// this machine too.
 const FOUND_WITHIN: f64 = 2.0;
@@ -50,6 +54,35 @@ async fn a_million_emails_take_less_than_128_mib_whatever_is_done_with_them() {
     all.extend(given);
     assert!(all[1].requests <= 10 && all[1].written <= 16_000, "{:#?}", all[1]);
     all.iter().for_each(|measured| small(measured, MOST));
+}
+
+/// `MALLE_EMAILS` says how many, if not a million.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_million_rows_are_renewed_in_less_than_160_mib() {
+    if std::env::var_os("MALLE_SOAK").is_none() {
+        println!("SKIPPED: `make soak` runs it");
+        return;
+    }
+    let emails = std::env::var("MALLE_EMAILS").map_or(EMAILS, |text| text.parse().expect("a number"));
+    let home = home_of(emails, Sizes::tiny()).await;
+    home.measured_backup(&[]).await;
+    let usual = home.measured_backup(&[]).await;
+    let repository = only_mailbox(&home).await;
+    // The third time all segments are merged: then the index is as a first backup leaves it.
+    for _ in 0..3 {
+        outdate(&repository, |_| true).await;
+    }
+    let lazily = home.measured_backup(&["--full"]).await;
+    let reindexed = home.measure(&["reindex", "--account", ALICE, "--json"]).await;
+    let renewed = reindexed.ended.objects()[0]["renewed"].as_u64();
+    assert_eq!((reindexed.ended.code, reindexed.requests), (0, 0), "{reindexed:#?}");
+    assert!(renewed >= Some(u64::from(emails) - 8_192), "{reindexed:#?}");
+    let again = home.measure(&["reindex", "--account", ALICE]).await;
+    let unchanged = home.measured_backup(&[]).await;
+    assert_eq!(unchanged.requests, usual.requests, "{unchanged:#?}");
+    let full = home.measured_backup(&["--full"]).await;
+    [lazily, reindexed].iter().for_each(|measured| small(measured, MOST_RENEWING));
+    [again, unchanged, full].iter().for_each(|measured| small(measured, MOST));
 }
 
 /// The safety backup is part of it.
