@@ -10,6 +10,7 @@ use repository::{Object, ObjectRecord, Repository, SnapshotWriter, Summary, Type
 
 use crate::emails::Synced;
 use crate::error::{Error, Result};
+use crate::events::{SOME_TEXT, TEXT};
 use crate::options::Backup;
 use crate::probe::{Offer, Probe};
 use crate::report::{Report, State as Quality};
@@ -400,6 +401,7 @@ impl Run<'_> {
         let was_of_owner = base.as_ref().is_some_and(|base| base.of_owner);
         // What somebody else read before is read again.
         let is_new_sight = t == DataType::Mailbox && self.how.owner.is_some() && !was_of_owner;
+        let is_new_sight = is_new_sight || self.shows_texts_now(base.as_ref()).await;
         let (trusted, unchanged) = (trusted.filter(|_| !is_new_sight), unchanged && !is_new_sight);
         if let (true, Some(base)) = (unchanged, base) {
             types.set(t, TypeStatus::Complete, state, base.count, "");
@@ -413,11 +415,19 @@ impl Run<'_> {
         let since = trusted.filter(|_| is_long && !has_failed);
         // Rows that stay are as the user who made the base saw them.
         let of_owner = self.is_owners(t) && (since.is_none() || was_of_owner);
+        let is_difference = since.is_some();
         match self.sync_objects(t, since, rows).await? {
             Ok(synced) => {
                 types.set(t, synced.status, &synced.state, synced.count, "");
                 types.set_witness(t, witness);
-                types.set_not_given(t, synced.not_given.unwrap_or(not_given));
+                let mut lacks = synced.not_given.unwrap_or_else(|| not_given.clone());
+                // Events that did not change lack their texts as before.
+                let is_kept =
+                    |name: &&String| [TEXT, SOME_TEXT].contains(&name.as_str()) && !lacks.contains(name);
+                let kept: Vec<String> =
+                    not_given.iter().filter(|_| is_difference).filter(is_kept).cloned().collect();
+                lacks.extend(kept);
+                types.set_not_given(t, lacks);
                 types.set_of_owner(t, of_owner);
             }
             Err(error) => self.keep(t, &error.to_string(), types)?,
@@ -428,6 +438,12 @@ impl Run<'_> {
     /// Whether objects of this type are read as the account's owner sees them.
     fn is_owners(&self, data_type: DataType) -> bool {
         self.account.is_personal || (data_type == DataType::Mailbox && self.how.owner.is_some())
+    }
+
+    /// Whether the server shows texts of events that the base lacks because it did not.
+    async fn shows_texts_now(&self, base: Option<&TypeState>) -> bool {
+        let lacks = base.is_some_and(|base| base.not_given.iter().any(|name| name == TEXT));
+        lacks && self.shows_calendars().await
     }
 
     /// What the objects of the base lack.

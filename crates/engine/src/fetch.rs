@@ -341,6 +341,18 @@ impl Cutting<'_> {
     }
 }
 
+/// What came whole, and the chunks of it if it is long.
+pub(crate) fn cut(hasher: &BlobHasher, subject: Subject, bytes: Bytes) -> (Vec<(BlobId, Bytes)>, Fetched) {
+    if bytes.len() <= WHOLE {
+        return (Vec::new(), digest(hasher, subject, bytes));
+    }
+    let mut cutting = Cutting::new(hasher, matches!(subject, Subject::Email { .. }));
+    let mut chunks = cutting.push(&bytes).unwrap_or_default();
+    let (rest, fetched) = cutting.finish(subject);
+    chunks.extend(rest);
+    (chunks, fetched)
+}
+
 fn digest(hasher: &BlobHasher, subject: Subject, bytes: Bytes) -> Fetched {
     let envelope = match subject {
         Subject::Email { .. } => EnvelopeScanner::scan(&bytes),

@@ -6,6 +6,7 @@ mod diff;
 mod emails;
 mod envelope;
 mod error;
+mod events;
 mod export;
 mod fetch;
 mod find;

@@ -96,9 +96,11 @@ impl Run<'_> {
             Err(error) => return Ok(Err(error)),
         };
         let (mut found, state, status) = read;
-        let not_given = found.not_given.take();
+        let mut not_given = found.not_given.take();
+        if let Some(lacks) = self.put_objects(data_type, found, known).await? {
+            not_given.get_or_insert_default().insert(lacks);
+        }
         let not_given = not_given.map(|names| names.into_iter().map(str::to_owned).collect());
-        self.put_objects(data_type, found, known).await?;
         Ok(Ok(SyncedObjects { state, status, count: known.len() as u64, not_given }))
     }
 
@@ -135,6 +137,17 @@ impl Run<'_> {
             if !objects.may_be_cut {
                 let mut found = Found { is_all: true, ..Found::default() };
                 found.add_whole(data_type, &whole)?;
+                let torn =
+                    objects.state.clone().filter(|_| whole.is_torn && to_jmap(data_type).has_changes());
+                if let Some(before) = torn {
+                    let touched = found.objects.keys().cloned().collect();
+                    match self.follow(data_type, before.clone(), touched, &mut found).await {
+                        Err(error) if cannot_tell(&error) => {}
+                        followed => return followed.map(|(state, status)| (found, state, status)),
+                    }
+                    last = Some((found, before.as_str().to_owned(), TypeStatus::Moving));
+                    continue;
+                }
                 let state = objects.state.as_ref().map(|state| state.as_str().to_owned());
                 let state =
                     state.filter(|_| has_state(data_type)).unwrap_or_else(|| self.fingerprint(&found));
@@ -310,7 +323,7 @@ impl Run<'_> {
         Ok(states)
     }
 
-    async fn get(&self, data_type: DataType, ids: Ids<Id>) -> Result<Whole, Unread> {
+    pub(crate) async fn get(&self, data_type: DataType, ids: Ids<Id>) -> Result<Whole, Unread> {
         self.get_within(data_type, ids, MOST_BYTES).await
     }
 
@@ -329,13 +342,13 @@ impl Run<'_> {
         client.get_whole(&self.account.id, to_jmap(data_type), &ids, Some(bytes)).await
     }
 
-    /// Makes rows of what differs from what is known, which is brought up to date.
+    /// Makes rows of what differs from what is known, which is brought up to date; what of them the server does not show.
     async fn put_objects(
         &mut self,
         data_type: DataType,
         mut found: Found,
         known: &mut BTreeMap<String, ObjectRecord>,
-    ) -> crate::error::Result<()> {
+    ) -> crate::error::Result<Option<&'static str>> {
         if found.is_all {
             let failed = self.failures.keys().filter(|(t, _)| *t == data_type).map(|(_, id)| id);
             // What cannot be read is there, and as it was.
@@ -347,8 +360,8 @@ impl Run<'_> {
             found.objects.remove(&id);
             self.fail(data_type, id, reason).await?;
         }
-        let mut wanted = Vec::new();
-        let mut replaced = Vec::new();
+        let (mut wanted, mut replaced) = (Vec::new(), Vec::new());
+        let mut events = BTreeMap::new();
         for (id, json) in found.objects {
             let failed = self.failures.contains_key(&(data_type, id.clone()));
             let old = known.get(&id);
@@ -361,6 +374,10 @@ impl Run<'_> {
                 self.forgive(data_type, &id).await?;
                 continue;
             };
+            if data_type == DataType::CalendarEvent {
+                events.insert(id, json);
+                continue;
+            }
             if !failed && old.is_some_and(|old| old.json == json) {
                 continue;
             }
@@ -388,7 +405,10 @@ impl Run<'_> {
                 None => known.remove(&id),
             };
         }
-        Ok(())
+        match events.is_empty() {
+            true => Ok(None),
+            false => self.put_events(events, known).await,
+        }
     }
 
     /// A state for types that have none: equal content, equal state.
@@ -469,7 +489,7 @@ fn incomplete(data_type: DataType, reason: &'static str) -> Unread {
 }
 
 /// Errors that would meet the other types as well.
-fn is_fatal(error: &jmap::Error) -> bool {
+pub(crate) fn is_fatal(error: &jmap::Error) -> bool {
     use jmap::Error as E;
     matches!(
         error,

@@ -4,6 +4,7 @@ use model::DataType;
 
 use crate::collected::{Collected, Kind};
 use crate::content::Replay;
+use crate::convert::Calendar;
 use crate::files::Files;
 use crate::layout::{Out, Parsed};
 use crate::name::{Name, SafePath, Taken};
@@ -11,6 +12,9 @@ use crate::report::Topic;
 use crate::side::{Placed, SIDE};
 use crate::sink::now;
 use crate::{Result, convert};
+
+/// Longest text of an event that is held in memory.
+const LONGEST_TEXT: u64 = 64 << 20;
 
 #[derive(Default)]
 pub(crate) struct Beside {
@@ -40,7 +44,11 @@ impl Beside {
                 self.other(content, out)?
             }
             DataType::CalendarEvent => {
-                if let Some(calendar) = converted(convert::icalendar(object.json), object, out) {
+                let mut content = content;
+                let given = content.as_deref_mut().map(text_of).transpose()?.flatten();
+                let given = given.and_then(Calendar::given);
+                let calendar = given.or_else(|| convert::icalendar(object.json));
+                if let Some(calendar) = converted(calendar, object, out) {
                     for zone in &calendar.unknown_zones {
                         out.note(Topic::UnknownZone, || format!("{}: `{zone}`", object.describe()));
                     }
@@ -104,6 +112,14 @@ impl Beside {
         out.replay(&path, now(), content)?;
         Ok(Some(path))
     }
+}
+
+/// `None`: it is no text, or too long for one.
+fn text_of(content: &mut Replay) -> Result<Option<String>> {
+    if content.size > LONGEST_TEXT {
+        return Ok(None);
+    }
+    Ok(String::from_utf8(content.start(LONGEST_TEXT)?).ok())
 }
 
 fn converted<T>(converted: Option<T>, object: &Parsed<'_>, out: &mut Out) -> Option<T> {

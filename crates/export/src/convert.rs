@@ -38,7 +38,7 @@ const OF_A_SERIES: [&str; 4] =
     ["recurrenceOverrides", "recurrenceRule", "recurrenceRules", "excludedRecurrenceRules"];
 const OVERRIDES: &str = "recurrenceOverrides";
 
-/// An event or a task, its occurrences and the zones that it defines itself, as iCalendar.
+/// An event, a task or a journal, its occurrences and the zones that it defines itself, as iCalendar.
 pub(crate) struct Calendar {
     text: String,
     /// Zones that it names.
@@ -48,6 +48,12 @@ pub(crate) struct Calendar {
 }
 
 impl Calendar {
+    /// What the server gave as iCalendar.
+    pub(crate) fn given(text: String) -> Option<Calendar> {
+        let unknown_zones = zones::unknown_in(&text);
+        zones::has_items(&text).then(|| Calendar { zones: Zones::of(&text), text, unknown_zones })
+    }
+
     /// As a file of its own, its zones defined.
     pub(crate) fn single(&self) -> String {
         self.zones.defined_in(&self.text)

@@ -20,7 +20,7 @@ pub struct Object<'a> {
     pub id: &'a str,
     /// The raw JMAP object, as `/get` gave it.
     pub json: &'a [u8],
-    /// The text of a script, the bytes of a file.
+    /// The text of a script, the bytes of a file, an event as iCalendar.
     pub content: Option<Content<'a>>,
 }
 

@@ -16,10 +16,10 @@ const LAST_YEAR: i16 = 2050;
 /// Nobody knows more than the rule of today.
 const LATEST_YEAR: i16 = 2200;
 
-/// Lines that begin an event or a task.
-const ITEMS: [&str; 2] = ["\r\nBEGIN:VEVENT\r\n", "\r\nBEGIN:VTODO\r\n"];
+/// Lines that begin an event, a task or a journal.
+const ITEMS: [&str; 3] = ["\r\nBEGIN:VEVENT\r\n", "\r\nBEGIN:VTODO\r\n", "\r\nBEGIN:VJOURNAL\r\n"];
 
-/// Whether there is an event or a task in the text.
+/// Whether there is an event, a task or a journal in the text.
 pub(crate) fn has_items(text: &str) -> bool {
     ITEMS.iter().any(|item| text.contains(item))
 }
@@ -30,10 +30,8 @@ pub(crate) struct Zones(BTreeMap<String, (i16, i16)>);
 
 impl Zones {
     pub(crate) fn of(text: &str) -> Zones {
-        let unfolded = text.replace("\r\n ", "").replace("\r\n\t", "");
-        let own: BTreeSet<&str> = unfolded.lines().filter_map(|line| line.strip_prefix("TZID:")).collect();
         let mut zones = Zones::default();
-        for (name, year) in unfolded.lines().filter_map(zone_of).filter(|(name, _)| !own.contains(name)) {
+        for (name, year) in undefined(&unfolded(text)) {
             if zone(name).is_some() {
                 zones.extend(name, (year, year.saturating_add(1).clamp(LAST_YEAR, LATEST_YEAR)));
             }
@@ -57,7 +55,7 @@ impl Zones {
         wanted.filter_map(|(name, years)| definition(name, *years)).collect()
     }
 
-    /// The text with their definitions, before its first event or task.
+    /// The text with their definitions, before its first event, task or journal.
     pub(crate) fn defined_in(&self, text: &str) -> String {
         let begins = ITEMS.iter().filter_map(|item| text.find(item)).min();
         match begins.map(|at| at + "\r\n".len()) {
@@ -65,6 +63,24 @@ impl Zones {
             None => text.to_owned(),
         }
     }
+}
+
+/// Zones that a text names, and that neither it nor the table defines.
+pub(crate) fn unknown_in(text: &str) -> BTreeSet<String> {
+    let unfolded = unfolded(text);
+    let names = undefined(&unfolded).map(|(name, _)| name).filter(|name| zone(name).is_none());
+    names.map(str::to_owned).collect()
+}
+
+fn unfolded(text: &str) -> String {
+    text.replace("\r\n ", "").replace("\r\n\t", "")
+}
+
+/// Zones that a text does not define itself, with the years of times in them.
+fn undefined(unfolded: &str) -> impl Iterator<Item = (&str, i16)> {
+    let own = unfolded.lines().filter_map(|line| line.strip_prefix("TZID:"));
+    let own: BTreeSet<String> = own.map(|name| name.replace("\\,", ",").replace("\\;", ";")).collect();
+    unfolded.lines().filter_map(zone_of).filter(move |(name, _)| !own.contains(*name))
 }
 
 /// The zone of a property's time, and the year.

@@ -9,9 +9,9 @@ use std::time::{Duration, SystemTime};
 use bytes::{Bytes, BytesMut};
 use futures::future::BoxFuture;
 use reqwest::header::{
-    ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION, RETRY_AFTER,
+    ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
 };
-use reqwest::{Response, redirect};
+use reqwest::{Method, Response, redirect};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -35,7 +35,7 @@ const MOST_REDIRECTS: usize = 5;
 /// Bytes of an error answer that are read for its problem details.
 const PROBLEM_LIMIT: u64 = 64 << 10;
 
-/// A request: a `GET`, or with a body a `POST`.
+/// A request: a `GET`, with a body a `POST`, or one of WebDAV's.
 #[derive(Debug, Clone)]
 pub(crate) struct Outgoing {
     pub(crate) url: Url,
@@ -49,6 +49,18 @@ pub(crate) enum Body {
     None,
     Json(Bytes, Repeat),
     Upload(Upload),
+    Dav(Dav),
+}
+
+/// A request about the resources in a place (RFC 4918), or with a resource's bytes.
+#[derive(Debug, Clone)]
+pub(crate) struct Dav {
+    pub(crate) method: Method,
+    pub(crate) media_type: &'static str,
+    /// What is replaced: a version, or nothing.
+    pub(crate) condition: Option<(HeaderName, HeaderValue)>,
+    pub(crate) body: Bytes,
+    pub(crate) repeat: Repeat,
 }
 
 /// Whether a request may be sent again.
@@ -63,7 +75,8 @@ impl Body {
     fn may_repeat_after(&self, error: &Error) -> bool {
         match self {
             Self::None | Self::Json(_, Repeat::Always) => true,
-            Self::Json(_, Repeat::IfNothingWasDone) => error.did_nothing(),
+            Self::Dav(Dav { repeat: Repeat::Always, .. }) => true,
+            Self::Json(_, Repeat::IfNothingWasDone) | Self::Dav(_) => error.did_nothing(),
             Self::Upload(upload) => !upload.is_damaged(),
         }
     }
@@ -72,7 +85,7 @@ impl Body {
     fn awaited(&self) -> &'static str {
         match self {
             Self::None => "a session or a download",
-            Self::Json(..) => "an answer",
+            Self::Json(..) | Self::Dav(_) => "an answer",
             Self::Upload(_) => "the end of an upload",
         }
     }
@@ -81,7 +94,7 @@ impl Body {
     fn patience(&self) -> Duration {
         match self {
             Self::Upload(upload) => upload.patience(),
-            Self::None | Self::Json(..) => Duration::ZERO,
+            Self::None | Self::Json(..) | Self::Dav(_) => Duration::ZERO,
         }
     }
 }
@@ -340,6 +353,15 @@ impl Transport {
             Body::Json(body, _) => {
                 Tally::add(&self.tally.bytes_sent, body.len());
                 self.http.post(url.clone()).header(CONTENT_TYPE, "application/json").body(body.clone())
+            }
+            Body::Dav(dav) => {
+                Tally::add(&self.tally.bytes_sent, dav.body.len());
+                let builder = self.http.request(dav.method.clone(), url.clone()).body(dav.body.clone());
+                let builder = builder.header(CONTENT_TYPE, dav.media_type);
+                match &dav.condition {
+                    Some((name, value)) => builder.header(name, value),
+                    None => builder.header("depth", "1"),
+                }
             }
             Body::Upload(upload) => {
                 self.tally.bytes_sent.fetch_add(upload.length, Relaxed);

@@ -29,6 +29,8 @@ pub struct Whole {
     pub objects: Objects,
     /// Properties that every object of the type has, that were named, and that the server did not give.
     pub not_given: BTreeSet<&'static str>,
+    /// The second call did not have all objects of the first any more: they lack what was named.
+    pub is_torn: bool,
 }
 
 /// What has to be named. Of those in the second list an object may have none.
@@ -79,10 +81,10 @@ impl Client {
             let answer = self.call(&batch).await?;
             let objects = answer.take(all)?;
             let Some(more) = more else {
-                return Ok(Whole { objects, not_given: always.iter().copied().collect() });
+                return Ok(Whole { objects, not_given: always.iter().copied().collect(), is_torn: false });
             };
             let Some(more) = take_named(&answer, more)? else {
-                return Ok(Whole { objects, not_given: names.into_iter().collect() });
+                return Ok(Whole { objects, not_given: names.into_iter().collect(), is_torn: false });
             };
             if objects.state == more.state || attempt == ATTEMPTS {
                 return Ok(joined(objects, &more, always, &names));
@@ -106,6 +108,7 @@ fn take_named(answer: &Answer, call: Call<Objects>) -> Result<Option<Objects>, E
 
 fn joined(mut objects: Objects, more: &Objects, always: &[&'static str], names: &[&'static str]) -> Whole {
     let more: BTreeMap<&Id, &Object> = more.list.iter().map(|object| (&object.id, object)).collect();
+    let is_torn = objects.list.iter().any(|object| !more.contains_key(&object.id));
     let mut not_given = BTreeSet::new();
     for object in &mut objects.list {
         let Some(of_it) = more.get(&object.id) else { continue };
@@ -123,7 +126,7 @@ fn joined(mut objects: Objects, more: &Objects, always: &[&'static str], names: 
             object.json = serde_json::to_vec(&whole).map(Bytes::from).unwrap_or_else(|_| object.json.clone());
         }
     }
-    Whole { objects, not_given }
+    Whole { objects, not_given, is_torn }
 }
 
 fn members(json: &[u8]) -> Option<BTreeMap<Cow<'_, str>, &RawValue>> {

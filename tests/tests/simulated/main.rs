@@ -2,6 +2,7 @@
 
 #![expect(clippy::print_stdout, reason = "what a simulation went through is shown when it fails")]
 
+mod calendars;
 mod churn;
 mod crash;
 mod diff;

@@ -3,7 +3,7 @@
 use engine::{Mode, RestoreId, State};
 use model::DataType;
 use serde_json::{Value, json};
-use sim_stalwart::{AccountHandle, DataType as Kind, Effect, Fault, Limits, Target, Version};
+use sim_stalwart::{AccountHandle, CalDav, DataType as Kind, Effect, Fault, Limits, Target, Version};
 
 use crate::restore::Two;
 use crate::restore_objects::{Active, activate, assert_whole, furnished, two};
@@ -103,6 +103,7 @@ async fn exact_removes_nothing_of_a_type_of_which_something_is_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_journal_is_known_where_it_is_and_named_where_it_cannot_come_back() {
     let two = Two::unsaved(furnished(4), Limits::default(), Version::V0_16).await;
+    two.home.simulator.set_caldav(CalDav::Missing);
     let alice = &two.home.alice;
     let calendar = alice.content(Kind::Calendar).keys().next().expect("there is one").clone();
     let properties = json!([["uid", {}, "unknown", "journal-1"], ["summary", {}, "unknown", "Diary"]]);

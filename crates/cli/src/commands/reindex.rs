@@ -17,7 +17,7 @@ use crate::{progress, secrets, store_url};
 /// Raw bytes of emails that one snapshot renews: minutes of reading from a bucket.
 const PIECE: u64 = 8 << 30;
 
-/// Runs it.
+/// Reindexes one mailbox or all.
 pub(crate) async fn run(args: &ReindexArgs, out: &Out) -> Result<Exit> {
     let ring = secrets::ring(&args.store.key, out)?;
     let store = store_url::open(&args.store).await?;

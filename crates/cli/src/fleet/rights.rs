@@ -8,13 +8,15 @@ use std::collections::BTreeSet;
 use anyhow::{Context, Result, bail};
 use futures::{StreamExt, stream};
 use jmap::{
-    Account, AccountId, AccountRef, Batch, Capability, Client, DataType, Error, Id, Ids, MethodErrorKind,
-    Query, Set, Upload,
+    Account, AccountId, AccountRef, Batch, CalendarPlace, Capability, Client, DataType, Error, Id, Ids,
+    MethodErrorKind, Query, Set, Upload,
 };
 use serde_json::{Value, json};
 
 use crate::server::as_owner;
 
+/// Longest answer about no event.
+const MOST_BYTES: u64 = 1 << 20;
 /// No server gives an object this id.
 const ABSENT: &str = "malle-config-check";
 
@@ -89,7 +91,24 @@ async fn unreadable(client: &Client, account: &Account) -> Result<Permissions> {
         let blobs = batch.blobs(Ids::These(Vec::new()));
         note(&mut missing, "Blob", "Get", client.call(&batch).await?.take(blobs))?;
     }
+    for calendar in calendars(client, account, &mut missing).await?.iter().take(1) {
+        note_of_calendars(&mut missing, "Query", client.events_in(calendar).await)?;
+        note_of_calendars(&mut missing, "MultiGet", client.event_texts(calendar, &[], MOST_BYTES).await)?;
+    }
     Ok(missing)
+}
+
+/// Where calendars are shown by CalDAV.
+async fn calendars(
+    client: &Client,
+    account: &Account,
+    missing: &mut Permissions,
+) -> Result<Vec<CalendarPlace>> {
+    if !client.session().offers(DataType::CalendarEvent.capability()) {
+        return Ok(Vec::new());
+    }
+    let places = note_of_calendars(missing, "PropFind", client.calendar_places(account).await)?;
+    Ok(places.unwrap_or_default())
 }
 
 async fn unwritable(client: &Client, own: &Account) -> Result<Permissions> {
@@ -120,6 +139,10 @@ async fn unwritable(client: &Client, own: &Account) -> Result<Permissions> {
         let mut batch = Batch::new(&own.id);
         let upload = batch.upload(Set::new());
         note(&mut missing, "Blob", "Upload", client.call(&batch).await?.take(upload))?;
+    }
+    for calendar in calendars(client, own, &mut Permissions::new()).await?.iter().take(1) {
+        // No iCalendar: no server takes it.
+        note_of_calendars(&mut missing, "Put", client.add_event(calendar, ABSENT, ABSENT.into()).await)?;
     }
     let upload = Upload::new("text/plain", 1, || stream::iter([Ok("m".into())]).boxed());
     note(&mut missing, "Blob", "Upload", client.upload(&own.id, &upload).await)?;
@@ -169,6 +192,25 @@ fn note<T>(
         missing.insert(format!("jmap{of_type}{verb}"));
     }
     Ok(None)
+}
+
+/// The same of a request by CalDAV. A server that offers none answers that there is no such place, or method.
+fn note_of_calendars<T>(
+    missing: &mut Permissions,
+    verb: &str,
+    answer: Result<T, Error>,
+) -> Result<Option<T>> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(error) => match error.class() {
+            jmap::Class::Auth => {
+                missing.insert(format!("davCal{verb}"));
+                Ok(None)
+            }
+            jmap::Class::Permanent | jmap::Class::Corrupt => Ok(None),
+            jmap::Class::Transient { .. } | jmap::Class::Cancelled => Err(error.into()),
+        },
+    }
 }
 
 /// For people.
@@ -249,9 +291,19 @@ mod tests {
                 cases.push((format!("{of_type}/query"), vec![permission("Query")]));
             }
         }
+        let of_calendars = [("PROPFIND", "PropFind"), ("calendar-query", "Query")];
+        let of_calendars =
+            of_calendars.into_iter().chain([("calendar-multiget", "MultiGet"), ("PUT", "Put")]);
+        cases.extend(
+            of_calendars.map(|(method, verb)| (format!("CalDAV/{method}"), vec![format!("davCal{verb}")])),
+        );
         for (method, expected) in cases {
             let server = server().await;
-            server.faults().add(Fault::new(Target::method(&method), Effect::MethodError("forbidden".into())));
+            let refused = match method.starts_with("CalDAV/") {
+                true => Effect::Status { code: 403, retry_after: None },
+                false => Effect::MethodError("forbidden".into()),
+            };
+            server.faults().add(Fault::new(Target::method(&method), refused));
             let missing = missing_to("admin", &server).await;
             let named: Vec<String> = missing.to_read.into_iter().chain(missing.to_write).collect();
             assert_eq!(named, expected, "{method}");

@@ -35,8 +35,14 @@ impl Contents {
             let kind = sim_stalwart::DataType::ALL[usize::from(data_type.number()) - 1];
             assert_eq!(kind.name(), data_type.name());
             for (id, json) in account.content(kind) {
-                let blob = json["blobId"].as_str().and_then(|blob| account.blob(blob));
-                contents.things.insert((data_type, id), (json, blob.map(|bytes| bytes.to_vec())));
+                let content = match data_type {
+                    DataType::CalendarEvent => account.calendar_text(&id).map(String::into_bytes),
+                    _ => json["blobId"]
+                        .as_str()
+                        .and_then(|blob| account.blob(blob))
+                        .map(|bytes| bytes.to_vec()),
+                };
+                contents.things.insert((data_type, id), (json, content));
             }
         }
         contents

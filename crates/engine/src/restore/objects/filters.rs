@@ -196,5 +196,5 @@ fn count(was_pristine: bool, report: &mut RestoredObjects) {
 
 fn nothing() -> Thing {
     let json: Map<String, Value> = Map::from_iter([("isEnabled".to_owned(), json!(false))]);
-    Thing { id: SINGLETON.to_owned(), json, content: None }
+    Thing { id: SINGLETON.to_owned(), json, content: None, text: None }
 }

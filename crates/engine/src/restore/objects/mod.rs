@@ -9,10 +9,12 @@
 //! Before content is replaced or destroyed, its copy is read from the store and hashed; what does not open stays.
 
 mod filters;
+mod icalendar;
 mod pairs;
 mod places;
 mod rules;
 mod steps;
+mod texts;
 mod there;
 
 use std::collections::BTreeMap;
@@ -34,6 +36,7 @@ use crate::types::to_jmap;
 use pairs::{levels, pair, patch};
 use rules::Refers;
 use steps::Step;
+use texts::Text;
 use there::{There, came_without, readable};
 
 pub(super) use pairs::Thing;
@@ -131,6 +134,8 @@ impl<'a> Objects<'a> {
         if wanted.is_empty() && self.how.mode != Mode::Exact {
             return Ok(());
         }
+        let texts: Vec<Text> = wanted.iter().filter_map(Text::of).collect();
+        let bare = wanted.iter().filter(|event| Text::is_missing(event)).count();
         let mut there = self.there(data_type, &wanted, report).await?;
         let mut free = vec![true; there.things.len()];
         let keys = rules::keys(data_type, self.how.mode, self.how.same_account);
@@ -147,7 +152,10 @@ impl<'a> Objects<'a> {
             let mut steps = Vec::new();
             for (thing, pair) in things.into_iter().zip(pairs) {
                 match pair {
+                    // Of a dry run it is created as others are.
+                    None if Self::comes_by_text(&thing) && self.staging.is_some() => {}
                     None => match rules::cannot_be_sent(&thing)
+                        .filter(|_| !Self::comes_by_text(&thing))
                         .or_else(|| self.is_taken(data_type, &thing, &there))
                     {
                         Some(reason) => {
@@ -172,6 +180,13 @@ impl<'a> Objects<'a> {
                 }
             }
             self.take(data_type, steps, report).await?;
+        }
+        self.give_texts(texts, &there, report).await?;
+        let is_concerned = report.restored > 0 || self.how.mode == Mode::Exact;
+        if bare > 0 && is_concerned && self.staging.is_some() {
+            report.notes.push(format!(
+                "{bare} all-day series are as JMAP shows them, perhaps without occurrences that were changed: the snapshot lacks their texts"
+            ));
         }
         if self.how.mode == Mode::Exact {
             self.choose_default(data_type, default, &there).await?;
@@ -214,7 +229,7 @@ impl<'a> Objects<'a> {
                     thing.json.insert("parentId".to_owned(), json!(ROOT));
                 }
                 let json = Map::from_iter([("name".to_owned(), json!(self.label))]);
-                things.push(Thing { id: ROOT.to_owned(), json, content: None });
+                things.push(Thing { id: ROOT.to_owned(), json, content: None, text: None });
             }
             _ => {}
         }
@@ -320,10 +335,14 @@ impl<'a> Objects<'a> {
             return Ok(None);
         }
         if let Some(reason) = rules::cannot_be_sent(&wanted) {
+            if Self::comes_by_text(&wanted) {
+                return Ok(None);
+            }
             report.notes.push(format!("{} was left as it is: {reason}", now.name()));
             return Ok(None);
         }
-        if has_other_content && let Some(reason) = self.is_irreplaceable(now).await? {
+        let is_overwritten = has_other_content || now.text.is_some();
+        if is_overwritten && let Some(reason) = self.is_irreplaceable(now).await? {
             report.notes.push(format!("{} was left as it is: {reason}", now.name()));
             return Ok(None);
         }
@@ -426,12 +445,17 @@ pub(super) fn read_thing(id: &str, json: &[u8]) -> Option<Thing> {
 }
 
 fn things(records: &[ObjectRecord]) -> Vec<Thing> {
-    records.iter().filter_map(|record| thing(&record.id, &record.json, record.blob)).collect()
+    let read = |record: &ObjectRecord| {
+        let is_event = record.data_type == DataType::CalendarEvent;
+        let content = record.blob.filter(|_| !is_event);
+        Some(Thing { text: record.blob.filter(|_| is_event), ..thing(&record.id, &record.json, content)? })
+    };
+    records.iter().filter_map(read).collect()
 }
 
 fn thing(id: &str, json: &[u8], content: Option<BlobId>) -> Option<Thing> {
     let json: Map<String, Value> = serde_json::from_slice(json).ok()?;
-    Some(Thing { id: id.to_owned(), json, content })
+    Some(Thing { id: id.to_owned(), json, content, text: None })
 }
 
 /// Members that are not sent and that owners change.

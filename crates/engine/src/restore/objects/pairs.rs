@@ -15,6 +15,8 @@ pub(in crate::restore) struct Thing {
     pub(in crate::restore) json: Map<String, Value>,
     /// A script's text, a file's bytes.
     pub(in crate::restore) content: Option<BlobId>,
+    /// An event's, as CalDAV gives it.
+    pub(in crate::restore) text: Option<BlobId>,
 }
 
 impl Thing {
@@ -135,7 +137,7 @@ mod tests {
 
     fn thing(id: &str, json: Value) -> Thing {
         let Value::Object(json) = json else { panic!("no object") };
-        Thing { id: id.to_owned(), json, content: None }
+        Thing { id: id.to_owned(), json, content: None, text: None }
     }
 
     fn by(member: &'static str) -> Key {

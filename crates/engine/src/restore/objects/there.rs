@@ -60,7 +60,7 @@ impl Objects<'_> {
                 report.notes.push(format!("{} was changed meanwhile, and was left as it is", thing.name()));
             }
             let known = known.filter(|_| touched.is_none());
-            thing.content = known.and_then(|known| known.content);
+            (thing.content, thing.text) = known.map_or((None, None), |known| (known.content, known.text));
             is_held.push(known.is_some() && first.contains_key(thing.id.as_str()));
         }
         // Earlier attempts removed what is not there any more, unless it is wanted: then its owner did, and it comes back.
@@ -99,7 +99,8 @@ impl Objects<'_> {
 
     /// Why the content of an object of the account must not go: the store cannot give it back.
     pub(super) async fn is_irreplaceable(&self, thing: &Thing) -> Result<Option<String>> {
-        let (Some(safety), Some(content)) = (self.safety, thing.content) else { return Ok(None) };
+        let content = thing.content.or(thing.text);
+        let (Some(safety), Some(content)) = (self.safety, content) else { return Ok(None) };
         let place = safety.now.locate(&[content]).await?.remove(&content);
         prove(&safety.now, place).await
     }

@@ -1,0 +1,207 @@
+//! What of an event its iCalendar text alone has (RFC 5545). Pure.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value};
+
+use super::pairs::Thing;
+
+/// What makes servers write to people (RFC 6638).
+const SCHEDULING: [&str; 2] = ["ORGANIZER", "ATTENDEE"];
+/// Another thing each time that the text is written.
+const STAMPS: [&str; 2] = ["DTSTAMP", "PRODID"];
+
+/// What JMAP shows of an event.
+pub(super) struct Shown {
+    /// Occurrences of their own.
+    occurrences: usize,
+    has_rule: bool,
+    has_zone: bool,
+}
+
+impl Shown {
+    /// `None`: JMAP shows all there is of such events, so that their text need not be read.
+    pub(super) fn of(event: &Thing) -> Option<Shown> {
+        let json = &event.json;
+        // Occurrences that are left out or added are no components of the text.
+        let is_own = |patch: &Value| {
+            patch.as_object().is_some_and(|patch| !patch.is_empty() && !patch.contains_key("excluded"))
+        };
+        let count = |overrides: &Map<String, Value>| overrides.values().filter(|patch| is_own(patch)).count();
+        let overrides = json.get("recurrenceOverrides").and_then(Value::as_object).map_or(0, count);
+        let has = |member: &str| json.get(member).is_some_and(|value| !value.is_null());
+        let is_occurrence = has("recurrenceId");
+        let has_rule = has("recurrenceRule") || has("recurrenceRules");
+        let converted = json.get("iCalendar").map(Value::to_string).unwrap_or_default();
+        // A time that is in no zone may be in one that has no name elsewhere.
+        let is_doubtful = has_rule
+            || is_occurrence
+            || has("recurrenceOverrides")
+            || converted.contains("\"recurrence-id\"")
+            || !(event.is("showWithoutTime") || has("timeZone"));
+        let occurrences = overrides + usize::from(is_occurrence);
+        (is_doubtful || event.is_journal()).then_some(Shown {
+            occurrences,
+            has_rule,
+            has_zone: has("timeZone"),
+        })
+    }
+
+    /// What the text has besides, for people; `None`: nothing.
+    pub(super) fn lacks(&self, text: &str) -> Option<&'static str> {
+        let told = Told::of(text);
+        if told.occurrences > self.occurrences {
+            Some("the occurrences that were changed")
+        } else if told.has_rule && !self.has_rule {
+            Some("the series that it is a part of")
+        } else if told.has_own_zone && !self.has_zone {
+            Some("the time zone that it defines itself")
+        } else {
+            None
+        }
+    }
+}
+
+#[derive(Default)]
+struct Told {
+    occurrences: usize,
+    has_rule: bool,
+    has_own_zone: bool,
+}
+
+impl Told {
+    fn of(text: &str) -> Told {
+        let (mut told, mut own_zones, mut open) = (Told::default(), BTreeSet::new(), Vec::new());
+        for line in unfolded(text).lines() {
+            let Some((name, value)) = line.split_once(':') else { continue };
+            match (open.as_slice(), name) {
+                (_, "BEGIN") => open.push(value.to_owned()),
+                (_, "END") => drop(open.pop()),
+                ([_, zone], "TZID") if zone == "VTIMEZONE" => {
+                    own_zones.insert(value.replace("\\,", ",").replace("\\;", ";"));
+                }
+                ([_, zone, ..], _) if zone == "VTIMEZONE" => {}
+                ([_, _], name) => {
+                    told.occurrences += usize::from(property(name) == "RECURRENCE-ID");
+                    told.has_rule |= property(name) == "RRULE";
+                    let zone = name.split_once("TZID=").map(|(_, zone)| zone);
+                    let zone = zone.and_then(|zone| match zone.strip_prefix('"') {
+                        Some(quoted) => quoted.split('"').next(),
+                        None => zone.split(';').next(),
+                    });
+                    told.has_own_zone |=
+                        property(name) == "DTSTART" && zone.is_some_and(|zone| own_zones.contains(zone));
+                }
+                _ => {}
+            }
+        }
+        told
+    }
+}
+
+/// A server may write to people when it gets this text.
+pub(super) fn has_participants(text: &str) -> bool {
+    let is_meant = |line: &str| SCHEDULING.iter().any(|name| property(line).eq_ignore_ascii_case(name));
+    unfolded(text).lines().any(is_meant)
+}
+
+/// Whether two texts say the same, in whatever order.
+pub(super) fn is_same(one: &str, other: &str) -> bool {
+    let lines = |text: &str| {
+        let text = unfolded(text).replace('"', "");
+        let lines = text.lines().filter(|line| !STAMPS.contains(&property(line)));
+        let mut lines: Vec<String> = lines.map(str::to_owned).collect();
+        lines.sort_unstable();
+        lines
+    };
+    lines(one) == lines(other)
+}
+
+/// Whether two texts say the same where JMAP shows nothing: in occurrences of their own and time zones.
+pub(super) fn has_same_hidden(one: &str, other: &str) -> bool {
+    let hidden = |text: &str| {
+        let text = unfolded(text);
+        let components = text.split("\r\nBEGIN:").skip(1).filter(|component| {
+            let is_occurrence = component.lines().any(|line| property(line) == "RECURRENCE-ID");
+            is_occurrence
+                || ["VTIMEZONE", "STANDARD", "DAYLIGHT"].iter().any(|zone| component.starts_with(zone))
+        });
+        let mut components: Vec<String> = components.map(str::to_owned).collect();
+        components.sort_unstable();
+        components
+    };
+    let (one, other) = (hidden(one), hidden(other));
+    one.len() == other.len() && one.iter().zip(&other).all(|(one, other)| is_same(one, other))
+}
+
+/// The name of a line's property.
+fn property(line: &str) -> &str {
+    line.split([';', ':']).next().unwrap_or_default()
+}
+
+fn unfolded(text: &str) -> String {
+    text.replace("\r\n ", "").replace("\r\n\t", "")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn shown(json: &Value) -> Option<Shown> {
+        let json = json.as_object().expect("an object").clone();
+        Shown::of(&Thing { id: "e".into(), json, content: None, text: None })
+    }
+
+    fn text(events: &[&str]) -> String {
+        let zone =
+            "BEGIN:VTIMEZONE\nTZID:Own\nBEGIN:STANDARD\nRRULE:FREQ=YEARLY\nEND:STANDARD\nEND:VTIMEZONE\n";
+        let events: String =
+            events.iter().map(|event| format!("BEGIN:VEVENT\n{event}\nEND:VEVENT\n")).collect();
+        format!("BEGIN:VCALENDAR\n{zone}{events}END:VCALENDAR\n").replace('\n', "\r\n")
+    }
+
+    #[test]
+    fn what_jmap_does_not_show_of_an_event() {
+        let series = "DTSTART;VALUE=DATE:20260105\nRRULE:FREQ=WEEKLY";
+        let occurrence = "RECURRENCE-ID;VALUE=DATE:20260112\nDTSTART;VALUE=DATE:20260113";
+        let rule = json!({ "recurrenceRule": { "frequency": "weekly" } });
+        let both = json!({ "recurrenceRule": {}, "recurrenceOverrides": { "2026-01-12T00:00:00": { "title": "x" } } });
+        let others = json!({ "recurrenceRule": {}, "recurrenceOverrides": { "2026-01-12T00:00:00": { "excluded": true }, "2026-01-15T00:00:00": {} } });
+        let part = json!({ "iCalendar": { "properties": [["recurrence-id", {}, "DATE", "20260112"]] } });
+        let alone = json!({ "recurrenceId": "2026-01-12T00:00:00" });
+        let zone = json!({ "iCalendar": { "convertedProperties": { "start": { "parameters": { "tzid": "Own" } } } } });
+        let known = json!({ "timeZone": "Europe/Berlin", "recurrenceRule": {} });
+        let cases: [(&Value, &[&str], bool); 11] = [
+            (&rule, &[series], false),
+            (&rule, &[series, occurrence], true),
+            (&both, &[occurrence, series], false),
+            (&others, &[occurrence, series], true),
+            (&part, &[occurrence, series], true),
+            (&alone, &[occurrence], false),
+            (&alone, &[occurrence, series], true),
+            (&zone, &["DTSTART;TZID=Own:20260105T100000"], true),
+            (&zone, &["DTSTART;X-A=b;TZID=\"Own\":20260105T100000"], true),
+            (&zone, &["DTSTART;TZID=Other:20260105T100000"], false),
+            (&known, &["DTSTART;TZID=Own:20260105T100000"], false),
+        ];
+        for (json, events, lacks) in cases {
+            let shown = shown(json).expect("its text has to be read");
+            assert_eq!(shown.lacks(&text(events)).is_some(), lacks, "{json} {events:?}");
+        }
+        let plain =
+            json!({ "title": "plain", "timeZone": "Europe/Berlin", "iCalendar": { "name": "vevent" } });
+        assert!(shown(&plain).is_none());
+        assert!(shown(&json!({ "title": "plain", "iCalendar": { "name": "vevent" } })).is_some());
+    }
+
+    #[test]
+    fn texts_that_say_the_same() {
+        let one = text(&["SUMMARY:a\nDTSTAMP:1\nLOCATION:lo\n ng", "UID:1"]);
+        assert!(is_same(&one, &text(&["UID:1", "LOCATION:long\nSUMMARY:a\nDTSTAMP:2"])));
+        assert!(!is_same(&one, &text(&["UID:1", "LOCATION:long\nSUMMARY:b"])));
+        assert!(has_participants(&text(&["SUMMARY:x\nATTENDEE;CN=A:mailto:a@example.org"])));
+        assert!(!has_participants(&text(&["SUMMARY:ATTENDEE:x"])));
+    }
+}

@@ -1,0 +1,346 @@
+//! What JMAP does not take of events, put into the account's calendars by CalDAV: occurrences that were changed, time zones, journals.
+//!
+//! Events are made over JMAP first, which writes to nobody; then the text takes the place of what the server has made of them. Of an
+//! event with participants it does not: servers write to them about a text that is put (RFC 6638). The report names it.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, stream};
+use jmap::{CalendarPlace, Class, EventPlace};
+use model::{BlobId, DataType};
+
+use super::icalendar::{Shown, has_participants, has_same_hidden, is_same};
+use super::pairs::{Thing, patch};
+use super::steps::without;
+use super::there::There;
+use super::{Objects, rules};
+use crate::error::{Error, Result};
+use crate::objects::is_fatal;
+use crate::restore::report::RestoredObjects;
+use crate::restore::request::Mode;
+use crate::restore::target::{read, written};
+use crate::restore::uploads::Content;
+
+/// Texts that are read from the store at once.
+const READ_AT_ONCE: usize = 8;
+/// Longest answer with one event.
+const MOST_BYTES: u64 = 64 << 20;
+/// Where the server fails, the text is read again and put once more.
+const TRIES: usize = 2;
+const FAILS: &str = "the mail server fails each time";
+const SCHEDULED: &str = "it has participants, and the mail server would write to them";
+
+/// An event whose text may say more than JMAP takes.
+pub(super) struct Text {
+    event: Thing,
+    /// The account's id of it.
+    replaces: Option<String>,
+    /// As an earlier attempt of this restore had made it.
+    was_there: Option<Thing>,
+    uid: String,
+    blob: BlobId,
+    shown: Shown,
+}
+
+/// A text that has to be put.
+struct Needed {
+    text: Text,
+    bytes: Bytes,
+    /// What is missing without it, for people; `None`: a journal, of which there is nothing else.
+    lacks: Option<&'static str>,
+}
+
+impl Text {
+    /// Whether an event that has none may have been more than JMAP shows.
+    pub(super) fn is_missing(event: &Thing) -> bool {
+        event.text.is_none() && event.is("showWithoutTime") && Shown::of(event).is_some()
+    }
+
+    pub(super) fn of(event: &Thing) -> Option<Text> {
+        let (blob, shown) = (event.text?, Shown::of(event)?);
+        let uid = match event.text("uid") {
+            "" => event.journal("uid")?,
+            uid => uid,
+        };
+        let (uid, event) = (uid.to_owned(), event.clone());
+        Some(Text { event, replaces: None, was_there: None, uid, blob, shown })
+    }
+}
+
+/// Where the account's events lie.
+struct Calendars {
+    calendars: Vec<CalendarPlace>,
+    /// By UID, with the number of the calendar.
+    events: BTreeMap<String, Vec<(usize, EventPlace)>>,
+}
+
+impl Objects<'_> {
+    /// Whether an event comes back by its text alone.
+    pub(super) fn comes_by_text(event: &Thing) -> bool {
+        event.is_journal() && event.text.is_some()
+    }
+
+    /// Puts texts into the calendars, of events that this restore made and, in mode *exact*, of others that the safety backup holds.
+    pub(super) async fn give_texts(
+        &self,
+        texts: Vec<Text>,
+        there: &There,
+        report: &mut RestoredObjects,
+    ) -> Result<()> {
+        let Some(staging) = self.staging else { return Ok(()) };
+        let mut calendars = None;
+        let texts: Vec<Text> = texts.into_iter().filter_map(|text| self.meant(text, there)).collect();
+        let blobs: Vec<BlobId> = texts.iter().map(|text| text.blob).collect();
+        let places = &self.snapshot.locate(&blobs).await?;
+        let read = stream::iter(texts).map(|text| async move {
+            let content = Content::read(self.snapshot, places.get(&text.blob).cloned()).await?;
+            Ok::<_, Error>((text, content))
+        });
+        let mut read = Box::pin(read.buffered(READ_AT_ONCE));
+        while let Some((text, content)) = read.try_next().await? {
+            let bytes = match content {
+                Content::Bytes(bytes) => bytes,
+                Content::Long(_) => {
+                    unread(&text, "it is too long", report);
+                    continue;
+                }
+                Content::Lost(reason) => {
+                    unread(&text, &reason, report);
+                    continue;
+                }
+            };
+            let lacks = text.shown.lacks(&String::from_utf8_lossy(&bytes));
+            let needed = Needed { text, bytes, lacks };
+            staging.assert_alive().await?;
+            let calendars = match &mut calendars {
+                Some(calendars) => calendars,
+                none => none.insert(self.calendars().await?),
+            };
+            let refusal = match calendars {
+                Ok(calendars) => self.put(&needed, calendars, there, report).await?,
+                Err(reason) => Some(reason.clone()),
+            };
+            if let Some(reason) = refusal {
+                refuse(&needed, &reason, report);
+            }
+        }
+        Ok(())
+    }
+
+    /// Only what may be put.
+    fn meant(&self, mut text: Text, there: &There) -> Option<Text> {
+        text.replaces = self.ids.get(&(DataType::CalendarEvent, text.event.id.clone())).cloned();
+        let may_be_put = match &text.replaces {
+            Some(_) if self.is_others(&text) => self.how.mode == Mode::Exact,
+            Some(id) => {
+                text.was_there = there.things.iter().find(|thing| thing.id == *id).cloned();
+                text.was_there.as_ref().is_none_or(|now| self.is_as_made(&text.event, now))
+            }
+            // A journal whose calendar did not come back is refused already.
+            None => text.event.is_journal() && self.references(DataType::CalendarEvent, &text.event).is_ok(),
+        };
+        may_be_put.then_some(text)
+    }
+
+    /// Whether an event that an earlier attempt made is as that made it. Nobody else's change is undone.
+    fn is_as_made(&self, event: &Thing, now: &Thing) -> bool {
+        let mut wanted = event.clone();
+        if let Ok(Some((member, references))) = self.references(DataType::CalendarEvent, event) {
+            wanted.json.insert(member.to_owned(), references);
+        }
+        !event.is_journal() && patch(&wanted, now, &rules::rules(DataType::CalendarEvent)).is_empty()
+    }
+
+    /// Whether it takes the place of an event that this restore did not make.
+    fn is_others(&self, text: &Text) -> bool {
+        text.replaces.as_ref().is_some_and(|id| !self.is_ours(DataType::CalendarEvent, id))
+    }
+
+    /// Why an event that this restore did not make must not be replaced: the safety backup cannot give it back.
+    async fn is_unsaved(&self, text: &Text, there: &There) -> Result<Option<String>> {
+        let Some(id) = text.replaces.as_ref().filter(|_| self.is_others(text)) else { return Ok(None) };
+        let held = there.things.iter().zip(&there.is_held).find(|(thing, _)| thing.id == *id);
+        match held {
+            Some((now, true)) if now.text.is_some() => self.is_irreplaceable(now).await,
+            Some((_, true)) => Ok(Some("the backup before the restore lacks its text".to_owned())),
+            _ => Ok(Some("it was changed meanwhile".to_owned())),
+        }
+    }
+
+    /// The inner error: why there are none.
+    async fn calendars(&self) -> Result<std::result::Result<Calendars, String>> {
+        match self.list_calendars().await {
+            Ok(calendars) => Ok(Ok(calendars)),
+            Err(source) if is_fatal(&source) || matches!(source.class(), Class::Transient { .. }) => {
+                Err(read("the calendars", source))
+            }
+            Err(source) => Ok(Err(format!("the mail server does not show calendars by CalDAV: {source}"))),
+        }
+    }
+
+    async fn list_calendars(&self) -> std::result::Result<Calendars, jmap::Error> {
+        let client = self.target.client;
+        let calendars = client.calendar_places(self.target.account).await?;
+        let mut events: BTreeMap<String, Vec<(usize, EventPlace)>> = BTreeMap::new();
+        for (at, calendar) in calendars.iter().enumerate() {
+            for event in client.events_in(calendar).await? {
+                events.entry(event.uid.clone()).or_default().push((at, event));
+            }
+        }
+        Ok(Calendars { calendars, events })
+    }
+
+    /// The reason why it cannot be.
+    async fn put(
+        &self,
+        needed: &Needed,
+        calendars: &Calendars,
+        there: &There,
+        report: &mut RestoredObjects,
+    ) -> Result<Option<String>> {
+        let text = &needed.text;
+        let found = self.find(text, calendars).await?;
+        match (found, &text.replaces) {
+            (Ok((calendar, event)), Some(_)) => self.replace(needed, (calendar, event), there, report).await,
+            (Ok(_), None) => Ok(Some("the account has another one of its UID".to_owned())),
+            (Err(Some(calendar)), None) => self.add(needed, calendar, report).await,
+            (Err(_), _) => Ok(Some("the mail server does not show it by CalDAV".to_owned())),
+        }
+    }
+
+    /// Where the account has an event of this UID. The inner error: where it would lie, if that is known.
+    async fn find<'c>(
+        &self,
+        text: &Text,
+        calendars: &'c Calendars,
+    ) -> Result<std::result::Result<(&'c CalendarPlace, &'c EventPlace), Option<&'c CalendarPlace>>> {
+        let place = |(at, event): &'c (usize, EventPlace)| (&calendars.calendars[*at], event);
+        let events = calendars.events.get(&text.uid).map_or(&[][..], Vec::as_slice);
+        if let [only] = events {
+            return Ok(Ok(place(only)));
+        }
+        let calendar = self.calendar_of(&text.event, calendars).await?;
+        let found = events.iter().map(place).find(|(place, _)| calendar == Some(*place));
+        Ok(found.ok_or(calendar.filter(|_| events.is_empty())))
+    }
+
+    async fn add(
+        &self,
+        needed: &Needed,
+        calendar: &CalendarPlace,
+        report: &mut RestoredObjects,
+    ) -> Result<Option<String>> {
+        if has_participants(&String::from_utf8_lossy(&needed.bytes)) {
+            return Ok(Some(SCHEDULED.to_owned()));
+        }
+        let name = format!("malle-{:016x}.ics", self.snapshot.hasher().short(&needed.text.uid));
+        for attempt in 0..TRIES {
+            let added = self.target.client.add_event(calendar, &name, needed.bytes.clone()).await;
+            // The try before may have brought it, although its answer said otherwise.
+            let is_there = attempt > 0 && matches!(added, Err(jmap::Error::Status { status: 412, .. }));
+            match added {
+                Ok(()) => {}
+                Err(_) if is_there => {}
+                Err(jmap::Error::Status { status: 500..=599, .. }) => continue,
+                Err(error) => return refused(error),
+            }
+            report.restored += 1;
+            return Ok(None);
+        }
+        Ok(Some(FAILS.to_owned()))
+    }
+
+    async fn replace(
+        &self,
+        needed: &Needed,
+        (calendar, event): (&CalendarPlace, &EventPlace),
+        there: &There,
+        report: &mut RestoredObjects,
+    ) -> Result<Option<String>> {
+        let (client, wanted) = (self.target.client, String::from_utf8_lossy(&needed.bytes));
+        for _ in 0..TRIES {
+            let now = client.event_texts(calendar, std::slice::from_ref(event), MOST_BYTES).await;
+            let now = match now {
+                Ok(now) => now,
+                Err(error) => return refused(error),
+            };
+            let mut now = now.iter().map(|now| String::from_utf8_lossy(&now.text));
+            let Some(now) = now.next() else { return Ok(Some("it is gone".to_owned())) };
+            let is_shown = needed.lacks.is_none() && !needed.text.event.is_journal();
+            if is_same(&now, &wanted) || is_shown && has_same_hidden(&now, &wanted) {
+                return Ok(None);
+            }
+            // Its owner was there since an earlier attempt made it.
+            if needed.text.was_there.is_some() && !self.is_others(&needed.text) && !has_same_hidden(&now, "")
+            {
+                return Ok(None);
+            }
+            if let Some(reason) = self.is_unsaved(&needed.text, there).await? {
+                return Ok(Some(reason));
+            }
+            if has_participants(&wanted) || has_participants(&now) {
+                return Ok(Some(SCHEDULED.to_owned()));
+            }
+            match client.replace_event(event, needed.bytes.clone()).await {
+                Ok(()) => {
+                    report.changed += u64::from(self.is_others(&needed.text));
+                    return Ok(None);
+                }
+                Err(jmap::Error::Status { status: 500..=599, .. }) => {}
+                Err(error) => return refused(error),
+            }
+        }
+        Ok(Some(FAILS.to_owned()))
+    }
+
+    /// The calendar of the account that one of the snapshot's came back as, by its name.
+    async fn calendar_of<'c>(
+        &self,
+        event: &Thing,
+        there: &'c Calendars,
+    ) -> Result<Option<&'c CalendarPlace>> {
+        let set = event.json.get("calendarIds").and_then(serde_json::Value::as_object);
+        let ids = set.into_iter().flat_map(serde_json::Map::keys);
+        let ids = ids.filter_map(|id| self.ids.get(&(DataType::Calendar, id.clone())));
+        let ids: Vec<jmap::Id> = ids.filter_map(|id| jmap::Id::new(id).ok()).collect();
+        for calendar in self.target.objects_of(jmap::DataType::Calendar, ids).await? {
+            let name =
+                super::read_thing(calendar.id.as_str(), &calendar.json).map(|calendar| calendar.name());
+            let mut places = there.calendars.iter().filter(|place| name.as_ref() == Some(&place.name));
+            // Which of two of one name it is is not told.
+            if let (Some(place), None) = (places.next(), places.next()) {
+                return Ok(Some(place));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Why one text is not taken; what may pass, or is about all of them, is an error.
+fn refused(error: jmap::Error) -> Result<Option<String>> {
+    match error.class() {
+        Class::Permanent | Class::Corrupt | Class::Auth if !is_fatal(&error) => Ok(Some(error.to_string())),
+        _ => Err(written("the calendars", error)),
+    }
+}
+
+/// Tells of a text that could not be put as a whole.
+fn unread(text: &Text, reason: &str, report: &mut RestoredObjects) {
+    let event = &text.event;
+    match (text.event.is_journal(), &text.replaces) {
+        (true, None) => report.refuse(&event.id, event.name(), reason, &event.json, None),
+        _ => report.notes.push(format!("{}: {reason}", without(&event.name(), &["its text"]))),
+    }
+}
+
+fn refuse(needed: &Needed, reason: &str, report: &mut RestoredObjects) {
+    let is_shown = !needed.text.event.is_journal();
+    match needed.lacks.or(is_shown.then_some("the text of the snapshot")) {
+        Some(lacks) => {
+            let event = needed.text.event.name();
+            report.notes.push(format!("{}: {reason}", without(&event, &[lacks])));
+        }
+        None => unread(&needed.text, reason, report),
+    }
+}
