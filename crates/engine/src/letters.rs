@@ -8,7 +8,7 @@ use repository::{Emails, Located, Snapshot};
 use crate::error::Result;
 
 /// Emails that are looked up together: few enough to hold, many enough that they share blocks of the index and frames.
-const WINDOW: usize = 8192;
+pub(crate) const WINDOW: usize = 8192;
 
 /// Blobs whose places are looked up together: each keeps its block of the index in memory until all of them are found.
 const LOOKUPS: usize = 2048;

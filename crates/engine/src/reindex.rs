@@ -16,7 +16,7 @@ use repository::{Damage, FailureRecord, Object, Origin, Repository, Snapshot, Sn
 
 use crate::envelope::is_outdated;
 use crate::error::{Error, Result};
-use crate::letters::{Letter, Letters};
+use crate::letters::{Letter, Letters, WINDOW};
 use crate::options::Progress;
 use crate::renewal::{Reading, read_envelope};
 
@@ -220,12 +220,13 @@ impl Piece {
             }
             let last = window.iter().map(|letter| &letter.email.id).max_by_key(|id| id.as_str());
             self.behind = last.cloned();
+            let is_last = window.len() < WINDOW;
             for letter in window {
                 self.renew_one(base, writer, letter).await?;
             }
             writer.look_for_rival().await?;
-            if self.bytes >= how.piece {
-                break false;
+            if is_last || self.bytes >= how.piece {
+                break is_last;
             }
         };
         self.emails = emails.load(Relaxed);
