@@ -180,8 +180,24 @@ fn uid_of(text: &str) -> Option<String> {
     // Folded lines go on behind a blank (RFC 5545 section 3.1).
     let more = lines.map_while(|line| line.strip_prefix([' ', '\t']));
     let uid: String = std::iter::once(first).chain(more).collect();
-    let escaped = [("\\,", ","), ("\\;", ";"), ("\\n", "\n"), ("\\N", "\n"), ("\\\\", "\\")];
-    Some(escaped.iter().fold(uid, |uid, (written, meant)| uid.replace(written, meant)))
+    Some(unescaped(&uid))
+}
+
+/// What a text means (RFC 5545 section 3.3.11).
+fn unescaped(text: &str) -> String {
+    let mut characters = text.chars();
+    let mut meant = String::with_capacity(text.len());
+    while let Some(character) = characters.next() {
+        meant.push(match character {
+            '\\' => match characters.next() {
+                Some('n' | 'N') => '\n',
+                Some(other) => other,
+                None => '\\',
+            },
+            other => other,
+        });
+    }
+    meant
 }
 
 /// XML makes LF of every line end.
@@ -208,6 +224,7 @@ mod tests {
         assert_eq!(uid("BEGIN:VCALENDAR\nUID:a\\,b\n c\nEND:VCALENDAR").as_deref(), Some("a,bc"));
         assert_eq!(uid("BEGIN:VCALENDAR\r\nuid;X-A=1:a:b\r\n").as_deref(), Some("a:b"));
         assert_eq!(uid("SUMMARY:a\n b\n UID:c\nUID:d\n").as_deref(), Some("d"));
+        assert_eq!(uid(r"UID:a\n\\nb\;c\").as_deref(), Some("a\n\\nb;c\\"));
         assert_eq!(uid("BEGIN:VCALENDAR\nEND:VCALENDAR"), None);
         assert_eq!(with_line_ends("a\nb\r\nc"), "a\r\nb\r\nc\r\n");
     }

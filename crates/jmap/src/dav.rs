@@ -1,7 +1,8 @@
 //! WebDAV's answers about many resources (RFC 4918 section 13), as far as CalDAV needs them.
 
 use quick_xml::XmlVersion;
-use quick_xml::events::Event;
+use quick_xml::escape::resolve_predefined_entity;
+use quick_xml::events::{BytesRef, Event};
 use quick_xml::name::{Namespace, ResolveResult};
 use quick_xml::reader::NsReader;
 
@@ -68,33 +69,28 @@ pub(crate) fn multistatus(body: &[u8]) -> Result<Vec<Told>, Error> {
             }
             Event::Empty(empty) => open(&path, element(&namespace, empty.local_name().as_ref()), &mut told)?,
             Event::End(_) => drop(path.pop()),
-            Event::Text(text) => {
-                let text = text
-                    .xml_content(XmlVersion::Implicit1_0)
-                    .map_err(|_| malformed("its text is no text"))?;
-                put(&path, &text, &mut told);
-            }
-            Event::CData(text) => {
-                let text = text
-                    .xml_content(XmlVersion::Implicit1_0)
-                    .map_err(|_| malformed("its text is no text"))?;
-                put(&path, &text, &mut told);
-            }
-            Event::GeneralRef(reference) => {
-                let character = reference.resolve_char_ref().map_err(|_| malformed("an odd character"))?;
-                let named =
-                    || quick_xml::escape::resolve_predefined_entity(std::str::from_utf8(&reference).ok()?);
-                match character {
-                    Some(character) => put(&path, character.encode_utf8(&mut [0; 4]), &mut told),
-                    None => put(&path, named().ok_or_else(|| malformed("an unknown entity"))?, &mut told),
-                }
-            }
+            Event::Text(text) => put(&path, &plain(text.xml_content(XmlVersion::Implicit1_0))?, &mut told),
+            Event::CData(text) => put(&path, &plain(text.xml_content(XmlVersion::Implicit1_0))?, &mut told),
+            Event::GeneralRef(reference) => put(&path, &meant(&reference)?, &mut told),
             Event::DocType(_) => return Err(malformed("it defines its own document type")),
             Event::Eof if path.is_empty() => return Ok(told),
             Event::Eof => return Err(malformed("it ends too early")),
             Event::Comment(_) | Event::Decl(_) | Event::PI(_) => {}
         }
     }
+}
+
+fn plain<T, E>(text: Result<T, E>) -> Result<T, Error> {
+    text.map_err(|_| malformed("its text is no text"))
+}
+
+/// What stands for itself under another name.
+fn meant(reference: &BytesRef<'_>) -> Result<String, Error> {
+    if let Some(character) = plain(reference.resolve_char_ref())? {
+        return Ok(character.to_string());
+    }
+    let named = std::str::from_utf8(reference).ok().and_then(resolve_predefined_entity);
+    named.map(str::to_owned).ok_or_else(|| malformed("an unknown entity"))
 }
 
 fn open(path: &[Element], element: Element, told: &mut Vec<Told>) -> Result<(), Error> {
