@@ -142,7 +142,13 @@ async fn unwritable(client: &Client, own: &Account) -> Result<Permissions> {
     }
     for calendar in calendars(client, own, &mut Permissions::new()).await?.iter().take(1) {
         // No iCalendar: no server takes it.
-        note_of_calendars(&mut missing, "Put", client.add_event(calendar, ABSENT, ABSENT.into()).await)?;
+        let put = client.add_event(calendar, ABSENT, ABSENT.into()).await;
+        if note_of_calendars(&mut missing, "Put", put)?.is_some() {
+            let account = &own.name;
+            bail!(
+                "try what restores need: the server made an event {ABSENT} of nothing in {account}; remove it by hand"
+            );
+        }
     }
     let upload = Upload::new("text/plain", 1, || stream::iter([Ok("m".into())]).boxed());
     note(&mut missing, "Blob", "Upload", client.upload(&own.id, &upload).await)?;
