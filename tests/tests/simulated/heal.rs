@@ -15,7 +15,7 @@ use tests::assert_is_now;
 
 use crate::{Home, alice};
 
-const SMALL: Sizes = Sizes {
+pub(crate) const SMALL: Sizes = Sizes {
     frame: 8 << 10,
     pack: 64 << 10,
     block: 2 << 10,
@@ -26,7 +26,7 @@ const SMALL: Sizes = Sizes {
 };
 
 #[derive(Debug, Clone, Copy)]
-enum Damage {
+pub(crate) enum Damage {
     Deleted,
     Cut,
     Flipped,
@@ -63,7 +63,8 @@ fn kind(path: &Path) -> &str {
     kinds.into_iter().find(|kind| path.as_ref().contains(&format!("/{kind}/"))).unwrap_or("malle-store")
 }
 
-async fn damage(store: &dyn ObjectStore, path: &Path, other: &Path, damage: Damage) {
+/// `other`: what a swapped object becomes.
+pub(crate) async fn damage(store: &dyn ObjectStore, path: &Path, other: &Path, damage: Damage) {
     let bytes = store.get(path).await.expect("gets").bytes().await.expect("reads");
     let damaged = match damage {
         Damage::Deleted => return store.delete(path).await.expect("deletes"),
@@ -98,7 +99,7 @@ async fn backup(home: &Home, full: bool, what: &str) -> Report {
 }
 
 /// The newest snapshot is whole to its last byte and equals what the server has.
-async fn assert_whole(home: &Home, what: &str) {
+pub(crate) async fn assert_whole(home: &Home, what: &str) {
     let (repository, snapshot) = home.bed.newest(&home.url).await;
     let number = snapshot.info().number;
     let report = repository.check(Some(number), Depth::Data).await.expect(what);

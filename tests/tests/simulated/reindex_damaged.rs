@@ -2,32 +2,16 @@
 
 use engine::{Error, State};
 use model::{DataType, SystemClock};
+use object_store::ObjectStore;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
-use repository::{Depth, Repository, Sizes};
-use tests::{assert_is_now, envelopes, outdate};
+use repository::{Depth, Repository};
+use tests::{envelopes, outdate};
 
+use crate::heal::{Damage, SMALL, assert_whole, damage};
 use crate::reindex::{reindex, repository, right};
 use crate::{Home, alice};
 
-const SMALL: Sizes = Sizes {
-    frame: 8 << 10,
-    pack: 64 << 10,
-    block: 2 << 10,
-    segment: 16 << 10,
-    full_segment: 8 << 10,
-    spill: 16 << 10,
-    checkpoint: 32,
-};
-
-#[derive(Debug, Clone, Copy)]
-enum Damage {
-    Deleted,
-    Cut,
-    Flipped,
-}
-
-const DAMAGES: [Damage; 3] = [Damage::Deleted, Damage::Cut, Damage::Flipped];
+const LOSSES: [Damage; 3] = [Damage::Deleted, Damage::Cut, Damage::Flipped];
 
 async fn home() -> (Home, Repository) {
     let mut home = Home::of(alice(200)).await;
@@ -46,21 +30,6 @@ async fn largest(store: &dyn ObjectStore, kind: &str) -> Path {
     of_kind.max_by_key(|meta| meta.size).expect("there is one").location
 }
 
-async fn damage(store: &dyn ObjectStore, path: &Path, damage: Damage) {
-    let bytes = store.get(path).await.expect("gets").bytes().await.expect("reads");
-    let damaged = match damage {
-        Damage::Deleted => return store.delete(path).await.expect("deletes"),
-        Damage::Cut => bytes.slice(..bytes.len() * 2 / 3),
-        Damage::Flipped => {
-            let mut bytes = bytes.to_vec();
-            let middle = bytes.len() / 2;
-            bytes[middle] ^= 4;
-            bytes.into()
-        }
-    };
-    store.put(path, damaged.into()).await.expect("puts");
-}
-
 /// Ids of the emails whose bytes cannot be read.
 async fn unreadable(repository: &Repository) -> Vec<String> {
     let snapshot = repository.snapshot(None).await.expect("opens");
@@ -77,13 +46,13 @@ async fn unreadable(repository: &Repository) -> Vec<String> {
 /// A damaged pack × whether that is known: all emails outside of it are renewed, the others are named and come back with the next backup.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_pack_costs_only_the_emails_in_it() {
-    for done in DAMAGES {
+    for done in LOSSES {
         for is_known in [false, true] {
             let what = format!("{done:?}, known: {is_known}");
             let (home, repository) = home().await;
             let right = right(&home).await;
             let pack = largest(home.bed.objects.as_ref(), "/packs/").await;
-            damage(home.bed.objects.as_ref(), &pack, done).await;
+            damage(home.bed.objects.as_ref(), &pack, &pack, done).await;
             let mut lost = unreadable(&repository).await;
             if is_known {
                 let found = repository.check(None, Depth::Data).await.expect("checks").damaged;
@@ -123,24 +92,14 @@ async fn in_lost_packs(repository: &Repository) -> Vec<String> {
     damage.emails.iter().map(ToString::to_string).collect()
 }
 
-async fn assert_whole(home: &Home, what: &str) {
-    let (repository, snapshot) = home.bed.newest(&home.url).await;
-    let number = snapshot.info().number;
-    let report = repository.check(Some(number), Depth::Data).await.expect(what);
-    let of_it = report.problems.iter().filter(|problem| problem.snapshot == Some(number)).count();
-    assert_eq!((of_it, report.damaged), (0, [].into()), "{what}");
-    assert!(!repository.listing().await.expect(what).damaged.contains(&number), "{what}");
-    assert_is_now(&snapshot, &home.alice).await;
-}
-
 /// A backup that meets damage while it renews rows notes it, and fetches what is lost at once.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backup_heals_what_it_meets_while_it_renews_rows() {
-    for done in DAMAGES {
+    for done in LOSSES {
         let (home, repository) = home().await;
         let right = right(&home).await;
         let pack = largest(home.bed.objects.as_ref(), "/packs/").await;
-        damage(home.bed.objects.as_ref(), &pack, done).await;
+        damage(home.bed.objects.as_ref(), &pack, &pack, done).await;
         let report = home.bed.backup_as(&home.url, "test", true).await.expect("backs up");
         assert!(report.found_damage && report.healed > 0, "{done:?}: {report:?}");
         assert_eq!((report.state, report.renewed), (State::Good, 200 - report.healed), "{done:?}");
@@ -162,7 +121,7 @@ async fn what_belongs_to_other_objects_is_named_too() {
         let repository = repository(&home.bed, &home.url).await;
         outdate(&repository, |_| true).await;
         let pack = largest(home.bed.objects.as_ref(), "/packs/").await;
-        damage(home.bed.objects.as_ref(), &pack, Damage::Deleted).await;
+        damage(home.bed.objects.as_ref(), &pack, &pack, Damage::Deleted).await;
         if is_known {
             let found = repository.check(None, Depth::Data).await.expect("checks").damaged;
             repository.note_damage(found, &SystemClock).await.expect("notes");
@@ -184,11 +143,11 @@ async fn what_belongs_to_other_objects_is_named_too() {
 /// Emails in a lost part of the index would be missing without a word.
 #[tokio::test(flavor = "multi_thread")]
 async fn where_a_part_of_the_index_is_lost_a_backup_has_to_come_first() {
-    for done in DAMAGES {
+    for done in LOSSES {
         let (home, repository) = home().await;
         let right = right(&home).await;
         let segment = largest(home.bed.objects.as_ref(), "/segments/").await;
-        damage(home.bed.objects.as_ref(), &segment, done).await;
+        damage(home.bed.objects.as_ref(), &segment, &segment, done).await;
         let found = repository.check(None, Depth::Data).await.expect("checks").damaged;
         repository.note_damage(found, &SystemClock).await.expect("notes");
         let snapshots = repository.snapshots().await.expect("lists").len();
