@@ -119,7 +119,7 @@ async fn texts_come_back_whatever_request_fails() {
             }
             faults.remove(fault);
             let restored = restored.unwrap_or_else(|error| panic!("{effect:?} {skipped}: {error}"));
-            // An answer that makes no sense is not asked for again, and what it was about is named.
+            // A malformed answer is not asked for again, and what it was about is named.
             let is_named = |told: &str| told.contains("malformed") || told.contains("does not show");
             let reasons = events(&restored).refused.iter().map(|refusal| &refusal.reason);
             if events(&restored).notes.iter().chain(reasons).any(|told| is_named(told)) {
@@ -189,8 +189,9 @@ async fn a_restore_that_goes_on_undoes_nobodys_change() {
     let two = two().await;
     let faults = two.home.simulator.faults();
     let id = RestoreId::random();
-    // Files come after events: the restore ends when these are in place.
-    let fault = faults.add(Fault::new(Target::method("CalDAV/PUT"), Effect::ResetUnserved).after(3));
+    // Nothing is tried again with credentials that are refused.
+    let refused = Effect::Status { code: 401, retry_after: None };
+    let fault = faults.add(Fault::new(Target::method("CalDAV/PUT"), refused).after(3));
     two.give_bob(Mode::Missing, &id).await.expect_err("it is cut off");
     faults.remove(fault);
     let mine = text("series", "", "VEVENT", &[SERIES, "RECURRENCE-ID;VALUE=DATE:20260119\nSUMMARY:Mine"]);
