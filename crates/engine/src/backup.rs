@@ -10,7 +10,7 @@ use repository::{Object, ObjectRecord, Repository, SnapshotWriter, Summary, Type
 
 use crate::emails::Synced;
 use crate::error::{Error, Result};
-use crate::events::{SOME_TEXT, TEXT};
+use crate::events::lacking;
 use crate::options::Backup;
 use crate::probe::{Offer, Probe};
 use crate::report::{Report, State as Quality};
@@ -420,13 +420,8 @@ impl Run<'_> {
             Ok(synced) => {
                 types.set(t, synced.status, &synced.state, synced.count, "");
                 types.set_witness(t, witness);
-                let mut lacks = synced.not_given.unwrap_or_else(|| not_given.clone());
-                // Events that did not change lack their texts as before.
-                let is_kept =
-                    |name: &&String| [TEXT, SOME_TEXT].contains(&name.as_str()) && !lacks.contains(name);
-                let kept: Vec<String> =
-                    not_given.iter().filter(|_| is_difference).filter(is_kept).cloned().collect();
-                lacks.extend(kept);
+                let lacks = synced.not_given.unwrap_or_else(|| not_given.clone());
+                let lacks = if is_difference { lacking(lacks, &not_given) } else { lacks };
                 types.set_not_given(t, lacks);
                 types.set_of_owner(t, of_owner);
             }
@@ -438,12 +433,6 @@ impl Run<'_> {
     /// Whether objects of this type are read as the account's owner sees them.
     fn is_owners(&self, data_type: DataType) -> bool {
         self.account.is_personal || (data_type == DataType::Mailbox && self.how.owner.is_some())
-    }
-
-    /// Whether the server shows texts of events that the base lacks because it did not.
-    async fn shows_texts_now(&self, base: Option<&TypeState>) -> bool {
-        let lacks = base.is_some_and(|base| base.not_given.iter().any(|name| name == TEXT));
-        lacks && self.shows_calendars().await
     }
 
     /// What the objects of the base lack.

@@ -1,6 +1,6 @@
 //! What people remember of an email, read from its raw bytes as they pass by.
 //!
-//! **Version.** Each envelope says by which version of the scanner it was read. Whoever changes what the scanner makes of any bytes
+//! **Version.** Each envelope says by which version of the scanner it was read. A change of what the scanner makes of any bytes
 //! adds 1 to [`VERSION`]: envelopes of earlier versions are then read again (`renewal.rs`, `reindex.rs`).
 
 use std::borrow::Cow;

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use jmap::{CalendarPlace, Class, EventPlace, EventText, Ids};
 use model::DataType;
-use repository::ObjectRecord;
+use repository::{ObjectRecord, TypeState};
 use serde_json::Value;
 
 use crate::error::{Error, Result};
@@ -27,20 +27,28 @@ const MOST_BYTES: u64 = 16 << 20;
 const MOST_BYTES_ALONE: u64 = 64 << 20;
 
 /// What a snapshot lacks where a server does not show calendars by CalDAV; stands beside properties that are not given.
-pub(crate) const TEXT: &str = "text by CalDAV";
+const TEXT: &str = "text by CalDAV";
 /// The same where it shows them, and these events not among them.
-pub(crate) const SOME_TEXT: &str = "text of some events by CalDAV";
+const SOME_TEXT: &str = "text of some events by CalDAV";
 
 /// Rows that may have changed: ids and JSON by UID.
 type Rows = BTreeMap<String, Vec<(String, Bytes)>>;
 
 /// The UID of an event; that of a journal stands in what Stalwart gives of it as jCal (RFC 7265).
-pub(crate) fn uid_of(json: &[u8]) -> Option<String> {
+fn uid_of(json: &[u8]) -> Option<String> {
     let event: Value = serde_json::from_slice(json).ok()?;
     let properties = || event.get("iCalendar")?.get("components")?.get(0)?.get(1)?.as_array();
     let is_uid = |property: &&Value| property.get(0).is_some_and(|name| name == "uid");
     let of_journal = || properties()?.iter().find(is_uid)?.get(3)?.as_str();
     event.get("uid").and_then(Value::as_str).or_else(of_journal).map(str::to_owned)
+}
+
+/// What a type lacks. `before`: what the objects lacked of which none but the changed ones were read.
+pub(crate) fn lacking(mut now: Vec<String>, before: &[String]) -> Vec<String> {
+    let of_texts = before.iter().filter(|name| [TEXT, SOME_TEXT].contains(&name.as_str()));
+    let kept: Vec<String> = of_texts.filter(|name| !now.contains(name)).cloned().collect();
+    now.extend(kept);
+    now
 }
 
 /// Why texts did not come, of all events or of one.
@@ -118,7 +126,7 @@ impl Run<'_> {
         let places = self.places_of(&rows, &mut late).await?;
         let names = self.names_of(&places, &rows, &mut late).await?;
         for (calendar, events) in &places {
-            self.put_events_of((calendar, events), &names, &mut rows, known, &mut late).await?;
+            self.put_events_of((calendar, events), names.as_ref(), &mut rows, known, &mut late).await?;
         }
         let left =
             rows.into_iter().flat_map(|(uid, rows)| rows.into_iter().map(move |row| (uid.clone(), row)));
@@ -138,9 +146,10 @@ impl Run<'_> {
         Ok((!has_all).then_some(lacks))
     }
 
-    /// Whether a server that did not show calendars by CalDAV does now.
-    pub(crate) async fn shows_calendars(&self) -> bool {
-        self.client.calendar_places(self.account).await.is_ok()
+    /// Whether the server shows texts of events that the base lacks because it did not.
+    pub(crate) async fn shows_texts_now(&self, base: Option<&TypeState>) -> bool {
+        let lacks = base.is_some_and(|base| base.not_given.iter().any(|name| name == TEXT));
+        lacks && self.client.calendar_places(self.account).await.is_ok()
     }
 
     /// Where these events lie, by calendars.
@@ -183,7 +192,7 @@ impl Run<'_> {
     async fn put_events_of(
         &mut self,
         (calendar, events): (&CalendarPlace, &[EventPlace]),
-        names: &Option<BTreeMap<String, String>>,
+        names: Option<&BTreeMap<String, String>>,
         rows: &mut Rows,
         known: &mut BTreeMap<String, ObjectRecord>,
         late: &mut Late,
@@ -201,7 +210,7 @@ impl Run<'_> {
                 }
                 (texts, _) => {
                     for EventText { uid, text } in late.shown(texts)?.unwrap_or_default() {
-                        if let Some((id, json)) = row_of(rows, &uid, &calendar.name, names.as_ref()) {
+                        if let Some((id, json)) = row_of(rows, &uid, &calendar.name, names) {
                             self.put_event(id, json, Some(text), known).await?;
                         }
                     }

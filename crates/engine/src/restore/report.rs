@@ -214,6 +214,15 @@ impl RestoredObjects {
         }
     }
 
+    /// Tells of one more thing that is not quite as it was; of very many the first ones.
+    pub(super) fn note(&mut self, note: String) {
+        match self.notes.len() {
+            NAMED => self.notes.push("there are more, which are not named".to_owned()),
+            named if named < NAMED => self.notes.push(note),
+            _ => {}
+        }
+    }
+
     /// Whether everything of the type is in the account.
     pub fn is_whole(&self) -> bool {
         self.refused_count == 0 && self.left_out.is_none() && self.notes.is_empty()

@@ -66,6 +66,18 @@ impl Text {
         let (uid, event) = (uid.to_owned(), event.clone());
         Some(Text { event, replaces: None, was_there: None, uid, blob, shown })
     }
+
+    /// The inner error: why there is no text.
+    fn with(self, content: Content) -> std::result::Result<Needed, (Text, String)> {
+        match content {
+            Content::Bytes(bytes) => {
+                let lacks = self.shown.lacks(&String::from_utf8_lossy(&bytes));
+                Ok(Needed { text: self, bytes, lacks })
+            }
+            Content::Long(_) => Err((self, "it is too long".to_owned())),
+            Content::Lost(reason) => Err((self, reason)),
+        }
+    }
 }
 
 /// Where the account's events lie.
@@ -99,19 +111,13 @@ impl Objects<'_> {
         });
         let mut read = Box::pin(read.buffered(READ_AT_ONCE));
         while let Some((text, content)) = read.try_next().await? {
-            let bytes = match content {
-                Content::Bytes(bytes) => bytes,
-                Content::Long(_) => {
-                    unread(&text, "it is too long", report);
-                    continue;
-                }
-                Content::Lost(reason) => {
+            let needed = match text.with(content) {
+                Ok(needed) => needed,
+                Err((text, reason)) => {
                     unread(&text, &reason, report);
                     continue;
                 }
             };
-            let lacks = text.shown.lacks(&String::from_utf8_lossy(&bytes));
-            let needed = Needed { text, bytes, lacks };
             staging.assert_alive().await?;
             let calendars = match &mut calendars {
                 Some(calendars) => calendars,
@@ -168,7 +174,7 @@ impl Objects<'_> {
         }
     }
 
-    /// The inner error: why there are none.
+    /// Where the account's events lie; the inner error says, for people, why that is not known.
     async fn calendars(&self) -> Result<std::result::Result<Calendars, String>> {
         match self.list_calendars().await {
             Ok(calendars) => Ok(Ok(calendars)),
@@ -267,13 +273,7 @@ impl Objects<'_> {
             };
             let mut now = now.iter().map(|now| String::from_utf8_lossy(&now.text));
             let Some(now) = now.next() else { return Ok(Some("it is gone".to_owned())) };
-            let is_shown = needed.lacks.is_none() && !needed.text.event.is_journal();
-            if is_same(&now, &wanted) || is_shown && has_same_hidden(&now, &wanted) {
-                return Ok(None);
-            }
-            // Its owner was there since an earlier attempt made it.
-            if needed.text.was_there.is_some() && !self.is_others(&needed.text) && !has_same_hidden(&now, "")
-            {
+            if self.may_stay(needed, &now, &wanted) {
                 return Ok(None);
             }
             if let Some(reason) = self.is_unsaved(&needed.text, there).await? {
@@ -292,6 +292,15 @@ impl Objects<'_> {
             }
         }
         Ok(Some(FAILS.to_owned()))
+    }
+
+    /// Whether the account's text says what the snapshot's does, or what the owner wrote since an earlier attempt made the event.
+    fn may_stay(&self, Needed { text, lacks, .. }: &Needed, now: &str, wanted: &str) -> bool {
+        let is_shown = lacks.is_none() && !text.event.is_journal();
+        let is_made_before = text.was_there.is_some() && !self.is_others(text);
+        is_same(now, wanted)
+            || is_shown && has_same_hidden(now, wanted)
+            || is_made_before && !has_same_hidden(now, "")
     }
 
     /// The calendar of the account that one of the snapshot's came back as, by its name.
@@ -330,7 +339,7 @@ fn unread(text: &Text, reason: &str, report: &mut RestoredObjects) {
     let event = &text.event;
     match (text.event.is_journal(), &text.replaces) {
         (true, None) => report.refuse(&event.id, event.name(), reason, &event.json, None),
-        _ => report.notes.push(format!("{}: {reason}", without(&event.name(), &["its text"]))),
+        _ => report.note(format!("{}: {reason}", without(&event.name(), &["its text"]))),
     }
 }
 
@@ -339,7 +348,7 @@ fn refuse(needed: &Needed, reason: &str, report: &mut RestoredObjects) {
     match needed.lacks.or(is_shown.then_some("the text of the snapshot")) {
         Some(lacks) => {
             let event = needed.text.event.name();
-            report.notes.push(format!("{}: {reason}", without(&event, &[lacks])));
+            report.note(format!("{}: {reason}", without(&event, &[lacks])));
         }
         None => unread(&needed.text, reason, report),
     }
