@@ -182,12 +182,7 @@ impl<'a> Objects<'a> {
             self.take(data_type, steps, report).await?;
         }
         self.give_texts(texts, &there, report).await?;
-        let is_concerned = report.restored > 0 || self.how.mode == Mode::Exact;
-        if bare > 0 && is_concerned && self.staging.is_some() {
-            report.notes.push(format!(
-                "{bare} all-day series are as JMAP shows them, perhaps without occurrences that were changed: the snapshot lacks their texts"
-            ));
-        }
+        self.tell_bare(bare, report);
         if self.how.mode == Mode::Exact {
             self.choose_default(data_type, default, &there).await?;
             let surplus = there.things.into_iter().zip(there.is_held).zip(free);
@@ -196,6 +191,16 @@ impl<'a> Objects<'a> {
             self.surplus.push((data_type, surplus.collect()));
         }
         Ok(())
+    }
+
+    /// Of all-day series whose texts the snapshot lacks.
+    fn tell_bare(&self, bare: usize, report: &mut RestoredObjects) {
+        let is_concerned = report.restored > 0 || self.how.mode == Mode::Exact;
+        if bare > 0 && is_concerned && self.staging.is_some() {
+            report.notes.push(format!(
+                "{bare} all-day series are as JMAP shows them, perhaps without occurrences that were changed: the snapshot lacks their texts"
+            ));
+        }
     }
 
     /// Why an event cannot come beside another version of itself.

@@ -67,16 +67,9 @@ impl Text {
         Some(Text { event, replaces: None, was_there: None, uid, blob, shown })
     }
 
-    /// The inner error: why there is no text.
-    fn with(self, content: Content) -> std::result::Result<Needed, (Text, String)> {
-        match content {
-            Content::Bytes(bytes) => {
-                let lacks = self.shown.lacks(&String::from_utf8_lossy(&bytes));
-                Ok(Needed { text: self, bytes, lacks })
-            }
-            Content::Long(_) => Err((self, "it is too long".to_owned())),
-            Content::Lost(reason) => Err((self, reason)),
-        }
+    fn with(self, bytes: Bytes) -> Needed {
+        let lacks = self.shown.lacks(&String::from_utf8_lossy(&bytes));
+        Needed { text: self, bytes, lacks }
     }
 }
 
@@ -111,9 +104,14 @@ impl Objects<'_> {
         });
         let mut read = Box::pin(read.buffered(READ_AT_ONCE));
         while let Some((text, content)) = read.try_next().await? {
-            let needed = match text.with(content) {
-                Ok(needed) => needed,
-                Err((text, reason)) => {
+            let bytes = match content {
+                Content::Bytes(bytes) => Ok(bytes),
+                Content::Long(_) => Err("it is too long".to_owned()),
+                Content::Lost(reason) => Err(reason),
+            };
+            let needed = match bytes {
+                Ok(bytes) => text.with(bytes),
+                Err(reason) => {
                     unread(&text, &reason, report);
                     continue;
                 }
