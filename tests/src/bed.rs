@@ -2,9 +2,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use engine::{
-    Act, Backup, Ended, KnownRestore, Mode, Planned, Progress, Report, Restore, RestoreId, Restored, Silent,
-    Slice, Tell,
+    Act, Backup, Ended, KnownRestore, Mode, Owner, Planned, Progress, Report, Restore, RestoreId, Restored,
+    SignIn, Silent, Slice, Tell,
 };
+use futures::future::BoxFuture;
 use jmap::{Account, AccountRef, Client, Config, Credentials};
 use model::{DataType, MailboxIdentity, SnapshotNumber, SystemClock};
 use object_store::ObjectStore;
@@ -24,6 +25,31 @@ pub struct Bed {
     sizes: Sizes,
     is_impatient: bool,
     grant_shares: bool,
+    acts_as_owner: bool,
+}
+
+/// Signs in as the account's owner, if the bed is told to.
+struct AsOwner<'a> {
+    bed: &'a Bed,
+    url: &'a str,
+    account: &'a Account,
+}
+
+impl SignIn for AsOwner<'_> {
+    fn sign_in(&self) -> BoxFuture<'_, Result<Option<Client>, jmap::Error>> {
+        Box::pin(async move {
+            if !self.bed.acts_as_owner {
+                return Ok(None);
+            }
+            let user = format!("{}%{}", self.account.name, self.bed.user);
+            let owner = self.bed.clone().signed_in_as(&user, &self.bed.password);
+            match owner.client(self.url).await {
+                Ok(client) => Ok(Some(client)),
+                Err(error) if matches!(error.class(), jmap::Class::Transient { .. }) => Err(error),
+                Err(_) => Ok(None),
+            }
+        })
+    }
 }
 
 impl Bed {
@@ -45,6 +71,7 @@ impl Bed {
             sizes: Sizes::default(),
             is_impatient: false,
             grant_shares: false,
+            acts_as_owner: false,
         }
     }
 
@@ -64,6 +91,13 @@ impl Bed {
     #[must_use]
     pub fn signed_in_as(mut self, user: &str, password: &str) -> Bed {
         (self.user, self.password) = (user.to_owned(), password.to_owned());
+        self
+    }
+
+    /// What users have of their own is read and written as the account's owner.
+    #[must_use]
+    pub fn acting_as_owner(mut self) -> Bed {
+        self.acts_as_owner = true;
         self
     }
 
@@ -142,9 +176,11 @@ impl Bed {
         let client = self.client(url).await.map_err(server)?;
         let account = self.account(&client).await.map_err(server)?;
         let repository = self.repository(&account, writer).await?;
+        let as_owner = AsOwner { bed: self, url, account: &account };
+        let owner = Owner::when_needed(&as_owner);
         let how = Backup {
             origin: Origin::default(),
-            owner: None,
+            owner: Some(&owner),
             full_listing,
             compares_store: false,
             progress: &Silent,
@@ -176,9 +212,11 @@ impl Bed {
         let client = self.client(url).await.map_err(server)?;
         let account = self.account(&client).await.map_err(server)?;
         let repository = self.recreated(&account, writer).await?;
+        let as_owner = AsOwner { bed: self, url, account: &account };
+        let owner = Owner::when_needed(&as_owner);
         let how = Backup {
             origin: Origin::default(),
-            owner: None,
+            owner: Some(&owner),
             full_listing: false,
             compares_store: false,
             progress,
@@ -278,10 +316,11 @@ impl Bed {
             Mode::Exact => Some(to.recreated(&target, "test").await?),
             Mode::Beside | Mode::Missing => None,
         };
+        let owner = AsOwner { bed: to, url, account: &target }.sign_in().await.map_err(server)?;
         let how = Restore {
             mode,
             id: id.clone(),
-            owner: None,
+            owner: owner.as_ref(),
             under_way: Duration::from_millis(50),
             same_account: account.id == target.id && Arc::ptr_eq(&self.objects, &to.objects),
             records: &repository,

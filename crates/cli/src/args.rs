@@ -178,6 +178,10 @@ pub(crate) struct ServerArgs {
     /// Who signs in; by default the account itself
     #[arg(long, value_name = "NAME", env = "MALLE_USER", hide_env_values = true)]
     pub(crate) user: Option<String>,
+    /// Do not sign in as the owner of the account, too; subscriptions, and names of calendars and address books, are then those of
+    /// who signs in
+    #[arg(long)]
+    pub(crate) not_as_owner: bool,
     /// Most requests in flight; the server's own limit bounds it too
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u8).range(1..=64))]
     pub(crate) concurrency: u8,

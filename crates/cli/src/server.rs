@@ -3,6 +3,8 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use engine::SignIn;
+use futures::future::BoxFuture;
 use jmap::{Account, AccountId, AccountRef, Class, Client, Config};
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -24,6 +26,24 @@ pub(crate) struct Server {
     config: Config,
     /// Its address.
     pub(crate) url: Url,
+    acts_as_owner: bool,
+}
+
+/// Signs in as the owner of an account, where somebody else signed in.
+pub(crate) struct AsOwner<'a> {
+    config: Option<Config>,
+    account: &'a Account,
+}
+
+impl SignIn for AsOwner<'_> {
+    fn sign_in(&self) -> BoxFuture<'_, Result<Option<Client>, jmap::Error>> {
+        Box::pin(async move {
+            match &self.config {
+                Some(config) => as_owner(config.clone(), self.account).await,
+                None => Ok(None),
+            }
+        })
+    }
 }
 
 impl Server {
@@ -37,12 +57,13 @@ impl Server {
         config.user_agent = USER_AGENT.to_owned();
         config.concurrency = args.concurrency.into();
         config.waiting = Some(waiting::for_mail_server(host(&url)));
-        Ok(Server { config, url })
+        Ok(Server { config, url, acts_as_owner: !args.not_as_owner })
     }
 
-    /// How another client of it would be made.
-    pub(crate) fn config(&self) -> Config {
-        self.config.clone()
+    /// Who signs in as the owner of an account of it.
+    pub(crate) fn as_owner(&self) -> impl FnOnce(&Account) -> AsOwner<'_> + use<> {
+        let config = self.acts_as_owner.then(|| self.config.clone());
+        move |account| AsOwner { config, account }
     }
 
     /// Cancelled, all requests of the client end.
@@ -88,16 +109,13 @@ pub(crate) async fn connect(config: Config) -> Result<Client> {
 }
 
 /// Signs in as the account's owner where somebody else signed in, as far as the credentials and the server allow it.
-pub(crate) async fn as_owner(config: Config, account: &Account) -> Result<Option<Client>> {
+pub(crate) async fn as_owner(config: Config, account: &Account) -> Result<Option<Client>, jmap::Error> {
     let credentials = config.credentials.acting_as(&account.name).filter(|_| !account.is_personal);
     let Some(credentials) = credentials else { return Ok(None) };
     let config = Config { credentials, renewal: None, refused: None, ..config };
     match Client::connect(config).await {
         Ok(client) if client.session().owns(&account.id) => Ok(Some(client)),
-        Err(error) if matches!(error.class(), Class::Transient { .. }) => {
-            Err(error).context("sign in as the owner of the account")
-        }
-        // Restores do without it.
+        Err(error) if matches!(error.class(), Class::Transient { .. }) => Err(error),
         Ok(_) | Err(_) => Ok(None),
     }
 }

@@ -12,6 +12,7 @@ use crate::emails::Synced;
 use crate::error::{Error, Result};
 use crate::events::lacking;
 use crate::options::Backup;
+use crate::owner::{Owner, is_each_users};
 use crate::probe::{Offer, Probe};
 use crate::report::{Report, State as Quality};
 use crate::run::Run;
@@ -399,11 +400,18 @@ impl Run<'_> {
         let is_long = base.as_ref().is_some_and(|base| base.count > LONG_TYPE);
         let unchanged = trusted.as_ref().is_some_and(|trusted| trusted.as_str() == state) && !has_failed;
         let was_of_owner = base.as_ref().is_some_and(|base| base.of_owner);
-        // What somebody else read before is read again.
-        let is_new_sight = t == DataType::Mailbox && self.how.owner.is_some() && !was_of_owner;
+        // What somebody else read before is read again, where that does not take a sign-in for what did not change.
+        let is_reached = self.account.is_personal || self.how.owner.is_some_and(Owner::is_signed_in);
+        let is_new_sight = is_each_users(t) && !was_of_owner && (is_reached || !unchanged);
+        let is_new_sight = is_new_sight && self.is_owners(t).await;
         let is_new_sight = is_new_sight || self.shows_texts_now(base.as_ref()).await;
         let (trusted, unchanged) = (trusted.filter(|_| !is_new_sight), unchanged && !is_new_sight);
-        if let (true, Some(base)) = (unchanged, base) {
+        let counted = match &trusted {
+            Some(since) if !unchanged && !has_failed => self.counted_since(t, since).await,
+            _ => None,
+        };
+        let state = counted.as_ref().map_or(state, State::as_str);
+        if let (true, Some(base)) = (unchanged || counted.is_some(), base) {
             types.set(t, TypeStatus::Complete, state, base.count, "");
             types.set_witness(t, witness);
             types.set_not_given(t, base.not_given);
@@ -413,11 +421,11 @@ impl Run<'_> {
         let not_given = self.not_given_before(t);
         let rows = self.known(known).await?.entry(t).or_default();
         let since = trusted.filter(|_| is_long && !has_failed);
-        // Rows that stay are as the user who made the base saw them.
-        let of_owner = self.is_owners(t) && (since.is_none() || was_of_owner);
         let is_difference = since.is_some();
         match self.sync_objects(t, since, rows).await? {
             Ok(synced) => {
+                // Rows that stay are as the user who made the base saw them.
+                let of_owner = self.is_owners(t).await && (!is_difference || was_of_owner);
                 types.set(t, synced.status, &synced.state, synced.count, "");
                 types.set_witness(t, witness);
                 let lacks = synced.not_given.unwrap_or_else(|| not_given.clone());
@@ -431,8 +439,8 @@ impl Run<'_> {
     }
 
     /// Whether objects of this type are read as the account's owner sees them.
-    fn is_owners(&self, data_type: DataType) -> bool {
-        self.account.is_personal || (data_type == DataType::Mailbox && self.how.owner.is_some())
+    async fn is_owners(&self, data_type: DataType) -> bool {
+        self.account.is_personal || is_each_users(data_type) && matches!(self.owner().await, Ok(Some(_)))
     }
 
     /// What the objects of the base lack.
@@ -469,7 +477,7 @@ impl Run<'_> {
                 Ok(synced) => {
                     types.set(DataType::Mailbox, synced.status, &synced.state, synced.count, "");
                     types.set_not_given(DataType::Mailbox, synced.not_given.unwrap_or_default());
-                    types.set_of_owner(DataType::Mailbox, self.is_owners(DataType::Mailbox));
+                    types.set_of_owner(DataType::Mailbox, self.is_owners(DataType::Mailbox).await);
                 }
                 Err(error) => return self.keep(DataType::Mailbox, &error.to_string(), types),
             }

@@ -15,7 +15,7 @@ const AT_ONCE: usize = 500;
 /// Emails that came, and emails that went, whose bytes are remembered to see whether they did both: 8 bytes each.
 const MOST_REMEMBERED: usize = 1 << 20;
 /// What Mailbox objects say of emails (RFC 8621 §2): it changes with those.
-const COUNTS: [&str; 4] = ["totalEmails", "unreadEmails", "totalThreads", "unreadThreads"];
+pub(crate) const COUNTS: [&str; 4] = ["totalEmails", "unreadEmails", "totalThreads", "unreadThreads"];
 
 /// One thing that differs.
 #[derive(Debug, Clone, PartialEq)]

@@ -18,6 +18,7 @@ use crate::fetch::{Arrived, Subject, cut};
 use crate::objects::is_fatal;
 use crate::pump::Step;
 use crate::run::Run;
+use crate::types::to_jmap;
 
 /// Texts in one request.
 const TEXTS_AT_ONCE: usize = 100;
@@ -179,7 +180,9 @@ impl Run<'_> {
             return Ok(None);
         }
         let is_only = |name: &String| places.iter().filter(|(place, _)| place.name == *name).count() == 1;
-        let calendars = self.get(DataType::Calendar, Ids::All).await;
+        // Under the names that CalDAV gives them.
+        let calendars =
+            self.client.get_whole(&self.account.id, to_jmap(DataType::Calendar), &Ids::All, None).await;
         let calendars = late.shown(calendars)?.map(|whole| whole.objects.list).unwrap_or_default();
         let name = |json: &[u8]| {
             let calendar: Value = serde_json::from_slice(json).ok()?;

@@ -4,15 +4,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use jmap::{Batch, Changes, Id, Ids, JmapBlobId, Objects, State, Whole};
+use jmap::{Batch, Changes, Client, Id, Ids, JmapBlobId, Objects, State, Whole};
 use model::{DataType, FolderId};
 use repository::{ObjectRecord, TypeStatus};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use crate::diff::COUNTS;
 use crate::emails::{CHANGES_PAGES, cannot_tell};
 use crate::fetch::{Subject, Wanted};
 use crate::listing::list_ids;
+use crate::owner::is_each_users;
 use crate::run::Run;
 use crate::types::to_jmap;
 
@@ -337,9 +339,42 @@ impl Run<'_> {
     }
 
     async fn get_within(&self, data_type: DataType, ids: Ids<Id>, bytes: u64) -> Result<Whole, Unread> {
-        let owner = self.how.owner.filter(|_| data_type == DataType::Mailbox);
+        let owner = if is_each_users(data_type) { self.owner().await? } else { None };
         let client = owner.unwrap_or(self.client);
         client.get_whole(&self.account.id, to_jmap(data_type), &ids, Some(bytes)).await
+    }
+
+    /// The account's owner, where somebody else signs in and may act as the owner.
+    pub(crate) async fn owner(&self) -> Result<Option<&Client>, Unread> {
+        match self.how.owner {
+            Some(owner) if !self.account.is_personal => owner.client().await,
+            _ => Ok(None),
+        }
+    }
+
+    /// The state to which nothing but the numbers of emails has changed (RFC 8621 section 2.2): folders that only got mail need not be
+    /// read as their owner sees them. `None`: more has changed, or the server does not tell.
+    pub(crate) async fn counted_since(&self, data_type: DataType, since: &State) -> Option<State> {
+        if data_type != DataType::Mailbox || self.how.owner.is_none() {
+            return None;
+        }
+        let mut to = since.clone();
+        for _ in 0..CHANGES_PAGES {
+            let mut batch = Batch::new(&self.account.id);
+            let call = batch.changes(to_jmap(data_type), &to, CHANGES_PAGE);
+            let page = self.client.call(&batch).await.ok()?.take(call).ok()?;
+            let names = page.updated_properties.as_deref().unwrap_or_default();
+            let is_counted = !names.is_empty() && names.iter().all(|name| COUNTS.contains(&name.as_str()));
+            let is_same = page.created.is_empty() && page.destroyed.is_empty();
+            if !is_same || !(is_counted || page.updated.is_empty()) {
+                return None;
+            }
+            to = page.new_state;
+            if !page.has_more_changes {
+                return Some(to);
+            }
+        }
+        None
     }
 
     /// Makes rows of what differs from what is known, which is brought up to date; what of them the server does not show.

@@ -1,15 +1,16 @@
-use jmap::Client;
 use model::Clock;
 use repository::Origin;
 
+use crate::owner::Owner;
 use crate::slice::Paused;
 
 /// What one backup needs to know besides where from and where to.
 pub struct Backup<'a> {
     /// What asked for it; goes into the log.
     pub origin: Origin,
-    /// Signed in as the account's owner, where somebody else signs in otherwise: folders are read as the owner sees them.
-    pub owner: Option<&'a Client>,
+    /// The account's owner, where somebody else signs in otherwise: folders, calendars and address books are read as the owner sees
+    /// them.
+    pub owner: Option<&'a Owner<'a>>,
     /// List everything although the server's states could be trusted.
     pub full_listing: bool,
     /// Compare what the snapshot would grow from with a listing of the store, as each full listing does: two listings

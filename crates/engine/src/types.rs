@@ -3,6 +3,11 @@
 use jmap::DataType as Jmap;
 use model::DataType;
 
+pub(crate) fn from_jmap(data_type: Jmap) -> DataType {
+    let is_it = |one: &DataType| to_jmap(*one) == data_type;
+    DataType::ALL.into_iter().find(is_it).expect("both have the same types")
+}
+
 pub(crate) fn to_jmap(data_type: DataType) -> Jmap {
     match data_type {
         DataType::Mailbox => Jmap::Mailbox,

@@ -140,6 +140,11 @@ impl SnapshotInfo {
         self.summary.types.iter().find(|t| t.data_type == data_type)
     }
 
+    /// Whether what users have of their own of this type is known as the owner has it.
+    pub fn is_of_owner(&self, data_type: DataType) -> bool {
+        self.type_state(data_type).is_some_and(|state| state.of_owner)
+    }
+
     /// What a first snapshot grows from.
     pub(crate) fn empty() -> SnapshotInfo {
         SnapshotInfo::from_disk(0, &disk::Snapshot::default())

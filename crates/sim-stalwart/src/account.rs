@@ -14,6 +14,7 @@ use crate::ids::{self, Ids};
 use crate::kind::DataType;
 use crate::log::{Entry, Log};
 use crate::mail::Mails;
+use crate::own::Own;
 use crate::quota::Quota;
 use crate::resources::Texts;
 use crate::spec::{AccountSpec, BlobIds};
@@ -70,8 +71,8 @@ pub(crate) struct Account {
     /// Bytes that are imported are not kept.
     pub(crate) forgets: bool,
     pub(crate) quota: Option<Quota>,
-    /// Folders that others than the owner have subscribed to: (user, folder).
-    pub(crate) subscriptions: BTreeSet<(String, String)>,
+    /// What others than the owner have of their own.
+    pub(crate) own: Own,
     /// What clients have put by CalDAV.
     pub(crate) texts: Texts,
     pub(crate) listings: Listings,
@@ -108,7 +109,7 @@ impl Account {
             blobs: Blobs::default(),
             forgets: spec.forgets,
             quota: None,
-            subscriptions: BTreeSet::new(),
+            own: Own::new(),
             texts: Texts::new(),
             listings: Listings::default(),
             failing: BTreeSet::new(),

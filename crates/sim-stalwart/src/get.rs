@@ -11,6 +11,8 @@ use crate::error::MethodError;
 use crate::ids;
 use crate::json::{self, Arguments};
 use crate::kind::DataType;
+use crate::own;
+use crate::server::Login;
 use crate::version::Named;
 
 /// A state as the client sees it; `n` is the initial one.
@@ -71,12 +73,8 @@ pub(crate) fn get(
     }
     begin(out, account, kind);
     json::key(out, "list");
-    let reader = match &context.login.account {
-        Some(own) if *own == account.id => Reader::Owner,
-        _ => Reader::Stranger(&context.login.user),
-    };
     json::array(out, found, |out, id| {
-        write(out, account, (kind, id), reader, properties.as_deref());
+        write(out, account, (kind, id), context.login, properties.as_deref());
     });
     json::member(out, "notFound", &missing);
     out.push(b'}');
@@ -112,19 +110,11 @@ fn without_icalendar(objects: &Value) -> Value {
     objects
 }
 
-/// Subscriptions are those of the reader.
-#[derive(Clone, Copy)]
-enum Reader<'a> {
-    Owner,
-    /// One who impersonates, by user name: subscribed is what this user has subscribed to.
-    Stranger(&'a str),
-}
-
 fn write(
     out: &mut Vec<u8>,
     account: &Account,
     (kind, id): (DataType, &str),
-    reader: Reader<'_>,
+    reader: &Login,
     properties: Option<&[String]>,
 ) {
     let wanted = |name: &str| match properties {
@@ -134,10 +124,9 @@ fn write(
     out.push(b'{');
     let object = account.object(kind, id).and_then(|object| object.as_object());
     for (name, value) in object.into_iter().flatten().filter(|(name, _)| wanted(name)) {
-        match (name.as_str(), reader) {
-            ("isSubscribed", Reader::Stranger(user)) if kind == DataType::Mailbox => {
-                let own = (user.to_owned(), id.to_owned());
-                json::member(out, name, &account.subscriptions.contains(&own));
+        match name.as_str() {
+            _ if let Some(value) = own::member(account, reader, (kind, id), name) => {
+                json::member(out, name, &value);
             }
             _ if kind == DataType::CalendarEvent
                 && properties.is_none()

@@ -40,6 +40,7 @@ mod letter;
 mod limits;
 mod log;
 mod mail;
+mod own;
 mod patch;
 mod principals;
 mod query;

@@ -1,6 +1,6 @@
 //! The rules of folders (RFC 8621 §2.5, and what Stalwart makes of it).
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::account::{Account, folder};
 use crate::kind::DataType;
@@ -124,24 +124,4 @@ pub(crate) fn destroy(
     }
     account.take_emails_out(number);
     Ok(())
-}
-
-/// A subscription is that of the caller: one who impersonates leaves the owner's as it is.
-pub(crate) fn subscribe(
-    setting: &Setting<'_>,
-    account: &mut Account,
-    (asked, draft): (&Map<String, Value>, &mut Value),
-    present: Option<&Value>,
-) {
-    let login = setting.context.login;
-    if setting.kind != DataType::Mailbox || login.account.as_ref() == Some(&account.id) {
-        return;
-    }
-    let key = (login.user.clone(), draft["id"].as_str().unwrap_or_default().to_owned());
-    match asked.get("isSubscribed").and_then(Value::as_bool) {
-        Some(true) => drop(account.subscriptions.insert(key)),
-        Some(false) => drop(account.subscriptions.remove(&key)),
-        None => {}
-    }
-    draft["isSubscribed"] = present.is_some_and(|present| present["isSubscribed"] == true).into();
 }

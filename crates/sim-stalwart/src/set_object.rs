@@ -12,7 +12,7 @@ use crate::furniture;
 use crate::kind::DataType;
 use crate::set::{Setting, created};
 use crate::set_error::SetError;
-use crate::{set_file, set_mailbox, set_script};
+use crate::{own, set_file, set_mailbox, set_script};
 
 /// The objects there were when creations or updates began. Stalwart looks among these for names that are taken:
 /// two of one call may have the same.
@@ -33,7 +33,7 @@ pub(crate) fn create(
     account.check_quota(weight(setting, &draft))?;
     let id = account.draw_id(setting.kind);
     draft["id"] = id.as_str().into();
-    set_mailbox::subscribe(setting, account, (object, &mut draft), None);
+    own::keep(account, setting.context.login, (setting.kind, &mut draft), None);
     let mut answer = created(&id);
     if setting.kind == DataType::SieveScript {
         answer["blobId"] = draft["blobId"].clone();
@@ -52,7 +52,9 @@ pub(crate) fn update(
     if setting.kind == DataType::SieveScript {
         set_script::may_change(&present)?;
     }
-    let mut draft = present.as_object().cloned().unwrap_or_default();
+    let login = setting.context.login;
+    let mut draft =
+        own::view(account, login, setting.kind, &present).as_object().cloned().unwrap_or_default();
     for member in patch {
         setting.put(&mut draft, (member.0, member.1), Phase::Update)?;
     }
@@ -62,7 +64,7 @@ pub(crate) fn update(
         draft["modified"] = dates::rfc3339(account.now()).into();
     }
     check(setting, account, before, Some((id, &present)), &mut draft)?;
-    set_mailbox::subscribe(setting, account, (patch, &mut draft), Some(&present));
+    own::keep(account, login, (setting.kind, &mut draft), Some(&present));
     let more = weight(setting, &draft).saturating_sub(weight(setting, &present));
     account.check_quota(more)?;
     let new_blob = setting.kind == DataType::SieveScript && draft["blobId"] != present["blobId"];

@@ -6,7 +6,7 @@
 //! A partial backup fills no slot: it gets its row, and the job is tried again a few times.
 
 use catalog::NewBackup;
-use engine::Backup;
+use engine::{Backup, Owner};
 use model::{BackupNumber, SnapshotNumber};
 use repository::{Repository, SnapshotInfo};
 use tokio::time::Instant;
@@ -102,8 +102,10 @@ impl Job<'_> {
     /// The one place that calls the engine.
     async fn slice(&self, server: &Reached, repository: &Repository, number: BackupNumber) -> Result<Slice> {
         let services = &self.worker.services;
+        let sign_in = self.as_owner(server);
+        let owner = Owner::when_needed(&sign_in);
         let how = Backup {
-            owner: None,
+            owner: Some(&owner),
             origin: origin(self.claimed, number),
             full_listing: BackupOrder::read(self.claimed.parameters.as_ref())?.full,
             compares_store: false,

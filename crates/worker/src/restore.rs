@@ -138,7 +138,7 @@ impl Job<'_> {
         let how = Restore {
             mode,
             id,
-            owner: owner.as_ref().map(|(client, _)| client),
+            owner: owner.as_ref(),
             under_way: engine::UNDER_WAY,
             same_account: source == identity,
             records: repository,

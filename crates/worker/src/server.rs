@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use coordination::BudgetRules;
+use engine::SignIn;
+use futures::future::BoxFuture;
 use jmap::{Account, AccountId, AccountRef, Client, Credentials, RefusedCredentials};
-use model::{ErrorClass, MailboxIdentity};
+use model::MailboxIdentity;
 use planning::Budget;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::Instrument;
@@ -23,7 +25,20 @@ pub(crate) struct Reached {
     pub(crate) account: Account,
     /// Whose repository it is; a mailbox known by its address alone has learnt it now.
     pub(crate) identity: MailboxIdentity,
+    cancel: CancellationToken,
     _cancelled_when_dropped: DropGuard,
+}
+
+/// Signs in as the owner of a mailbox.
+pub(crate) struct OwnersSignIn<'a> {
+    job: &'a Job<'a>,
+    reached: &'a Reached,
+}
+
+impl SignIn for OwnersSignIn<'_> {
+    fn sign_in(&self) -> BoxFuture<'_, std::result::Result<Option<Client>, jmap::Error>> {
+        Box::pin(self.job.connect_as_owner(self.reached))
+    }
 }
 
 impl Job<'_> {
@@ -44,8 +59,10 @@ impl Job<'_> {
             // Not refused any more as far as anyone knows: this job alone finds out.
             self.try_sign_in(server, &credentials).await?;
         }
-        let connected = self.connect_as(server, &credentials, refused).await;
-        let (client, guard) = self.signed_in(server, &credentials, connected).await?;
+        let cancel = CancellationToken::new();
+        let guard = cancel.clone().drop_guard();
+        let connected = self.connect_as(server, &credentials, refused, &cancel).await;
+        let client = self.signed_in(server, &credentials, connected.map_err(Error::Server)).await?;
         drop(first);
         // A job connects once.
         let _ = self.signed_in_with.set(credentials);
@@ -66,34 +83,49 @@ impl Job<'_> {
             Some(identity) => identity,
             None => self.catalog().learn_account(self.mailbox.id, &account.id.as_str().into()).await?,
         };
-        Ok(Reached { client, account, identity, _cancelled_when_dropped: guard })
+        Ok(Reached { client, account, identity, cancel, _cancelled_when_dropped: guard })
     }
 
-    /// Signs in as the account's owner, where our credentials and the server allow it.
-    pub(crate) async fn connect_as_owner(&self, reached: &Reached) -> Result<Option<(Client, DropGuard)>> {
+    pub(crate) fn as_owner<'a>(&'a self, reached: &'a Reached) -> OwnersSignIn<'a> {
+        OwnersSignIn { job: self, reached }
+    }
+
+    /// Signs in as the account's owner, where our settings, our credentials and the server allow it.
+    pub(crate) async fn connect_as_owner(
+        &self,
+        reached: &Reached,
+    ) -> std::result::Result<Option<Client>, jmap::Error> {
         let (account, gates) = (&reached.account, &self.worker.gates);
         let server = self.worker.settings.servers.iter().find(|server| server.name == self.mailbox.server);
         let credentials = self.signed_in_with.get().and_then(|ours| ours.acting_as(&account.name));
         let (Some(server), Some(credentials)) = (server, credentials) else { return Ok(None) };
-        if account.is_personal {
+        if account.is_personal || !server.acts_as_owner {
             return Ok(None);
         }
-        let why = "folders that come back are not subscribed by their owner: we may not sign in as him";
-        if !gates.may_act_as_owners(&server.name) {
-            tracing::warn!(server = server.name, why);
-            return Ok(None);
-        }
-        let mut as_owner = server.clone();
-        as_owner.client.renewal = None;
-        let connected = match self.connect_as(&as_owner, &credentials, Arc::default()).await {
-            Ok((client, guard)) => client.session().owns(&account.id).then_some((client, guard)),
-            Err(error) if matches!(error.class(), ErrorClass::Transient { .. }) => return Err(error),
-            // Restores do without it.
-            Err(_) => None,
+        let connected = match gates.may_act_as_owners(&server.name) {
+            true => {
+                let mut as_owner = server.clone();
+                as_owner.client.renewal = None;
+                self.connect_as(&as_owner, &credentials, Arc::default(), &reached.cancel.child_token()).await
+            }
+            false => Err(jmap::Error::Withheld),
         };
-        gates.acted_as_owner(&server.name, connected.is_some());
-        if connected.is_none() {
-            tracing::warn!(server = server.name, why);
+        let connected = match connected {
+            Ok(client) => client.session().owns(&account.id).then_some(client),
+            Err(error) if matches!(error.class(), jmap::Class::Transient { .. }) => return Err(error),
+            Err(error) => {
+                if matches!(error, jmap::Error::Unauthorized) {
+                    gates.refused_as_owner(&server.name);
+                }
+                None
+            }
+        };
+        match connected.is_some() {
+            true => gates.acted_as_owner(&server.name),
+            false => tracing::warn!(
+                server = server.name,
+                "we may not sign in as the owner of the mailbox: subscriptions, and names of calendars and address books, are ours"
+            ),
         }
         Ok(connected)
     }
@@ -103,18 +135,18 @@ impl Job<'_> {
         server: &MailServer,
         credentials: &Credentials,
         refused: Arc<RefusedCredentials>,
-    ) -> Result<(Client, DropGuard)> {
+        cancel: &CancellationToken,
+    ) -> std::result::Result<Client, jmap::Error> {
         let mut config = server.client.clone();
         config.credentials = credentials.clone();
         config.refused = Some(refused);
-        config.cancel = CancellationToken::new();
+        config.cancel = cancel.clone();
         let paced = self.paced(server);
         let line = Arc::clone(&paced.line);
         config.throttle = Some(Arc::new(paced));
-        let guard = config.cancel.clone().drop_guard();
         let client = Client::connect(config).await?;
         line.grants(client.session().limits.max_concurrent_requests);
-        Ok((client, guard))
+        Ok(client)
     }
 
     fn paced(&self, server: &MailServer) -> Paced {

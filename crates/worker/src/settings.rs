@@ -96,6 +96,8 @@ pub struct MailServer {
     pub client: jmap::Config,
     /// What all workers together may ask of it.
     pub budget: BudgetRules,
+    /// Sign in as the owner of a mailbox, too, for what each user has of their own.
+    pub acts_as_owner: bool,
 }
 
 /// A store for backups.

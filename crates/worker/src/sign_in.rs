@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use jmap::{Credentials, RefusedCredentials, Renewal};
 use tokio::sync::OwnedMutexGuard;
+use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Result};
 use crate::job::Job;
@@ -27,10 +28,11 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// When a job looks again that another one kept waiting, or whose credentials changed while it worked.
 const SOON: Duration = Duration::from_secs(5);
 
-/// After so many owners as whom we may not sign in it is not tried for a while: servers block those who are refused again and again.
+/// After so many owners as whom a server that knows no such thing refused us, it is not tried for a while: Stalwart blocks an address for
+/// good after a hundred wrong passwords a day, and workers share one.
 const MOST_OWNERS_REFUSED: u32 = 3;
 /// How long.
-const OWNERS_AGAIN: Duration = Duration::from_secs(3600);
+const OWNERS_AGAIN: Duration = Duration::from_secs(24 * 3600);
 
 /// Whether one server takes our credentials, as far as this worker knows.
 #[derive(Debug, Default)]
@@ -43,7 +45,7 @@ struct SignInGate {
     refused: Vec<String>,
     /// What the server refused to clients of this worker: they show it nothing of that again.
     refused_to_clients: Arc<RefusedCredentials>,
-    /// Owners as whom the server did not let us sign in, since it let us last, and when it refused the last of them.
+    /// Owners as whom the server took our password for wrong, since it let us last sign in as one, and when it refused the last of them.
     owners_refused: (u32, Option<Instant>),
 }
 
@@ -95,14 +97,15 @@ impl SignInGates {
         })
     }
 
-    /// Records whether the server let us sign in as an owner.
-    pub(crate) fn acted_as_owner(&self, server: &str, is_allowed: bool) {
-        self.gate(server, |gate| {
-            gate.owners_refused = match is_allowed {
-                true => (0, None),
-                false => (gate.owners_refused.0 + 1, Some(Instant::now())),
-            };
-        });
+    /// Records that the server let us sign in as an owner.
+    pub(crate) fn acted_as_owner(&self, server: &str) {
+        self.gate(server, |gate| gate.owners_refused = (0, None));
+    }
+
+    /// Records that the server took a sign-in as an owner for a wrong password. One as whom nobody may sign in (a group, or a user who
+    /// is locked out) is another matter: 403, which blocks nobody.
+    pub(crate) fn refused_as_owner(&self, server: &str) {
+        self.gate(server, |gate| gate.owners_refused = (gate.owners_refused.0 + 1, Some(Instant::now())));
     }
 
     /// What clients of this worker share.
@@ -180,8 +183,8 @@ impl Job<'_> {
     /// # Errors
     /// [`Error::SignInRefused`], or what else kept it from signing in.
     pub(crate) async fn try_sign_in(&self, server: &MailServer, credentials: &Credentials) -> Result<()> {
-        let connected = self.connect_as(server, credentials, Arc::default()).await;
-        self.signed_in(server, credentials, connected).await?;
+        let connected = self.connect_as(server, credentials, Arc::default(), &CancellationToken::new()).await;
+        self.signed_in(server, credentials, connected.map_err(Error::Server)).await?;
         self.worker.gates.refused_to_clients(&server.name).forget(credentials);
         Ok(())
     }

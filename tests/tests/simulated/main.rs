@@ -10,6 +10,7 @@ mod find;
 mod heal;
 mod hostile;
 mod incremental;
+mod owner;
 mod race;
 mod reindex;
 mod reindex_damaged;

@@ -19,7 +19,7 @@ use crate::failure::{Failure, one_line};
 use crate::output::{Out, bytes, count, duration, remark};
 use crate::owner::{Held, Owner};
 use crate::progress;
-use crate::server::{Server, host};
+use crate::server::{AsOwner, Server, host};
 use crate::signals::Signals;
 use crate::{numbers, secrets, store_url};
 
@@ -108,14 +108,16 @@ async fn back_up_until(
     let Prepared { args, ring, server } = prepared;
     let url = server.url.clone();
     let (name, id) = (args.account.as_deref(), args.account_id.as_deref());
+    let as_owner = server.as_owner();
     let (client, account, _cancelled_when_dropped) = server.open(name, id, out).await?;
+    let as_owner = as_owner(&account);
     let store = store_url::open_to_write(&args.store).await?;
     let owner = Owner::new((&store, &ring), &account, host(&url), args.server_name.as_deref());
     let slice =
         Slice { length: Duration::MAX, stop: stop.clone(), keep: Some(Duration::from_secs(args.keep_every)) };
     kept.begin();
     let Made { identity, held, is_first, ended } =
-        Box::pin(back_up(args, out, &owner, (&client, &slice, kept))).await?;
+        Box::pin(back_up(args, out, &owner, (&client, &as_owner), (&slice, kept))).await?;
     owner.remember_name();
     let Ended::Done(report) = ended else { return Ok(None) };
     let done = Done {
@@ -149,10 +151,12 @@ async fn back_up(
     args: &BackupArgs,
     out: &Out,
     owner: &Owner<'_>,
-    (client, slice, kept): (&Client, &Slice, &Kept),
+    (client, as_owner): (&Client, &AsOwner<'_>),
+    (slice, kept): (&Slice, &Kept),
 ) -> Result<Made> {
+    let accounts_owner = engine::Owner::when_needed(as_owner);
     let how = Backup {
-        owner: None,
+        owner: Some(&accounts_owner),
         origin: Origin { kind: "manual".to_owned(), ..Origin::default() },
         full_listing: args.full,
         compares_store: true,

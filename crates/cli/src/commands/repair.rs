@@ -160,6 +160,7 @@ async fn fetch(
     out: &Out,
 ) -> Result<Report> {
     let host = host(&server.url);
+    let as_owner = server.as_owner();
     let (client, account, _cancelled_when_dropped) =
         server.open(None, Some(mailbox.identity.account.as_str()), out).await?;
     if !Owner::new((store, ring), &account, host, name).is_of(mailbox).await? {
@@ -170,8 +171,10 @@ async fn fetch(
         return Err(Failure::usage(what, "name the mail server that the mailbox was backed up from; if its name changed, give --server-name").into());
     }
     let progress = progress::shown(out);
+    let as_owner = as_owner(&account);
+    let accounts_owner = engine::Owner::when_needed(&as_owner);
     let how = Backup {
-        owner: None,
+        owner: Some(&accounts_owner),
         origin: Origin { kind: "manual".to_owned(), ..Origin::default() },
         full_listing: true,
         compares_store: true,

@@ -4,7 +4,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Result;
-use engine::{FolderTree, KnownRestore, Mode, Planned, Predicate, Restore, RestoreId, Restored, Selection};
+use engine::{
+    FolderTree, KnownRestore, Mode, Planned, Predicate, Restore, RestoreId, Restored, RestoredObjects,
+    Selection, SignIn,
+};
 use jmap::{Account, Client};
 use model::{DataType, SnapshotNumber, SystemClock};
 use repository::{KeyRing, Repository, Snapshot, Store};
@@ -22,7 +25,7 @@ use crate::mailbox::{self, Mailbox};
 use crate::numbers::Numbers;
 use crate::output::{Out, remark};
 use crate::owner::Owner;
-use crate::server::{Server, as_owner, host};
+use crate::server::{Server, host};
 use crate::{progress, secrets, store_url};
 
 /// A restore that needs to ask nobody anything any more, unless only what is written down says who signs in.
@@ -250,17 +253,26 @@ async fn is_all_there(mailbox: &Mailbox, snapshot: &Snapshot) -> Result<bool> {
     Ok(losses.is_none())
 }
 
-/// Folders came back and nobody could sign in as their owner.
+/// Something came back of which each user has something of their own, and nobody could sign in as the owner.
 fn remark_on_subscriptions(
     args: &RestoreArgs,
     restored: &Restored,
     account: &Account,
     owner: Option<&Client>,
 ) {
-    if !args.dry_run && restored.folders > 0 && !account.is_personal && owner.is_none() {
+    if args.dry_run || account.is_personal || owner.is_some() {
+        return;
+    }
+    if restored.folders > 0 {
         remark(
             "the folders that came back are not subscribed by their owner, whom we could not sign in as: some mail programs \
              do not show them until they are",
+        );
+    }
+    let is_each_users = |objects: &&RestoredObjects| engine::is_each_users(objects.data_type);
+    if restored.objects.iter().filter(is_each_users).any(|objects| objects.restored > 0) {
+        remark(
+            "calendars and address books that came back may have no name and no colour for their owner, whom we could not sign in as",
         );
     }
 }
@@ -271,7 +283,7 @@ async fn named(safety: Option<SnapshotNumber>, made_in: Option<&Repository>) -> 
     Ok(Some(Numbers::of(&repository.snapshots().await?).name(safety)))
 }
 
-/// Signs in at the account that is written down, or that the arguments name; as its owner, too, if folders come back.
+/// Signs in at the account that is written down, or that the arguments name; as its owner, too, if something comes back of which each user has something of their own.
 async fn open(
     args: &RestoreArgs,
     known: Option<&KnownRestore>,
@@ -286,10 +298,10 @@ async fn open(
             (args.to_account.as_deref().or(which), args.to_account_id.as_deref())
         }
     };
-    let config = server.config();
+    let as_owner = server.as_owner();
     let (client, account, guard) = server.open(name, id, out).await?;
-    let owner = match types.contains(&DataType::Mailbox) {
-        true => as_owner(config, &account).await?,
+    let owner = match types.iter().any(|of_type| engine::is_each_users(*of_type)) {
+        true => as_owner(&account).sign_in().await?,
         false => None,
     };
     Ok((client, account, owner, guard))

@@ -81,7 +81,7 @@ async fn check_server(report: &mut Report<'_>, config: &Config, server: &Server)
         report.add(format_args!("directory of {}", server.name), page)?;
     }
     match session {
-        Some(session) => check_rights(report, config, &server.name, session, listed).await,
+        Some(session) => check_rights(report, config, server, session, listed).await,
         None => Ok(()),
     }
 }
@@ -89,10 +89,11 @@ async fn check_server(report: &mut Report<'_>, config: &Config, server: &Server)
 async fn check_rights(
     report: &mut Report<'_>,
     config: &Config,
-    name: &str,
+    server: &Server,
     (client, signed_in): (Client, jmap::Config),
     listed: Option<Vec<Entry>>,
 ) -> Result<()> {
+    let name = &server.name;
     // Nobody signs in as a group.
     let people = listed.into_iter().flatten().filter(|entry| entry.kind == Some(MailboxKind::Individual));
     let people: Vec<_> = people.filter_map(|entry| AccountId::new(entry.account?.as_str()).ok()).collect();
@@ -116,10 +117,11 @@ async fn check_rights(
     if !missing.to_write.is_empty() {
         remark(format_args!("{name}: restores will fail: grant its user {}", names(&missing.to_write)));
     }
-    if missing.to_act_as_owner {
+    if missing.to_act_as_owner && server.act_as_owner {
         remark(format_args!(
             "{name}: our user cannot sign in as the owner of a mailbox (owner%user, with the permission impersonate and a \
-             password, not a token): folders that restores bring back will not be subscribed"
+             password, not a token): subscriptions are then not known, folders that restores bring back will not be subscribed, \
+             and calendars and address books will have no name for their owner; act_as_owner = false says that this is known"
         ));
     }
     Ok(())

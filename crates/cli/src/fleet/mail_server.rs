@@ -21,6 +21,9 @@ pub(crate) struct Server {
     pub(crate) token: Option<Source>,
     #[serde(default)]
     pub(crate) ca_file: Option<PathBuf>,
+    /// What each user has of their own is read and written as the owner of a mailbox.
+    #[serde(default = "yes")]
+    pub(crate) act_as_owner: bool,
     /// Of all workers together.
     #[serde(default = "sixteen")]
     pub(crate) requests_in_flight: u32,
@@ -64,6 +67,10 @@ pub(crate) enum Directory {
 
 fn eight_workers() -> NonZeroU32 {
     NonZeroU32::new(8).expect("eight is more than none")
+}
+
+fn yes() -> bool {
+    true
 }
 
 fn sixteen() -> u32 {

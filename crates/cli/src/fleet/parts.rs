@@ -199,7 +199,12 @@ impl Config {
             let workers = server.workers_without_redis.get();
             budget.local = (server.requests_in_flight / workers).max(1);
             budget.local_per_minute = (server.requests_per_minute / workers).max(20);
-            servers.push(worker::MailServer { name: server.name.clone(), client: client(server)?, budget });
+            servers.push(worker::MailServer {
+                name: server.name.clone(),
+                client: client(server)?,
+                budget,
+                acts_as_owner: server.act_as_owner,
+            });
         }
         let of = &self.worker;
         let (windows, time_zone) = self.calendar()?;

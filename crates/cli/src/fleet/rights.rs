@@ -30,7 +30,7 @@ pub(super) struct Missing {
     pub(super) to_read: Permissions,
     /// Restores need these, too.
     pub(super) to_write: Permissions,
-    /// Restores sign in as the owner of a mailbox, and do without where they may not.
+    /// Backups and restores sign in as the owner of a mailbox, and do without where they may not.
     pub(super) to_act_as_owner: bool,
     /// Nobody else's mailbox is known: whether it may be read was not tried.
     pub(super) is_alone: bool,
@@ -58,7 +58,7 @@ pub(super) async fn missing(
     if !unreadable.is_subset(&missing.to_read) {
         missing.to_read.insert("impersonate".to_owned());
     }
-    missing.to_act_as_owner = restores && as_owner(config.clone(), &other).await?.is_none();
+    missing.to_act_as_owner = as_owner(config.clone(), &other).await?.is_none();
     Ok(missing)
 }
 

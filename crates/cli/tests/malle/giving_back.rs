@@ -256,6 +256,17 @@ async fn folders_that_support_gives_back_are_subscribed_by_their_owner() {
     put(true);
     home.run(&as_agent(&["--mode", "exact"])).await;
     assert_eq!(subscribed(&home.alice(), "not subscribed"), false);
+    // A backup that the agent made holds it too, unless he is told to be himself.
+    for (more, comes_back) in [(&[][..], false), (&["--not-as-owner"][..], true)] {
+        put(false);
+        let asked = ["backup", "--account", ALICE, "--user", AGENT, "--full"];
+        home.run(&[&asked[..], more].concat()).await.good();
+        put(true);
+        home.run(&as_agent(&["--mode", "exact"])).await;
+        assert_eq!(subscribed(&home.alice(), "not subscribed"), comes_back, "{more:?}");
+    }
+    put(false);
+    home.back_up().await;
 
     // Where the server lets nobody sign in as another one, that is said.
     let refuse = Effect::Status { code: 403, retry_after: None };

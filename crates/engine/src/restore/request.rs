@@ -119,8 +119,8 @@ pub struct Restore<'a> {
     pub mode: Mode,
     /// A new id, or that of a restore to go on with.
     pub id: RestoreId,
-    /// Signed in as the account's owner, where somebody else signs in otherwise: folders that come back are then subscribed by
-    /// their owner. Without it the owner's subscriptions are left alone.
+    /// Signed in as the account's owner, where somebody else signs in otherwise: folders, calendars and address books that come back
+    /// are then subscribed by their owner, and have their names. Without it the owner's subscriptions are left alone.
     pub owner: Option<&'a Client>,
     /// How long the mail server may go on with requests of a process that is gone: an attempt that takes a restore over ends no sooner.
     pub under_way: Duration,

@@ -338,8 +338,7 @@ impl Work<'_> {
             .filter_map(|object| serde_json::from_slice(&object.json).ok())
             .filter(|folder| !is_own(folder) && is_wanted(folder))
             .collect();
-        let of_owner = self.snapshot.info().type_state(DataType::Mailbox).is_some_and(|state| state.of_owner);
-        if !of_owner {
+        if !self.snapshot.info().is_of_owner(DataType::Mailbox) {
             // The snapshot does not know what its owner had subscribed to.
             folders.iter_mut().for_each(|folder| folder.is_subscribed = None);
         }

@@ -7,6 +7,7 @@ use repository::{Origin, Repository, Snapshot, SnapshotInfo};
 
 use crate::error::{Error, Result};
 use crate::options::Backup;
+use crate::owner::Owner;
 use crate::restore::exact::{Safety, read_surplus};
 use crate::restore::held::Held;
 use crate::restore::ledger::Mark;
@@ -153,7 +154,8 @@ impl Work<'_> {
                 slot: String::new(),
                 backup_number: self.next_number().await?,
             };
-            let owner = self.target.owner;
+            let owner = self.target.owner.map(Owner::signed_in);
+            let owner = owner.as_ref();
             let how = Backup { origin, owner, full_listing: false, compares_store: true, progress, clock };
             last = match crate::backup::backup(client, account, repository, &how).await {
                 Ok(report) => report.number,

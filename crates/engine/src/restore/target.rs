@@ -9,6 +9,8 @@ use serde_json::json;
 use crate::error::{Error, Result};
 use crate::listing::{IdList, list_emails_in, list_ids};
 use crate::metadata::{self, Metadata};
+use crate::owner::is_each_users;
+use crate::types::from_jmap;
 
 /// The account.
 #[derive(Clone, Copy)]
@@ -72,14 +74,14 @@ impl<'a> Target<'a> {
         Target { client, account, owner }
     }
 
-    /// Whether the subscriptions of folders are the owner's here.
+    /// Whether what each user has of their own is the owner's here.
     pub(super) fn is_owners(&self) -> bool {
         self.account.is_personal || self.owner.is_some()
     }
 
-    /// Who reads and writes objects of this type: folders, which users subscribe to, the owner if possible.
+    /// Who reads and writes objects of this type: those of which users have something of their own, the owner if possible.
     fn of(&self, data_type: DataType) -> &'a Client {
-        self.owner.filter(|_| data_type == DataType::Mailbox).unwrap_or(self.client)
+        self.owner.filter(|_| is_each_users(from_jmap(data_type))).unwrap_or(self.client)
     }
 }
 
@@ -112,6 +114,12 @@ impl Target<'_> {
     /// These of them, as far as they are there.
     pub(super) async fn objects_of(&self, data_type: DataType, ids: Vec<Id>) -> Result<Vec<jmap::Object>> {
         Ok(self.get(data_type, Ids::These(ids)).await?.list)
+    }
+
+    /// These of them as CalDAV shows them to the one who signs in: each user may call a calendar otherwise.
+    pub(super) async fn calendars_as_we_see_them(&self, ids: Vec<Id>) -> Result<Vec<jmap::Object>> {
+        let us = Target { owner: None, ..*self };
+        us.objects_of(DataType::Calendar, ids).await
     }
 
     /// These of them as far as they are there, and the state of the type.

@@ -9,8 +9,9 @@ use super::xml::{self, CALDAV, CALENDAR_SERVER, DAV, escaped};
 use super::{Refusal, Visit};
 use crate::account::Account;
 use crate::kind::DataType;
+use crate::own;
 use crate::resources::{self, Text};
-use crate::server::lock;
+use crate::server::{Login, lock};
 
 /// How far below its path a request looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +53,7 @@ impl Visit<'_> {
         let owner = place.account().ok_or(StatusCode::NOT_FOUND)?;
         let account = self.account(owner)?;
         let account = lock(&account);
-        list(&mut answer, place, (owner, &account), depth, &wanted)?;
+        list(&mut answer, place, (owner, &account, self.login), depth, &wanted)?;
         Ok(answer.finish(declared(depth, &wanted)))
     }
 
@@ -82,14 +83,14 @@ fn declared(depth: Depth, wanted: &[Name]) -> Declared {
 fn list(
     answer: &mut Multistatus,
     place: &Place,
-    (owner, account): (&str, &Account),
+    (owner, account, login): (&str, &Account, &Login),
     depth: Depth,
     wanted: &[Name],
 ) -> Result<(), StatusCode> {
     match place {
         Place::Collection { calendar, .. } => {
             let id = account.collection(calendar).ok_or(StatusCode::NOT_FOUND)?;
-            add_collection(answer, owner, account, &id, wanted);
+            add_collection(answer, owner, (account, login), &id, wanted);
             let inside =
                 account.resources().into_iter().filter(|it| depth == Depth::One && it.calendar == id);
             for resource in inside {
@@ -109,7 +110,7 @@ fn list(
         _ => {
             add_home(answer, owner, account, wanted);
             for id in account.objects[&DataType::Calendar].present.keys().filter(|_| depth == Depth::One) {
-                add_collection(answer, owner, account, id, wanted);
+                add_collection(answer, owner, (account, login), id, wanted);
             }
         }
     }
@@ -124,8 +125,15 @@ fn add_home(answer: &mut Multistatus, owner: &str, account: &Account, wanted: &[
     });
 }
 
-fn add_collection(answer: &mut Multistatus, owner: &str, account: &Account, id: &str, wanted: &[Name]) {
+fn add_collection(
+    answer: &mut Multistatus,
+    owner: &str,
+    (account, login): (&Account, &Login),
+    id: &str,
+    wanted: &[Name],
+) {
     let Some(calendar) = account.object(DataType::Calendar, id) else { return };
+    let calendar = own::view(account, login, DataType::Calendar, calendar);
     let path = place::collection(owner, &account.collection_name(id));
     answer.properties(&path, wanted, |name| match name.name.as_str() {
         "displayname" => Some(escaped(calendar["name"].as_str().unwrap_or_default())),

@@ -278,10 +278,10 @@ fn look_at_metrics(metrics: &Metrics, requests: u64) {
     assert!(backups.bytes_read.get() > 0 && backups.bytes_stored.get() > 0);
     assert_eq!(backups.verifications.of(Verification::Sound).get(), 1);
     let server = metrics.servers.of("mail");
-    // The session is found by one redirect for each of three jobs, under the same share, and once more for the owner of what is
-    // given back.
+    // The session is found by one redirect for each of three jobs, under the same share, and twice more for the owner: of what is
+    // backed up for the first time, and of what is given back.
     assert_eq!(
-        server.request_duration.get_sample_count() + 4,
+        server.request_duration.get_sample_count() + 5,
         requests,
         "each one had a share of the budget"
     );

@@ -303,6 +303,7 @@ fn settings(name: &str, url: &str, ring: KeyRing, objects: Arc<dyn ObjectStore>)
             name: SERVER.to_owned(),
             client: client(url),
             budget: BudgetRules { floor: 4, ..BudgetRules::new(64, 100_000) },
+            acts_as_owner: true,
         }],
         stores: vec![BackupStore { name: "main".to_owned(), zone: ZONE.to_owned(), objects }],
         production_zone: "fr-par".to_owned(),

@@ -26,6 +26,7 @@ use repository::{ObjectRecord, Snapshot, TypeStatus};
 use serde_json::{Map, Value, json};
 
 use crate::error::{Error, Result};
+use crate::owner::is_each_users;
 use crate::restore::exact::Safety;
 use crate::restore::record::Before;
 use crate::restore::report::RestoredObjects;
@@ -50,6 +51,10 @@ const LONGEST_NAME: usize = 150;
 const FLAGS: [&str; 2] = ["isActive", "isDefault"];
 /// The directory beside the others, as if the snapshot had it under this id; real ones have no blanks.
 const ROOT: &str = " ";
+/// What is called so has no name in the snapshot, and servers want one.
+const NAMELESS: &str = "Restored";
+/// Whether a user's programs show it.
+const SUBSCRIBED: &str = "isSubscribed";
 
 /// Ids of the account by those of the snapshot.
 pub(super) type NewIds = BTreeMap<(DataType, String), String>;
@@ -161,7 +166,7 @@ impl<'a> Objects<'a> {
                         Some(reason) => {
                             report.refuse(&thing.id, thing.name(), reason, &thing.json, thing.content);
                         }
-                        None => steps.push(Step::create(data_type, thing)),
+                        None => steps.push(Step::create(data_type, named(data_type, thing))),
                     },
                     Some(at) => {
                         let id = there.things[at].id.clone();
@@ -220,6 +225,7 @@ impl<'a> Objects<'a> {
             report.refuse(&id, id.clone(), reason, &Map::new(), None);
         }
         let mut things = things(&found);
+        things.iter_mut().for_each(|thing| self.subscribe(data_type, thing));
         match data_type {
             DataType::SieveScript if is_beside => things.iter_mut().for_each(|thing| self.label(thing)),
             DataType::SieveScript => things.retain(|thing| !rules::is_hidden(data_type, thing)),
@@ -239,6 +245,20 @@ impl<'a> Objects<'a> {
             _ => {}
         }
         Ok(things)
+    }
+
+    /// Of what users subscribe to: as its owner had it, or subscribed, as mail programs show what is. Nobody subscribes for somebody
+    /// else.
+    fn subscribe(&self, data_type: DataType, thing: &mut Thing) {
+        if !is_each_users(data_type) || !thing.json.contains_key(SUBSCRIBED) {
+            return;
+        }
+        let is_known = self.snapshot.info().is_of_owner(data_type) && self.how.mode != Mode::Beside;
+        if !self.target.is_owners() {
+            thing.json.remove(SUBSCRIBED);
+        } else if !is_known {
+            thing.json.insert(SUBSCRIBED.to_owned(), json!(true));
+        }
     }
 
     fn label(&self, thing: &mut Thing) {
@@ -324,6 +344,9 @@ impl<'a> Objects<'a> {
             Mode::Exact => is_held,
         };
         let mut patch = patch(&wanted, now, &rules);
+        if !self.snapshot.info().is_of_owner(data_type) {
+            patch.remove(SUBSCRIBED);
+        }
         if !may_change {
             if is_ours {
                 report.notes.extend(came_without(&wanted, now, &rules));
@@ -442,6 +465,15 @@ impl<'a> Objects<'a> {
         }
         Ok(())
     }
+}
+
+/// Of a type whose objects need names: what somebody else made has none for its owner.
+fn named(data_type: DataType, mut thing: Thing) -> Thing {
+    let is_container = rules::contents_of(data_type).is_some();
+    if is_container && thing.text("name").is_empty() {
+        thing.json.insert("name".to_owned(), json!(NAMELESS));
+    }
+    thing
 }
 
 /// An object of the account, if it can be read.

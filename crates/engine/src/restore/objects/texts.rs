@@ -311,7 +311,7 @@ impl Objects<'_> {
         let ids = set.into_iter().flat_map(serde_json::Map::keys);
         let ids = ids.filter_map(|id| self.ids.get(&(DataType::Calendar, id.clone())));
         let ids: Vec<jmap::Id> = ids.filter_map(|id| jmap::Id::new(id).ok()).collect();
-        for calendar in self.target.objects_of(jmap::DataType::Calendar, ids).await? {
+        for calendar in self.target.calendars_as_we_see_them(ids).await? {
             let name =
                 super::read_thing(calendar.id.as_str(), &calendar.json).map(|calendar| calendar.name());
             let mut places = there.calendars.iter().filter(|place| name.as_ref() == Some(&place.name));
