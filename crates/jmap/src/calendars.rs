@@ -22,7 +22,7 @@ const ICALENDAR: &str = "text/calendar; charset=utf-8";
 const NAMESPACES: &str = "xmlns=\"DAV:\" xmlns:c=\"urn:ietf:params:xml:ns:caldav\"";
 
 /// A calendar's place.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct CalendarPlace {
     url: Url,
     /// What people call it: the `name` of the JMAP object.
@@ -30,7 +30,7 @@ pub struct CalendarPlace {
 }
 
 /// An event's place, or that of a task or a journal.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct EventPlace {
     url: Url,
     etag: String,

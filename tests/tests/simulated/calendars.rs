@@ -95,6 +95,25 @@ async fn what_jmap_does_not_show_of_events_comes_back() {
     }
 }
 
+/// Texts are compared a hundred at a time; only those that say more are put.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_series_cost_few_requests() {
+    let two = Two::unsaved(alice(0).objects(1, 0, 0), Limits::default(), Version::V0_16).await;
+    for number in 0..250 {
+        let (name, uid) = (format!("{number}.ics"), format!("series-{number}"));
+        let components: &[&str] = if number % 50 == 0 { &[SERIES, MOVED] } else { &[SERIES] };
+        two.home.alice.put_calendar_resource("Calendar 0", &name, &text(&uid, "", "VEVENT", components));
+    }
+    assert_eq!(two.home.backup().await.state, State::Good);
+    let (expected, before) = (held(&two.home.alice), two.home.simulator.counters());
+    two.give_bob(Mode::Missing, &RestoreId::random()).await.expect("restores");
+    let asked = two.home.simulator.counters().since(&before);
+    assert_eq!(held(&two.bob), expected);
+    let calendars = two.bob.content(Kind::Calendar).len() as u64;
+    // Where the calendars are, what lies in each, three times a hundred texts, five that are put.
+    assert_eq!(asked.caldav, 1 + calendars + 3 + 5, "{asked:#?}");
+}
+
 /// A restore that is cut off at any of its requests by CalDAV goes on.
 #[tokio::test(flavor = "multi_thread")]
 async fn texts_come_back_whatever_request_fails() {

@@ -15,7 +15,7 @@ use tokio::process::{Child, ChildStdout, Command};
 use crate::exactly::Alice;
 use crate::giving_back::belongings;
 use crate::letters::{inbox, odd_folders, real_letters, small_letters};
-use crate::place::{ADMIN, ALICE, Change, Place};
+use crate::place::{ALICE, Change, Place};
 
 /// Emails in the beginning, and those of them that are deleted before the restore.
 const EMAILS: usize = 500;
@@ -119,7 +119,7 @@ impl ImapLife {
 async fn begin<P: Place>(place: &P, folders: &[String]) -> Life {
     let fresh = place.create_folder("fresh", None).await.expect("makes a folder");
     place.deliver(&small_letters(20, "after the backup", &fresh)).await;
-    let plain = place.plain(ADMIN).await;
+    let plain = place.plain(place.admin()).await;
     let mails = plain.mails().await.expect("the server answers");
     let sum = |mail: &tests::truth::Mail| mail.bytes.expect("it was read").hex();
     Life {

@@ -11,7 +11,7 @@ use tests::{Bed, Belongings, Plain, seeds};
 
 use crate::giving_back::{Dave, belongings};
 use crate::letters::{is_full, odd_folders, real_letters, small_letters};
-use crate::place::{ADMIN, ALICE, Change, Place, bed};
+use crate::place::{ALICE, Change, Place, bed};
 use crate::{truth, types};
 
 /// At most so many emails in the usual run, attachments besides.
@@ -97,7 +97,7 @@ impl Alice {
     pub(crate) fn of<P: Place>(place: &P) -> Alice {
         let bed = bed();
         let account = AccountRef::Id(AccountId::new(&place.account()).expect("an id"));
-        let to = bed.clone().signed_in_as(ADMIN.name, ADMIN.password).of_account(account);
+        let to = bed.clone().signed_in_as(place.admin().name, place.admin().password).of_account(account);
         Alice { bed, to }
     }
 
@@ -130,7 +130,7 @@ impl Dice {
 /// Emails read, moved and deleted at random, new ones, folders renamed, swapped, moved, deleted and made.
 async fn edit<P: Place>(place: &P, seed: u64, folders: &[String]) {
     let mut dice = Dice(seed * 2 + 1);
-    let plain = place.plain(ADMIN).await;
+    let plain = place.plain(place.admin()).await;
     let mut ids = plain.email_ids().await.expect("the server answers");
     let mut changes = Vec::new();
     for _ in 0..EDITS {

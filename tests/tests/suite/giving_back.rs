@@ -11,7 +11,7 @@ use tests::{Bed, Belongings, Plain};
 
 use crate::imap;
 use crate::letters::{is_full, odd_folders, real_letters};
-use crate::place::{ADMIN, ALICE, NEIGHBOUR, Place, bed};
+use crate::place::{ALICE, NEIGHBOUR, Place, bed};
 
 /// Emails of the part and of the whole whose date cannot be told to a server, see `faithful.rs`. The real server alone makes
 /// such dates of what is in the emails.
@@ -40,7 +40,8 @@ impl Dave {
         let (name, password) = (NEIGHBOUR.name, NEIGHBOUR.password);
         let plain = Plain::sign_in(&place.url(), name, password).await.expect("signs in");
         let account = AccountRef::Id(AccountId::new(&plain.account).expect("an id"));
-        let bed = Bed::new(name, password).signed_in_as(ADMIN.name, ADMIN.password).of_account(account);
+        let admin = place.admin();
+        let bed = Bed::new(name, password).signed_in_as(admin.name, admin.password).of_account(account);
         Dave { plain, bed }
     }
 

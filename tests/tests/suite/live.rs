@@ -11,7 +11,7 @@ use tests::truth::{Digest, mails_of};
 use tests::{Bed, Letter, Plain};
 
 use crate::letters::{odd_folders, real_letters, small_letters};
-use crate::place::{ADMIN, Change, Place, bed};
+use crate::place::{Change, Place, bed};
 use crate::truth::good_backup;
 
 const BACKUPS: usize = 5;
@@ -36,7 +36,7 @@ impl<'a, P: Place> Life<'a, P> {
     async fn begin(place: &'a P) -> Life<'a, P> {
         let folders = odd_folders(place).await;
         let letters = real_letters(&folders);
-        let (plain, delivered) = (place.plain(ADMIN).await, Delivered::new());
+        let (plain, delivered) = (place.plain(place.admin()).await, Delivered::new());
         let mut life = Life { place, plain, folders, delivered, ids: Vec::new(), rounds: 0 };
         life.deliver(&letters[..letters.len().min(EMAILS)]).await;
         life.look().await;

@@ -10,6 +10,7 @@ mod giving_back;
 mod imap;
 mod letters;
 mod live;
+mod named;
 mod place;
 mod reader;
 mod simulator;
@@ -17,6 +18,7 @@ mod stalwart;
 mod timeline;
 mod truth;
 mod types;
+mod written;
 
 /// Each scenario twice, so that none can be written for one server alone.
 macro_rules! on_both_servers {
@@ -40,6 +42,35 @@ macro_rules! on_both_servers {
             )*
         }
     };
+}
+
+/// Those that ask nothing of a server but JMAP also on a Stalwart 0.16, where one is named (`named.rs`).
+macro_rules! on_a_named_server {
+    ($($module:ident::$scenario:ident,)*) => {
+        mod named_016 {
+            use crate::named::Named;
+            $(
+                #[tokio::test(flavor = "multi_thread")]
+                async fn $scenario() {
+                    if let Some(place) = Named::open().await {
+                        Box::pin(crate::$module::$scenario(place)).await;
+                    }
+                }
+            )*
+        }
+    };
+}
+
+on_a_named_server! {
+    faithful::real_mail_in_odd_folders_comes_back_byte_for_byte,
+    types::every_other_type_comes_back_and_follows_its_changes,
+    reader::an_administrator_reads_what_the_owner_reads_and_a_neighbour_nothing,
+    timeline::an_account_deleted_and_made_again,
+    live::mail_arrives_moves_and_vanishes_while_it_is_backed_up,
+    giving_back::everything_comes_back_into_an_empty_account,
+    exactly::random_edits_are_undone_and_the_undoing_too,
+    exactly::filters_come_back_into_another_account,
+    alive::an_exact_restore_loses_nothing_that_arrives,
 }
 
 on_both_servers! {

@@ -48,6 +48,11 @@ pub(crate) trait Place {
     /// Alice's account id.
     fn account(&self) -> String;
 
+    /// Who may ask the directory and name every account's id.
+    fn admin(&self) -> User {
+        ADMIN
+    }
+
     /// A new folder's id, or why it is refused.
     async fn create_folder(&self, name: &str, parent: Option<&str>) -> Result<String, String>;
     /// The emails' ids.

@@ -4,7 +4,7 @@ use jmap::{AccountId, AccountRef};
 use model::ErrorClass;
 
 use crate::letters::{inbox, odd_folders, real_letters, small_letters};
-use crate::place::{ADMIN, ALICE, IMPERSONATOR, NEIGHBOUR, Place, User, bed};
+use crate::place::{ALICE, IMPERSONATOR, NEIGHBOUR, Place, User, bed};
 use crate::truth::Truth;
 
 /// Two backups by this user, with mail arriving in between.
@@ -30,7 +30,7 @@ pub(crate) async fn an_administrator_reads_what_the_owner_reads_and_a_neighbour_
     let inbox = inbox(&place).await;
     let by_id = AccountRef::Id(AccountId::new(&place.account()).expect("an id"));
     reads(&place, IMPERSONATOR, by_id.clone(), &inbox).await;
-    reads(&place, ADMIN, AccountRef::Named(ALICE.name.to_owned()), &inbox).await;
+    reads(&place, place.admin(), AccountRef::Named(ALICE.name.to_owned()), &inbox).await;
 
     let nosy = bed().signed_in_as(NEIGHBOUR.name, NEIGHBOUR.password).of_account(by_id);
     let refusal = nosy.backup(&place.url()).await.expect_err("is refused");

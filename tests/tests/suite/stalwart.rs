@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use model::DataType;
-use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 use testkit::stalwart::Stalwart;
-use tests::{Letter, Plain};
+use tests::Plain;
 
-use crate::place::{ADMIN, ALICE, Change, IMPERSONATOR, NEIGHBOUR, Place};
+use crate::place::{ADMIN, ALICE, IMPERSONATOR, NEIGHBOUR, Place};
+use crate::written::{Written, written};
 
 /// Purging an account keeps so much of its history.
 const HISTORY: (&str, &str) = ("changes.max-history", "1");
@@ -37,12 +37,8 @@ impl Real {
     }
 
     /// As the administrator, whose requests do not count towards Alice's limits.
-    fn calls(&self) -> Plain {
-        Plain::new(self.server().url(), ADMIN.name, ADMIN.password, &self.account)
-    }
-
-    async fn set(&self, data_type: DataType, arguments: Value) -> Value {
-        self.calls().set(data_type, arguments).await.expect("the server does it")
+    fn written(&self) -> Written {
+        Written(Plain::new(self.server().url(), ADMIN.name, ADMIN.password, &self.account))
     }
 
     async fn restart_after(&mut self, meanwhile: impl FnOnce(&Path) -> io::Result<()>) {
@@ -75,53 +71,7 @@ impl Place for Real {
         self.account.clone()
     }
 
-    async fn create_folder(&self, name: &str, parent: Option<&str>) -> Result<String, String> {
-        let create = json!({ "create": { "f": { "name": name, "parentId": parent } } });
-        let answer = self.calls().set(DataType::Mailbox, create).await.map_err(|error| error.to_string())?;
-        Ok(answer["created"]["f"]["id"].as_str().expect("an id").to_owned())
-    }
-
-    async fn deliver(&self, letters: &[Letter]) -> Vec<String> {
-        self.calls().deliver(letters).await.expect("imports")
-    }
-
-    async fn change(&self, changes: &[Change]) {
-        let (mut update, mut destroy) = (Map::new(), Vec::new());
-        for change in changes {
-            match change {
-                Change::Keywords(id, keywords) => {
-                    let keywords: Map<_, _> = keywords.iter().map(|k| (k.clone(), json!(true))).collect();
-                    update.insert(id.clone(), json!({ "keywords": keywords }));
-                }
-                Change::Move(id, folder) => {
-                    update.insert(id.clone(), json!({ "mailboxIds": { folder: true } }));
-                }
-                Change::Destroy(id) => destroy.push(id),
-            }
-        }
-        self.set(DataType::Email, json!({ "update": update, "destroy": destroy })).await;
-    }
-
-    async fn upload(&self, bytes: &[u8]) -> String {
-        self.calls().upload(bytes).await.expect("uploads")
-    }
-
-    async fn insert(&self, data_type: DataType, object: Value) -> String {
-        let answer = self.set(data_type, json!({ "create": { "o": object } })).await;
-        answer["created"]["o"]["id"].as_str().expect("an id").to_owned()
-    }
-
-    async fn edit(&self, data_type: DataType, id: &str, members: Value) {
-        self.set(data_type, json!({ "update": { id: members } })).await;
-    }
-
-    async fn remove(&self, data_type: DataType, id: &str) {
-        self.set(data_type, json!({ "destroy": [id] })).await;
-    }
-
-    async fn activate(&self, script: &str) {
-        self.set(DataType::SieveScript, json!({ "onSuccessActivateScript": script })).await;
-    }
+    written!();
 
     async fn restart(&mut self) {
         self.restart_after(|_| Ok(())).await;

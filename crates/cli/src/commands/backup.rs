@@ -336,6 +336,10 @@ impl Done<'_> {
             out.line("older snapshots may need what the store has lost: `malle check` says which")?;
         }
         print_incomplete(&r.types.iter().map(TypeRow::from).collect::<Vec<_>>(), out)?;
+        for state in r.types.iter().filter(|state| !state.not_given.is_empty()) {
+            let (name, names) = (state.data_type, one_line(&state.not_given.join(", "), 200));
+            out.line(format_args!("  {name}: the mail server does not give {names}"))?;
+        }
         print_failures(&r.failures, NAMED_FAILURES, out)?;
         match r.state {
             State::Shrunk => out.line("shrunk: more than half of the emails of the snapshot before are gone; if that was not intended, restore from the snapshot before"),

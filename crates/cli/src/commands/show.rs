@@ -30,6 +30,9 @@ pub(crate) struct TypeRow {
     /// Properties that the mail server did not give.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     not_given: Vec<String>,
+    /// Whether what each user has of their own is the owner's; of other types nothing is said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    of_owner: Option<bool>,
 }
 
 impl From<&TypeState> for TypeRow {
@@ -45,6 +48,7 @@ impl From<&TypeState> for TypeRow {
             count: state.count,
             reason: state.reason.clone(),
             not_given: state.not_given.clone(),
+            of_owner: (engine::is_each_users(state.data_type) && state.count > 0).then_some(state.of_owner),
         }
     }
 }
@@ -204,7 +208,11 @@ fn types(types: &[TypeState]) -> Table<3> {
             [] => String::new(),
             names => format!("; the mail server does not give {}", one_line(&names.join(", "), 200)),
         };
-        let status = format!("{}{}{lacks}", row.status, row.because());
+        let view = match row.of_owner {
+            Some(false) => "; subscriptions and the like are not the owner's, but of the user who signed in",
+            _ => "",
+        };
+        let status = format!("{}{}{lacks}{view}", row.status, row.because());
         table.push([row.name.to_owned(), row.count.to_string(), status]);
     }
     table

@@ -1,16 +1,17 @@
 //! An archive as a file that appears when it is whole.
 
-use std::io::{BufWriter, Read, Write};
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use tempfile::{Builder, NamedTempFile};
 
 use super::Sink;
 use super::place::{beside, occupied, refuse_what_is_there};
+use crate::Result;
 use crate::error::Doing;
 use crate::name::SafePath;
 use crate::stop::{Stoppable, Stopper};
-use crate::{Error, Result};
 
 const BUFFER: usize = 256 << 10;
 
@@ -50,22 +51,34 @@ impl Sink for FileSink {
     fn finish(self: Box<Self>) -> Result<()> {
         let FileSink { archive, partial, place, .. } = *self;
         archive.finish()?;
-        match partial.persist_noclobber(&place) {
-            Ok(_) => Ok(()),
-            Err(error) if error.error.kind() == std::io::ErrorKind::AlreadyExists => Err(occupied(&place)),
-            Err(error) => Err(Error::Io {
-                doing: format!("put the finished export at {}", place.display()),
-                source: error.error,
-            }),
+        match put(partial, &place) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(occupied(&place)),
+            put => put.doing("put the finished export at", &place),
         }
     }
 }
 
+/// Gives the archive its name unless something has it. File systems without links (FAT, exFAT) cannot do that at once: there an empty
+/// file takes the name first.
+fn put(partial: NamedTempFile, place: &Path) -> io::Result<()> {
+    let refused = match partial.persist_noclobber(place) {
+        Ok(_) => return Ok(()),
+        Err(refused) => refused,
+    };
+    if refused.error.kind() == io::ErrorKind::AlreadyExists {
+        return Err(refused.error);
+    }
+    File::create_new(place)?;
+    refused.file.persist(place).map(drop).map_err(|refused| {
+        let _ = fs::remove_file(place);
+        refused.error
+    })
+}
+
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
+    use crate::Error;
     use crate::sink::tarball::TarSink;
 
     fn sink(place: &Path) -> Result<Box<FileSink>> {

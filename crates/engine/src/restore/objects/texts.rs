@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
-use jmap::{CalendarPlace, Class, EventPlace};
+use jmap::{CalendarPlace, Class, EventPlace, EventText};
 use model::{BlobId, DataType};
 
 use super::icalendar::{Shown, has_participants, has_same_hidden, is_same};
@@ -24,6 +24,9 @@ use crate::restore::uploads::Content;
 
 /// Texts that are read from the store at once.
 const READ_AT_ONCE: usize = 8;
+/// Texts that are compared with the account's at once, and bytes of them.
+const COMPARED_AT_ONCE: usize = 100;
+const COMPARED_BYTES: usize = 8 << 20;
 /// Longest answer with one event.
 const MOST_BYTES: u64 = 64 << 20;
 /// Where the server fails, the text is read again and put once more.
@@ -73,6 +76,9 @@ impl Text {
     }
 }
 
+/// Where the account has an event of some UID. The error: where it would lie, if that is known.
+type Place<'c> = std::result::Result<(&'c CalendarPlace, &'c EventPlace), Option<&'c CalendarPlace>>;
+
 /// Where the account's events lie.
 struct Calendars {
     calendars: Vec<CalendarPlace>,
@@ -93,7 +99,9 @@ impl Objects<'_> {
         there: &There,
         report: &mut RestoredObjects,
     ) -> Result<()> {
-        let Some(staging) = self.staging else { return Ok(()) };
+        if self.staging.is_none() {
+            return Ok(());
+        }
         let mut calendars = None;
         let texts: Vec<Text> = texts.into_iter().filter_map(|text| self.meant(text, there)).collect();
         let blobs: Vec<BlobId> = texts.iter().map(|text| text.blob).collect();
@@ -103,33 +111,81 @@ impl Objects<'_> {
             Ok::<_, Error>((text, content))
         });
         let mut read = Box::pin(read.buffered(READ_AT_ONCE));
+        let (mut together, mut bytes) = (Vec::new(), 0);
         while let Some((text, content)) = read.try_next().await? {
-            let bytes = match content {
+            let found = match content {
                 Content::Bytes(bytes) => Ok(bytes),
                 Content::Long(_) => Err("it is too long".to_owned()),
                 Content::Lost(reason) => Err(reason),
             };
-            let needed = match bytes {
-                Ok(bytes) => text.with(bytes),
-                Err(reason) => {
-                    unread(&text, &reason, report);
-                    continue;
+            match found {
+                Ok(found) => {
+                    bytes += found.len();
+                    together.push(text.with(found));
                 }
-            };
-            staging.assert_alive().await?;
-            let calendars = match &mut calendars {
-                Some(calendars) => calendars,
-                none => none.insert(self.calendars().await?),
-            };
-            let refusal = match calendars {
-                Ok(calendars) => self.put(&needed, calendars, there, report).await?,
-                Err(reason) => Some(reason.clone()),
-            };
-            if let Some(reason) = refusal {
-                refuse(&needed, &reason, report);
+                Err(reason) => unread(&text, &reason, report),
+            }
+            if together.len() == COMPARED_AT_ONCE || bytes > COMPARED_BYTES {
+                self.put_all(std::mem::take(&mut together), &mut calendars, there, report).await?;
+                bytes = 0;
+            }
+        }
+        self.put_all(together, &mut calendars, there, report).await
+    }
+
+    /// Puts those that the account has not just so.
+    async fn put_all(
+        &self,
+        texts: Vec<Needed>,
+        calendars: &mut Option<std::result::Result<Calendars, String>>,
+        there: &There,
+        report: &mut RestoredObjects,
+    ) -> Result<()> {
+        let Some(staging) = self.staging.filter(|_| !texts.is_empty()) else { return Ok(()) };
+        staging.assert_alive().await?;
+        let calendars = match calendars {
+            Some(calendars) => calendars,
+            none => none.insert(self.calendars().await?),
+        };
+        let calendars = match calendars {
+            Ok(calendars) => &*calendars,
+            Err(reason) => {
+                texts.iter().for_each(|needed| refuse(needed, reason, report));
+                return Ok(());
+            }
+        };
+        let mut found = Vec::with_capacity(texts.len());
+        for needed in &texts {
+            found.push(self.find(&needed.text, calendars).await?);
+        }
+        let mut now = self.texts_of(found.iter().filter_map(|found| found.as_ref().ok().copied())).await;
+        for (needed, found) in texts.iter().zip(found) {
+            let now = found.as_ref().ok().and_then(|(_, event)| now.remove(event));
+            if let Some(reason) = self.put(needed, found, now, there, report).await? {
+                refuse(needed, &reason, report);
             }
         }
         Ok(())
+    }
+
+    /// The account's texts of these events, as far as they come together; the others are asked for one by one.
+    async fn texts_of<'c>(
+        &self,
+        events: impl Iterator<Item = (&'c CalendarPlace, &'c EventPlace)>,
+    ) -> BTreeMap<&'c EventPlace, Bytes> {
+        let mut texts = BTreeMap::new();
+        let mut by_calendar: BTreeMap<&CalendarPlace, Vec<&EventPlace>> = BTreeMap::new();
+        for (calendar, event) in events {
+            by_calendar.entry(calendar).or_default().push(event);
+        }
+        for (calendar, events) in by_calendar {
+            let places: Vec<EventPlace> = events.iter().map(|event| EventPlace::clone(event)).collect();
+            let found = self.target.client.event_texts(calendar, &places, MOST_BYTES).await;
+            for EventText { uid, text } in found.unwrap_or_default() {
+                texts.extend(events.iter().find(|event| event.uid == uid).map(|event| (*event, text)));
+            }
+        }
+        texts
     }
 
     /// Only what may be put.
@@ -195,30 +251,24 @@ impl Objects<'_> {
         Ok(Calendars { calendars, events })
     }
 
-    /// The reason why it cannot be.
+    /// The reason why it cannot be. `now`: the account's text of it, if that is known already.
     async fn put(
         &self,
         needed: &Needed,
-        calendars: &Calendars,
+        found: Place<'_>,
+        now: Option<Bytes>,
         there: &There,
         report: &mut RestoredObjects,
     ) -> Result<Option<String>> {
-        let text = &needed.text;
-        let found = self.find(text, calendars).await?;
-        match (found, &text.replaces) {
-            (Ok((calendar, event)), Some(_)) => self.replace(needed, (calendar, event), there, report).await,
+        match (found, &needed.text.replaces) {
+            (Ok(place), Some(_)) => self.replace(needed, place, now, there, report).await,
             (Ok(_), None) => Ok(Some("the account has another one of its UID".to_owned())),
             (Err(Some(calendar)), None) => self.add(needed, calendar, report).await,
             (Err(_), _) => Ok(Some("the mail server does not show it by CalDAV".to_owned())),
         }
     }
 
-    /// Where the account has an event of this UID. The inner error: where it would lie, if that is known.
-    async fn find<'c>(
-        &self,
-        text: &Text,
-        calendars: &'c Calendars,
-    ) -> Result<std::result::Result<(&'c CalendarPlace, &'c EventPlace), Option<&'c CalendarPlace>>> {
+    async fn find<'c>(&self, text: &Text, calendars: &'c Calendars) -> Result<Place<'c>> {
         let place = |(at, event): &'c (usize, EventPlace)| (&calendars.calendars[*at], event);
         let events = calendars.events.get(&text.uid).map_or(&[][..], Vec::as_slice);
         if let [only] = events {
@@ -259,18 +309,21 @@ impl Objects<'_> {
         &self,
         needed: &Needed,
         (calendar, event): (&CalendarPlace, &EventPlace),
+        mut known: Option<Bytes>,
         there: &There,
         report: &mut RestoredObjects,
     ) -> Result<Option<String>> {
         let (client, wanted) = (self.target.client, String::from_utf8_lossy(&needed.bytes));
         for _ in 0..TRIES {
-            let now = client.event_texts(calendar, std::slice::from_ref(event), MOST_BYTES).await;
-            let now = match now {
-                Ok(now) => now,
-                Err(error) => return refused(error),
+            let now = match known.take() {
+                Some(now) => Some(now),
+                None => match client.event_texts(calendar, std::slice::from_ref(event), MOST_BYTES).await {
+                    Ok(now) => now.into_iter().next().map(|now| now.text),
+                    Err(error) => return refused(error),
+                },
             };
-            let mut now = now.iter().map(|now| String::from_utf8_lossy(&now.text));
-            let Some(now) = now.next() else { return Ok(Some("it is gone".to_owned())) };
+            let Some(now) = now else { return Ok(Some("it is gone".to_owned())) };
+            let now = String::from_utf8_lossy(&now);
             if self.may_stay(needed, &now, &wanted) {
                 return Ok(None);
             }
