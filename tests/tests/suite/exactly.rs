@@ -26,7 +26,7 @@ pub(crate) struct Others {
     pub(crate) scripts: BTreeMap<String, (Option<Digest>, Value)>,
     pub(crate) vacation: Vec<Value>,
     pub(crate) identities: Vec<Value>,
-    /// Of the types that only the simulator has.
+    /// Of the types that Stalwart 0.15 does not have.
     more: BTreeMap<DataType, Vec<Value>>,
 }
 
@@ -55,10 +55,12 @@ async fn things(plain: &Plain, data_type: DataType) -> Things {
     plain.things(data_type).await.expect("the server answers")
 }
 
-/// Objects without their ids, in an order that does not depend on them.
+/// Objects without what is the server's own, in an order that does not depend on them.
 fn nameless(things: Things) -> Vec<Value> {
     let mut objects: Vec<Value> = things.into_values().map(|(object, _)| object).collect();
-    objects.iter_mut().filter_map(Value::as_object_mut).for_each(|object| drop(object.remove("id")));
+    for object in objects.iter_mut().filter_map(Value::as_object_mut) {
+        object.retain(|member, _| !["id", "updated"].contains(&member.as_str()));
+    }
     objects.sort_by_key(Value::to_string);
     objects
 }
@@ -98,7 +100,7 @@ impl Alice {
         let bed = bed();
         let account = AccountRef::Id(AccountId::new(&place.account()).expect("an id"));
         let to = bed.clone().signed_in_as(place.admin().name, place.admin().password).of_account(account);
-        Alice { bed, to }
+        Alice { bed, to: to.acting_as_owner() }
     }
 
     /// Backs her up well; the snapshot's number.

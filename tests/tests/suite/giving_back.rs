@@ -13,10 +13,6 @@ use crate::imap;
 use crate::letters::{is_full, odd_folders, real_letters};
 use crate::place::{ALICE, NEIGHBOUR, Place, bed};
 
-/// Emails of the part and of the whole whose date cannot be told to a server, see `faithful.rs`. The real server alone makes
-/// such dates of what is in the emails.
-const UNDATABLE: [usize; 2] = [5, 30];
-
 /// What an account holds.
 pub(crate) async fn belongings(plain: &Plain) -> Belongings {
     let mails = plain.mails().await.expect("the server answers");
@@ -94,7 +90,7 @@ impl Source {
             None => None,
         };
         println!("{} emails, {forgotten} of them without a date that can be told", held.count());
-        assert_eq!(forgotten, if by_imap.is_some() { UNDATABLE[usize::from(is_full())] } else { 0 });
+        assert_eq!(forgotten, P::UNDATABLE[usize::from(is_full())]);
         Source { bed, mails, held, by_imap, undatable }
     }
 

@@ -58,6 +58,7 @@ impl Place for Named {
     const TYPES: &'static [DataType] = &DataType::ALL;
     const REFUSES_CASE_TWINS: bool = true;
     const TAKES_ANY_BYTES: bool = false;
+    const UNDATABLE: [usize; 2] = [2, 2];
 
     fn url(&self) -> String {
         self.url.clone()

@@ -41,6 +41,9 @@ pub(crate) trait Place {
     const REFUSES_CASE_TWINS: bool;
     /// It imports whatever it is given, be it an email or not.
     const TAKES_ANY_BYTES: bool;
+    /// Emails of the part and of the whole whose date cannot be told to a server, see `faithful.rs`: what is in them makes the real
+    /// servers take another one.
+    const UNDATABLE: [usize; 2];
 
     fn url(&self) -> String;
     /// Address of its IMAP, if it has one.

@@ -43,6 +43,7 @@ impl Place for Simulated {
     const TYPES: &'static [DataType] = &DataType::ALL;
     const REFUSES_CASE_TWINS: bool = false;
     const TAKES_ANY_BYTES: bool = false;
+    const UNDATABLE: [usize; 2] = [0, 0];
 
     fn url(&self) -> String {
         self.simulator.url()

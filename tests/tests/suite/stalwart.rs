@@ -58,6 +58,7 @@ impl Place for Real {
     ];
     const REFUSES_CASE_TWINS: bool = true;
     const TAKES_ANY_BYTES: bool = true;
+    const UNDATABLE: [usize; 2] = [5, 30];
 
     fn url(&self) -> String {
         self.server().url().to_owned()

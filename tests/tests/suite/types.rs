@@ -2,6 +2,7 @@
 
 use model::DataType;
 use serde_json::json;
+use tests::Plain;
 use tests::truth::{Things, things_of};
 
 use crate::place::{ALICE, Place, bed};
@@ -52,7 +53,37 @@ pub(crate) async fn make<P: Place>(place: &P) -> Made {
     });
     let identity = place.insert(DataType::Identity, identity).await;
     set_vacation(place, "Away \u{2600}", true).await;
+    let plain = place.plain(ALICE).await;
+    for data_type in P::TYPES.iter().filter(|t| !KNOWN.contains(t)) {
+        if plain.things(*data_type).await.expect("the server answers").is_empty() {
+            make_one(place, &plain, *data_type).await;
+        }
+    }
     Made { scripts, identity }
+}
+
+/// An object of a type of which new accounts have none.
+async fn make_one<P: Place>(place: &P, plain: &Plain, data_type: DataType) {
+    let lies_in = async |container| {
+        let containers = plain.things(container).await.expect("the server answers");
+        json!({ containers.keys().next().expect("a default one"): true })
+    };
+    let object = match data_type {
+        DataType::ContactCard => json!({
+            "@type": "Card", "version": "1.0", "kind": "individual", "name": { "full": "Bob \u{c9}" },
+            "addressBookIds": lies_in(DataType::AddressBook).await,
+        }),
+        DataType::CalendarEvent => json!({
+            "@type": "Event", "uid": "one-event", "title": "Lunch \u{2600}", "start": "2026-07-01T12:00:00",
+            "duration": "PT1H", "timeZone": "Europe/Berlin", "calendarIds": lies_in(DataType::Calendar).await,
+        }),
+        DataType::FileNode => {
+            let blob = place.upload("a file".as_bytes()).await;
+            json!({ "name": "a file", "parentId": null, "blobId": blob, "type": "text/plain" })
+        }
+        other => panic!("an account has a {other} from its beginning"),
+    };
+    place.insert(data_type, object).await;
 }
 
 async fn set_vacation<P: Place>(place: &P, subject: &str, is_enabled: bool) {
@@ -75,7 +106,12 @@ pub(crate) async fn change<P: Place>(place: &P, made: &Made) {
     for data_type in P::TYPES.iter().filter(|t| !KNOWN.contains(t)) {
         let things = plain.things(*data_type).await.expect("the server answers");
         let id = things.keys().next().expect("there is one of each type");
-        place.edit(*data_type, id, json!({ "name": "another name" })).await;
+        let name = match data_type {
+            DataType::CalendarEvent => json!({ "title": "another name" }),
+            DataType::ContactCard => json!({ "name": { "full": "another name" } }),
+            _ => json!({ "name": "another name" }),
+        };
+        place.edit(*data_type, id, name).await;
     }
 }
 
