@@ -4,6 +4,7 @@
 #![expect(clippy::print_stdout, reason = "how much was compared is part of what a test shows")]
 
 mod alive;
+mod dav;
 mod exactly;
 mod faithful;
 mod giving_back;
@@ -71,6 +72,7 @@ on_a_named_server! {
     exactly::random_edits_are_undone_and_the_undoing_too,
     exactly::filters_come_back_into_another_account,
     alive::an_exact_restore_loses_nothing_that_arrives,
+    dav::calendars_and_contacts_come_back_as_other_programs_see_them,
 }
 
 on_both_servers! {
