@@ -1,8 +1,9 @@
 //! What everyday operations ask of the store: printed by `make bench`, held by a test.
 
+use model::BackupState;
 use std::sync::Arc;
 
-use engine::{Mode, RestoreId, State};
+use engine::{Mode, RestoreId};
 use sim_stalwart::{AccountSpec, Kinds, Simulator};
 use testkit::recording::{Recorder, Recording};
 use testkit::{CallKind, Decorated};
@@ -62,7 +63,7 @@ pub async fn store_requests(emails: u32) -> Vec<StoreRequests> {
         }
         recording.take();
         let report = bed.backup_as(&url, "test", is_full).await.expect("it is backed up");
-        assert_eq!(report.state, State::Good, "{report:?}");
+        assert_eq!(report.state, BackupState::Good, "{report:?}");
         all.push(StoreRequests { what, calls: recording.take() });
     }
     let to = Bed::new(BOB, PASSWORD);

@@ -12,7 +12,7 @@ use crate::fleet_args::{
     CatalogCommand, ConfigCommand, DlqCommand, EnqueueArgs, JobCommand, MailboxCommand, RoleArgs, TopArgs,
 };
 use crate::numbers::SnapshotName;
-pub(crate) use crate::restore_args::{Part, RestoreArgs, RestoreMode};
+pub(crate) use crate::restore_args::{Part, RestoreArgs};
 pub(crate) use crate::upkeep_args::{HistoryArgs, InitArgs, KeyCommand, ReindexArgs, RepairArgs, RewrapArgs};
 
 const ABOUT: &str = "Backs up mailboxes of a Stalwart mail server: incremental, encrypted, verified.

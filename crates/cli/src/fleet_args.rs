@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
-use model::JobKind;
+use model::{JobKind, RestoreMode};
 
-use crate::restore_args::RestoreMode;
+use crate::restore_args::restore_mode;
 
 /// Where the fleet's configuration is.
 #[derive(Debug, Args)]
@@ -152,10 +152,10 @@ pub(crate) struct EnqueueArgs {
     #[arg(long)]
     pub(crate) full: bool,
     /// Give this backup of the mailbox back
-    #[arg(long, value_name = "NUMBER", requires = "mode", conflicts_with_all = ["full", "verify"])]
+    #[arg(long, value_name = "NUMBER", conflicts_with_all = ["full", "verify"])]
     pub(crate) restore: Option<u64>,
     /// How it comes back
-    #[arg(long, value_enum, requires = "restore")]
+    #[arg(long, value_parser = restore_mode(), requires = "restore")]
     pub(crate) mode: Option<RestoreMode>,
     /// Only emails that this finds, as in `malle find`; not with --mode exact
     #[arg(long, value_name = "QUERY", requires = "restore")]

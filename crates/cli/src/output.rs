@@ -6,7 +6,6 @@ use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use anyhow::Result;
-use engine::State;
 use model::Timestamp;
 use repository::SnapshotInfo;
 use serde::Serialize;
@@ -152,7 +151,7 @@ impl SnapshotRow {
             removed_emails: s.removed_emails,
             duration: seconds(info),
             location: info.location.clone(),
-            state: State::of(info).as_str(),
+            state: engine::state_of(info).as_str(),
             failures: s.failures,
             account: s.account_name.clone(),
             kind: s.origin.kind.clone(),

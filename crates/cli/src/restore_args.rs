@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
-use model::DataType;
+use model::{DataType, RestoreMode};
 
 use crate::args::{HistoryArgs, ServerArgs, StoreArgs, Which, account_name};
 use crate::numbers::SnapshotName;
@@ -37,7 +38,7 @@ pub(crate) struct RestoreArgs {
     #[arg(long, value_name = "ID", conflicts_with = "to_account")]
     pub(crate) to_account_id: Option<String>,
     /// How it comes back; by default beside
-    #[arg(long, value_enum)]
+    #[arg(long, value_parser = restore_mode())]
     pub(crate) mode: Option<RestoreMode>,
     /// Only emails that this finds, as in `malle find`, and nothing but emails; not with --mode exact
     #[arg(long, value_name = "QUERY")]
@@ -122,13 +123,16 @@ impl RestoreArgs {
     }
 }
 
-/// How a snapshot comes back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum RestoreMode {
-    /// Into a folder `Restored …` of its own, beside what is there
-    Beside,
-    /// Only what is not there any more, into its own folders
-    Missing,
-    /// The account becomes the snapshot: folders, keywords and deletions too; it is backed up first, and --yes is needed
-    Exact,
+/// Reads a mode of a restore; its help says what each does.
+pub(crate) fn restore_mode() -> impl TypedValueParser<Value = RestoreMode> {
+    let values = RestoreMode::ALL.iter().map(|mode| {
+        PossibleValue::new(mode.as_str()).help(match mode {
+            RestoreMode::Beside => "Into a folder `Restored …` of its own, beside what is there",
+            RestoreMode::Missing => "Only what is not there any more, into its own folders",
+            RestoreMode::Exact => {
+                "The account becomes the snapshot: folders, keywords and deletions too; it is backed up first, and --yes is needed"
+            }
+        })
+    });
+    PossibleValuesParser::new(values).try_map(|word| word.parse::<RestoreMode>())
 }

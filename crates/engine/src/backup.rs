@@ -14,7 +14,7 @@ use crate::events::lacking;
 use crate::options::Backup;
 use crate::owner::{Owner, is_each_users};
 use crate::probe::{Offer, Probe};
-use crate::report::{Report, State as Quality};
+use crate::report::{Report, state_of_summary};
 use crate::run::Run;
 use crate::slice::{Paused, Slice};
 use crate::witness::Look;
@@ -570,7 +570,7 @@ impl Run<'_> {
         let report = Report {
             number: committed.number,
             is_of_fleet: committed.is_of_fleet,
-            state: Quality::of_summary(&summary),
+            state: state_of_summary(&summary),
             emails: summary.emails,
             email_bytes: summary.email_bytes,
             new_emails: summary.new_emails,

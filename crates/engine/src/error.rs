@@ -182,7 +182,8 @@ impl Error {
     }
 }
 
-fn class_of(error: &jmap::Error) -> ErrorClass {
+/// What a caller should do about an error of the mail server's.
+pub fn class_of(error: &jmap::Error) -> ErrorClass {
     match error.class() {
         jmap::Class::Transient { retry_after } => ErrorClass::Transient { retry_after },
         jmap::Class::Auth => ErrorClass::Auth,

@@ -39,14 +39,14 @@ mod witness;
 pub use crate::export::{Export, Exported, Loss, Losses, export};
 pub use backup::{Ended, backup, backup_slice};
 pub use diff::{Change, Diff, DiffCounts, Fate, FolderChange, Pair};
-pub use error::{Error, Result};
+pub use error::{Error, Result, class_of};
 pub use find::{Found, Hit, find};
 pub use folders::{Folder, FolderTree, Subfolders};
 pub use options::{Backup, Progress, Silent};
 pub use owner::{Owner, SignIn, is_each_users};
 pub use query::QueryError;
 pub use reindex::{Reindex, Reindexed, reindex};
-pub use report::{Report, State};
+pub use report::{Report, state_of};
 pub use restore::{
     Act, KnownRestore, Leftover, Mode, ObjectRefusal, Planned, Refusal, Refusals, Register, RegisterError,
     Restore, RestoreId, RestoreParameters, Restored, RestoredObjects, Share, Tell, UNDER_WAY, Unremoved,

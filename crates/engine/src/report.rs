@@ -1,46 +1,21 @@
-use model::SnapshotNumber;
+use model::{BackupState, SnapshotNumber};
 use repository::{FailureRecord, SnapshotInfo, Summary, TypeState, TypeStatus};
 
-/// How good a snapshot is, in one word; the first that applies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
-    /// Something could not be fetched; it is named in the snapshot and tried again next time.
-    Partial,
-    /// More than half of the emails of the snapshot before are gone: look before that one is forgotten.
-    Shrunk,
-    /// The mailbox never held still; the snapshot is close to what it was, and the next one will tell.
-    Moving,
-    /// Everything the server offers is in it.
-    Good,
+/// How good a snapshot was when it was made; the first that applies.
+pub fn state_of(info: &SnapshotInfo) -> BackupState {
+    state_of_summary(&info.summary)
 }
 
-impl State {
-    /// The state of a snapshot.
-    pub fn of(info: &SnapshotInfo) -> State {
-        State::of_summary(&info.summary)
-    }
-
-    pub(crate) fn of_summary(summary: &Summary) -> State {
-        let any = |status| summary.types.iter().any(|t| t.status == status);
-        if summary.failures > 0 || any(TypeStatus::Stale) {
-            State::Partial
-        } else if summary.shrunk {
-            State::Shrunk
-        } else if any(TypeStatus::Moving) {
-            State::Moving
-        } else {
-            State::Good
-        }
-    }
-
-    /// The word.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            State::Partial => "partial",
-            State::Shrunk => "shrunk",
-            State::Moving => "moving",
-            State::Good => "good",
-        }
+pub(crate) fn state_of_summary(summary: &Summary) -> BackupState {
+    let any = |status| summary.types.iter().any(|t| t.status == status);
+    if summary.failures > 0 || any(TypeStatus::Stale) {
+        BackupState::Partial
+    } else if summary.shrunk {
+        BackupState::Shrunk
+    } else if any(TypeStatus::Moving) {
+        BackupState::Moving
+    } else {
+        BackupState::Good
     }
 }
 
@@ -52,7 +27,7 @@ pub struct Report {
     /// Whether a fleet has numbered this snapshot or one before it.
     pub is_of_fleet: bool,
     /// How good it is.
-    pub state: State,
+    pub state: BackupState,
     /// Emails in the snapshot.
     pub emails: u64,
     /// Their raw bytes.

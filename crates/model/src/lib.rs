@@ -7,6 +7,7 @@ mod email;
 mod error_class;
 mod ids;
 mod job;
+mod job_parameters;
 mod log_position;
 pub mod mail_address;
 mod plan;
@@ -24,6 +25,9 @@ pub use ids::{
 pub use jiff::civil::Date;
 pub use jiff::{SignedDuration, Timestamp};
 pub use job::{JobKind, JobState};
+pub use job_parameters::{
+    BackupParameters, InvalidParameters, JobParameters, RestoreMode, RestoreParameters, VerifyParameters,
+};
 pub use log_position::LogPosition;
 pub use plan::{Plan, Schedule, Slot};
 pub use words::UnknownWord;

@@ -3,9 +3,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use catalog::{Address, AuditEntry, Catalog, Mailbox, Request, Requested};
-use model::{BackupNumber, Clock, JobKind, MailboxId, SignedDuration};
+use model::{
+    BackupNumber, BackupParameters, Clock, JobKind, JobParameters, MailboxId, RestoreMode, RestoreParameters,
+    SignedDuration, VerifyParameters,
+};
 use queue::MailboxName;
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::refusal::Refusal;
@@ -35,54 +37,15 @@ pub struct BackupName {
     pub number: BackupNumber,
 }
 
-/// Parameters of a restore request.
+/// How a numbered backup is to come back.
 #[derive(Debug, Clone, Default)]
-pub struct RestoreParameters {
+pub struct RestoreRequest {
     /// What becomes of what is there.
     pub mode: RestoreMode,
     /// Only emails that this query finds.
     pub select: Option<String>,
     /// The mailbox that gets it; `None`: the one that the backup is of.
     pub to: Option<MailboxName>,
-}
-
-/// As `malle restore --mode`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum RestoreMode {
-    /// Into a folder of its own.
-    #[default]
-    Beside,
-    /// What is not there any more.
-    Missing,
-    /// The account becomes the snapshot.
-    Exact,
-}
-
-impl RestoreMode {
-    fn as_str(self) -> &'static str {
-        match self {
-            RestoreMode::Beside => "beside",
-            RestoreMode::Missing => "missing",
-            RestoreMode::Exact => "exact",
-        }
-    }
-}
-
-/// What a backup by hand reads of the mail server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Extent {
-    /// What changed, as far as the server's states can be trusted.
-    Changes,
-    /// A list of everything, whatever the server says of changes.
-    Everything,
-}
-
-impl Extent {
-    /// As the job's parameters have it.
-    fn parameters(self) -> Option<Value> {
-        (self == Extent::Everything).then(|| json!({"full": true}))
-    }
 }
 
 /// Who asks, and how.
@@ -143,10 +106,10 @@ impl Asking {
         &self,
         asker: &Asker<'_>,
         mailbox: &MailboxName,
-        extent: Extent,
+        how: BackupParameters,
     ) -> Result<Requested, Refusal> {
         let mailbox = self.find(asker, mailbox).await?;
-        self.ask(asker, JobKind::Manual, mailbox.id, None, extent.parameters().as_ref()).await
+        self.ask(asker, JobKind::Manual, mailbox.id, None, &JobParameters::Backup(how)).await
     }
 
     /// A restore of a numbered backup into the mailbox that it is of, or into another one of the same customer.
@@ -157,28 +120,22 @@ impl Asking {
         &self,
         asker: &Asker<'_>,
         of: &BackupName,
-        how: &RestoreParameters,
+        how: &RestoreRequest,
     ) -> Result<Requested, Refusal> {
-        if how.mode == RestoreMode::Exact && how.select.is_some() {
-            return Err(Refusal::ExactSelection);
-        }
-        let mut parameters = json!({"number": of.number.0, "mode": how.mode.as_str()});
-        if let Some(select) = &how.select {
-            if select.trim().is_empty() {
-                return Err(Refusal::Selection("it is empty; leave it out to choose everything".to_owned()));
-            }
+        let RestoreRequest { mode, select, to } = how;
+        let mut parameters =
+            RestoreParameters { number: of.number, mode: *mode, select: select.clone(), from_mailbox: None };
+        parameters.check()?;
+        if let Some(select) = select {
             (self.read_selection)(select).map_err(Refusal::Selection)?;
-            parameters["select"] = json!(select);
         }
         let from = self.find(asker, &of.mailbox).await?;
-        let to = match &how.to {
+        let to = match to {
             None => from.clone(),
             Some(name) => self.find(asker, name).await.map_err(of_recipient)?,
         };
         let is_same = from.id == to.id;
-        if !is_same {
-            parameters["from_mailbox"] = json!(from.id.0);
-        }
+        parameters.from_mailbox = (!is_same).then_some(from.id);
         // The audit log names the mailbox whose backup was asked for, not the one that was to get it.
         let refusal = match self.catalog.backup_of(from.id, of.number).await? {
             None => Refusal::UnknownBackup,
@@ -188,7 +145,8 @@ impl Asking {
                 Refusal::OtherCustomer
             }
             Some(_) => {
-                return self.ask(asker, JobKind::Restore, to.id, Some(of.number), Some(&parameters)).await;
+                let parameters = JobParameters::Restore(parameters);
+                return self.ask(asker, JobKind::Restore, to.id, Some(of.number), &parameters).await;
             }
         };
         self.refuse(asker, JobKind::Restore, from.id, of.number, refusal).await
@@ -199,10 +157,11 @@ impl Asking {
     /// # Errors
     /// [`Refusal`], in words for who asks.
     pub async fn verify(&self, asker: &Asker<'_>, of: &BackupName) -> Result<Requested, Refusal> {
-        let (mailbox, parameters) = (self.find(asker, &of.mailbox).await?, json!({"number": of.number.0}));
+        let mailbox = self.find(asker, &of.mailbox).await?;
+        let parameters = JobParameters::Verify(VerifyParameters { number: Some(of.number) });
         match self.catalog.backup_of(mailbox.id, of.number).await? {
             None => self.refuse(asker, JobKind::Verify, mailbox.id, of.number, Refusal::UnknownBackup).await,
-            Some(_) => self.ask(asker, JobKind::Verify, mailbox.id, Some(of.number), Some(&parameters)).await,
+            Some(_) => self.ask(asker, JobKind::Verify, mailbox.id, Some(of.number), &parameters).await,
         }
     }
 
@@ -225,15 +184,16 @@ impl Asking {
         kind: JobKind,
         mailbox: MailboxId,
         number: Option<BackupNumber>,
-        parameters: Option<&Value>,
+        parameters: &JobParameters,
     ) -> Result<Requested, Refusal> {
-        let (action, details) = (format!("{kind}.requested"), told(parameters));
+        let parameters = parameters.to_json();
+        let (action, details) = (format!("{kind}.requested"), told(parameters.as_ref()));
         let entry = entry(asker, &action, mailbox, number, &details);
         let request = Request {
             kind,
             mailbox: Some(mailbox),
             key: asker.key,
-            parameters,
+            parameters: parameters.as_ref(),
             limit: Some(self.settings.limit),
             traceparent: asker.traceparent,
             audit: Some(&entry),

@@ -18,7 +18,7 @@ mod verifier;
 mod watch;
 
 pub use api::{Api, openapi};
-pub use asking::{Asker, Asking, BackupName, Extent, ReadSelection, RestoreMode, RestoreParameters};
+pub use asking::{Asker, Asking, BackupName, ReadSelection, RestoreRequest};
 pub use directory::{
     BadLine, Directory, DirectoryError, Disappeared, Entry, Imported, List, Listing, ListingError,
     MailboxKind, OnBadLines, Page, Rule, Rules, Sight, StalwartCredentials, StalwartJmap, StalwartRest,

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use model::ErrorClass;
+use model::{ErrorClass, InvalidParameters};
 
 /// Why a request is refused; the texts are for who asked.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +65,15 @@ pub enum Refusal {
     /// The catalogue does not answer, or something is wrong with it.
     #[error("the request could not be recorded")]
     Catalog(#[source] catalog::Error),
+}
+
+impl From<InvalidParameters> for Refusal {
+    fn from(invalid: InvalidParameters) -> Refusal {
+        match invalid {
+            InvalidParameters::ExactSelection => Refusal::ExactSelection,
+            invalid => Refusal::Selection(invalid.to_string()),
+        }
+    }
 }
 
 impl Refusal {

@@ -1,12 +1,12 @@
 use std::time::Duration;
 
 use catalog::Requested;
-use model::ErrorClass;
+use model::{BackupParameters, ErrorClass};
 use queue::{BackupRequest, Delivery, QueueError, Source};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use crate::asking::{Asker, Asking, Extent};
+use crate::asking::{Asker, Asking};
 use crate::error::chain;
 use crate::refusal::Refusal;
 
@@ -96,7 +96,7 @@ async fn ask(
     let key = format!("{ACTOR} {}", request.idempotency_key);
     let asker = Asker { actor: ACTOR, key: &key, traceparent, tenants: None, crosses_tenants: false };
     loop {
-        match asking.backup(&asker, &request.mailbox, Extent::Changes).await {
+        match asking.backup(&asker, &request.mailbox, BackupParameters::default()).await {
             Err(Refusal::Catalog(error)) if !lasts(&error) && !stop.is_cancelled() => {
                 tracing::warn!(error = chain(&error), "a request could not be recorded; it is tried again");
             }

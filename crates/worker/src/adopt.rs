@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use catalog::{Backup, Claimed, Facts};
-use model::{BackupNumber, BackupState};
+use model::BackupNumber;
 use repository::{BlobHasher, Origin, Repository, Snapshot, SnapshotInfo, TypeStatus};
 use serde_json::json;
 
@@ -59,7 +59,7 @@ pub fn facts(info: &SnapshotInfo, hasher: &BlobHasher, store: &BackupStore) -> F
     let contents: BTreeMap<&str, u64> = known.map(|known| (known.data_type.name(), known.count)).collect();
     Facts {
         snapshot: info.number,
-        state: state(info),
+        state: engine::state_of(info),
         started_at: info.summary.started,
         finished_at: info.finished,
         store: store.name.clone(),
@@ -69,14 +69,5 @@ pub fn facts(info: &SnapshotInfo, hasher: &BlobHasher, store: &BackupStore) -> F
         stored_bytes: info.stored_bytes,
         contents: json!(contents),
         digest: Some(info.digest(hasher)),
-    }
-}
-
-fn state(info: &SnapshotInfo) -> BackupState {
-    match engine::State::of(info) {
-        engine::State::Good => BackupState::Good,
-        engine::State::Partial => BackupState::Partial,
-        engine::State::Shrunk => BackupState::Shrunk,
-        engine::State::Moving => BackupState::Moving,
     }
 }

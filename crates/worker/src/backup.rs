@@ -6,25 +6,22 @@
 //! A partial backup fills no slot: it gets its row, and the job is tried again a few times.
 
 use catalog::NewBackup;
-use engine::{Backup, Owner};
-use model::{BackupNumber, SnapshotNumber};
+use engine::{Backup, Ended, Owner, Slice};
+use model::{BackupNumber, BackupParameters, SnapshotNumber};
 use repository::{Repository, SnapshotInfo};
-use tokio::time::Instant;
 use tracing::Instrument;
 
 use crate::adopt::{committed_earlier, facts, origin};
 use crate::disposition::wants_another;
 use crate::error::{Error, Result};
 use crate::job::Job;
-use crate::order::BackupOrder;
 use crate::server::Reached;
-use crate::slices::{Slice, SliceTask};
 use crate::steps::Step;
 use crate::watch::Answer;
 
 impl Job<'_> {
-    pub(crate) async fn back_up(&self) -> Result<Answer> {
-        let made = self.make_backup().await;
+    pub(crate) async fn back_up(&self, parameters: BackupParameters) -> Result<Answer> {
+        let made = self.make_backup(parameters).await;
         if let (Err(error), Some(identity)) = (&made, self.mailbox.identity())
             && let Ok(place) = self.worker.stores.of(self.mailbox)
         {
@@ -33,7 +30,7 @@ impl Job<'_> {
         made
     }
 
-    async fn make_backup(&self) -> Result<Answer> {
+    async fn make_backup(&self, parameters: BackupParameters) -> Result<Answer> {
         if let Some(backup) = self.find_committed().await? {
             tracing::info!(number = backup.number.0, "an earlier try committed the snapshot: it is adopted");
             return self.list(&backup).await;
@@ -48,13 +45,13 @@ impl Job<'_> {
         let number = self.worker.persist(|| catalog.draw_number(&self.claimed.claim)).await?;
         self.reach(Step::NumberDrawn).await;
         let span = tracing::info_span!("snapshot", number = number.0);
-        let slice = self.slice(&server, &repository, number).instrument(span).await;
+        let slice = self.slice(&server, &repository, number, parameters).instrument(span).await;
         let metrics = &self.worker.services.metrics;
         metrics.count_read(server.client.counters().bytes_received);
         let store = &stores.of(self.mailbox)?.settings.name;
         self.remember(&repository, store).await?;
         match slice {
-            Ok(Slice::Done(report)) => {
+            Ok(Ended::Done(report)) => {
                 self.reach(Step::SnapshotCommitted).await;
                 metrics.count_backup(&report);
                 if report.healed > 0 {
@@ -66,10 +63,10 @@ impl Job<'_> {
                 }
                 self.list(&self.row(number, report.number, &repository).await?).await
             }
-            Ok(Slice::Sliced { progressed }) => {
+            Ok(Ended::Paused(paused)) => {
                 self.mark_noted(&repository).await?;
                 self.reach(Step::SliceCommitted).await;
-                Ok(Answer::Sliced { progressed })
+                Ok(Answer::Sliced { progressed: paused.has_progressed() })
             }
             Err(error) => {
                 let _ = self.mark_noted(&repository).await;
@@ -100,27 +97,27 @@ impl Job<'_> {
     }
 
     /// The one place that calls the engine.
-    async fn slice(&self, server: &Reached, repository: &Repository, number: BackupNumber) -> Result<Slice> {
+    async fn slice(
+        &self,
+        server: &Reached,
+        repository: &Repository,
+        number: BackupNumber,
+        parameters: BackupParameters,
+    ) -> Result<Ended> {
         let services = &self.worker.services;
         let sign_in = self.as_owner(server);
         let owner = Owner::when_needed(&sign_in);
         let how = Backup {
             owner: Some(&owner),
             origin: origin(self.claimed, number),
-            full_listing: BackupOrder::read(self.claimed.parameters.as_ref())?.full,
+            full_listing: parameters.full,
             compares_store: false,
             progress: self.shown,
             clock: &*services.clock,
         };
-        let task = SliceTask {
-            client: &server.client,
-            account: &server.account,
-            repository,
-            how: &how,
-            until: Instant::now() + self.worker.settings.times.slice,
-            stop: self.stop,
-        };
-        Ok(services.backups.slice(&task).await?)
+        let length = self.worker.settings.times.slice;
+        let slice = Slice { length, stop: self.stop.clone(), keep: None };
+        Ok((services.make_slice)(&server.client, &server.account, repository, &how, &slice).await?)
     }
 
     /// Keeps how far the log had come outside the store, so that one that goes back is noticed. Comes before the job's end: a

@@ -63,7 +63,7 @@ pub enum Error {
     RepositoryMissing,
     /// The job's parameters cannot be read.
     #[error("job's parameters cannot be used: {reason}")]
-    Order {
+    Parameters {
         /// Why, without what they say.
         reason: &'static str,
     },
@@ -109,13 +109,7 @@ impl Error {
         match self {
             Error::Queue(error) => error.class(),
             Error::Catalog(error) => error.class(),
-            Error::Server(error) => match error.class() {
-                jmap::Class::Transient { retry_after } => ErrorClass::Transient { retry_after },
-                jmap::Class::Auth => ErrorClass::Auth,
-                jmap::Class::Permanent => ErrorClass::Permanent,
-                jmap::Class::Corrupt => ErrorClass::Corrupt,
-                jmap::Class::Cancelled => ErrorClass::Cancelled,
-            },
+            Error::Server(error) => engine::class_of(error),
             Error::Repository(error) => error.class(),
             Error::Engine(error) => error.class(),
             Error::SignInRefused { wait } | Error::SignInPending { wait } => {
@@ -128,7 +122,7 @@ impl Error {
             | Error::UnknownAccount
             | Error::Unsupported
             | Error::RepositoryMissing
-            | Error::Order { .. }
+            | Error::Parameters { .. }
             | Error::NoBackup
             | Error::OtherMailbox => ErrorClass::Permanent,
         }

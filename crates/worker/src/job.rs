@@ -7,7 +7,7 @@ use std::time::Duration;
 use catalog::{Catalog, Claimed, Mailbox, NewBackup};
 use futures::future::BoxFuture;
 use jmap::Credentials;
-use model::JobKind;
+use model::{InvalidParameters, JobParameters};
 use planning::Budget;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -39,11 +39,12 @@ pub(crate) struct Job<'a> {
 impl Job<'_> {
     pub(crate) fn run(&self) -> BoxFuture<'_, Result<Answer>> {
         Box::pin(async move {
-            let answer = match self.claimed.kind {
-                JobKind::Manual | JobKind::Nightly | JobKind::Weekend => self.back_up().await,
-                JobKind::Restore => self.restore().await,
-                JobKind::Verify => self.verify().await,
-                JobKind::Prune | JobKind::Drill | JobKind::Global => Err(Error::Unsupported),
+            let answer = match JobParameters::read(self.claimed.kind, self.claimed.parameters.as_ref()) {
+                Ok(JobParameters::Backup(how)) => self.back_up(how).await,
+                Ok(JobParameters::Restore(how)) => self.restore(&how).await,
+                Ok(JobParameters::Verify(how)) => self.verify(how).await,
+                Err(InvalidParameters::NoneTaken) => Err(Error::Unsupported),
+                Err(invalid) => Err(Error::Parameters { reason: invalid.as_str() }),
             };
             self.unless_shut_out(answer).await
         })

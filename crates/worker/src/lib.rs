@@ -10,7 +10,6 @@ mod lane;
 mod leftovers;
 mod line;
 mod metrics;
-mod order;
 mod readiness;
 mod restore;
 mod run;
@@ -21,7 +20,6 @@ mod settings;
 mod settle;
 mod shown;
 mod sign_in;
-mod slices;
 mod steps;
 mod stores;
 mod throttle;
@@ -33,10 +31,8 @@ pub use adopt::facts;
 pub use damage::lost_backups;
 pub use error::{Error, Result};
 pub use metrics::Metrics;
-pub use order::{BackupOrder, RestoreMode, RestoreOrder, VerifyOrder};
-pub use run::{Services, run};
+pub use run::{MakeSlice, Services, run};
 pub use settings::{BackupStore, Limits, MailServer, Rings, Settings, Slots, Times, is_same_zone};
-pub use slices::{Backups, InSlices, Slice, SliceTask};
 
 #[cfg(feature = "steps")]
 pub use run::run_watched;

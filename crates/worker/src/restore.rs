@@ -4,9 +4,9 @@
 use std::sync::Arc;
 
 use catalog::{Backup, Mailbox};
-use engine::{FolderTree, Mode, Register, Restore, RestoreId, Restored};
+use engine::{FolderTree, Register, Restore, RestoreId, Restored, Selection};
 use futures::future::BoxFuture;
-use model::{BackupNumber, DataType, MailboxId, MailboxIdentity};
+use model::{BackupNumber, DataType, MailboxIdentity, RestoreMode, RestoreParameters};
 use repository::{Repository, Snapshot};
 use serde_json::{Value, json};
 use tracing::Instrument;
@@ -14,7 +14,6 @@ use tracing::Instrument;
 use crate::adopt::assert_same;
 use crate::error::{Error, Result};
 use crate::job::Job;
-use crate::order::RestoreOrder;
 use crate::safety::SafetyBackups;
 use crate::server::Reached;
 use crate::steps::Step;
@@ -31,12 +30,11 @@ struct Source<'a> {
 }
 
 impl Job<'_> {
-    pub(crate) async fn restore(&self) -> Result<Answer> {
-        let order = RestoreOrder::read(self.claimed.parameters.as_ref())?;
+    pub(crate) async fn restore(&self, parameters: &RestoreParameters) -> Result<Answer> {
         let catalog = self.catalog();
-        let backup = catalog.backup(order.number()).await?.ok_or(Error::NoBackup)?;
-        let source = self.source(&order, &backup).await?.identity().ok_or(Error::NoBackup)?;
-        let restored = self.restore_from(&order, &backup, &source).await;
+        let backup = catalog.backup(parameters.number).await?.ok_or(Error::NoBackup)?;
+        let source = self.source(parameters, &backup).await?.identity().ok_or(Error::NoBackup)?;
+        let restored = self.restore_from(parameters, &backup, &source).await;
         if let Err(error) = &restored {
             self.mark_after(error, (backup.mailbox, &source), &backup.facts.store).await;
             // An exact restore backs its own mailbox up.
@@ -51,7 +49,7 @@ impl Job<'_> {
 
     async fn restore_from(
         &self,
-        order: &RestoreOrder,
+        parameters: &RestoreParameters,
         backup: &Backup,
         source: &MailboxIdentity,
     ) -> Result<Answer> {
@@ -68,11 +66,11 @@ impl Job<'_> {
             self.mark(backup.mailbox, &[backup.number]).await?;
         }
         self.reach(Step::RepositoryOpened).await;
-        let id = self.begin(order).await?;
+        let id = self.begin(parameters.number).await?;
         self.reach(Step::RestoreBegun).await;
-        let span = tracing::info_span!("give back", number = order.number);
+        let span = tracing::info_span!("give back", number = parameters.number.0);
         let from = Source { identity: source, repository: &repository, snapshot: &snapshot };
-        let giving = self.give_back(order, &server, &from, id).instrument(span);
+        let giving = self.give_back(parameters, &server, &from, id).instrument(span);
         let Some(restored) = self.stop.run_until_cancelled(Box::pin(giving)).await else {
             return Ok(Answer::Sliced { progressed: false });
         };
@@ -90,25 +88,25 @@ impl Job<'_> {
     }
 
     /// Whose backup it is: the job's mailbox's, unless the job names another one.
-    async fn source(&self, order: &RestoreOrder, backup: &Backup) -> Result<Mailbox> {
-        match order.from_mailbox.map_or(self.mailbox.id, MailboxId) {
+    async fn source(&self, parameters: &RestoreParameters, backup: &Backup) -> Result<Mailbox> {
+        match parameters.from_mailbox.unwrap_or(self.mailbox.id) {
             source if source != backup.mailbox => Err(Error::OtherMailbox),
             source if source == self.mailbox.id => Ok(self.mailbox.clone()),
             source => self.catalog().mailbox(source).await?.ok_or(Error::NoBackup),
         }
     }
 
-    async fn begin(&self, order: &RestoreOrder) -> Result<RestoreId> {
+    async fn begin(&self, number: BackupNumber) -> Result<RestoreId> {
         let (catalog, claim) = (self.catalog(), &self.claimed.claim);
         let (fresh, now) = (RestoreId::random(), self.worker.services.clock.now());
-        let begun = || catalog.begin_restore(claim, order.number(), fresh.as_str(), now);
+        let begun = || catalog.begin_restore(claim, number, fresh.as_str(), now);
         let id = self.worker.persist(begun).await?;
-        RestoreId::parse(&id).ok_or(Error::Order { reason: "the catalogue's id of the restore is none" })
+        RestoreId::parse(&id).ok_or(Error::Parameters { reason: "the catalogue's id of the restore is none" })
     }
 
     async fn give_back(
         &self,
-        order: &RestoreOrder,
+        parameters: &RestoreParameters,
         server: &Reached,
         from: &Source<'_>,
         id: RestoreId,
@@ -116,38 +114,38 @@ impl Job<'_> {
         let (catalog, stores) = (self.catalog(), &self.worker.stores);
         let Source { identity: source, repository, snapshot } = *from;
         let (identity, name) = (&server.identity, &server.account.name);
-        let mode = Mode::from(order.mode);
+        let RestoreParameters { mode, select, .. } = parameters;
         let safety = match mode {
-            Mode::Exact => Some(stores.to_write(catalog, self.mailbox, identity, name).await?),
-            Mode::Beside | Mode::Missing => None,
+            RestoreMode::Exact => Some(stores.to_write(catalog, self.mailbox, identity, name).await?),
+            RestoreMode::Beside | RestoreMode::Missing => None,
         };
         let register = safety.as_ref().map(|repository| SafetyBackups { job: self, repository });
         if let Some(register) = &register {
             register.enter_earlier(&id).await?;
         }
         let folders = self.noting(repository, FolderTree::read(snapshot)).await?;
-        let selection = order.selection()?;
+        let selection = read_selection(select.as_deref())?;
         if selection.missing_folder(std::slice::from_ref(&folders)).is_some() {
-            return Err(Error::Order { reason: "the selection names a folder that the backup has not" });
+            return Err(Error::Parameters { reason: "the selection names a folder that the backup has not" });
         }
         let predicate = selection.among(&folders);
-        if order.select.is_some() && !self.noting(repository, predicate.finds_any(snapshot)).await? {
-            return Err(Error::Order { reason: "the selection fits no email of the backup" });
+        if select.is_some() && !self.noting(repository, predicate.finds_any(snapshot)).await? {
+            return Err(Error::Parameters { reason: "the selection fits no email of the backup" });
         }
         let owner = self.connect_as_owner(server).await?;
         let how = Restore {
-            mode,
+            mode: *mode,
             id,
             owner: owner.as_ref(),
             under_way: engine::UNDER_WAY,
             same_account: source == identity,
             records: repository,
             server: &identity.server,
-            select: order.select.as_deref(),
+            select: select.as_deref(),
             safety: safety.as_ref(),
             register: register.as_ref().map(|register| register as &dyn Register),
             grant_shares: false,
-            types: if order.select.is_some() { &SELECTED } else { &DataType::ALL },
+            types: if select.is_some() { &SELECTED } else { &DataType::ALL },
             wanted: &|email| predicate.matches(email),
             dry_run: None,
             progress: self.shown,
@@ -195,4 +193,9 @@ fn report(restored: &Restored, safety: Option<BackupNumber>) -> Value {
         "safety": safety.map(|number| number.0),
         "objects": objects.collect::<Vec<_>>(),
     })
+}
+
+fn read_selection(select: Option<&str>) -> Result<Selection> {
+    let Some(text) = select else { return Ok(Selection::default()) };
+    text.parse().map_err(|_| Error::Parameters { reason: "the selection cannot be read" })
 }

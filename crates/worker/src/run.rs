@@ -5,8 +5,12 @@ use std::time::Duration;
 
 use catalog::Catalog;
 use coordination::{Budget, Leases, ProgressBoard, SignIns};
+use engine::{Backup, Ended, Slice};
+use futures::future::BoxFuture;
+use jmap::{Account, Client};
 use model::Clock;
 use queue::Broker;
+use repository::Repository;
 use telemetry::Health;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -20,12 +24,22 @@ use crate::metrics::Metrics;
 use crate::readiness::checks;
 use crate::settings::Settings;
 use crate::sign_in::SignInGates;
-use crate::slices::Backups;
 use crate::steps::Watched;
 use crate::stores::Stores;
 
 /// For what is still to be given back once all jobs are over.
 const LAST_REPORTS: Duration = Duration::from_secs(1);
+
+/// What [`engine::backup_slice`] is. Safe to drop: what was not committed never happened.
+pub type MakeSlice = dyn for<'a> Fn(
+        &'a Client,
+        &'a Account,
+        &'a Repository,
+        &'a Backup<'_>,
+        &'a Slice,
+    ) -> BoxFuture<'a, engine::Result<Ended>>
+    + Send
+    + Sync;
 
 /// Everything outside that a worker uses. `coordination::Redis` is `leases`, `budget`, `sign_ins` and `board` in one.
 #[derive(Clone)]
@@ -42,8 +56,8 @@ pub struct Services {
     pub sign_ins: Arc<dyn SignIns>,
     /// What people see of running jobs.
     pub board: Arc<dyn ProgressBoard>,
-    /// Makes snapshots; [`InSlices`](crate::InSlices) in earnest.
-    pub backups: Arc<dyn Backups>,
+    /// Makes the slices of a backup: [`engine::backup_slice`], unless a test puts something before it.
+    pub make_slice: Arc<MakeSlice>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// What is counted.

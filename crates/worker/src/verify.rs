@@ -3,7 +3,7 @@
 use catalog::Backup;
 use engine::Progress;
 use futures::future::BoxFuture;
-use model::ErrorClass;
+use model::{ErrorClass, VerifyParameters};
 use repository::Depth;
 use telemetry::Verification;
 use tracing::Instrument;
@@ -11,13 +11,12 @@ use tracing::Instrument;
 use crate::adopt::assert_same;
 use crate::error::{Error, Result};
 use crate::job::Job;
-use crate::order::VerifyOrder;
 use crate::steps::Step;
 use crate::watch::Answer;
 
 impl Job<'_> {
-    pub(crate) async fn verify(&self) -> Result<Answer> {
-        let result = self.read_again().await;
+    pub(crate) async fn verify(&self, parameters: VerifyParameters) -> Result<Answer> {
+        let result = self.read_again(parameters).await;
         let verifications = &self.worker.services.metrics.backups.verifications;
         match &result {
             Ok(Answer::Done) => verifications.of(Verification::Sound).inc(),
@@ -31,9 +30,8 @@ impl Job<'_> {
         result
     }
 
-    async fn read_again(&self) -> Result<Answer> {
-        let order = VerifyOrder::read(self.claimed.parameters.as_ref())?;
-        let backup = self.backup(&order).await?;
+    async fn read_again(&self, parameters: VerifyParameters) -> Result<Answer> {
+        let backup = self.backup(parameters).await?;
         let read = self.read_all_of(&backup).await;
         if let (Err(error), Some(identity)) = (&read, self.mailbox.identity()) {
             self.mark_after(error, (backup.mailbox, &identity), &backup.facts.store).await;
@@ -76,10 +74,10 @@ impl Job<'_> {
         }
     }
 
-    async fn backup(&self, order: &VerifyOrder) -> Result<Backup> {
+    async fn backup(&self, parameters: VerifyParameters) -> Result<Backup> {
         let catalog = self.catalog();
-        let backup = match order.number {
-            Some(number) => catalog.backup(model::BackupNumber(number)).await?,
+        let backup = match parameters.number {
+            Some(number) => catalog.backup(number).await?,
             None => catalog.backups_of(self.mailbox.id, None, 1).await?.pop(),
         };
         let backup = backup.ok_or(Error::NoBackup)?;

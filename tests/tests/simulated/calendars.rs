@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use engine::{Mode, RestoreId, Restored, RestoredObjects, State};
-use model::DataType;
+use engine::{Mode, RestoreId, Restored, RestoredObjects};
+use model::{BackupState, DataType};
 use sim_stalwart::{AccountHandle, CalDav, DataType as Kind, Effect, Fault, Limits, Target, Version};
 use tests::truth::assert_texts;
 
@@ -56,7 +56,7 @@ async fn two() -> Two {
     for (name, text) in texts() {
         two.home.alice.put_calendar_resource("Calendar 0", &format!("{name}.ics"), &text);
     }
-    assert_eq!(two.home.backup().await.state, State::Good);
+    assert_eq!(two.home.backup().await.state, BackupState::Good);
     assert_texts(&two.home.bed.newest(&two.home.url).await.1, &two.home.alice).await;
     two
 }
@@ -104,7 +104,7 @@ async fn many_series_cost_few_requests() {
         let components: &[&str] = if number % 50 == 0 { &[SERIES, MOVED] } else { &[SERIES] };
         two.home.alice.put_calendar_resource("Calendar 0", &name, &text(&uid, "", "VEVENT", components));
     }
-    assert_eq!(two.home.backup().await.state, State::Good);
+    assert_eq!(two.home.backup().await.state, BackupState::Good);
     let (expected, before) = (held(&two.home.alice), two.home.simulator.counters());
     two.give_bob(Mode::Missing, &RestoreId::random()).await.expect("restores");
     let asked = two.home.simulator.counters().since(&before);
@@ -164,7 +164,7 @@ async fn nothing_with_participants_is_put() {
     let two = Two::unsaved(alice(0).objects(1, 0, 0), Limits::default(), Version::V0_16).await;
     put(&two.home.alice, "diary", &text("diary", "", "VJOURNAL", &[&diary]));
     put(&two.home.alice, "moved", &text("moved", "", "VEVENT", &[SERIES, MOVED]));
-    assert_eq!(two.home.backup().await.state, State::Good);
+    assert_eq!(two.home.backup().await.state, BackupState::Good);
     let number = two.home.bed.newest(&two.home.url).await.1.info().number;
     let before = two.home.simulator.counters();
     let restored = two.give_bob(Mode::Missing, &RestoreId::random()).await.expect("restores");
@@ -261,7 +261,7 @@ async fn what_is_not_shown_by_caldav_is_named() {
         let home = Home::of(alice(0).objects(1, 3, 0)).await;
         home.simulator.set_caldav(caldav);
         let report = home.backup().await;
-        assert_eq!(report.state, State::Good, "{report:?}");
+        assert_eq!(report.state, BackupState::Good, "{report:?}");
         let events = report.types.iter().find(|it| it.data_type == DataType::CalendarEvent).expect("told");
         assert_eq!(events.not_given, ["text by CalDAV"], "{report:?}");
         home.simulator.set_caldav(CalDav::Offered);
@@ -277,7 +277,11 @@ async fn what_cannot_be_fetched_by_caldav_now_is_tried_again() {
         let fault = home.simulator.faults().add(Fault::new(Target::method(method), busy));
         for _ in 0..2 {
             let report = home.backup().await;
-            assert_eq!((report.state, report.failures.len()), (State::Partial, 3), "{method}: {report:?}");
+            assert_eq!(
+                (report.state, report.failures.len()),
+                (BackupState::Partial, 3),
+                "{method}: {report:?}"
+            );
             assert!(report.failures[0].reason.contains("text"), "{report:?}");
         }
         home.simulator.faults().remove(fault);
@@ -287,7 +291,7 @@ async fn what_cannot_be_fetched_by_caldav_now_is_tried_again() {
         let fault = home.simulator.faults().add(Fault::new(Target::method(method), busy));
         home.alice.put_calendar_resource("Calendar 0", "new.ics", &text("new", "", "VEVENT", &[SERIES]));
         for _ in 0..2 {
-            assert_eq!(home.backup().await.state, State::Partial);
+            assert_eq!(home.backup().await.state, BackupState::Partial);
             let snapshot = home.bed.newest(&home.url).await.1;
             let events = snapshot.objects_of(DataType::CalendarEvent).await.expect("reads");
             assert_eq!(events.iter().filter(|event| event.blob.is_some()).count(), 3, "{method}");

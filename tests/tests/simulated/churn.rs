@@ -1,6 +1,6 @@
 //! Mail arrives, moves and vanishes while it is backed up.
 
-use engine::State;
+use model::BackupState;
 use sim_stalwart::{BlobIds, Churn, Kinds, Limits, Simulator};
 use tests::{assert_was_once, seeds};
 
@@ -29,7 +29,7 @@ fn never_catches_up(seed: u64) -> bool {
 }
 
 /// Three backups while everything changes around every call, one after it ended.
-async fn live(seed: u64) -> Vec<State> {
+async fn live(seed: u64) -> Vec<BackupState> {
     let home = home(seed).await;
     let kinds = if seed % 3 == 2 { Kinds::Emails } else { Kinds::All };
     // More than reading keeps up with makes the mailbox grow without end: each change is answered by two calls.
@@ -61,7 +61,7 @@ async fn each_type_equals_a_state_the_server_really_had() {
         println!("MALLE_SEED={seed}");
         states.extend(live(seed).await);
     }
-    let good = states.iter().filter(|state| **state == State::Good).count();
+    let good = states.iter().filter(|state| **state == BackupState::Good).count();
     println!("{good} of {} backups under way were good", states.len());
     // One seed alone, which `MALLE_SEED` names to look at it, may be one that never holds still.
     assert!(seeds().len() == 1 || good * 2 >= states.len(), "{states:?}");

@@ -51,7 +51,7 @@ async fn cut_off(home: &Home, before: &Arc<dyn ObjectStore>, failing: Failing) -
     let now = bed.checked(&home.url).await;
     assert!(now >= snapshots + u64::from(announced), "{failing:?}: {snapshots} snapshots before, {now} now");
     let report = bed.backup(&home.url).await.unwrap_or_else(|error| panic!("after {failing:?}: {error}"));
-    assert_eq!(report.state, engine::State::Good, "after {failing:?}");
+    assert_eq!(report.state, model::BackupState::Good, "after {failing:?}");
     assert_is_now(&bed.newest(&home.url).await.1, &home.alice).await;
     assert!(bed.checked(&home.url).await > snapshots, "{failing:?}");
     true

@@ -1,10 +1,11 @@
 //! The store loses and damages what it was given: what the mail server still has is fetched again, and *good* is said of
 //! nothing else.
 
+use model::BackupState;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use engine::{Report, State};
+use engine::Report;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use repository::{Depth, Repository, Sizes};
@@ -147,10 +148,10 @@ async fn three_backups_after_any_damage_everything_the_server_has_is_readable() 
                 if is_hidden {
                     continue;
                 }
-                assert_eq!(third.state, State::Good, "{what}: {third:?}");
+                assert_eq!(third.state, BackupState::Good, "{what}: {third:?}");
                 assert_whole(&home, &what).await;
                 let fourth = backup(&home, false, &what).await;
-                assert_eq!((fourth.state, fourth.fetched_bytes), (State::Good, 0), "{what}");
+                assert_eq!((fourth.state, fourth.fetched_bytes), (BackupState::Good, 0), "{what}");
             }
         }
     }
@@ -184,7 +185,7 @@ async fn what_a_listing_leaves_out_is_asked_for_before_it_is_called_lost() {
     let blind = Decorated::new(home.bed.objects.clone(), Arc::new(Lie::ListsNothing));
     let before = home.simulator.counters();
     let report = home.bed.moved_to(blind).backup_as(&home.url, "test", true).await.expect("backs up");
-    assert_eq!((report.state, report.fetched_bytes), (State::Good, 0), "{report:?}");
+    assert_eq!((report.state, report.fetched_bytes), (BackupState::Good, 0), "{report:?}");
     assert_eq!(home.simulator.counters().since(&before).blobs, 0);
     assert_eq!(repository(&home).await.listing().await.expect("lists").damaged, [].into());
 }
@@ -198,7 +199,7 @@ async fn the_largest_pack_is_lost_and_only_what_lay_in_it_is_fetched_again() {
     store.delete(&pack).await.expect("deletes");
     let before = home.simulator.counters();
     let healed = backup(&home, true, "healing").await;
-    assert_eq!(healed.state, State::Good, "{healed:?}");
+    assert_eq!(healed.state, BackupState::Good, "{healed:?}");
     assert!(healed.fetched_bytes > 0, "{healed:?}");
     let fetched = home.simulator.counters().since(&before).bytes_out;
     assert!(fetched < 40 * size, "{fetched} bytes for a pack of {size}");
@@ -223,7 +224,7 @@ async fn what_the_server_does_not_give_again_keeps_the_backup_partial_and_is_nam
     }
     for attempt in 0..2 {
         let report = backup(&home, true, "all packs are lost").await;
-        assert_eq!(report.state, State::Partial, "{report:?}");
+        assert_eq!(report.state, BackupState::Partial, "{report:?}");
         let named: Vec<&str> = report.failures.iter().map(|failure| failure.id.as_str()).collect();
         assert!(lost.iter().all(|id| named.contains(&id.as_str())), "attempt {attempt}: {named:?}");
         assert_eq!(report.failures.len(), lost.len(), "{:?}", report.failures);
@@ -251,7 +252,7 @@ async fn healing_in_slices_comes_to_its_end() {
         match home.bed.slice(&home.url, &slice).await.expect("runs") {
             Ended::Paused(_) => slices += 1,
             Ended::Done(report) => {
-                assert_eq!(report.state, State::Good, "{report:?}");
+                assert_eq!(report.state, BackupState::Good, "{report:?}");
                 break;
             }
         }

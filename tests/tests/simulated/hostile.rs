@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use engine::{Report, State};
+use engine::Report;
 use futures::{StreamExt, stream};
-use model::DataType;
+use model::{BackupState, DataType};
 use repository::TypeStatus;
 use serde_json::{Value, json};
 use sim_stalwart::{Effect, Fault, Kinds, OddId, Shape, Target};
@@ -116,7 +116,7 @@ async fn home() -> Home {
 /// Everything in the snapshot is true, and what is missing or old is named.
 async fn assert_honest(home: &Home, report: &Report, before: &Mails, lies_about_states: bool) {
     let (_, snapshot) = home.bed.newest(&home.url).await;
-    if report.state == State::Good {
+    if report.state == BackupState::Good {
         return assert_is_now(&snapshot, &home.alice).await;
     }
     let failed = |data_type: DataType, id: &str| {
@@ -161,7 +161,7 @@ async fn assert_honest(home: &Home, report: &Report, before: &Mails, lies_about_
     }
     let is_partial =
         !report.failures.is_empty() || report.types.iter().any(|t| t.status == TypeStatus::Stale);
-    assert_eq!(report.state == State::Partial, is_partial, "{report:?}");
+    assert_eq!(report.state == BackupState::Partial, is_partial, "{report:?}");
 }
 
 /// What came of a fault.
@@ -190,7 +190,7 @@ async fn under(home: &Home, fault: Fault, lies_about_states: bool, outcomes: &mu
     match result {
         Ok(report) => {
             match report.state {
-                State::Good => outcomes.good += 1,
+                BackupState::Good => outcomes.good += 1,
                 _ => outcomes.imperfect += 1,
             }
             assert_honest(home, &report, &before, lies_about_states).await;
@@ -278,7 +278,7 @@ async fn a_server_that_lists_for_ever() {
     });
     let fault = home.simulator.faults().add(Fault::new(Target::method("Email/query"), endless));
     let report = home.backup().await;
-    assert_eq!(report.state, State::Partial, "{report:?}");
+    assert_eq!(report.state, BackupState::Partial, "{report:?}");
     assert!(home.simulator.faults().struck(fault) > 10);
     home.simulator.faults().clear();
     home.good_backup().await;

@@ -1,8 +1,8 @@
 //! What a backup costs follows what changed.
 
+use model::BackupState;
 use std::sync::Arc;
 
-use engine::State;
 use sim_stalwart::{Counters, Kinds, Sizes};
 use testkit::Decorated;
 use testkit::recording::{Recorder, Recording};
@@ -27,7 +27,7 @@ async fn cost(home: &Home, bed: &Bed, recording: &Recording) -> Cost {
     recording.take();
     let before = home.simulator.counters();
     let report = bed.backup(&home.url).await.expect("backs up");
-    assert_eq!(report.state, State::Good, "{report:?}");
+    assert_eq!(report.state, BackupState::Good, "{report:?}");
     Cost { server: home.simulator.counters().since(&before), store: recording.take() }
 }
 

@@ -23,7 +23,8 @@ mod slices;
 mod timeline;
 mod types;
 
-use engine::{Report, State};
+use engine::Report;
+use model::BackupState;
 use sim_stalwart::{AccountHandle, AccountSpec, Builder, Simulator, Sizes};
 use tests::{Bed, assert_is_now};
 
@@ -61,7 +62,7 @@ impl Home {
     /// A backup that must be good and equal what the server has now.
     async fn good_backup(&self) -> Report {
         let report = self.backup().await;
-        assert_eq!(report.state, State::Good, "{report:?}");
+        assert_eq!(report.state, BackupState::Good, "{report:?}");
         assert_is_now(&self.bed.newest(&self.url).await.1, &self.alice).await;
         report
     }

@@ -1,9 +1,9 @@
 //! What each user has of their own is the owner's, whoever signs in: subscriptions; names, colours and order of calendars and address
 //! books.
 
-use engine::{Mode, RestoreId, RestoredObjects, State};
+use engine::{Mode, RestoreId, RestoredObjects};
 use jmap::AccountRef;
-use model::DataType;
+use model::{BackupState, DataType};
 use serde_json::{Value, json};
 use sim_stalwart::{AccountHandle, AccountSpec, DataType as Kind, Effect, Fault, Simulator, Target};
 use tests::truth::kind_of;
@@ -106,7 +106,7 @@ async fn where_nobody_may_act_as_the_owner_it_is_said() {
     let home = home().await;
     let with_owner = home.bed.clone().acting_as_owner();
     let report = home.backup().await;
-    assert_eq!(report.state, State::Good, "{report:?}");
+    assert_eq!(report.state, BackupState::Good, "{report:?}");
     let is_of_owner = async |bed: &Bed| {
         let info = bed.newest(&home.url).await.1.info().clone();
         OWN.map(|(data_type, _)| info.is_of_owner(data_type))
@@ -121,7 +121,7 @@ async fn where_nobody_may_act_as_the_owner_it_is_said() {
     assert_is_now(&with_owner.newest(&home.url).await.1, &home.alice).await;
     // Not allowed any more.
     subscribe(&home.alice, DataType::Calendar, "Work", true);
-    assert_eq!(home.backup().await.state, State::Good);
+    assert_eq!(home.backup().await.state, BackupState::Good);
     assert_eq!(is_of_owner(&home.bed).await, [true, true, false]);
 }
 
@@ -135,7 +135,7 @@ async fn a_busy_server_is_asked_again_for_the_owner() {
     let busy = Effect::Status { code: 503, retry_after: None };
     home.simulator.faults().add(Fault::new(Target::Session, busy).after(2));
     let report = home.backup().await;
-    assert_eq!(report.state, State::Partial, "{report:?}");
+    assert_eq!(report.state, BackupState::Partial, "{report:?}");
     home.simulator.faults().clear();
     home.good_backup().await;
 }

@@ -1,7 +1,7 @@
 //! Outdated rows in a repository that has lost or damaged something.
 
-use engine::{Error, State};
-use model::{DataType, SystemClock};
+use engine::Error;
+use model::{BackupState, DataType, SystemClock};
 use object_store::ObjectStore;
 use object_store::path::Path;
 use repository::{Depth, Repository};
@@ -73,12 +73,12 @@ async fn a_damaged_pack_costs_only_the_emails_in_it() {
             for (id, envelope) in envelopes(&snapshot).await {
                 assert_eq!(envelope == right[&id], !lost.contains(&id), "{what}: {id}");
             }
-            let state = State::of(snapshot.info());
-            assert_eq!(state, if is_known { State::Partial } else { State::Good }, "{what}");
+            let state = engine::state_of(snapshot.info());
+            assert_eq!(state, if is_known { BackupState::Partial } else { BackupState::Good }, "{what}");
             let again = reindex(&repository).await.expect(&what);
             assert_eq!((again.renewed, again.damaged, again.snapshots.len()), (0, skipped, 0), "{what}");
             let healed = home.backup().await;
-            assert_eq!(healed.state, State::Good, "{what}: {healed:?}");
+            assert_eq!(healed.state, BackupState::Good, "{what}: {healed:?}");
             assert_whole(&home, &what).await;
             assert_eq!(envelopes(&home.bed.newest(&home.url).await.1).await, right, "{what}");
         }
@@ -102,7 +102,7 @@ async fn a_backup_heals_what_it_meets_while_it_renews_rows() {
         damage(home.bed.objects.as_ref(), &pack, &pack, done).await;
         let report = home.bed.backup_as(&home.url, "test", true).await.expect("backs up");
         assert!(report.found_damage && report.healed > 0, "{done:?}: {report:?}");
-        assert_eq!((report.state, report.renewed), (State::Good, 200 - report.healed), "{done:?}");
+        assert_eq!((report.state, report.renewed), (BackupState::Good, 200 - report.healed), "{done:?}");
         assert!(!repository.known_damage().await.expect("reads").is_empty(), "{done:?}");
         assert_whole(&home, &format!("{done:?}")).await;
         assert_eq!(envelopes(&home.bed.newest(&home.url).await.1).await, right, "{done:?}");
@@ -134,7 +134,7 @@ async fn what_belongs_to_other_objects_is_named_too() {
         let others = failures.iter().filter(|failure| failure.data_type != DataType::Email).count();
         assert_eq!((failures.len() >= 20, others > 0), (is_known, is_known), "{failures:?}");
         let healed = home.backup().await;
-        assert_eq!(healed.state, State::Good, "known: {is_known}: {healed:?}");
+        assert_eq!(healed.state, BackupState::Good, "known: {is_known}: {healed:?}");
         assert_whole(&home, "healed").await;
         assert_eq!(envelopes(&home.bed.newest(&home.url).await.1).await, right(&home).await);
     }

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use engine::{Act, Mode, RestoreId, Restored, State};
+use engine::{Act, Mode, RestoreId, Restored};
 use jmap::{AccountId, AccountRef};
-use model::{EmailId, SnapshotNumber};
+use model::{BackupState, EmailId, SnapshotNumber};
 use serde_json::Value;
 use sim_stalwart::{
     AccountHandle, AccountSpec, DataType, Effect, Fault, Folders, Kinds, Limits, Simulator, Target,
@@ -47,7 +47,7 @@ pub(crate) struct Two {
 impl Two {
     async fn with(spec: AccountSpec, limits: Limits) -> Two {
         let two = Two::unsaved(spec, limits, Version::V0_15).await;
-        assert_eq!(two.home.backup().await.state, State::Good);
+        assert_eq!(two.home.backup().await.state, BackupState::Good);
         two
     }
 
@@ -284,7 +284,7 @@ async fn folders_of_odd_names_come_back() {
             let folders = two.home.alice.content(DataType::Mailbox);
             let blank = folders.iter().find(|(_, folder)| folder["name"] == " lead and trail ");
             two.home.alice.rename_folder(blank.expect("it is one of the odd ones").0, "lead and trail");
-            assert_eq!(two.home.backup().await.state, State::Good);
+            assert_eq!(two.home.backup().await.state, BackupState::Good);
             let faults = two.home.simulator.faults();
             let fault = faults.add(Fault::at_request(number, Effect::Reset { after: 0 }));
             let restored = two.give_bob(mode, &RestoreId::random()).await;
@@ -457,7 +457,7 @@ async fn an_impersonator_uploads_elsewhere() {
 #[tokio::test(flavor = "multi_thread")]
 async fn where_nothing_may_be_uploaded_elsewhere_it_goes_to_the_account() {
     let two = Two::unsaved(usual(1_500), Limits::default(), Version::V0_16).await;
-    assert_eq!(two.home.backup().await.state, State::Good);
+    assert_eq!(two.home.backup().await.state, BackupState::Good);
     let restored = two.agent_gives_bob().await;
     // 0.16 takes no bytes that are no message.
     assert_eq!(restored.restored + restored.refused.count, 1_500);

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use engine::{Mode, RestoreId, Restored, RestoredObjects, State};
-use model::DataType;
+use engine::{Mode, RestoreId, Restored, RestoredObjects};
+use model::{BackupState, DataType};
 use serde_json::{Value, json};
 use sim_stalwart::{
     AccountHandle, AccountSpec, DataType as Kind, Effect, Fault, Folders, Kinds, Limits, TypeContent, Version,
@@ -130,7 +130,7 @@ pub(crate) async fn two(seed: u64, limits: Limits) -> Two {
         &two.home.alice,
         if seed.is_multiple_of(2) { Active::Vacation } else { Active::Script("script 0") },
     );
-    assert_eq!(two.home.backup().await.state, State::Good);
+    assert_eq!(two.home.backup().await.state, BackupState::Good);
     two
 }
 
@@ -428,7 +428,7 @@ async fn few() -> Two {
         Two::unsaved(alice(0).folders(Folders::Plain).objects(4, 4, 3).scripts(2), limits, Version::V0_16)
             .await;
     activate(&two.home.alice, Active::Script("script 1"));
-    assert_eq!(two.home.backup().await.state, State::Good);
+    assert_eq!(two.home.backup().await.state, BackupState::Good);
     two
 }
 

@@ -1,7 +1,7 @@
 //! Objects that stay where they are when a snapshot comes back, and objects that cannot: each is named.
 
-use engine::{Mode, RestoreId, State};
-use model::DataType;
+use engine::{Mode, RestoreId};
+use model::{BackupState, DataType};
 use serde_json::{Value, json};
 use sim_stalwart::{AccountHandle, CalDav, DataType as Kind, Effect, Fault, Limits, Target, Version};
 
@@ -111,7 +111,7 @@ async fn a_journal_is_known_where_it_is_and_named_where_it_cannot_come_back() {
     let journal =
         json!({ "@type": "Group", "prodId": "x", "calendarIds": { calendar: true }, "iCalendar": jcal });
     let id = alice.insert(Kind::CalendarEvent, journal.clone());
-    assert_eq!(two.home.backup().await.state, State::Good);
+    assert_eq!(two.home.backup().await.state, BackupState::Good);
     let number = two.home.bed.newest(&two.home.url).await.1.info().number;
     // The server made it again: another id, another maker.
     alice.remove(Kind::CalendarEvent, &id);

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use engine::{Mode, RestoreId, Restored, State};
-use model::{DataType, SnapshotNumber};
+use engine::{Mode, RestoreId, Restored};
+use model::{BackupState, DataType, SnapshotNumber};
 use object_store::ObjectStoreExt;
 use sim_stalwart::{
     AccountHandle, AccountSpec, DataType as Kind, Effect, Fault, Folders, Kinds, Limits, Simulator, Target,
@@ -60,7 +60,7 @@ impl Story {
         let spec: AccountSpec = alice(24).folders(Folders::Many(4)).objects(3, 3, 2).scripts(1);
         let home = Home::with(builder, spec).await;
         home.alice.deliver("Subject: no\r\n\r\nThe server refuses this one.\r\n", &[], &[REFUSED]);
-        assert_eq!(home.backup().await.state, State::Good);
+        assert_eq!(home.backup().await.state, BackupState::Good);
         let number = home.bed.newest(&home.url).await.1.info().number;
         let emails = home.alice.emails();
         for (n, email) in emails.iter().enumerate() {
@@ -254,13 +254,13 @@ async fn a_mailbox_that_was_emptied_and_restored_is_not_shrunk() {
     let refused = restored.refused.count;
     assert_eq!(restored.restored + refused, 100, "{restored:#?}");
     let report = home.backup().await;
-    assert_eq!((report.state, report.new_emails), (State::Good, 100 - refused), "{report:?}");
+    assert_eq!((report.state, report.new_emails), (BackupState::Good, 100 - refused), "{report:?}");
     // As many other emails in their place are no comfort.
     for (n, email) in home.alice.emails().into_iter().enumerate() {
         assert!(home.alice.destroy(&email.id));
         home.alice.deliver(format!("Subject: spam {n}\r\n\r\nBuy!\r\n"), &[], &[]);
     }
-    assert_eq!(home.backup().await.state, State::Shrunk);
+    assert_eq!(home.backup().await.state, BackupState::Shrunk);
 }
 
 /// Alice after a backup, and what came later: ten emails and a script, whose packs are lost from the store when this is told.
@@ -374,10 +374,10 @@ async fn a_damaged_long_email_is_named_and_the_rest_comes_back() {
     for damage in [None, Some(false), Some(true)] {
         let two = crate::restore::Two::unsaved(alice(20), Limits::default(), Version::V0_15).await;
         let home = &two.home;
-        assert_eq!(home.backup().await.state, State::Good);
+        assert_eq!(home.backup().await.state, BackupState::Good);
         let before = packs(home).await;
         home.alice.deliver(tests::attachment(1, 5_000_000), &[], &[]);
-        assert_eq!(home.backup().await.state, State::Good);
+        assert_eq!(home.backup().await.state, BackupState::Good);
         for pack in packs(home).await.iter().filter(|pack| !before.contains(pack)) {
             let whole =
                 home.bed.objects.get(pack).await.expect("it is there").bytes().await.expect("it is read");

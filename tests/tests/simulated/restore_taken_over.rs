@@ -1,11 +1,12 @@
 //! An attempt takes over what an earlier one, which was cut off, left in the account and in the store.
 
+use model::BackupState;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
 use bytes::Bytes;
-use engine::{Mode, RestoreId, Restored, State};
+use engine::{Mode, RestoreId, Restored};
 use futures::StreamExt;
 use object_store::ObjectStoreExt;
 use sim_stalwart::{
@@ -41,7 +42,7 @@ impl Cut {
     }
 
     async fn of(home: Home, mode: Mode) -> Cut {
-        assert_eq!(home.backup().await.state, State::Good);
+        assert_eq!(home.backup().await.state, BackupState::Good);
         let before = held_belongings(&home.alice);
         let emails = home.alice.emails().into_iter().map(|email| {
             let raw = home.alice.raw(&email.id).expect("it is there");

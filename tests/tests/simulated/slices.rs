@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use engine::{Ended, Paused, Progress, Report, Slice, State};
-use model::ErrorClass;
+use engine::{Ended, Paused, Progress, Report, Slice};
+use model::{BackupState, ErrorClass};
 use object_store::ObjectStore;
 use repository::Sizes;
 use sim_stalwart::{Effect, Fault, Kinds, Target};
@@ -89,7 +89,7 @@ async fn a_first_backup_in_slices_fetches_every_email_once() {
     assert!(slices.len() as u64 >= 3_000 / LEAST - 5, "{slices:?}");
     assert_eq!(
         (report.state, report.emails, report.email_bytes, report.new_emails),
-        (State::Good, whole.emails, whole.email_bytes, whole.new_emails)
+        (BackupState::Good, whole.emails, whole.email_bytes, whole.new_emails)
     );
     assert_eq!(report.fetched_bytes, whole.fetched_bytes);
     assert!(report.stored_bytes > whole.stored_bytes, "all slices are counted: {report:?}");
@@ -116,7 +116,7 @@ async fn a_mailbox_that_lost_more_than_half_is_shrunk_in_slices_too() {
     old.iter().take(600).for_each(|email| assert!(home.alice.destroy(&email.id)));
     let (slices, report) = in_slices(&home.bed, &home.url, |_| {}).await;
     assert!(slices.len() > 1, "{slices:?}");
-    assert_eq!((report.state, report.emails), (State::Shrunk, 1_300), "{report:?}");
+    assert_eq!((report.state, report.emails), (BackupState::Shrunk, 1_300), "{report:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -131,7 +131,7 @@ async fn the_mailbox_lives_on_between_slices() {
         let live = |slice| home.alice.mutate(60, seed * 100 + slice, Kinds::All);
         let (slices, report) = in_slices(&home.bed, &home.url, live).await;
         assert!(!slices.is_empty(), "seed {seed}");
-        assert_eq!(report.state, State::Good, "seed {seed}: {report:?}");
+        assert_eq!(report.state, BackupState::Good, "seed {seed}: {report:?}");
         assert_is_now(&home.bed.newest(&home.url).await.1, &home.alice).await;
         home.bed.checked(&home.url).await;
         home.good_backup().await;
@@ -197,7 +197,7 @@ async fn is_cut_off(home: &Home, empty: &Arc<dyn ObjectStore>, failing: Failing,
         () = failing.hung() => false,
     };
     let (_, report) = in_slices(&bed, &home.url, |_| {}).await;
-    assert_eq!(report.state, State::Good, "after {failing:?}");
+    assert_eq!(report.state, BackupState::Good, "after {failing:?}");
     assert_is_now(&bed.newest(&home.url).await.1, &home.alice).await;
     bed.checked(&home.url).await;
     !is_over
@@ -344,7 +344,10 @@ async fn a_backup_that_commits_on_its_way_makes_one_snapshot() {
                 () = live => unreachable!("it waits for ever"),
             };
             let Ended::Done(report) = ended else { panic!("nobody told it to pause") };
-            assert!(matches!(report.state, State::Good | State::Moving), "seed {seed}: {report:?}");
+            assert!(
+                matches!(report.state, BackupState::Good | BackupState::Moving),
+                "seed {seed}: {report:?}"
+            );
             assert!(heard.kept().has_progressed() || round > 0, "nothing was committed on the way");
             home.good_backup().await;
             assert_eq!(home.bed.checked(&home.url).await, 2 * round + 2);

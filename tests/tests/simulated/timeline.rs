@@ -1,7 +1,6 @@
 //! The server's history is cut off, goes back, or begins anew.
 
-use engine::State;
-use model::DataType;
+use model::{BackupState, DataType};
 use sim_stalwart::{AccountHandle, AccountSpec, Kinds, Sizes};
 use tests::Bed;
 use tests::truth::{mails_of, things_of};
@@ -11,7 +10,7 @@ use crate::{ALICE, Home, PASSWORD, alice};
 /// The next backup holds what a first backup holds.
 async fn same_as_from_scratch(home: &Home) {
     let report = home.backup().await;
-    assert!(matches!(report.state, State::Good | State::Shrunk), "{report:?}");
+    assert!(matches!(report.state, BackupState::Good | BackupState::Shrunk), "{report:?}");
     let fresh = Bed::new(ALICE, PASSWORD);
     fresh.backup(&home.url).await.expect("backs up");
     let (old, new) = (home.bed.newest(&home.url).await.1, fresh.newest(&home.url).await.1);
@@ -143,7 +142,7 @@ async fn put_back(before: Life, lost: Life, after: Life) {
     after.pass(&home.alice, "afterwards");
     println!("{before:?}, then {lost:?} is lost, then {after:?}");
     let report = home.backup().await;
-    assert!(matches!(report.state, State::Good | State::Shrunk), "{report:?}");
+    assert!(matches!(report.state, BackupState::Good | BackupState::Shrunk), "{report:?}");
     tests::assert_is_now(&home.bed.newest(&home.url).await.1, &home.alice).await;
     // Seen once, it costs nothing more.
     let unchanged = home.simulator.counters();

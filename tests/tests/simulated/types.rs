@@ -1,8 +1,8 @@
 //! Every type the server offers, and what happens when it offers or gives less.
 
 use bytes::Bytes;
-use engine::{Mode, Report, RestoreId, State};
-use model::DataType;
+use engine::{Mode, Report, RestoreId};
+use model::{BackupState, DataType};
 use repository::TypeStatus;
 use serde_json::json;
 use sim_stalwart::{
@@ -90,7 +90,7 @@ async fn what_a_server_does_not_give_by_name_either_is_named_and_all_else_is_the
         let home = Home::of(alice(10).objects(4, 4, 1)).await;
         home.simulator.set_named(named);
         let report = home.backup().await;
-        assert_eq!(report.state, State::Good, "{report:?}");
+        assert_eq!(report.state, BackupState::Good, "{report:?}");
         let lacks = |report: &Report, data_type| {
             report.types.iter().find(|state| state.data_type == data_type).expect("it is").not_given.clone()
         };
@@ -125,7 +125,7 @@ async fn one_object_of_any_length_takes_no_other_along() {
     let longest = home.alice.insert(Kind::CalendarEvent, event(45_000_000));
     for _ in 0..2 {
         let report = home.backup().await;
-        assert_eq!(report.state, State::Partial, "{report:?}");
+        assert_eq!(report.state, BackupState::Partial, "{report:?}");
         let named: Vec<_> = report.failures.iter().map(|failure| failure.id.as_str()).collect();
         assert_eq!(named, [longest.as_str()]);
         assert_eq!(status(&report, DataType::CalendarEvent), TypeStatus::Complete);
@@ -136,7 +136,7 @@ async fn one_object_of_any_length_takes_no_other_along() {
     home.alice.edit(Kind::CalendarEvent, &longest, |event| event["links"] = json!({}));
     home.good_backup().await;
     home.alice.edit(Kind::CalendarEvent, &longest, |event| event["title"] = "x".repeat(45_000_000).into());
-    assert_eq!(home.backup().await.state, State::Partial);
+    assert_eq!(home.backup().await.state, BackupState::Partial);
     let snapshot = home.bed.newest(&home.url).await.1;
     let kept = snapshot.find_object(DataType::CalendarEvent, &longest).await.expect("reads");
     assert!(kept.is_some_and(|kept| kept.json.len() < 1_000), "as it was before");
@@ -146,7 +146,7 @@ async fn one_object_of_any_length_takes_no_other_along() {
 async fn a_server_without_contacts_calendars_and_files_and_its_upgrade() {
     let home = Home::with(Simulator::builder().version(Version::V0_15), alice(50)).await;
     let report = home.backup().await;
-    assert_eq!(report.state, State::Good);
+    assert_eq!(report.state, BackupState::Good);
     assert_eq!(status(&report, DataType::ContactCard), TypeStatus::NotOffered);
     home.simulator.set_version(Version::V0_16);
     home.good_backup().await;
@@ -161,7 +161,7 @@ async fn a_type_that_is_offered_no_more_is_a_failure_and_its_objects_stay() {
     home.simulator.set_capabilities(without);
     for _ in 0..2 {
         let report = home.backup().await;
-        assert_eq!(report.state, State::Partial, "{report:?}");
+        assert_eq!(report.state, BackupState::Partial, "{report:?}");
         for data_type in [DataType::AddressBook, DataType::ContactCard, DataType::SieveScript] {
             let known = report.types.iter().find(|t| t.data_type == data_type).expect("it is there");
             assert_eq!(known.status, TypeStatus::Stale);
@@ -183,7 +183,7 @@ async fn a_type_that_fails_makes_the_backup_partial_and_heals() {
         home.alice.mutate(60, 1, Kinds::All);
         home.alice.set_failing(kind, true);
         let report = home.backup().await;
-        assert_eq!(report.state, State::Partial, "{kind:?} {report:?}");
+        assert_eq!(report.state, BackupState::Partial, "{kind:?} {report:?}");
         assert_eq!(status(&report, data_type), TypeStatus::Stale, "{kind:?}");
         let (_, snapshot) = home.bed.newest(&home.url).await;
         assert_eq!(things_of(&snapshot, data_type).await, before, "{kind:?} stays");
@@ -201,7 +201,7 @@ async fn failing_emails_keep_the_table_as_it_was() {
     home.alice.mutate(20, 1, Kinds::Emails);
     home.alice.set_failing(Kind::Email, true);
     let report = home.backup().await;
-    assert_eq!((report.state, status(&report, DataType::Email)), (State::Partial, TypeStatus::Stale));
+    assert_eq!((report.state, status(&report, DataType::Email)), (BackupState::Partial, TypeStatus::Stale));
     assert_eq!(mails_of(&home.bed.newest(&home.url).await.1).await, before);
     home.alice.set_failing(Kind::Email, false);
     home.good_backup().await;
@@ -220,7 +220,7 @@ async fn emails_that_cannot_be_fetched() {
         ids.sort();
         for night in 0..nights {
             let report = home.backup().await;
-            assert_eq!(report.state, State::Partial);
+            assert_eq!(report.state, BackupState::Partial);
             assert_eq!(named(&report), ids);
             assert!(report.failures.iter().all(|f| f.attempts == night + 1), "{:?}", report.failures);
             assert_eq!(count(&report), home.alice.email_count() - many);
@@ -259,7 +259,7 @@ async fn emails_that_the_server_cannot_read_itself() {
     for night in 0..9 {
         home.alice.deliver(format!("Subject: night {night}\r\n\r\nHello\r\n"), &[], &[]);
         let report = bed.backup(&home.url).await.expect("backs up");
-        assert_eq!((report.state, report.failures.len()), (State::Partial, 12), "night {night}");
+        assert_eq!((report.state, report.failures.len()), (BackupState::Partial, 12), "night {night}");
         assert_eq!(count(&report), home.alice.email_count() - 12);
     }
     home.simulator.faults().clear();
@@ -271,7 +271,7 @@ async fn failures_of_emails_that_are_gone_since_are_forgotten_by_a_listing_too()
     let home = Home::of(alice(40)).await;
     let lost = home.alice.emails().swap_remove(7);
     home.alice.vanish_blob(&lost.blob_id);
-    assert_eq!(home.backup().await.state, State::Partial);
+    assert_eq!(home.backup().await.state, BackupState::Partial);
     home.alice.destroy(&lost.id);
     home.alice.truncate_history();
     home.good_backup().await;
@@ -297,7 +297,7 @@ async fn metadata_that_cannot_be_read_heals_without_a_change_of_the_email() {
         ));
         let report = home.backup().await;
         assert!(home.simulator.faults().struck(fault) > 0);
-        assert_eq!((report.state, report.failures.len()), (State::Partial, 1), "{report:?}");
+        assert_eq!((report.state, report.failures.len()), (BackupState::Partial, 1), "{report:?}");
         assert_eq!(report.failures[0].id, odd);
         home.simulator.faults().clear();
         if !with_history {
@@ -316,7 +316,7 @@ async fn content_of_a_script_that_is_gone_is_named_and_comes_back() {
     home.alice.vanish_blob(blob);
     for _ in 0..2 {
         let report = home.backup().await;
-        assert_eq!(report.state, State::Partial, "{report:?}");
+        assert_eq!(report.state, BackupState::Partial, "{report:?}");
         assert_eq!((report.failures[0].data_type, &report.failures[0].id), (DataType::SieveScript, id));
         let known = report.types.iter().find(|t| t.data_type == DataType::SieveScript).expect("it is there");
         let (_, snapshot) = home.bed.newest(&home.url).await;
@@ -333,7 +333,7 @@ async fn a_mailbox_that_lost_more_than_half_is_shrunk() {
     home.alice.emails().iter().take(50).for_each(|email| assert!(home.alice.destroy(&email.id)));
     home.good_backup().await;
     home.alice.emails().iter().take(26).for_each(|email| assert!(home.alice.destroy(&email.id)));
-    assert_eq!(home.backup().await.state, State::Shrunk);
+    assert_eq!(home.backup().await.state, BackupState::Shrunk);
     assert_emails_equal(&home.bed.newest(&home.url).await.1, &home.alice).await;
     home.good_backup().await;
 }

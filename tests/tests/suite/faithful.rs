@@ -1,8 +1,9 @@
 //! Real mail in nested folders with odd names, on a local directory and on S3.
 
+use model::BackupState;
 use std::sync::Arc;
 
-use engine::{Report, State};
+use engine::Report;
 use object_store::ObjectStore;
 use object_store::aws::AmazonS3Builder;
 use object_store::local::LocalFileSystem;
@@ -68,7 +69,7 @@ async fn good_backups<P: Place>(place: &P, stores: &Stores) -> Vec<Compared> {
     let mut compared = Vec::new();
     for bed in &stores.beds {
         let report = bed.backup(&place.url()).await.expect("backs up");
-        assert_eq!(report.state, State::Good, "{report:?}");
+        assert_eq!(report.state, BackupState::Good, "{report:?}");
         let (_, snapshot) = bed.newest(&place.url()).await;
         let mails = truth.assert_is(&snapshot).await;
         let beyond_imap = match &folders {
@@ -114,7 +115,7 @@ pub(crate) async fn real_mail_in_odd_folders_comes_back_byte_for_byte<P: Place>(
     for bed in &stores.beds {
         let report = bed.backup(&place.url()).await.expect("backs up");
         let cost = (report.state, report.fetched_bytes, report.stored_bytes);
-        assert_eq!(cost, (State::Good, 0, 0), "nothing changed");
+        assert_eq!(cost, (BackupState::Good, 0, 0), "nothing changed");
     }
 
     let arrivals = change_everything(&place, &ids, &folders).await;

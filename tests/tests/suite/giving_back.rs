@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use engine::{Mode, RestoreId, Restored, State};
+use engine::{Mode, RestoreId, Restored};
 use jmap::{AccountId, AccountRef};
-use model::DataType;
+use model::{BackupState, DataType};
 use serde_json::json;
 use tests::truth::{Digest, Mails};
 use tests::{Bed, Belongings, Plain};
@@ -79,7 +79,7 @@ impl Source {
         place.deliver(&real_letters(&folders)).await;
         let bed = bed();
         let report = bed.backup(&place.url()).await.expect("backs up");
-        assert_eq!(report.state, State::Good, "{report:?}");
+        assert_eq!(report.state, BackupState::Good, "{report:?}");
         let plain = place.plain(ALICE).await;
         let mails = plain.mails().await.expect("the server answers");
         let mut held = belongings(&plain).await;

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use engine::{Report, State};
-use model::DataType;
+use engine::Report;
+use model::{BackupState, DataType};
 use repository::Snapshot;
 use serde_json::json;
 use tests::truth::{Digest, mails_of};
@@ -106,7 +106,7 @@ pub(crate) async fn mail_arrives_moves_and_vanishes_while_it_is_backed_up<P: Pla
     let mut went = Vec::new();
     for number in 0..BACKUPS {
         let (report, rounds) = life.during_backup(&bed, number).await;
-        assert!(matches!(report.state, State::Good | State::Moving), "{report:?}");
+        assert!(matches!(report.state, BackupState::Good | BackupState::Moving), "{report:?}");
         assert_bytes(&bed.newest(&place.url()).await.1, &life.delivered).await;
         went.push((report.state, rounds));
     }

@@ -13,7 +13,7 @@ async fn reads<P: Place>(place: &P, user: User, account: AccountRef, inbox: &str
     for fresh in [0, 3] {
         place.deliver(&small_letters(fresh, user.name, inbox)).await;
         let report = bed.backup(&place.url()).await.expect("backs up");
-        assert_eq!(report.state, engine::State::Good, "{report:?}");
+        assert_eq!(report.state, model::BackupState::Good, "{report:?}");
         let (_, snapshot) = bed.newest(&place.url()).await;
         let read = Truth::seen_by(place, user).await.assert_is(&snapshot).await;
         let own = place.plain(ALICE).await.mails().await.expect("the server answers");

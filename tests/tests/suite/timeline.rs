@@ -1,7 +1,6 @@
 //! The server's history is cut off, goes back, or begins anew: the next backup holds what a first one holds.
 
-use engine::State;
-use model::DataType;
+use model::{BackupState, DataType};
 use serde_json::json;
 use tests::truth::{mails_of, things_of};
 use tests::{Bed, Letter};
@@ -42,7 +41,7 @@ impl Home {
     async fn same_as_from_scratch<P: Place>(&self, place: &P) {
         let url = place.url();
         let report = self.bed.backup(&url).await.expect("backs up");
-        assert!(matches!(report.state, State::Good | State::Shrunk), "{report:?}");
+        assert!(matches!(report.state, BackupState::Good | BackupState::Shrunk), "{report:?}");
         let fresh = bed();
         fresh.backup(&url).await.expect("backs up");
         let (old, new) = (self.bed.newest(&url).await.1, fresh.newest(&url).await.1);

@@ -57,7 +57,7 @@ impl Truth {
 /// A backup that must be good and hold exactly what the server holds now.
 pub(crate) async fn good_backup<P: Place>(place: &P, bed: &Bed) -> engine::Report {
     let report = bed.backup(&place.url()).await.expect("backs up");
-    assert_eq!(report.state, engine::State::Good, "{report:?}");
+    assert_eq!(report.state, model::BackupState::Good, "{report:?}");
     Truth::of(place).await.assert_is(&bed.newest(&place.url()).await.1).await;
     report
 }

@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use engine::{Backup, Ended, Report, Slice, State};
+use engine::{Backup, Ended, Report, Slice};
 use futures::{StreamExt, stream};
 use jmap::{Account, Batch, Client};
-use model::{MailboxIdentity, SystemClock};
+use model::{BackupState, MailboxIdentity, SystemClock};
 use repository::{Error, FailureRecord, KeyRing, Origin, Store};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
@@ -131,10 +131,8 @@ async fn back_up_until(
         seconds: start.elapsed().as_secs_f64(),
     };
     done.print(out)?;
-    Ok(Some(match report.state {
-        State::Good => Exit::Good,
-        State::Partial | State::Shrunk | State::Moving => Exit::Incomplete,
-    }))
+    let is_good = report.state == BackupState::Good;
+    Ok(Some(if is_good { Exit::Good } else { Exit::Incomplete }))
 }
 
 /// A backup that came to its end, or to the end of a slice.
@@ -342,10 +340,11 @@ impl Done<'_> {
         }
         print_failures(&r.failures, NAMED_FAILURES, out)?;
         match r.state {
-            State::Shrunk => out.line("shrunk: more than half of the emails of the snapshot before are gone; if that was not intended, restore from the snapshot before"),
-            State::Moving => out.line("moving: the mailbox changed all the time; the next backup catches up"),
-            State::Partial => out.line("partial: what is named above is tried again next time"),
-            State::Good => Ok(()),
+            BackupState::Shrunk => out.line("shrunk: more than half of the emails of the snapshot before are gone; if that was not intended, restore from the snapshot before"),
+            BackupState::Moving => out.line("moving: the mailbox changed all the time; the next backup catches up"),
+            BackupState::Partial => out.line("partial: what is named above is tried again next time"),
+            // Damage is found later.
+            BackupState::Good | BackupState::Damaged => Ok(()),
         }
     }
 

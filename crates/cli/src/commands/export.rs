@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::Result;
-use engine::{Export, Exported, Loss, State};
+use engine::{Export, Exported, Loss};
 use export::{Options, Output, Target, Topic};
-use model::DataType;
+use model::{BackupState, DataType};
 use repository::{Losses, Snapshot};
 use serde::Serialize;
 
@@ -43,7 +43,7 @@ pub(crate) async fn run(args: &ExportArgs, out: &Out) -> Result<Exit> {
     let mailbox = mailbox::find(&store, &ring, &args.which).await?;
     let snapshot = mailbox.snapshot(args.snapshot).await?;
     let snapshot = mailbox.readable(snapshot).await?;
-    if State::of(snapshot.info()) == State::Partial {
+    if engine::state_of(snapshot.info()) == BackupState::Partial {
         let number = mailbox.numbers.name(snapshot.info().number);
         out.warn(format_args!(
             "snapshot {number} is partial: what it lacks is not exported; `malle show --snapshot {number}` names it"

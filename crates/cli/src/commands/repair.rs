@@ -1,8 +1,8 @@
 //! `malle repair`: makes whole again what can be, notes what is lost, and fetches it from the mail server.
 
 use anyhow::{Context, Result};
-use engine::{Backup, Report, State};
-use model::{SnapshotNumber, SystemClock};
+use engine::{Backup, Report};
+use model::{BackupState, SnapshotNumber, SystemClock};
 use repository::{CheckReport, Depth, Error, KeyRing, Object, Origin, Store};
 use serde::Serialize;
 
@@ -213,7 +213,8 @@ impl Repaired<'_> {
         let repository = &self.mailbox.repository;
         let listing = repository.listing().await?;
         let made = self.backup.as_ref().map(|report| report.number);
-        self.is_partial = listing.snapshots.last().is_some_and(|newest| State::of(newest) == State::Partial);
+        self.is_partial =
+            listing.snapshots.last().is_some_and(|newest| engine::state_of(newest) == BackupState::Partial);
         self.is_open = match made {
             None => is_repairable(repository, &self.report).await?,
             Some(_) => !listing.is_newest_whole(),
@@ -239,7 +240,7 @@ impl Repaired<'_> {
     }
 
     fn exit(&self) -> Exit {
-        let is_good = self.backup.as_ref().is_none_or(|report| report.state == State::Good);
+        let is_good = self.backup.as_ref().is_none_or(|report| report.state == BackupState::Good);
         match self.is_open {
             true => Exit::Damage,
             false if self.is_lasting || self.is_partial || !is_good => Exit::Incomplete,

@@ -9,7 +9,7 @@ use engine::{
     Selection, SignIn,
 };
 use jmap::{Account, Client};
-use model::{DataType, SnapshotNumber, SystemClock};
+use model::{DataType, RestoreMode, SnapshotNumber, SystemClock};
 use repository::{KeyRing, Repository, Snapshot, Store};
 
 use super::clean;
@@ -18,7 +18,7 @@ use super::refused::keep_refused;
 use super::restored::{Done, print_planned};
 use super::resume;
 use super::show::lost;
-use crate::args::{Part, RestoreArgs, RestoreMode};
+use crate::args::{Part, RestoreArgs};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::mailbox::{self, Mailbox};
@@ -68,12 +68,12 @@ pub(crate) fn prepare<'a>(args: &'a RestoreArgs, out: &Out) -> Result<Prepared<'
 
 /// Refuses what contradicts itself.
 fn check(args: &RestoreArgs) -> Result<(), Failure> {
-    let is_exact = args.mode == Some(RestoreMode::Exact);
-    if is_exact && !args.yes && !args.dry_run {
+    let mode = args.mode.unwrap_or_default();
+    if mode == RestoreMode::Exact && !args.yes && !args.dry_run {
         let what = "restore exactly: what the account has and the snapshot has not would be removed";
         return Err(Failure::usage(what, "say --yes if that is meant, or look first with --dry-run"));
     }
-    if is_exact && args.select.is_some() {
+    if args.select.is_some() && !mode.takes_selection() {
         let what = "restore exactly and only a selection: the account would become the selection";
         return Err(Failure::usage(what, "use --mode missing or beside with --select"));
     }
@@ -125,11 +125,7 @@ async fn begun(args: &RestoreArgs, mailbox: Mailbox) -> Result<Asked> {
         id: RestoreId::random(),
         mailbox,
         snapshot,
-        mode: match args.mode {
-            None | Some(RestoreMode::Beside) => Mode::Beside,
-            Some(RestoreMode::Missing) => Mode::Missing,
-            Some(RestoreMode::Exact) => Mode::Exact,
-        },
+        mode: args.mode.unwrap_or_default(),
         types: types(args),
         select: args.select.clone(),
         grant_shares: args.grant_shares,

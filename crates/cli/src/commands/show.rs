@@ -1,9 +1,9 @@
 //! `malle show`: what one snapshot holds and lacks.
 
+use model::BackupState;
 use std::fmt::Display;
 
 use anyhow::Result;
-use engine::State;
 use repository::{FailureRecord, Losses, Snapshot, TypeState, TypeStatus};
 use serde::Serialize;
 
@@ -174,7 +174,7 @@ fn print(
         out.line(lost(losses))?;
         out.line("what of it can be read comes back; a backup fetches the rest again, if the mail server still has it")?;
     }
-    if State::of(info) == State::Partial && !failures.is_empty() {
+    if engine::state_of(info) == BackupState::Partial && !failures.is_empty() {
         out.line("could not be fetched:")?;
         print_failures(failures, NAMED_FAILURES, out)?;
     }

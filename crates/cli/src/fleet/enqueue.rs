@@ -2,8 +2,8 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use catalog::Requested;
-use model::{BackupNumber, Clock, MailboxId, SystemClock};
-use producer::{Asker, Asking, BackupName, Extent, Refusal, RestoreMode, RestoreParameters};
+use model::{BackupNumber, BackupParameters, Clock, MailboxId, RestoreMode, SystemClock};
+use producer::{Asker, Asking, BackupName, Refusal, RestoreRequest};
 use queue::MailboxName;
 use serde_json::json;
 
@@ -13,11 +13,11 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::fleet_args::EnqueueArgs;
 use crate::output::Out;
-use crate::{restore_args, store_url};
+use crate::store_url;
 
 /// `malle enqueue`: a job for one mailbox, by the rules of the HTTP API. A producer publishes its ticket within a second.
 pub(crate) async fn enqueue(args: &EnqueueArgs, out: &Out) -> Result<Exit> {
-    if args.mode == Some(restore_args::RestoreMode::Exact) && !args.yes {
+    if args.mode == Some(RestoreMode::Exact) && !args.yes {
         let what = "enqueue an exact restore: what the mailbox has and the backup has not would be removed";
         return Err(Failure::usage(what, "say --yes if that is meant").into());
     }
@@ -61,19 +61,15 @@ async fn ask(asking: &Asking, asker: &Asker<'_>, args: &EnqueueArgs) -> Result<R
     let of = |number| BackupName { mailbox: mailbox.clone(), number: BackupNumber(number) };
     match (args.restore, args.verify) {
         (Some(number), _) => {
-            let mode = args.mode.map_or_else(RestoreMode::default, RestoreMode::from);
-            let how = RestoreParameters {
-                mode,
+            let how = RestoreRequest {
+                mode: args.mode.unwrap_or_default(),
                 select: args.select.clone(),
                 to: args.to_account.as_ref().map(name),
             };
             asking.restore(asker, &of(number), &how).await
         }
         (None, Some(number)) => asking.verify(asker, &of(number)).await,
-        (None, None) => {
-            let extent = if args.full { Extent::Everything } else { Extent::Changes };
-            asking.backup(asker, &mailbox, extent).await
-        }
+        (None, None) => asking.backup(asker, &mailbox, BackupParameters { full: args.full }).await,
     }
 }
 
@@ -82,16 +78,6 @@ fn what(args: &EnqueueArgs) -> &'static str {
         (Some(_), _) => "a restore",
         (None, Some(_)) => "a verification",
         (None, None) => "a backup",
-    }
-}
-
-impl From<restore_args::RestoreMode> for RestoreMode {
-    fn from(mode: restore_args::RestoreMode) -> RestoreMode {
-        match mode {
-            restore_args::RestoreMode::Beside => RestoreMode::Beside,
-            restore_args::RestoreMode::Missing => RestoreMode::Missing,
-            restore_args::RestoreMode::Exact => RestoreMode::Exact,
-        }
     }
 }
 

@@ -280,7 +280,7 @@ impl Config {
             budget: redis.clone(),
             sign_ins: redis.clone(),
             board: redis,
-            backups: Arc::new(worker::InSlices),
+            make_slice: Arc::new(engine::backup_slice),
             clock: Arc::new(SystemClock),
             metrics: worker::Metrics::new(registry, servers),
             health,

@@ -5,23 +5,11 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use jmap::Client;
+pub use model::RestoreMode as Mode;
 use model::{BackupNumber, Clock, DataType, EmailRecord};
 use repository::{Repository, RestoreName, SnapshotInfo};
-use serde::{Deserialize, Serialize};
 
 use crate::options::Progress;
-
-/// How a snapshot comes back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Mode {
-    /// Into a folder of its own, beside what is there.
-    Beside,
-    /// Only what is not there any more, into its own folders.
-    Missing,
-    /// The account becomes the snapshot. What is in it now is backed up first, and what arrives meanwhile stays.
-    Exact,
-}
 
 /// Names a restore, so that it can be gone on with: 8 digits and lower-case letters.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use catalog::Requested;
-use model::{BackupNumber, MailboxId};
+use model::{BackupNumber, BackupParameters, MailboxId, RestoreMode};
 use queue::MailboxName;
 use serde::Deserialize;
 use serde_json::json;
@@ -16,7 +16,7 @@ use super::authorize::Principal;
 use super::body::{Body, Key};
 use super::problem::Problem;
 use super::server::Shared;
-use crate::asking::{Asker, BackupName, Extent, RestoreMode, RestoreParameters};
+use crate::asking::{Asker, BackupName, RestoreRequest};
 use crate::settings::Scope;
 
 /// By its number or by its present address.
@@ -97,8 +97,8 @@ pub(super) async fn backup(
     caller: Caller,
     Body(BackupRequest { mailbox, address, full }): Body<BackupRequest>,
 ) -> Result<Response, Problem> {
-    let extent = if full { Extent::Everything } else { Extent::Changes };
-    Ok(accepted(shared.asking.backup(&caller.asker(), &name(mailbox, address)?, extent).await?))
+    let how = BackupParameters { full };
+    Ok(accepted(shared.asking.backup(&caller.asker(), &name(mailbox, address)?, how).await?))
 }
 
 pub(super) async fn restore(
@@ -115,7 +115,7 @@ pub(super) async fn restore(
         }
     };
     let of = BackupName { mailbox: name(mailbox, address)?, number: BackupNumber(number) };
-    let how = RestoreParameters { mode, select, to };
+    let how = RestoreRequest { mode, select, to };
     Ok(accepted(shared.asking.restore(&caller.asker(), &of, &how).await?))
 }
 

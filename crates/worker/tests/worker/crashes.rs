@@ -10,7 +10,7 @@ use model::{BackupState, JobId, JobKind, MailboxId, MailboxIdentity};
 use object_store::Result;
 use serde_json::json;
 use testkit::{Behaviour, Call, CallKind, Decorated};
-use worker::{InSlices, Step};
+use worker::Step;
 
 use crate::halts::Halts;
 use crate::house::{House, address, until};
@@ -66,13 +66,13 @@ async fn at_every_moment(house: &House, cases: &[(Step, JobKind)]) {
     let slots = &mut shift.settings.slots;
     (slots.nightly, slots.restore, slots.verify) = (100, 100, 100);
     shift.settings.times.slice = Duration::ZERO;
-    shift.backups = Arc::new(InSlices);
+    shift.make_slice = Arc::new(engine::backup_slice);
     shift.steps = Some(halts.clone());
     let dies = room.start(shift);
     halts.until_all().await;
     dies.crash().await;
     let mut shift = room.plan("lives");
-    shift.backups = Arc::new(InSlices);
+    shift.make_slice = Arc::new(engine::backup_slice);
     let lives = room.start(shift);
     for (n, (job, (step, kind))) in jobs.iter().zip(cases).enumerate() {
         let done = room.until_done(*job).await;

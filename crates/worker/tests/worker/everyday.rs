@@ -1,57 +1,43 @@
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
-use async_trait::async_trait;
 use catalog::Backup;
+use engine::{Ended, Paused};
 use model::{BackupNumber, BackupState, Clock, JobKind, JobState, MailboxId};
 use serde_json::json;
 use sim_stalwart::AccountHandle;
 use telemetry::{Ending, Verification};
 use testkit::leaks;
-use worker::{Backups, InSlices, Metrics, Slice, SliceTask};
+use worker::{MakeSlice, Metrics};
 
 use crate::house::{ADMIN, House, LOG, PASSWORD, address};
 use crate::room::{NIGHT, Room};
-use crate::unsliced::Unsliced;
+use crate::unsliced::unsliced;
 
 const EMAILS: u64 = 12;
 
-/// Ends after nothing so often, then does the whole.
-struct Sliced {
-    left: AtomicU32,
-    progressed: bool,
-}
-
-#[async_trait]
-impl Backups for Sliced {
-    async fn slice(&self, task: &SliceTask<'_>) -> Result<Slice, engine::Error> {
-        let left = self.left.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1));
-        match left {
-            Ok(_) => Ok(Slice::Sliced { progressed: self.progressed }),
-            Err(_) => Unsliced.slice(task).await,
+/// Pauses so often, after so many emails, then does the whole.
+fn sliced(times: u32, emails: u64) -> Arc<MakeSlice> {
+    let left = AtomicU32::new(times);
+    Arc::new(move |client, account, repository, how, slice| {
+        match left.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)) {
+            Ok(_) => Box::pin(async move { Ok(Ended::Paused(Paused { emails, fetched_bytes: 0 })) }),
+            Err(_) => unsliced(client, account, repository, how, slice),
         }
-    }
-}
-
-/// Notes which backups list everything.
-#[derive(Default)]
-struct Noted(Mutex<Vec<bool>>);
-
-#[async_trait]
-impl Backups for Noted {
-    async fn slice(&self, task: &SliceTask<'_>) -> Result<Slice, engine::Error> {
-        self.0.lock().unwrap().push(task.how.full_listing);
-        Unsliced.slice(task).await
-    }
+    })
 }
 
 /// A listing of everything can be asked for.
 async fn full_listings(house: &House) {
     let room = Room::new(house, "listings").await;
     let mailbox = room.mailboxes([3]).await[0];
-    let noted = Arc::new(Noted::default());
+    let noted = Arc::new(Mutex::new(Vec::new()));
     let mut shift = room.plan("w1");
-    shift.backups = noted.clone();
+    let list = noted.clone();
+    shift.make_slice = Arc::new(move |client, account, repository, how, slice| {
+        list.lock().unwrap().push(how.full_listing);
+        unsliced(client, account, repository, how, slice)
+    });
     let worker = room.start(shift);
     for order in [None, Some(json!({"full": true})), Some(json!({"full": false}))] {
         let job = room.request(JobKind::Manual, mailbox, order.as_ref()).await;
@@ -59,7 +45,7 @@ async fn full_listings(house: &House) {
         room.sql("UPDATE jobs SET request_key = NULL").await;
     }
     worker.drain().await;
-    assert_eq!(*noted.0.lock().unwrap(), [false, true, false]);
+    assert_eq!(*noted.lock().unwrap(), [false, true, false]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -330,11 +316,10 @@ async fn what_is_not_allowed_is_dead_at_once(house: &House) {
 async fn slices(house: &House) {
     let room = Room::new(house, "slices").await;
     let mailboxes = room.mailboxes([0, 1]).await;
-    let sliced = |left, progressed| Arc::new(Sliced { left: AtomicU32::new(left), progressed });
 
     // More slices than attempts: one that got somewhere uses none up.
     let mut shift = room.plan("w1");
-    shift.backups = sliced(5, true);
+    shift.make_slice = sliced(5, 1);
     let worker = room.start(shift);
     let job = room.nightly(&mailboxes[..1]).await[0];
     let done = room.until_done(job).await;
@@ -349,7 +334,7 @@ async fn slices(house: &House) {
         large.deliver(format!("Subject: {number}\r\n\r\nHello\r\n"), &[], &[]);
     }
     let mut shift = room.plan("w3");
-    shift.backups = Arc::new(InSlices);
+    shift.make_slice = Arc::new(engine::backup_slice);
     shift.settings.times.slice = std::time::Duration::ZERO;
     let worker = room.start(shift);
     let done = room.until_done(room.request(JobKind::Manual, mailboxes[0], None).await).await;
@@ -360,7 +345,7 @@ async fn slices(house: &House) {
     assert_eq!((newest.facts.state, newest.facts.emails), (BackupState::Good, there));
 
     let mut shift = room.plan("w2");
-    shift.backups = sliced(u32::MAX, false);
+    shift.make_slice = sliced(u32::MAX, 0);
     let worker = room.start(shift);
     let job = room.nightly(&mailboxes[1..]).await[0];
     let dead = room.until_state(job, JobState::Dead).await;

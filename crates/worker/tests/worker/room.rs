@@ -20,10 +20,10 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use tokio_util::sync::{CancellationToken, DropGuard};
-use worker::{BackupStore, Backups, Limits, MailServer, Metrics, Services, Settings, Slots, Steps, Times};
+use worker::{BackupStore, Limits, MailServer, MakeSlice, Metrics, Services, Settings, Slots, Steps, Times};
 
 use crate::house::{ADMIN, House, LIMIT, PASSWORD, Shifted, address, until};
-use crate::unsliced::Unsliced;
+use crate::unsliced::unsliced;
 
 pub(crate) const SERVER: &str = "mail";
 const ZONE: &str = "de-fra";
@@ -43,7 +43,7 @@ pub(crate) struct Room<'h> {
 /// What a situation's worker is, unless it says otherwise.
 pub(crate) struct Shift {
     pub(crate) settings: Settings,
-    pub(crate) backups: Arc<dyn Backups>,
+    pub(crate) make_slice: Arc<MakeSlice>,
     pub(crate) steps: Option<Arc<dyn Steps>>,
     /// Another worker's Redis is not asked: leases of its own.
     pub(crate) is_alone: bool,
@@ -245,7 +245,7 @@ impl<'h> Room<'h> {
 
     pub(crate) fn plan(&self, name: &str) -> Shift {
         let settings = settings(name, &self.house.sim.url(), self.ring.clone(), self.objects());
-        Shift { settings, backups: Arc::new(Unsliced), steps: None, is_alone: false }
+        Shift { settings, make_slice: Arc::new(unsliced), steps: None, is_alone: false }
     }
 
     pub(crate) fn worker(&self, name: &str) -> Running {
@@ -253,7 +253,7 @@ impl<'h> Room<'h> {
     }
 
     pub(crate) fn start(&self, plan: Shift) -> Running {
-        let Shift { settings, backups, steps, is_alone } = plan;
+        let Shift { settings, make_slice, steps, is_alone } = plan;
         let registry = Registry::new("worker", "0.0.0", "test");
         let metrics = Metrics::new(&registry, &settings.servers);
         let redis = Arc::new(self.redis());
@@ -265,7 +265,7 @@ impl<'h> Room<'h> {
             budget: redis.clone(),
             sign_ins: redis.clone(),
             board: redis,
-            backups,
+            make_slice,
             clock: Arc::new(self.clock),
             metrics: metrics.clone(),
             health: Health::default(),
