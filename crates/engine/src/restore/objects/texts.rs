@@ -10,7 +10,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use jmap::{CalendarPlace, Class, EventPlace};
 use model::{BlobId, DataType};
 
-use super::icalendar::{Shown, has_participants, has_same_hidden, is_same};
+use super::icalendar::{Shown, has_participants, has_same_hidden, is_same, lacking};
 use super::pairs::{Thing, patch};
 use super::steps::without;
 use super::there::There;
@@ -22,6 +22,8 @@ use crate::restore::request::Mode;
 use crate::restore::target::{read, written};
 use crate::restore::uploads::Content;
 
+/// Texts that are compared with the account's at once.
+const COMPARED_AT_ONCE: usize = 100;
 /// Texts that are read from the store at once.
 const READ_AT_ONCE: usize = 8;
 /// Longest answer with one event.
@@ -40,7 +42,8 @@ pub(super) struct Text {
     was_there: Option<Thing>,
     uid: String,
     blob: BlobId,
-    shown: Shown,
+    /// What JMAP shows of an event that may be more than that; `None`: whether it is more is seen when the texts are compared.
+    shown: Option<Shown>,
 }
 
 /// A text that has to be put.
@@ -48,7 +51,7 @@ struct Needed {
     text: Text,
     bytes: Bytes,
     /// What is missing without it, for people; `None`: a journal, of which there is nothing else.
-    lacks: Option<&'static str>,
+    lacks: Option<String>,
 }
 
 impl Text {
@@ -58,7 +61,7 @@ impl Text {
     }
 
     pub(super) fn of(event: &Thing) -> Option<Text> {
-        let (blob, shown) = (event.text?, Shown::of(event)?);
+        let (blob, shown) = (event.text?, Shown::of(event));
         let uid = match event.text("uid") {
             "" => event.journal("uid")?,
             uid => uid,
@@ -68,8 +71,8 @@ impl Text {
     }
 
     fn with(self, bytes: Bytes) -> Needed {
-        let lacks = self.shown.lacks(&String::from_utf8_lossy(&bytes));
-        Needed { text: self, bytes, lacks }
+        let lacks = self.shown.as_ref().and_then(|shown| shown.lacks(&String::from_utf8_lossy(&bytes)));
+        Needed { text: self, bytes, lacks: lacks.map(str::to_owned) }
     }
 }
 
@@ -93,9 +96,34 @@ impl Objects<'_> {
         there: &There,
         report: &mut RestoredObjects,
     ) -> Result<()> {
-        let Some(staging) = self.staging else { return Ok(()) };
-        let mut calendars = None;
         let texts: Vec<Text> = texts.into_iter().filter_map(|text| self.meant(text, there)).collect();
+        if self.staging.is_none() || texts.is_empty() {
+            return Ok(());
+        }
+        let calendars = self.calendars().await?;
+        let mut texts = texts.into_iter();
+        loop {
+            let some: Vec<Text> = texts.by_ref().take(COMPARED_AT_ONCE).collect();
+            if some.is_empty() {
+                return Ok(());
+            }
+            for needed in self.needed(some, &calendars, report).await? {
+                self.settle(&needed, &calendars, there, report).await?;
+            }
+        }
+    }
+
+    /// Those of which the account's text says something else, or which may be more than JMAP shows.
+    async fn needed(
+        &self,
+        texts: Vec<Text>,
+        calendars: &std::result::Result<Calendars, String>,
+        report: &mut RestoredObjects,
+    ) -> Result<Vec<Needed>> {
+        let now = match calendars {
+            Ok(calendars) => self.texts_now(&texts, calendars).await?,
+            Err(_) => BTreeMap::new(),
+        };
         let blobs: Vec<BlobId> = texts.iter().map(|text| text.blob).collect();
         let places = &self.snapshot.locate(&blobs).await?;
         let read = stream::iter(texts).map(|text| async move {
@@ -103,31 +131,82 @@ impl Objects<'_> {
             Ok::<_, Error>((text, content))
         });
         let mut read = Box::pin(read.buffered(READ_AT_ONCE));
+        let mut needed = Vec::new();
         while let Some((text, content)) = read.try_next().await? {
             let bytes = match content {
-                Content::Bytes(bytes) => Ok(bytes),
-                Content::Long(_) => Err("it is too long".to_owned()),
-                Content::Lost(reason) => Err(reason),
-            };
-            let needed = match bytes {
-                Ok(bytes) => text.with(bytes),
-                Err(reason) => {
+                Content::Bytes(bytes) => bytes,
+                Content::Long(_) => {
+                    unread(&text, "it is too long", report);
+                    continue;
+                }
+                Content::Lost(reason) => {
                     unread(&text, &reason, report);
                     continue;
                 }
             };
-            staging.assert_alive().await?;
-            let calendars = match &mut calendars {
-                Some(calendars) => calendars,
-                none => none.insert(self.calendars().await?),
+            let is_others = self.is_others(&text);
+            let differs = match text.replaces.as_ref().and_then(|id| now.get(id)) {
+                Some(now) => differing(&String::from_utf8_lossy(&bytes), now, is_others),
+                None if calendars.is_ok() || text.shown.is_some() => None,
+                None => Some("what only its text may say".to_owned()),
             };
-            let refusal = match calendars {
-                Ok(calendars) => self.put(&needed, calendars, there, report).await?,
-                Err(reason) => Some(reason.clone()),
-            };
-            if let Some(reason) = refusal {
-                refuse(&needed, &reason, report);
+            let is_doubtful = text.shown.is_some();
+            let mut text = text.with(bytes);
+            text.lacks = text.lacks.or(differs);
+            if is_doubtful || text.lacks.is_some() {
+                needed.push(text);
             }
+        }
+        Ok(needed)
+    }
+
+    /// The texts that the account has of these events, by its ids of them.
+    async fn texts_now(&self, texts: &[Text], calendars: &Calendars) -> Result<BTreeMap<String, String>> {
+        let mut by_calendar: Vec<(&CalendarPlace, Vec<EventPlace>, BTreeMap<&str, &str>)> = Vec::new();
+        for text in texts {
+            let (Some(id), Ok((calendar, event))) = (&text.replaces, self.find(text, calendars).await?)
+            else {
+                continue;
+            };
+            let at = by_calendar.iter().position(|(place, ..)| *place == calendar).unwrap_or_else(|| {
+                by_calendar.push((calendar, Vec::new(), BTreeMap::new()));
+                by_calendar.len() - 1
+            });
+            by_calendar[at].1.push(event.clone());
+            by_calendar[at].2.insert(&text.uid, id);
+        }
+        let mut now = BTreeMap::new();
+        for (calendar, events, ids) in by_calendar {
+            let found = match self.target.client.event_texts(calendar, &events, MOST_BYTES).await {
+                // Each is read again before it is replaced.
+                Err(jmap::Error::AnswerTooLarge { .. }) => continue,
+                Err(error) if refused_for_good(&error) => continue,
+                found => found.map_err(|source| read("the calendars", source))?,
+            };
+            for text in found {
+                let id = ids.get(text.uid.as_str());
+                now.extend(id.map(|id| ((*id).to_owned(), String::from_utf8_lossy(&text.text).into_owned())));
+            }
+        }
+        Ok(now)
+    }
+
+    async fn settle(
+        &self,
+        needed: &Needed,
+        calendars: &std::result::Result<Calendars, String>,
+        there: &There,
+        report: &mut RestoredObjects,
+    ) -> Result<()> {
+        if let Some(staging) = self.staging {
+            staging.assert_alive().await?;
+        }
+        let refusal = match calendars {
+            Ok(calendars) => self.put(needed, calendars, there, report).await?,
+            Err(reason) => Some(reason.clone()),
+        };
+        if let Some(reason) = refusal {
+            refuse(needed, &reason, report);
         }
         Ok(())
     }
@@ -326,10 +405,24 @@ impl Objects<'_> {
 
 /// Why one text is not taken; what may pass, or is about all of them, is an error.
 fn refused(error: jmap::Error) -> Result<Option<String>> {
-    match error.class() {
-        Class::Permanent | Class::Corrupt | Class::Auth if !is_fatal(&error) => Ok(Some(error.to_string())),
-        _ => Err(written("the calendars", error)),
+    match refused_for_good(&error) {
+        true => Ok(Some(error.to_string())),
+        false => Err(written("the calendars", error)),
     }
+}
+
+fn refused_for_good(error: &jmap::Error) -> bool {
+    matches!(error.class(), Class::Permanent | Class::Corrupt | Class::Auth) && !is_fatal(error)
+}
+
+/// What the snapshot's text says and the account's does not, for people. `either`: or the other way round.
+fn differing(wanted: &str, now: &str, either: bool) -> Option<String> {
+    let mut names = lacking(wanted, now);
+    if either {
+        names.extend(lacking(now, wanted));
+    }
+    let names: Vec<String> = names.into_iter().collect();
+    (!names.is_empty()).then(|| format!("what only its text says in {}", names.join(", ")))
 }
 
 /// Tells of a text that could not be put as a whole.
@@ -343,7 +436,7 @@ fn unread(text: &Text, reason: &str, report: &mut RestoredObjects) {
 
 fn refuse(needed: &Needed, reason: &str, report: &mut RestoredObjects) {
     let is_shown = !needed.text.event.is_journal();
-    match needed.lacks.or(is_shown.then_some("the text of the snapshot")) {
+    match needed.lacks.as_deref().or(is_shown.then_some("the text of the snapshot")) {
         Some(lacks) => {
             let event = needed.text.event.name();
             report.note(format!("{}: {reason}", without(&event, &[lacks])));
