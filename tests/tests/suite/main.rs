@@ -12,6 +12,7 @@ mod letters;
 mod live;
 mod place;
 mod reader;
+mod round_trip;
 mod simulator;
 mod stalwart;
 mod timeline;
