@@ -8,6 +8,8 @@ pub mod fleet;
 mod import;
 mod outdated;
 mod plain;
+pub mod properties;
+pub mod round_trip;
 mod store_requests;
 pub mod truth;
 

@@ -56,14 +56,26 @@ impl Plain {
         self
     }
 
-    /// The body of the answer. HTTP/1.0, so that it is never chunked and ends with the connection.
+    /// The body of the answer.
     async fn request(&self, method: &str, path: &str, body: &[u8]) -> io::Result<Vec<u8>> {
-        let head = format!("{method} {path} HTTP/1.0\r\nAuthorization: Basic {}", self.authorization);
-        let (status, answer) = testkit::http(&self.address, &head, body).await?;
+        let (status, answer) = self.http(method, path, "", body).await?;
         match status {
             200 => Ok(answer),
             _ => Err(io::Error::other(format!("HTTP {status}: {}", String::from_utf8_lossy(&answer)))),
         }
+    }
+
+    /// One request with more header lines, each after `\r\n`; status and body. HTTP/1.0, so that the answer is never chunked and ends with
+    /// the connection.
+    pub async fn http(
+        &self,
+        method: &str,
+        path: &str,
+        more: &str,
+        body: &[u8],
+    ) -> io::Result<(u16, Vec<u8>)> {
+        let head = format!("{method} {path} HTTP/1.0\r\nAuthorization: Basic {}{more}", self.authorization);
+        testkit::http(&self.address, &head, body).await
     }
 
     /// One request of several calls; the whole answer.
@@ -100,7 +112,8 @@ impl Plain {
         answer["blobId"].as_str().map(str::to_owned).ok_or_else(|| io::Error::other(answer.to_string()))
     }
 
-    async fn download(&self, blob: &str) -> io::Result<Bytes> {
+    /// The bytes of a blob.
+    pub async fn download(&self, blob: &str) -> io::Result<Bytes> {
         let path = format!("/jmap/download/{}/{blob}/blob?accept=application%2Foctet-stream", self.account);
         self.request("GET", &path, b"").await.map(Bytes::from)
     }

@@ -31,8 +31,19 @@ pub(crate) fn vcard(json: &str) -> Option<String> {
 }
 
 /// Properties that JMAP adds to an event.
-const JMAP_ONLY: [&str; 8] =
-    ["id", "calendarIds", "isDraft", "useDefaultAlerts", "utcStart", "utcEnd", "isOrigin", "baseEventId"];
+const JMAP_ONLY: [&str; 11] = [
+    "id",
+    "calendarIds",
+    "isDraft",
+    "useDefaultAlerts",
+    "utcStart",
+    "utcEnd",
+    "isOrigin",
+    "baseEventId",
+    "hideAttendees",
+    "mayInviteSelf",
+    "mayInviteOthers",
+];
 /// Properties of a series that an occurrence has not.
 const OF_A_SERIES: [&str; 4] =
     ["recurrenceOverrides", "recurrenceRule", "recurrenceRules", "excludedRecurrenceRules"];

@@ -47,10 +47,26 @@ fn named(data_type: DataType) -> (&'static [&'static str], &'static [&'static st
             ],
             &[],
         ),
-        // What a vCard or an iCalendar object had and no property of JSContact or JSCalendar holds. Alarms and moved occurrences are
+        // What a vCard or an iCalendar object had and no property of JSContact or JSCalendar holds. Alarms, places, people and moved occurrences are
         // objects of iCalendar themselves, and have such a member of their own if they are named.
         DataType::ContactCard => (&[], &["vCard"]),
-        DataType::CalendarEvent => (&[], &["iCalendar", "alerts", "recurrenceOverrides"]),
+        DataType::CalendarEvent => (
+            &[],
+            &[
+                "iCalendar",
+                "alerts",
+                "recurrenceOverrides",
+                "locations",
+                "virtualLocations",
+                "participants",
+                "links",
+                "relatedTo",
+                "useDefaultAlerts",
+                "hideAttendees",
+                "mayInviteSelf",
+                "mayInviteOthers",
+            ],
+        ),
         _ => (&[], &[]),
     }
 }

@@ -93,13 +93,16 @@ fn named_only(kind: DataType) -> &'static [&'static str] {
             "shareWith",
         ],
         DataType::ContactCard => &["vCard"],
-        DataType::CalendarEvent => &["iCalendar"],
+        DataType::CalendarEvent => {
+            &["iCalendar", "useDefaultAlerts", "hideAttendees", "mayInviteSelf", "mayInviteOthers"]
+        }
         _ => &[],
     }
 }
 
 /// Properties of events whose values are objects of iCalendar themselves.
-const HOLD_OBJECTS: [&str; 2] = ["alerts", "recurrenceOverrides"];
+const HOLD_OBJECTS: [&str; 7] =
+    ["alerts", "recurrenceOverrides", "locations", "virtualLocations", "participants", "links", "relatedTo"];
 
 /// To those who do not name the property, such objects come without what only iCalendar knows of them.
 fn without_icalendar(objects: &Value) -> Value {

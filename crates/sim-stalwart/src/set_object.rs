@@ -113,12 +113,14 @@ pub(crate) fn template(kind: DataType) -> Map<String, Value> {
         }),
         DataType::Calendar => json!({
             "name": "", "description": null, "sortOrder": 0, "isDefault": false, "isSubscribed": false,
-            "isVisible": true, "includeInAvailability": "all", "defaultAlertsWithTime": {},
+            "color": null, "timeZone": null, "isVisible": true, "includeInAvailability": "all", "defaultAlertsWithTime": {},
             "defaultAlertsWithoutTime": {}, "shareWith": {},
         }),
         DataType::ContactCard => json!({ "@type": "Card", "version": "1.0" }),
         DataType::CalendarEvent => json!({ "@type": "Event", "isDraft": false }),
-        DataType::FileNode => json!({ "parentId": null, "blobId": null, "size": null, "type": null }),
+        DataType::FileNode => json!({
+            "parentId": null, "blobId": null, "size": null, "type": null, "executable": null, "shareWith": {},
+        }),
         _ => json!({}),
     };
     template.as_object().cloned().unwrap_or_default()

@@ -19,6 +19,7 @@ mod restore_objects;
 mod restore_refused;
 mod restore_resumed;
 mod restore_taken_over;
+mod round_trip;
 mod slices;
 mod timeline;
 mod types;

@@ -14,6 +14,7 @@ mod live;
 mod named;
 mod place;
 mod reader;
+mod round_trip;
 mod simulator;
 mod stalwart;
 mod timeline;

@@ -193,13 +193,20 @@ impl Done<'_> {
                 (None, false) => "not shared again".to_owned(),
             };
             let (name, others) = (one_line(&share.name, 120), count(share.people, "other"));
+            if share.since {
+                out.line(format_args!(
+                    "  {} {name:?} is shared with {others} since: that stays",
+                    share.r#type
+                ))?;
+                continue;
+            }
             out.line(format_args!("  {} {name:?} was shared with {others}: {what}", share.r#type))?;
         }
         let rest = shares.len().saturating_sub(NAMED);
         if rest > 0 {
             out.line(format_args!("  {rest} more were shared with others; --json names them all"))?;
         }
-        if shares.iter().any(|share| !share.granted && share.refusal.is_none()) {
+        if shares.iter().any(|share| !share.granted && !share.since && share.refusal.is_none()) {
             out.line("  what was shared is not shared again by itself; --grant-shares does it, for the snapshot's own account")?;
         }
         Ok(())

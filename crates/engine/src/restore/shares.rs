@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::error::Result;
 use crate::restore::objects::{NewIds, Thing, read_thing};
-use crate::restore::request::Restore;
+use crate::restore::request::{Mode, Restore};
 use crate::restore::target::{Target, pointer, read};
 use crate::types::to_jmap;
 
@@ -33,6 +33,9 @@ pub struct Share {
     pub granted: bool,
     /// Why it is not, although it was asked for.
     pub refusal: Option<String>,
+    /// The other way round (mode *exact*): it was not shared with these people, or with fewer rights, and still is.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub since: bool,
 }
 
 /// Names what was shared, and shares it again if that was asked for.
@@ -44,8 +47,15 @@ pub(super) async fn settle(
 ) -> Result<Vec<Share>> {
     let mut shares = Vec::new();
     for data_type in SHARED.into_iter().filter(|data_type| how.types.contains(data_type)) {
-        let shared = shared(snapshot, data_type).await?;
-        if shared.is_empty() || !target.account.offers(to_jmap(data_type)) {
+        if !target.account.offers(to_jmap(data_type)) {
+            continue;
+        }
+        let all = of_type(snapshot, data_type).await?;
+        if how.mode == Mode::Exact {
+            shares.extend(shared_since(target, data_type, &all, ids).await?);
+        }
+        let shared: Vec<Thing> = all.into_iter().filter(is_shared).collect();
+        if shared.is_empty() {
             continue;
         }
         let there = |thing: &Thing| ids.get(&(data_type, thing.id.clone())).and_then(|id| Id::new(id).ok());
@@ -77,6 +87,7 @@ pub(super) async fn settle(
                 people: thing.json[MEMBER].as_object().map_or(0, |with| with.len() as u64),
                 granted: asked && refusal.is_none(),
                 refusal,
+                since: false,
             }
         }));
     }
@@ -90,14 +101,43 @@ fn grants(now: Option<&Value>, with: &Value) -> bool {
     has.all(|has| has)
 }
 
-/// The objects of a type that were shared with somebody.
-async fn shared(snapshot: &Snapshot, data_type: DataType) -> Result<Vec<Thing>> {
-    let objects = snapshot.objects_of(data_type).await?;
-    let things = objects.iter().filter_map(|object| read_thing(&object.id, &object.json));
-    let is_shared = |thing: &Thing| {
-        thing.json.get(MEMBER).and_then(Value::as_object).is_some_and(|with| !with.is_empty())
+/// What others may see now and could not then. Whose share a restore ended would be for its owner to say.
+async fn shared_since(
+    target: Target<'_>,
+    data_type: DataType,
+    things: &[Thing],
+    ids: &NewIds,
+) -> Result<Vec<Share>> {
+    let there = |thing: &Thing| ids.get(&(data_type, thing.id.clone())).and_then(|id| Id::new(id).ok());
+    let now = shared_with(target, data_type, things.iter().filter_map(there).collect()).await?;
+    let shares = things.iter().filter_map(|thing| {
+        let people = gained(now.get(there(thing)?.as_str()), thing.json.get(MEMBER));
+        let (name, r#type) = (thing.name(), data_type.name().to_owned());
+        (people > 0).then_some(Share { r#type, name, people, granted: false, refusal: None, since: true })
+    });
+    Ok(shares.collect())
+}
+
+/// How many people have rights now that they had not.
+fn gained(now: Option<&Value>, with: Option<&Value>) -> u64 {
+    let may = |rights: Option<&Value>, right: &str| {
+        rights.and_then(|rights| rights.get(right)) == Some(&Value::Bool(true))
     };
-    Ok(things.filter(is_shared).collect())
+    let has_more = |(person, rights): &(&String, &Value)| {
+        let then = with.and_then(|with| with.get(person.as_str()));
+        let mut names = rights.as_object().into_iter().flat_map(Map::keys);
+        names.any(|right| may(Some(rights), right) && !may(then, right))
+    };
+    now.and_then(Value::as_object).into_iter().flatten().filter(has_more).count() as u64
+}
+
+async fn of_type(snapshot: &Snapshot, data_type: DataType) -> Result<Vec<Thing>> {
+    let objects = snapshot.objects_of(data_type).await?;
+    Ok(objects.iter().filter_map(|object| read_thing(&object.id, &object.json)).collect())
+}
+
+fn is_shared(thing: &Thing) -> bool {
+    thing.json.get(MEMBER).and_then(Value::as_object).is_some_and(|with| !with.is_empty())
 }
 
 /// With whom these objects of the account are shared.

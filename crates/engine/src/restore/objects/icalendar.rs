@@ -1,6 +1,6 @@
 //! What of an event its iCalendar text alone has (RFC 5545). Pure.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
@@ -117,6 +117,53 @@ pub(super) fn is_same(one: &str, other: &str) -> bool {
     lines(one) == lines(other)
 }
 
+/// Names of properties of which one text has lines that the other lacks. In whatever order lines and their parameters stand, and
+/// whether a parameter says what kind of value follows (`VALUE`), which is seen, makes no difference.
+pub(super) fn lacking(wanted: &str, now: &str) -> BTreeSet<String> {
+    let mut there: BTreeMap<Vec<String>, usize> = BTreeMap::new();
+    for line in said(now) {
+        *there.entry(line).or_default() += 1;
+    }
+    let is_lacking = |line: &Vec<String>| match there.get_mut(line) {
+        Some(count) if *count > 0 => {
+            *count -= 1;
+            false
+        }
+        _ => true,
+    };
+    said(wanted).into_iter().filter(is_lacking).filter_map(|mut line| line.pop()).collect()
+}
+
+/// Each line as its value, its parameters in order, and its name.
+fn said(text: &str) -> Vec<Vec<String>> {
+    let text = unfolded(text);
+    let parts = |line: &str| {
+        let (head, value) = halves(line);
+        let mut head: Vec<String> = head.split(';').map(|part| part.replace('"', "")).collect();
+        let name = head.remove(0);
+        head.retain(|parameter| !parameter.starts_with("VALUE="));
+        head.sort_unstable();
+        head.insert(0, value.replace('"', ""));
+        head.push(name);
+        head
+    };
+    let is_said = |line: &&str| {
+        let own = ["LAST-MODIFIED", "JSID"];
+        !line.is_empty() && ![&STAMPS[..], &own].concat().contains(&property(line))
+    };
+    text.lines().filter(is_said).map(parts).collect()
+}
+
+/// What stands before and behind the first colon that is not quoted.
+fn halves(line: &str) -> (&str, &str) {
+    let mut is_quoted = false;
+    let colon = line.find(|character| {
+        is_quoted ^= character == '"';
+        character == ':' && !is_quoted
+    });
+    colon.map_or((line, ""), |colon| (&line[..colon], &line[colon + 1..]))
+}
+
 /// Whether two texts say the same where JMAP shows nothing: in occurrences of their own and time zones.
 pub(super) fn has_same_hidden(one: &str, other: &str) -> bool {
     let hidden = |text: &str| {
@@ -201,6 +248,12 @@ mod tests {
         let one = text(&["SUMMARY:a\nDTSTAMP:1\nLOCATION:lo\n ng", "UID:1"]);
         assert!(is_same(&one, &text(&["UID:1", "LOCATION:long\nSUMMARY:a\nDTSTAMP:2"])));
         assert!(!is_same(&one, &text(&["UID:1", "LOCATION:long\nSUMMARY:b"])));
+        let lines = |text: &str| lacking(text, &one).into_iter().collect::<Vec<_>>();
+        assert_eq!(lines("UID:1\r\nLOCATION;VALUE=TEXT:long\r\nLAST-MODIFIED:3"), [""; 0]);
+        assert_eq!(
+            lines("UID:1\r\nUID:1\r\nLOCATION;X=\"a:b\":long\r\nCOMMENT:x"),
+            ["COMMENT", "LOCATION", "UID"]
+        );
         assert!(has_participants(&text(&["SUMMARY:x\nATTENDEE;CN=A:mailto:a@example.org"])));
         assert!(!has_participants(&text(&["SUMMARY:ATTENDEE:x"])));
     }

@@ -74,6 +74,8 @@ pub(super) struct Objects<'a> {
     label: &'a str,
     ids: NewIds,
     surplus: Vec<(DataType, Vec<Thing>)>,
+    /// What the server took, and does not keep as it was sent.
+    unkept: Vec<steps::Unkept>,
 }
 
 impl<'a> Objects<'a> {
@@ -86,8 +88,8 @@ impl<'a> Objects<'a> {
         before: Option<&'a Before>,
         label: &'a str,
     ) -> Objects<'a> {
-        let (ids, surplus) = (BTreeMap::new(), Vec::new());
-        Objects { target, snapshot, how, staging, safety, before, label, ids, surplus }
+        let (ids, surplus, unkept) = (BTreeMap::new(), Vec::new(), Vec::new());
+        Objects { target, snapshot, how, staging, safety, before, label, ids, surplus, unkept }
     }
 
     /// Creates what is missing and, in mode *exact*, changes what differs.
@@ -188,8 +190,12 @@ impl<'a> Objects<'a> {
         }
         self.give_texts(texts, &there, report).await?;
         self.tell_bare(bare, report);
-        if self.how.mode == Mode::Exact {
+        self.tell_unkept(data_type, report).await?;
+        let has_default = there.things.iter().any(|thing| thing.is("isDefault"));
+        if self.how.mode == Mode::Exact || self.how.mode == Mode::Missing && !has_default {
             self.choose_default(data_type, default, &there).await?;
+        }
+        if self.how.mode == Mode::Exact {
             let surplus = there.things.into_iter().zip(there.is_held).zip(free);
             let surplus =
                 surplus.filter(|((_, is_held), free)| *free && *is_held).map(|((thing, _), _)| thing);
@@ -347,6 +353,9 @@ impl<'a> Objects<'a> {
         if !self.snapshot.info().is_of_owner(data_type) {
             patch.remove(SUBSCRIBED);
         }
+        if self.how.mode == Mode::Missing && wanted.is("isDefault") && patch.contains_key("name") {
+            self.keep_name(&wanted, now, may_change, &mut patch, report);
+        }
         if !may_change {
             if is_ours {
                 report.notes.extend(came_without(&wanted, now, &rules));
@@ -378,6 +387,30 @@ impl<'a> Objects<'a> {
             rules::keep_modified(&mut patch, &wanted);
         }
         Ok(Some(Step::change(wanted, now.clone(), patch, has_other_content)))
+    }
+
+    /// The default address book or calendar of the snapshot is that of the account, whatever that is called. It keeps a name that its
+    /// owner gave it, which is told.
+    fn keep_name(
+        &self,
+        wanted: &Thing,
+        now: &Thing,
+        may_change: bool,
+        patch: &mut Map<String, Value>,
+        report: &mut RestoredObjects,
+    ) {
+        if rules::are_servers_names(wanted, now) {
+            patch.remove("name");
+        } else if !(may_change && now.text("name").contains(&self.target.account.name)) {
+            let kept: Vec<&str> =
+                if may_change { vec!["name"] } else { patch.keys().map(String::as_str).collect() };
+            let (name, kept) = (now.name(), kept.join(", "));
+            report.note(format!(
+                "{} is {name} here, the default one, which keeps its own {kept}",
+                wanted.name()
+            ));
+            patch.remove("name");
+        }
     }
 
     async fn choose_default(

@@ -111,6 +111,40 @@ pub(super) fn creation(wanted: &Thing, rules: &Rules) -> Map<String, Value> {
     sent.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
+/// Members of what was sent that the server keeps otherwise, or not at all. What it adds makes no difference.
+pub(super) fn not_kept<'s>(sent: &'s Map<String, Value>, now: &Thing, rules: &Rules) -> Vec<&'s str> {
+    let is_own = |name: &str| rules.not_sent.contains(&name) || rules.not_compared.contains(&name);
+    let differs = |name: &str, value: &Value| {
+        let now = now.json.get(name).unwrap_or(&Value::Null);
+        !is_own(name) && !is_kept(value, now, rules)
+    };
+    sent.iter().filter(|(name, value)| differs(name, value)).map(|(name, _)| name.as_str()).collect()
+}
+
+/// Whether a value has all that was sent of it, at any depth.
+fn is_kept(sent: &Value, now: &Value, rules: &Rules) -> bool {
+    match (sent, now) {
+        (Value::Object(sent), Value::Object(now)) => sent.iter().all(|(name, value)| {
+            let now = now.get(name).unwrap_or(&Value::Null);
+            rules.not_compared.contains(&name.as_str()) || is_kept(value, now, rules)
+        }),
+        (Value::Array(sent), Value::Array(now)) => {
+            sent.len() == now.len() && sent.iter().zip(now).all(|(sent, now)| is_kept(sent, now, rules))
+        }
+        (sent, now) => sent == now || is_nothing(sent) && is_nothing(now),
+    }
+}
+
+/// A list or a set of nothing is as good as none.
+fn is_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Array(list) => list.is_empty(),
+        Value::Object(members) => members.is_empty(),
+        _ => false,
+    }
+}
+
 /// Things so that each comes in a later group than the one `parentId` names. What hangs in a circle hangs at the top.
 pub(super) fn levels(things: Vec<Thing>) -> Vec<Vec<Thing>> {
     let mut levels: Vec<Vec<Thing>> = Vec::new();
@@ -167,6 +201,20 @@ mod tests {
         assert!(patch(&wanted, &within, &rules(true)).is_empty());
         let sent = json!({ "a": 1, "c": { "x": 1 }, "updated": 1 });
         assert_eq!(Value::from(creation(&wanted, &rules(true))), sent);
+    }
+
+    #[test]
+    fn what_a_server_adds_is_no_loss_and_what_it_leaves_away_is() {
+        let now = thing("1", json!({ "a": { "x": 1, "@type": "A" }, "b": [{ "y": 2 }], "d": "other" }));
+        let rules = Rules { not_sent: &["blobId"], not_compared: &["updated"], is_open: true };
+        for (sent, lost) in [
+            (json!({ "a": { "x": 1, "updated": 1 }, "b": [{}], "blobId": "b" }), vec![]),
+            (json!({ "a": { "x": 1, "z": 1 }, "b": [{}, {}], "c": true }), vec!["a", "b", "c"]),
+            (json!({ "c": null, "d": null }), vec!["d"]),
+        ] {
+            let sent = sent.as_object().expect("an object");
+            assert_eq!(not_kept(sent, &now, &rules), lost, "{sent:?}");
+        }
     }
 
     #[test]

@@ -120,15 +120,34 @@ pub(in crate::restore) fn is_pristine(data_type: DataType, thing: &Thing) -> boo
     let members: &[&str] = match data_type {
         DataType::Identity => &["textSignature", "htmlSignature", "replyTo", "bcc"],
         DataType::VacationResponse => &["subject", "textBody", "htmlBody", "fromDate", "toDate"],
+        DataType::AddressBook | DataType::Calendar if thing.is("isDefault") => &OF_CONTAINERS,
+        DataType::ParticipantIdentity => return is_called_by_its_address(thing),
         _ => return false,
     };
     let is_empty = |value: &Value| match value {
         Value::Null => true,
         Value::String(text) => text.is_empty(),
         Value::Array(list) => list.is_empty(),
-        _ => false,
+        Value::Object(members) => members.is_empty(),
+        Value::Number(number) => number.as_u64() == Some(0),
+        Value::Bool(_) => false,
     };
     members.iter().all(|member| thing.json.get(*member).is_none_or(is_empty)) && !thing.is("isEnabled")
+}
+
+/// What owners give to address books and calendars besides a name.
+const OF_CONTAINERS: [&str; 6] =
+    ["description", "color", "timeZone", "sortOrder", "defaultAlertsWithTime", "defaultAlertsWithoutTime"];
+
+fn is_called_by_its_address(identity: &Thing) -> bool {
+    let name = identity.text("name");
+    name.is_empty() || name == identity.text("calendarAddress").trim_start_matches("mailto:")
+}
+
+/// Whether two names are those that one server gives to the default ones of two accounts: `Stalwart Calendar (alice@example.org)`.
+pub(super) fn are_servers_names(one: &Thing, other: &Thing) -> bool {
+    let stem = |thing: &Thing| thing.text("name").rsplit_once(" (").map(|(stem, _)| stem.to_owned());
+    stem(one).is_some() && stem(one) == stem(other)
 }
 
 /// What makes two objects of this type the same, the strictest first. `same_account`: equal ids name the same object.

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use jmap::{Id, MethodErrorKind, Set, SetError, State, Written};
 
-use super::pairs::{Thing, creation};
+use super::pairs::{Thing, creation, not_kept};
 use super::{Objects, is_as_before, read_thing, rules};
 use crate::error::{Error, Result};
 use crate::restore::landing::Landing;
@@ -21,6 +21,9 @@ use crate::types::to_jmap;
 const MOST_OBJECTS: usize = 100;
 /// Looks at what is about to be changed, where others change something of the type each time.
 const MOST_LOOKS: u32 = 5;
+
+/// An object of the account, what people call it, and members that were written.
+pub(super) type Unkept = (String, String, Map<String, Value>);
 
 /// One object to be created or changed.
 pub(super) struct Step {
@@ -133,17 +136,20 @@ impl Objects<'_> {
                 }
                 written => written?,
             };
-            let mut again = Vec::new();
+            let (mut again, mut done) = (Vec::new(), Vec::new());
             for (n, mut step) in open.into_iter().enumerate() {
                 match take_refusal(&mut written, &step, n) {
                     None => {
                         let id = written.created.remove(&n.to_string()).map(|created| created.id.to_string());
-                        self.succeeded(data_type, &step, id, report);
+                        let of = step.of.as_ref().map(|of| of.id.clone());
+                        self.succeeded(data_type, &step, id.clone(), report);
+                        done.extend(id.or(of).map(|id| (id, step)));
                     }
                     Some(refusal) if step.reduce(&refusal) => again.push(step),
                     Some(refusal) => self.refused(step, &refusal, report).await?,
                 }
             }
+            self.note_unkept(data_type, done).await?;
             open = again;
         }
         failure.map_or(Ok(()), Err)
@@ -177,6 +183,50 @@ impl Objects<'_> {
             touched.iter().map(|name| format!("{name} was changed meanwhile, and was left as it is")),
         );
         Ok((open, state))
+    }
+
+    /// Reads again what was written, and remembers of what the server took something and does not keep it.
+    async fn note_unkept(&mut self, data_type: DataType, done: Vec<(String, Step)>) -> Result<()> {
+        let written = done.into_iter().map(|(id, step)| (id, step.thing.name(), step.object));
+        self.unkept.extend(self.not_kept(data_type, written.collect()).await?);
+        Ok(())
+    }
+
+    /// Tells what the server took and does not keep, even now that texts are in their places.
+    pub(super) async fn tell_unkept(
+        &mut self,
+        data_type: DataType,
+        report: &mut RestoredObjects,
+    ) -> Result<()> {
+        let unkept = std::mem::take(&mut self.unkept);
+        for (_, name, object) in self.not_kept(data_type, unkept).await? {
+            let members: Vec<&str> = object.keys().map(String::as_str).collect();
+            report.note(otherwise(&name, &members));
+        }
+        Ok(())
+    }
+
+    /// The members of what was written that the server keeps otherwise, or not at all.
+    async fn not_kept(&self, data_type: DataType, written: Vec<Unkept>) -> Result<Vec<Unkept>> {
+        let rules = rules::rules(data_type);
+        let most = MOST_OBJECTS.min(self.target.client.session().limits.max_objects_in_get);
+        let mut unkept = Vec::new();
+        for written in written.chunks(most) {
+            let ids = written.iter().filter_map(|(id, ..)| Id::new(id).ok()).collect();
+            for object in self.target.objects_of(to_jmap(data_type), ids).await? {
+                let Some(now) = read_thing(object.id.as_str(), &object.json) else { continue };
+                let Some((id, name, sent)) = written.iter().find(|(id, ..)| *id == now.id) else { continue };
+                let lost = not_kept(sent, &now, &rules);
+                let lost = lost
+                    .into_iter()
+                    .filter_map(|member| Some((member.to_owned(), sent.get(member)?.clone())));
+                let lost: Map<String, Value> = lost.collect();
+                if !lost.is_empty() {
+                    unkept.push((id.clone(), name.clone(), lost));
+                }
+            }
+        }
+        Ok(unkept)
     }
 
     async fn set_of(&self, data_type: DataType, open: &[Step]) -> Result<Set> {
@@ -276,6 +326,14 @@ impl Objects<'_> {
 /// What the server did not take of an object.
 pub(super) fn without(name: &str, members: &[&str]) -> String {
     format!("{name} came back without {}", members.join(", "))
+}
+
+/// What the server took of an object and keeps otherwise, or not at all.
+pub(super) fn otherwise(name: &str, members: &[&str]) -> String {
+    format!(
+        "{name} came back, and the mail server keeps something else, or nothing, in {}",
+        members.join(", ")
+    )
 }
 
 /// The state of the type is another one than the call said.

@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
-use jmap::{CalendarPlace, Class, EventPlace, EventText};
+use jmap::{CalendarPlace, Class, EventPlace};
 use model::{BlobId, DataType};
 
-use super::icalendar::{Shown, has_participants, has_same_hidden, is_same};
+use super::icalendar::{Shown, has_participants, has_same_hidden, is_same, lacking};
 use super::pairs::{Thing, patch};
 use super::steps::without;
 use super::there::There;
@@ -22,11 +22,11 @@ use crate::restore::request::Mode;
 use crate::restore::target::{read, written};
 use crate::restore::uploads::Content;
 
-/// Texts that are read from the store at once.
-const READ_AT_ONCE: usize = 8;
 /// Texts that are compared with the account's at once, and bytes of them.
 const COMPARED_AT_ONCE: usize = 100;
-const COMPARED_BYTES: usize = 8 << 20;
+const COMPARED_BYTES: u64 = 8 << 20;
+/// Texts that are read from the store at once.
+const READ_AT_ONCE: usize = 8;
 /// Longest answer with one event.
 const MOST_BYTES: u64 = 64 << 20;
 /// Where the server fails, the text is read again and put once more.
@@ -43,7 +43,8 @@ pub(super) struct Text {
     was_there: Option<Thing>,
     uid: String,
     blob: BlobId,
-    shown: Shown,
+    /// What JMAP shows of an event that may be more than that; `None`: whether it is more is seen when the texts are compared.
+    shown: Option<Shown>,
 }
 
 /// A text that has to be put.
@@ -51,7 +52,9 @@ struct Needed {
     text: Text,
     bytes: Bytes,
     /// What is missing without it, for people; `None`: a journal, of which there is nothing else.
-    lacks: Option<&'static str>,
+    lacks: Option<String>,
+    /// The account's text, if it is known.
+    now: Option<Bytes>,
 }
 
 impl Text {
@@ -61,7 +64,7 @@ impl Text {
     }
 
     pub(super) fn of(event: &Thing) -> Option<Text> {
-        let (blob, shown) = (event.text?, Shown::of(event)?);
+        let (blob, shown) = (event.text?, Shown::of(event));
         let uid = match event.text("uid") {
             "" => event.journal("uid")?,
             uid => uid,
@@ -71,13 +74,10 @@ impl Text {
     }
 
     fn with(self, bytes: Bytes) -> Needed {
-        let lacks = self.shown.lacks(&String::from_utf8_lossy(&bytes));
-        Needed { text: self, bytes, lacks }
+        let lacks = self.shown.as_ref().and_then(|shown| shown.lacks(&String::from_utf8_lossy(&bytes)));
+        Needed { text: self, bytes, lacks: lacks.map(str::to_owned), now: None }
     }
 }
-
-/// Where the account has an event of some UID. The error: where it would lie, if that is known.
-type Place<'c> = std::result::Result<(&'c CalendarPlace, &'c EventPlace), Option<&'c CalendarPlace>>;
 
 /// Where the account's events lie.
 struct Calendars {
@@ -99,93 +99,125 @@ impl Objects<'_> {
         there: &There,
         report: &mut RestoredObjects,
     ) -> Result<()> {
-        if self.staging.is_none() {
+        let texts: Vec<Text> = texts.into_iter().filter_map(|text| self.meant(text, there)).collect();
+        if self.staging.is_none() || texts.is_empty() {
             return Ok(());
         }
-        let mut calendars = None;
-        let texts: Vec<Text> = texts.into_iter().filter_map(|text| self.meant(text, there)).collect();
+        let calendars = self.calendars().await?;
         let blobs: Vec<BlobId> = texts.iter().map(|text| text.blob).collect();
-        let places = &self.snapshot.locate(&blobs).await?;
-        let read = stream::iter(texts).map(|text| async move {
-            let content = Content::read(self.snapshot, places.get(&text.blob).cloned()).await?;
-            Ok::<_, Error>((text, content))
-        });
-        let mut read = Box::pin(read.buffered(READ_AT_ONCE));
+        let places = self.snapshot.locate(&blobs).await?;
         let (mut together, mut bytes) = (Vec::new(), 0);
-        while let Some((text, content)) = read.try_next().await? {
-            let found = match content {
-                Content::Bytes(bytes) => Ok(bytes),
-                Content::Long(_) => Err("it is too long".to_owned()),
-                Content::Lost(reason) => Err(reason),
-            };
-            match found {
-                Ok(found) => {
-                    bytes += found.len();
-                    together.push(text.with(found));
-                }
-                Err(reason) => unread(&text, &reason, report),
-            }
+        for text in texts {
+            bytes += places.get(&text.blob).map_or(0, Located::length);
+            together.push(text);
             if together.len() == COMPARED_AT_ONCE || bytes > COMPARED_BYTES {
-                self.put_all(std::mem::take(&mut together), &mut calendars, there, report).await?;
+                self.give_some(std::mem::take(&mut together), &places, &calendars, there, report).await?;
                 bytes = 0;
             }
         }
-        self.put_all(together, &mut calendars, there, report).await
+        self.give_some(together, &places, &calendars, there, report).await
     }
 
-    /// Puts those that the account has not just so.
-    async fn put_all(
+    async fn give_some(
         &self,
-        texts: Vec<Needed>,
-        calendars: &mut Option<std::result::Result<Calendars, String>>,
+        texts: Vec<Text>,
+        places: &Places,
+        calendars: &std::result::Result<Calendars, String>,
         there: &There,
         report: &mut RestoredObjects,
     ) -> Result<()> {
-        let Some(staging) = self.staging.filter(|_| !texts.is_empty()) else { return Ok(()) };
-        staging.assert_alive().await?;
-        let calendars = match calendars {
-            Some(calendars) => calendars,
-            none => none.insert(self.calendars().await?),
-        };
-        let calendars = match calendars {
-            Ok(calendars) => &*calendars,
-            Err(reason) => {
-                texts.iter().for_each(|needed| refuse(needed, reason, report));
-                return Ok(());
-            }
-        };
-        let mut found = Vec::with_capacity(texts.len());
-        for needed in &texts {
-            found.push(self.find(&needed.text, calendars).await?);
+        let needed = self.needed(texts, places, calendars, report).await?;
+        if let Some(staging) = self.staging.filter(|_| !needed.is_empty()) {
+            staging.assert_alive().await?;
         }
-        let mut now = self.texts_of(found.iter().filter_map(|found| found.as_ref().ok().copied())).await;
-        for (needed, found) in texts.iter().zip(found) {
-            let now = found.as_ref().ok().and_then(|(_, event)| now.remove(event));
-            if let Some(reason) = self.put(needed, found, now, there, report).await? {
-                refuse(needed, &reason, report);
+        for mut needed in needed {
+            let refusal = match calendars {
+                Ok(calendars) => self.put(&mut needed, calendars, there, report).await?,
+                Err(reason) => Some(reason.clone()),
+            };
+            if let Some(reason) = refusal {
+                refuse(&needed, &reason, report);
             }
         }
         Ok(())
     }
 
-    /// The account's texts of these events, as far as they come together; the others are asked for one by one.
-    async fn texts_of<'c>(
+    /// Those of which the account's text says something else, or which may be more than JMAP shows.
+    async fn needed(
         &self,
-        events: impl Iterator<Item = (&'c CalendarPlace, &'c EventPlace)>,
-    ) -> BTreeMap<&'c EventPlace, Bytes> {
-        let mut texts = BTreeMap::new();
-        let mut by_calendar: BTreeMap<&CalendarPlace, Vec<&EventPlace>> = BTreeMap::new();
-        for (calendar, event) in events {
-            by_calendar.entry(calendar).or_default().push(event);
-        }
-        for (calendar, events) in by_calendar {
-            let places: Vec<EventPlace> = events.iter().map(|event| EventPlace::clone(event)).collect();
-            let found = self.target.client.event_texts(calendar, &places, MOST_BYTES).await;
-            for EventText { uid, text } in found.unwrap_or_default() {
-                texts.extend(events.iter().find(|event| event.uid == uid).map(|event| (*event, text)));
+        texts: Vec<Text>,
+        places: &Places,
+        calendars: &std::result::Result<Calendars, String>,
+        report: &mut RestoredObjects,
+    ) -> Result<Vec<Needed>> {
+        let mut now = match calendars {
+            Ok(calendars) => self.texts_now(&texts, calendars).await?,
+            Err(_) => BTreeMap::new(),
+        };
+        let read = stream::iter(texts).map(|text| async move {
+            let content = Content::read(self.snapshot, places.get(&text.blob).cloned()).await?;
+            Ok::<_, Error>((text, content))
+        });
+        let mut read = Box::pin(read.buffered(READ_AT_ONCE));
+        let mut needed = Vec::new();
+        while let Some((text, content)) = read.try_next().await? {
+            let bytes = match content {
+                Content::Bytes(bytes) => bytes,
+                Content::Long(_) => {
+                    unread(&text, "it is too long", report);
+                    continue;
+                }
+                Content::Lost(reason) => {
+                    unread(&text, &reason, report);
+                    continue;
+                }
+            };
+            let is_others = self.is_others(&text);
+            let now = text.replaces.as_ref().and_then(|id| now.remove(id));
+            let differs = match &now {
+                Some(now) => differing(&String::from_utf8_lossy(&bytes), &String::from_utf8_lossy(now), is_others),
+                None if calendars.is_ok() || text.shown.is_some() => None,
+                None => Some("what only its text may say".to_owned()),
+            };
+            let is_doubtful = text.shown.is_some();
+            let text = text.with(bytes);
+            let text = Needed { lacks: text.lacks.or(differs), now, ..text };
+            if is_doubtful || text.lacks.is_some() {
+                needed.push(text);
             }
         }
-        texts
+        Ok(needed)
+    }
+
+    /// The texts that the account has of these events, by its ids of them.
+    async fn texts_now(&self, texts: &[Text], calendars: &Calendars) -> Result<BTreeMap<String, Bytes>> {
+        let mut by_calendar: Vec<(&CalendarPlace, Vec<EventPlace>, BTreeMap<&str, &str>)> = Vec::new();
+        for text in texts {
+            let (Some(id), Ok((calendar, event))) = (&text.replaces, self.find(text, calendars).await?)
+            else {
+                continue;
+            };
+            let at = by_calendar.iter().position(|(place, ..)| *place == calendar).unwrap_or_else(|| {
+                by_calendar.push((calendar, Vec::new(), BTreeMap::new()));
+                by_calendar.len() - 1
+            });
+            by_calendar[at].1.push(event.clone());
+            by_calendar[at].2.insert(&text.uid, id);
+        }
+        let mut now = BTreeMap::new();
+        for (calendar, events, ids) in by_calendar {
+            let found = match self.target.client.event_texts(calendar, &events, MOST_BYTES).await {
+                // Each is read again before it is replaced.
+                Err(jmap::Error::AnswerTooLarge { .. }) => continue,
+                Err(error) if refused_for_good(&error) => continue,
+                found => found.map_err(|source| read("the calendars", source))?,
+            };
+            for text in found {
+                let id = ids.get(text.uid.as_str());
+                now.extend(id.map(|id| ((*id).to_owned(), text.text)));
+            }
+        }
+        Ok(now)
     }
 
     /// Only what may be put.
@@ -251,24 +283,30 @@ impl Objects<'_> {
         Ok(Calendars { calendars, events })
     }
 
-    /// The reason why it cannot be. `now`: the account's text of it, if that is known already.
+    /// The reason why it cannot be.
     async fn put(
         &self,
-        needed: &Needed,
-        found: Place<'_>,
-        now: Option<Bytes>,
+        needed: &mut Needed,
+        calendars: &Calendars,
         there: &There,
         report: &mut RestoredObjects,
     ) -> Result<Option<String>> {
-        match (found, &needed.text.replaces) {
-            (Ok(place), Some(_)) => self.replace(needed, place, now, there, report).await,
+        let text = &needed.text;
+        let found = self.find(text, calendars).await?;
+        match (found, &text.replaces) {
+            (Ok((calendar, event)), Some(_)) => self.replace(needed, (calendar, event), there, report).await,
             (Ok(_), None) => Ok(Some("the account has another one of its UID".to_owned())),
             (Err(Some(calendar)), None) => self.add(needed, calendar, report).await,
             (Err(_), _) => Ok(Some("the mail server does not show it by CalDAV".to_owned())),
         }
     }
 
-    async fn find<'c>(&self, text: &Text, calendars: &'c Calendars) -> Result<Place<'c>> {
+    /// Where the account has an event of this UID. The inner error: where it would lie, if that is known.
+    async fn find<'c>(
+        &self,
+        text: &Text,
+        calendars: &'c Calendars,
+    ) -> Result<std::result::Result<(&'c CalendarPlace, &'c EventPlace), Option<&'c CalendarPlace>>> {
         let place = |(at, event): &'c (usize, EventPlace)| (&calendars.calendars[*at], event);
         let events = calendars.events.get(&text.uid).map_or(&[][..], Vec::as_slice);
         if let [only] = events {
@@ -309,21 +347,18 @@ impl Objects<'_> {
         &self,
         needed: &Needed,
         (calendar, event): (&CalendarPlace, &EventPlace),
-        mut known: Option<Bytes>,
         there: &There,
         report: &mut RestoredObjects,
     ) -> Result<Option<String>> {
         let (client, wanted) = (self.target.client, String::from_utf8_lossy(&needed.bytes));
         for _ in 0..TRIES {
-            let now = match known.take() {
-                Some(now) => Some(now),
-                None => match client.event_texts(calendar, std::slice::from_ref(event), MOST_BYTES).await {
-                    Ok(now) => now.into_iter().next().map(|now| now.text),
-                    Err(error) => return refused(error),
-                },
+            let now = client.event_texts(calendar, std::slice::from_ref(event), MOST_BYTES).await;
+            let now = match now {
+                Ok(now) => now,
+                Err(error) => return refused(error),
             };
-            let Some(now) = now else { return Ok(Some("it is gone".to_owned())) };
-            let now = String::from_utf8_lossy(&now);
+            let mut now = now.iter().map(|now| String::from_utf8_lossy(&now.text));
+            let Some(now) = now.next() else { return Ok(Some("it is gone".to_owned())) };
             if self.may_stay(needed, &now, &wanted) {
                 return Ok(None);
             }
@@ -379,10 +414,24 @@ impl Objects<'_> {
 
 /// Why one text is not taken; what may pass, or is about all of them, is an error.
 fn refused(error: jmap::Error) -> Result<Option<String>> {
-    match error.class() {
-        Class::Permanent | Class::Corrupt | Class::Auth if !is_fatal(&error) => Ok(Some(error.to_string())),
-        _ => Err(written("the calendars", error)),
+    match refused_for_good(&error) {
+        true => Ok(Some(error.to_string())),
+        false => Err(written("the calendars", error)),
     }
+}
+
+fn refused_for_good(error: &jmap::Error) -> bool {
+    matches!(error.class(), Class::Permanent | Class::Corrupt | Class::Auth) && !is_fatal(error)
+}
+
+/// What the snapshot's text says and the account's does not, for people. `either`: or the other way round.
+fn differing(wanted: &str, now: &str, either: bool) -> Option<String> {
+    let mut names = lacking(wanted, now);
+    if either {
+        names.extend(lacking(now, wanted));
+    }
+    let names: Vec<String> = names.into_iter().collect();
+    (!names.is_empty()).then(|| format!("what only its text says in {}", names.join(", ")))
 }
 
 /// Tells of a text that could not be put as a whole.
@@ -396,7 +445,7 @@ fn unread(text: &Text, reason: &str, report: &mut RestoredObjects) {
 
 fn refuse(needed: &Needed, reason: &str, report: &mut RestoredObjects) {
     let is_shown = !needed.text.event.is_journal();
-    match needed.lacks.or(is_shown.then_some("the text of the snapshot")) {
+    match needed.lacks.as_deref().or(is_shown.then_some("the text of the snapshot")) {
         Some(lacks) => {
             let event = needed.text.event.name();
             report.note(format!("{}: {reason}", without(&event, &[lacks])));

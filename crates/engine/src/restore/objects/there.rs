@@ -7,7 +7,7 @@ use model::{BlobId, DataType};
 use repository::{ObjectRecord, Snapshot};
 use serde_json::Value;
 
-use super::pairs::{Thing, creation, patch};
+use super::pairs::{Thing, creation, not_kept, patch};
 use super::rules::{self, Rules};
 use super::{Objects, is_as_before, steps, thing, things};
 use crate::error::Result;
@@ -159,7 +159,12 @@ pub(super) async fn readable(
 /// What an object that an earlier attempt created lacks: the server did not take it.
 pub(super) fn came_without(wanted: &Thing, now: &Thing, rules: &Rules) -> Option<String> {
     let sent = creation(wanted, rules);
-    let lacks = |name: &&String| now.json.get(*name).unwrap_or(&Value::Null).is_null();
-    let missing: Vec<&str> = sent.keys().filter(lacks).map(String::as_str).collect();
-    (!missing.is_empty()).then(|| steps::without(&wanted.name(), &missing))
+    let is_there = |name: &&str| !now.json.get(*name).unwrap_or(&Value::Null).is_null();
+    let (others, missing): (Vec<&str>, Vec<&str>) =
+        not_kept(&sent, now, rules).into_iter().partition(is_there);
+    match (missing.is_empty(), others.is_empty()) {
+        (true, true) => None,
+        (false, true) => Some(steps::without(&wanted.name(), &missing)),
+        (_, false) => Some(steps::otherwise(&wanted.name(), &[missing, others].concat())),
+    }
 }
