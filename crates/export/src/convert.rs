@@ -19,6 +19,7 @@ pub(crate) fn vcard(json: &str) -> Option<String> {
     for key in ["id", "addressBookIds"] {
         card.remove(key);
     }
+    drop_blob_ids(&mut card);
     card.entry("@type").or_insert_with(|| json!("Card"));
     let text = Value::Object(card).to_string();
     catch_unwind(|| {
@@ -28,6 +29,28 @@ pub(crate) fn vcard(json: &str) -> Option<String> {
         Some(converted)
     })
     .ok()?
+}
+
+/// Removes ids of the mail server's blobs, which say nothing outside of it: with the entry where it has no URI besides.
+fn drop_blob_ids(card: &mut Map<String, Value>) {
+    let Some(media) = card.get_mut("media").and_then(Value::as_object_mut) else { return };
+    media.retain(|_, entry| !has_only_a_blob_id(entry));
+    media.values_mut().filter_map(Value::as_object_mut).for_each(|entry| drop(entry.remove("blobId")));
+    if media.is_empty() {
+        card.remove("media");
+    }
+}
+
+/// Names the photos, logos and sounds that a card refers to by a blob of the mail server alone (RFC 9610 section 3).
+pub(crate) fn media_without_bytes(card: &Map<String, Value>) -> impl Iterator<Item = &str> {
+    let media = card.get("media").and_then(Value::as_object).into_iter().flatten();
+    let without = media.filter(|(_, entry)| has_only_a_blob_id(entry));
+    without.map(|(_, entry)| entry.get("kind").and_then(Value::as_str).unwrap_or("media"))
+}
+
+fn has_only_a_blob_id(entry: &Value) -> bool {
+    let is_text = |member: &str| entry.get(member).is_some_and(Value::is_string);
+    is_text("blobId") && !is_text("uri")
 }
 
 /// Properties that JMAP adds to an event.
@@ -217,6 +240,32 @@ mod tests {
         assert!(text.starts_with("BEGIN:VCALENDAR") && text.contains("PRODID:-//malle"), "{text}");
     }
 
+    #[test]
+    fn a_photo_by_uri_is_in_the_card_and_one_by_blob_is_not() {
+        let data = "data:image/png;base64,iVBORw0KGgo=";
+        let card = json!({"@type": "Card", "version": "1.0", "uid": "u", "name": {"full": "F"}, "media": {
+            "data": {"@type": "Media", "kind": "photo", "uri": data},
+            "both": {"kind": "logo", "uri": data, "blobId": "b1"},
+            "link": {"kind": "sound", "uri": "https://example.org/name.ogg"},
+            "blob": {"kind": "photo", "blobId": "b2", "mediaType": "image/png"}}});
+        let text = vcard(&card.to_string()).unwrap().replace("\r\n ", "");
+        let mut media: Vec<&str> = text.lines().filter(|line| line.contains("PROP-ID")).collect();
+        media.sort_unstable();
+        assert_eq!(
+            media,
+            [
+                format!("LOGO;PROP-ID=both:{data}"),
+                format!("PHOTO;PROP-ID=data:{data}"),
+                "SOUND;PROP-ID=link:https://example.org/name.ogg".to_owned(),
+            ]
+        );
+        assert!(!text.contains("b1") && !text.contains("b2"), "{text}");
+        assert_eq!(media_without_bytes(card.as_object().unwrap()).collect::<Vec<_>>(), ["photo"]);
+        for odd in [json!({"media": []}), json!({"media": {"m": 1}}), json!({"media": {"m": {"blobId": 1}}})] {
+            assert_eq!(media_without_bytes(odd.as_object().unwrap()).count(), 0, "{odd}");
+        }
+    }
+
     fn json() -> impl Strategy<Value = Value> {
         let key = prop::sample::select(vec![
             "name",
@@ -253,6 +302,7 @@ mod tests {
             "2026-01-01T00:00:00",
             "media",
             "uri",
+            "blobId",
             "a/b",
             "members",
             "speakToAs",

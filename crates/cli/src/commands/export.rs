@@ -81,6 +81,7 @@ pub(crate) async fn run(args: &ExportArgs, out: &Out) -> Result<Exit> {
     let is_whole = exported.lost.count == 0
         && !snapshot.lacks_rows()
         && !lacks(Topic::TooLarge)
+        && !lacks(Topic::NoContent)
         && !lacks(Topic::Lacking);
     Ok(if is_whole { Exit::Good } else { Exit::Incomplete })
 }
