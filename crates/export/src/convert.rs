@@ -26,9 +26,27 @@ pub(crate) fn vcard(json: &str) -> Option<String> {
         let vcard = JSContact::<String, String>::parse(&text).ok()?.into_vcard()?;
         let mut converted = String::new();
         vcard.write_to(&mut converted, VCardVersion::V4_0).ok()?;
-        Some(converted)
+        Some(plain_data(&converted))
     })
     .ok()?
+}
+
+/// Writes `data:` URIs of photos as URIs: calcard escapes their comma as if they were text, and then programs show no photo.
+fn plain_data(vcard: &str) -> String {
+    let (mut plain, mut is_media) = (String::with_capacity(vcard.len()), false);
+    for line in vcard.split_inclusive("\r\n") {
+        if !line.starts_with([' ', '\t']) {
+            let name = line.split([';', ':']).next().unwrap_or_default();
+            let name = name.rsplit('.').next().unwrap_or_default();
+            is_media = ["PHOTO", "LOGO", "SOUND", "KEY"].contains(&name);
+        }
+        // It is never folded within.
+        match line.split_once("base64\\,").filter(|_| is_media) {
+            Some((before, behind)) => plain.extend([before, "base64,", behind]),
+            None => plain.push_str(line),
+        }
+    }
+    plain
 }
 
 /// Removes ids of the mail server's blobs, which say nothing outside of it: with the entry where it has no URI besides.
@@ -247,7 +265,8 @@ mod tests {
             "data": {"@type": "Media", "kind": "photo", "uri": data},
             "both": {"kind": "logo", "uri": data, "blobId": "b1"},
             "link": {"kind": "sound", "uri": "https://example.org/name.ogg"},
-            "blob": {"kind": "photo", "blobId": "b2", "mediaType": "image/png"}}});
+            "blob": {"kind": "photo", "blobId": "b2", "mediaType": "image/png"}},
+            "notes": {"n": {"note": "PHOTO:data:;base64,x"}}});
         let text = vcard(&card.to_string()).unwrap().replace("\r\n ", "");
         let mut media: Vec<&str> = text.lines().filter(|line| line.contains("PROP-ID")).collect();
         media.sort_unstable();
@@ -259,9 +278,11 @@ mod tests {
                 "SOUND;PROP-ID=link:https://example.org/name.ogg".to_owned(),
             ]
         );
+        assert!(text.contains("PHOTO:data:;base64\\,x"), "what is text stays escaped: {text}");
         assert!(!text.contains("b1") && !text.contains("b2"), "{text}");
         assert_eq!(media_without_bytes(card.as_object().unwrap()).collect::<Vec<_>>(), ["photo"]);
-        for odd in [json!({"media": []}), json!({"media": {"m": 1}}), json!({"media": {"m": {"blobId": 1}}})] {
+        for odd in [json!({"media": []}), json!({"media": {"m": 1}}), json!({"media": {"m": {"blobId": 1}}})]
+        {
             assert_eq!(media_without_bytes(odd.as_object().unwrap()).count(), 0, "{odd}");
         }
     }

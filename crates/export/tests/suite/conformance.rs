@@ -3,6 +3,7 @@ use std::fs;
 use export::{Error, Format, Origin, Receiver, Topic, Writer};
 use model::DataType;
 use proptest::prelude::*;
+use serde_json::json;
 
 use crate::mailbox::{Mailbox, full};
 use crate::place::{Container, Place, everywhere};
@@ -188,7 +189,8 @@ fn blobs_of_the_server_that_cards_and_events_refer_to_are_named() {
         "links": {"lost": {"blobId": "b"}, "known": {"blobId": "b", "href": "https://example.org/agenda"}}});
     let text = b"BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nUID:ev2-uid\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n";
     mailbox.object(DataType::CalendarEvent, "ev2", &json, Some(text));
-    let json = json!({"id": "c3", "uid": "u3", "media": {"m": {"kind": "photo", "blobId": "b", "uri": "data:,x"}}});
+    let json =
+        json!({"id": "c3", "uid": "u3", "media": {"m": {"kind": "photo", "blobId": "b", "uri": "data:,x"}}});
     mailbox.object(DataType::ContactCard, "c3", &json, None);
     for format in Format::ALL {
         let place = Place::new(Container::Folder);
