@@ -6,6 +6,7 @@ mod calendars;
 mod churn;
 mod crash;
 mod diff;
+mod exports;
 mod find;
 mod heal;
 mod hostile;

@@ -283,7 +283,8 @@ fn drop_blobs(value: &mut Value) -> bool {
             let mut is_lost = false;
             if map.get("blobId").is_some_and(Value::is_string) {
                 map.remove("blobId");
-                is_lost = !["uri", "href"].iter().any(|member| map.get(*member).is_some_and(Value::is_string));
+                is_lost =
+                    !["uri", "href"].iter().any(|member| map.get(*member).is_some_and(Value::is_string));
             }
             map.values_mut().fold(is_lost, |is_lost, value| drop_blobs(value) | is_lost)
         }
