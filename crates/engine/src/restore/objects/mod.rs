@@ -532,10 +532,16 @@ mod tests {
     #[test]
     fn a_blob_beside_the_uri_of_a_photo_is_not_sent() {
         let photo = |more: Value| json!({ "uid": "u", "blobId": "own", "media": { "p": more } });
-        let read = |json: Value| Value::from(thing("c", json.to_string().as_bytes(), None).expect("an object").json);
+        let read =
+            |json: Value| Value::from(thing("c", json.to_string().as_bytes(), None).expect("an object").json);
         let both = json!({ "kind": "photo", "uri": "data:,x", "blobId": "b" });
         assert_eq!(read(photo(both)), photo(json!({ "kind": "photo", "uri": "data:,x" })));
-        let as_it_is = [json!({ "blobId": "b" }), json!({ "uri": "data:,x" }), json!({ "uri": 1, "blobId": "b" }), json!(1)];
+        let as_it_is = [
+            json!({ "blobId": "b" }),
+            json!({ "uri": "data:,x" }),
+            json!({ "uri": 1, "blobId": "b" }),
+            json!(1),
+        ];
         for other in as_it_is {
             assert_eq!(read(photo(other.clone())), photo(other));
         }
