@@ -274,11 +274,12 @@ mod tests {
             media,
             [
                 format!("LOGO;PROP-ID=both:{data}"),
+                // What is text stays escaped.
+                "NOTE;PROP-ID=n:PHOTO:data:\\;base64\\,x".to_owned(),
                 format!("PHOTO;PROP-ID=data:{data}"),
                 "SOUND;PROP-ID=link:https://example.org/name.ogg".to_owned(),
             ]
         );
-        assert!(text.contains("PHOTO:data:;base64\\,x"), "what is text stays escaped: {text}");
         assert!(!text.contains("b1") && !text.contains("b2"), "{text}");
         assert_eq!(media_without_bytes(card.as_object().unwrap()).collect::<Vec<_>>(), ["photo"]);
         for odd in [json!({"media": []}), json!({"media": {"m": 1}}), json!({"media": {"m": {"blobId": 1}}})]
