@@ -172,9 +172,8 @@ async fn give(
     (store, ring): (&Store, &KeyRing),
     out: &Out,
 ) -> Result<Exit> {
-    let start = Instant::now();
+    let (start, name) = (Instant::now(), host(&server.url));
     let Asked { id, mailbox, snapshot, mode, types, select, grant_shares, wrap_refused, known } = asked;
-    let name = host(&server.url);
     let (client, account, owner_client, _guard) = open(args, known.as_ref(), server, &types, out).await?;
     let owner = Owner::new((store, ring), &account, name.clone(), None);
     let is_same = match &known {
