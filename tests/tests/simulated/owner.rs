@@ -27,7 +27,7 @@ async fn home() -> Home {
         (Kind::AddressBook, "Friends", json!({ "description": "those", "sortOrder": 4 })),
         (Kind::Calendar, "Work", json!({ "color": "#ff0000", "sortOrder": 7, "isVisible": false })),
     ] {
-        let mut object = home.alice.content(kind).values().next().map(|one| Value::clone(one)).expect("one");
+        let mut object = home.alice.content(kind).values().next().cloned().expect("one");
         object["name"] = name.into();
         object["isDefault"] = false.into();
         for (member, value) in more.as_object().expect("members") {
@@ -48,7 +48,7 @@ fn subscribe(account: &AccountHandle, data_type: DataType, name: &str, to: bool)
 /// What its owner sees of the object of this name.
 fn own(account: &AccountHandle, data_type: DataType, name: &str) -> Option<Value> {
     let objects = account.content(kind_of(data_type));
-    let mut object = objects.values().find(|object| object["name"] == name).map(|one| Value::clone(one))?;
+    let mut object = objects.values().find(|object| object["name"] == name).cloned()?;
     for member in ["id", "totalEmails", "unreadEmails", "totalThreads", "unreadThreads"] {
         object.as_object_mut()?.remove(member);
     }
