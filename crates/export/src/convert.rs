@@ -328,7 +328,6 @@ mod tests {
             "a/b",
             "members",
             "speakToAs",
-            "keywords",
             "entries",
         ]);
         let leaf = prop_oneof![
