@@ -25,6 +25,7 @@ pub struct Bed {
     sizes: Sizes,
     is_impatient: bool,
     grant_shares: bool,
+    wrap_refused: bool,
     acts_as_owner: bool,
 }
 
@@ -71,6 +72,7 @@ impl Bed {
             sizes: Sizes::default(),
             is_impatient: false,
             grant_shares: false,
+            wrap_refused: false,
             acts_as_owner: false,
         }
     }
@@ -105,6 +107,13 @@ impl Bed {
     #[must_use]
     pub fn sharing(mut self) -> Bed {
         self.grant_shares = true;
+        self
+    }
+
+    /// What is no email comes to it as the attachment of one.
+    #[must_use]
+    pub fn wrapping(mut self) -> Bed {
+        self.wrap_refused = true;
         self
     }
 
@@ -329,6 +338,7 @@ impl Bed {
             safety: safety.as_ref(),
             register: None,
             grant_shares: to.grant_shares,
+            wrap_refused: to.wrap_refused,
             types,
             wanted: &|_| true,
             dry_run,

@@ -9,8 +9,8 @@ mod side;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use engine::{Mode, Report, RestoreId, Restored, State};
-use model::DataType;
+use engine::{Mode, Report, RestoreId, Restored};
+use model::{BackupState, DataType};
 use repository::Snapshot;
 use serde_json::{Map, Value};
 
@@ -96,7 +96,7 @@ impl Ends {
 
         let bed = self.bed(&self.source);
         let report = bed.backup(&self.url).await.expect("backs up");
-        assert_eq!(report.state, State::Good, "{report:#?}");
+        assert_eq!(report.state, BackupState::Good, "{report:#?}");
         let snapshot = bed.newest(&self.url).await.1;
         compare_snapshot(&held, &snapshot, &report, outcome).await;
 

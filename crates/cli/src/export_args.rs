@@ -46,6 +46,10 @@ pub(crate) struct ExportArgs {
     /// File names that FAT, exFAT, NTFS and Windows take, too; a directory on such a file system gets them anyway
     #[arg(long)]
     pub(crate) portable_names: bool,
+    /// vandelay: what you will give to `vandelay import --url`, which then goes on from here; by default https:// and the name under
+    /// which the mail server was backed up, if that is a host
+    #[arg(long, value_name = "URL")]
+    pub(crate) source_url: Option<String>,
     #[command(flatten)]
     pub(crate) store: StoreArgs,
 }

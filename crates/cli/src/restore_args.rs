@@ -67,6 +67,10 @@ pub(crate) struct RestoreArgs {
     /// the store's library says
     #[arg(long, short)]
     pub(crate) verbose: bool,
+    /// Bring what the mail server refuses because it is no email (nothing that looks like a header) as the attachment of an email that
+    /// says so, in the folder where it was; later restores know it again
+    #[arg(long)]
+    pub(crate) wrap_refused: bool,
     /// Where what the server refuses is kept as files; by default `malle-refused-ID` here
     #[arg(long, value_name = "DIR")]
     pub(crate) refused: Option<PathBuf>,
@@ -116,6 +120,7 @@ impl RestoreArgs {
             ("--select", self.select.is_some()),
             ("--only", !self.only.is_empty()),
             ("--grant-shares", self.grant_shares),
+            ("--wrap-refused", self.wrap_refused),
             ("--to-account", self.to_account.is_some()),
             ("--to-account-id", self.to_account_id.is_some()),
         ];

@@ -36,7 +36,7 @@ mod slice;
 mod types;
 mod witness;
 
-pub use crate::export::{Export, Exported, Loss, Losses, export};
+pub use crate::export::{Export, Exported, Loss, Losses, Source, export};
 pub use backup::{Ended, backup, backup_slice};
 pub use diff::{Change, Diff, DiffCounts, Fate, FolderChange, Pair};
 pub use error::{Error, Result, class_of};

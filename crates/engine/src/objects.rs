@@ -18,6 +18,8 @@ use crate::owner::is_each_users;
 use crate::run::Run;
 use crate::types::to_jmap;
 
+/// Beginning of the states that we make ourselves, of types that have none on the server.
+pub(crate) const OWN_STATE: &str = "content:";
 /// Rounds before a type counts as moving.
 const ROUNDS: usize = 8;
 const CHANGES_PAGE: usize = 1_000;
@@ -453,7 +455,7 @@ impl Run<'_> {
             text.push_str(id);
             text.push_str(&String::from_utf8_lossy(json.as_deref().unwrap_or_default()));
         }
-        format!("content:{:016x}", self.hasher.short(&text))
+        format!("{OWN_STATE}{:016x}", self.hasher.short(&text))
     }
 
     pub(crate) fn fingerprint_of(&self, data_type: DataType, objects: &Objects) -> Option<String> {

@@ -12,7 +12,7 @@ use crate::layout::{Out, Parsed};
 use crate::lines::JsonArray;
 use crate::name::{Name, SafePath};
 use crate::report::Topic;
-use crate::side::{Mail, Place};
+use crate::side::{Mail, Place, PlaceOf};
 use crate::tree::{Folder, Tree};
 use crate::{Result, dates, sink};
 
@@ -95,7 +95,7 @@ impl Mail for Account {
         folders: &[usize],
         content: &mut Replay,
         out: &mut Out,
-    ) -> Result<Place> {
+    ) -> Result<Option<Place>> {
         let (blob, path) = self.blob('e');
         out.replay(&path, dates::file_time(email.received_at), content)?;
         let received = dates::rfc3339(email.received_at);
@@ -118,10 +118,10 @@ impl Mail for Account {
             object["messageId"] = message_ids.into();
         }
         self.emails.push(&object)?;
-        Ok(Place { path, start: None })
+        Ok(Some(Place { path, start: None }))
     }
 
-    fn finish(self, tree: &Tree, out: &mut Out) -> Result<()> {
+    fn finish(self, tree: &Tree, out: &mut Out) -> Result<Option<PlaceOf>> {
         let mut mailboxes = JsonArray::create(&mut out.spool)?;
         for folder in tree.in_order() {
             mailboxes.push(&mailbox(folder, tree))?;
@@ -131,7 +131,8 @@ impl Mail for Account {
         self.emails.hand_over(&SafePath::top("emails.json"), sink)?;
         self.scripts.hand_over(&SafePath::top("sieve.json"), sink)?;
         self.identities.hand_over(&SafePath::top("identities.json"), sink)?;
-        self.vacation.hand_over(&SafePath::top("vacation.json"), sink)
+        self.vacation.hand_over(&SafePath::top("vacation.json"), sink)?;
+        Ok(None)
     }
 }
 

@@ -37,6 +37,9 @@ impl Beside {
             DataType::FileNode => return self.files.add(object, content, out),
             DataType::SieveScript => self.script(object, content, out)?,
             DataType::ContactCard => {
+                for kind in convert::media_without_bytes(object.map) {
+                    out.note(Topic::NoContent, || format!("{kind} of {}", object.describe()));
+                }
                 if let Some(text) = converted(convert::vcard(object.json), object, out) {
                     self.single(Kind::Contacts, &text, object, out)?;
                     self.collected.contact(object, &text, out)?;

@@ -19,15 +19,56 @@ pub(crate) fn vcard(json: &str) -> Option<String> {
     for key in ["id", "addressBookIds"] {
         card.remove(key);
     }
+    drop_blob_ids(&mut card);
     card.entry("@type").or_insert_with(|| json!("Card"));
     let text = Value::Object(card).to_string();
     catch_unwind(|| {
         let vcard = JSContact::<String, String>::parse(&text).ok()?.into_vcard()?;
         let mut converted = String::new();
         vcard.write_to(&mut converted, VCardVersion::V4_0).ok()?;
-        Some(converted)
+        Some(plain_data(&converted))
     })
     .ok()?
+}
+
+/// Writes `data:` URIs of photos as URIs: calcard escapes their comma as if they were text, and then programs show no photo.
+fn plain_data(vcard: &str) -> String {
+    let (mut plain, mut is_media) = (String::with_capacity(vcard.len()), false);
+    for line in vcard.split_inclusive("\r\n") {
+        if !line.starts_with([' ', '\t']) {
+            let name = line.split([';', ':']).next().unwrap_or_default();
+            let name = name.rsplit('.').next().unwrap_or_default();
+            is_media = ["PHOTO", "LOGO", "SOUND", "KEY"].contains(&name);
+        }
+        // It is never folded within.
+        match line.split_once("base64\\,").filter(|_| is_media) {
+            Some((before, behind)) => plain.extend([before, "base64,", behind]),
+            None => plain.push_str(line),
+        }
+    }
+    plain
+}
+
+/// Removes ids of the mail server's blobs, which say nothing outside of it: with the entry where it has no URI besides.
+fn drop_blob_ids(card: &mut Map<String, Value>) {
+    let Some(media) = card.get_mut("media").and_then(Value::as_object_mut) else { return };
+    media.retain(|_, entry| !has_only_a_blob_id(entry));
+    media.values_mut().filter_map(Value::as_object_mut).for_each(|entry| drop(entry.remove("blobId")));
+    if media.is_empty() {
+        card.remove("media");
+    }
+}
+
+/// Names the photos, logos and sounds that a card refers to by a blob of the mail server alone (RFC 9610 section 3).
+pub(crate) fn media_without_bytes(card: &Map<String, Value>) -> impl Iterator<Item = &str> {
+    let media = card.get("media").and_then(Value::as_object).into_iter().flatten();
+    let without = media.filter(|(_, entry)| has_only_a_blob_id(entry));
+    without.map(|(_, entry)| entry.get("kind").and_then(Value::as_str).unwrap_or("media"))
+}
+
+fn has_only_a_blob_id(entry: &Value) -> bool {
+    let is_text = |member: &str| entry.get(member).is_some_and(Value::is_string);
+    is_text("blobId") && !is_text("uri")
 }
 
 /// Properties that JMAP adds to an event.
@@ -228,6 +269,36 @@ mod tests {
         assert!(text.starts_with("BEGIN:VCALENDAR") && text.contains("PRODID:-//malle"), "{text}");
     }
 
+    #[test]
+    fn a_photo_by_uri_is_in_the_card_and_one_by_blob_is_not() {
+        let data = "data:image/png;base64,iVBORw0KGgo=";
+        let card = json!({"@type": "Card", "version": "1.0", "uid": "u", "name": {"full": "F"}, "media": {
+            "data": {"@type": "Media", "kind": "photo", "uri": data},
+            "both": {"kind": "logo", "uri": data, "blobId": "b1"},
+            "link": {"kind": "sound", "uri": "https://example.org/name.ogg"},
+            "blob": {"kind": "photo", "blobId": "b2", "mediaType": "image/png"}},
+            "notes": {"n": {"note": "PHOTO:data:;base64,x"}}});
+        let text = vcard(&card.to_string()).unwrap().replace("\r\n ", "");
+        let mut media: Vec<&str> = text.lines().filter(|line| line.contains("PROP-ID")).collect();
+        media.sort_unstable();
+        assert_eq!(
+            media,
+            [
+                format!("LOGO;PROP-ID=both:{data}"),
+                // What is text stays escaped.
+                "NOTE;PROP-ID=n:PHOTO:data:\\;base64\\,x".to_owned(),
+                format!("PHOTO;PROP-ID=data:{data}"),
+                "SOUND;PROP-ID=link:https://example.org/name.ogg".to_owned(),
+            ]
+        );
+        assert!(!text.contains("b1") && !text.contains("b2"), "{text}");
+        assert_eq!(media_without_bytes(card.as_object().unwrap()).collect::<Vec<_>>(), ["photo"]);
+        for odd in [json!({"media": []}), json!({"media": {"m": 1}}), json!({"media": {"m": {"blobId": 1}}})]
+        {
+            assert_eq!(media_without_bytes(odd.as_object().unwrap()).count(), 0, "{odd}");
+        }
+    }
+
     fn json() -> impl Strategy<Value = Value> {
         let key = prop::sample::select(vec![
             "name",
@@ -264,10 +335,10 @@ mod tests {
             "2026-01-01T00:00:00",
             "media",
             "uri",
+            "blobId",
             "a/b",
             "members",
             "speakToAs",
-            "keywords",
             "entries",
         ]);
         let leaf = prop_oneof![

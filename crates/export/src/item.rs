@@ -39,10 +39,11 @@ pub struct Email<'a> {
     pub size: u64,
 }
 
-/// Where a mailbox comes from: lets a Vandelay archive be continued by `vandelay import`. All of it may be missing.
+/// Where a mailbox comes from: lets a Vandelay archive be continued by `vandelay import`. All of it may be missing; without URL and
+/// account the rest is not written.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Origin {
-    /// URL of the JMAP session object.
+    /// URL of the mail server as it is given to `vandelay import`, which knows its sources by that text.
     pub session_url: Option<String>,
     /// The account's id on that server.
     pub account_id: Option<String>,

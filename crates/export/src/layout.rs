@@ -82,5 +82,11 @@ pub(crate) trait Layout: Send {
         out: &mut Out,
     ) -> Result<()>;
 
+    /// What was written of a type is not what the mail server had at the state of the origin.
+    fn forget_state(&mut self, data_type: DataType) -> Result<()> {
+        let _ = data_type;
+        Ok(())
+    }
+
     fn finish(self: Box<Self>, tree: &Tree, out: &mut Out) -> Result<()>;
 }

@@ -1,10 +1,11 @@
 //! Text that grows while a mailbox is written and goes into the export at its end.
 
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::PathBuf;
 
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::Result;
 use crate::content::Spool;
@@ -50,6 +51,23 @@ impl JsonLines {
     pub(crate) fn push(&mut self, value: &impl Serialize) -> Result<()> {
         self.0.json(value)?;
         self.0.push(b"\n")
+    }
+
+    /// Gives each value back with its number, and removes them.
+    pub(crate) fn each<T: DeserializeOwned>(
+        self,
+        mut take: impl FnMut(usize, T) -> Result<()>,
+    ) -> Result<()> {
+        let Spooled { path, mut file } = self.0;
+        file.flush().doing("write", &path)?;
+        let mut lines = BufReader::new(File::open(&path).doing("open", &path)?);
+        let (mut line, mut number) = (Vec::new(), 0);
+        while lines.read_until(b'\n', &mut line).doing("read", &path)? > 0 {
+            take(number, serde_json::from_slice(&line).map_err(std::io::Error::from).doing("read", &path)?)?;
+            line.clear();
+            number += 1;
+        }
+        std::fs::remove_file(&path).doing("remove", &path)
     }
 
     pub(crate) fn hand_over(self, path: &SafePath, sink: &mut dyn Sink) -> Result<()> {

@@ -7,7 +7,7 @@ use crate::item::Email;
 use crate::layout::{Out, Parsed};
 use crate::name::{Name, SafePath, Taken};
 use crate::report::Topic;
-use crate::side::{Mail, Place};
+use crate::side::{Mail, Place, PlaceOf};
 use crate::tree::{Folder, Tree};
 use crate::{Result, dates, utf7};
 
@@ -159,7 +159,7 @@ impl Mail for Maildir {
         folders: &[usize],
         content: &mut Replay,
         out: &mut Out,
-    ) -> Result<Place> {
+    ) -> Result<Option<Place>> {
         self.emails += 1;
         let modified = dates::file_time(email.received_at);
         if i64::from(modified) != email.received_at {
@@ -186,18 +186,18 @@ impl Mail for Maildir {
                 out.report.note(Topic::Copied, || format!("email {}", email.id));
             }
         }
-        Ok(Place { path: first, start: None })
+        Ok(Some(Place { path: first, start: None }))
     }
 
-    fn finish(self, _: &Tree, out: &mut Out) -> Result<()> {
+    fn finish(self, _: &Tree, out: &mut Out) -> Result<Option<PlaceOf>> {
         for folder in self.folders.values().filter(|folder| !folder.keywords.is_empty()) {
             let lines = folder.keywords.iter().enumerate().map(|(at, keyword)| format!("{at} {keyword}\n"));
             out.write(&folder.dir.with(KEYWORDS), lines.collect::<String>().as_bytes())?;
         }
-        if self.has_inbox {
-            return Ok(());
+        if !self.has_inbox {
+            make(&SafePath::top(ROOT), out)?;
         }
-        make(&SafePath::top(ROOT), out)
+        Ok(None)
     }
 }
 

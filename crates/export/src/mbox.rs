@@ -1,10 +1,11 @@
-//! mbox: one mboxrd file per folder below `mail/`. Emails come in any order, so the files grow in the spool and go into
-//! the export at the end.
+//! mbox: one mboxrd file per folder below `mail/`, its emails in the order of `receivedAt`, those of one moment in the order of their
+//! ids. Emails come in any order, so the files grow in the spool and go into the export at the end. Where each of them lies there is what is
+//! held of it: some sixty bytes.
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufWriter, Read, Write};
-use std::path::PathBuf;
+use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
 
 use crate::content::{Replay, Spool};
 use crate::error::Doing;
@@ -14,7 +15,7 @@ use crate::layout::{Out, Parsed};
 use crate::name::{Name, SafePath, Taken};
 use crate::quote::Quoting;
 use crate::report::Topic;
-use crate::side::{Mail, Place};
+use crate::side::{Mail, Place, PlaceOf};
 use crate::tree::{Folder, Tree};
 use crate::{Result, dates, sink};
 
@@ -40,6 +41,7 @@ pub(crate) struct Mbox {
     taken: Taken,
     /// The file written last, still open.
     open: Option<(usize, BufWriter<File>)>,
+    ids: Ids,
 }
 
 struct FolderBox {
@@ -48,19 +50,52 @@ struct FolderBox {
     path: SafePath,
     /// Where the boxes of the folders below lie.
     below: SafePath,
-    /// Its last file.
     spooled: PathBuf,
     length: u64,
-    /// Files that are as long as they may be.
-    full: Vec<(SafePath, PathBuf)>,
-    /// Files of it, this one included.
-    parts: u32,
+    /// In the order in which they came.
+    mails: Vec<Spooled>,
+}
+
+/// Where an email lies in the spooled file of a folder.
+struct Spooled {
+    received_at: i64,
+    at: u64,
+    length: u64,
+    /// Its place among the emails of all folders.
+    number: u32,
+    /// Bytes before its own first one.
+    envelope: u16,
+    /// The other folders that it is in come later.
+    is_first: bool,
+}
+
+/// The ids of all emails, in the order in which they came.
+#[derive(Default)]
+struct Ids {
+    /// One after the other: that is a third of what a `String` for each takes.
+    text: String,
+    ends: Vec<usize>,
+}
+
+impl Ids {
+    fn push(&mut self, id: &str) -> u32 {
+        let number = u32::try_from(self.ends.len()).expect("there are fewer than four billion emails");
+        self.text.push_str(id);
+        self.ends.push(self.text.len());
+        number
+    }
+
+    fn get(&self, number: u32) -> &str {
+        let at = number as usize;
+        let start = at.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.text[start..self.ends[at]]
+    }
 }
 
 impl Mbox {
     #[expect(clippy::unnecessary_wraps, reason = "every format is created alike")]
     pub(crate) fn create(_: &mut Spool) -> Result<Mbox> {
-        Ok(Mbox { boxes: BTreeMap::new(), taken: Taken::default(), open: None })
+        Ok(Mbox { boxes: BTreeMap::new(), taken: Taken::default(), open: None, ids: Ids::default() })
     }
 
     fn at(&mut self, index: usize) -> &mut FolderBox {
@@ -91,44 +126,107 @@ impl Mbox {
         Ok(())
     }
 
-    /// Begins another file if this one would become longer than was asked for.
-    fn make_room(
-        &mut self,
-        index: usize,
-        envelope: &[u8],
-        content: &mut Replay,
-        out: &mut Out,
-    ) -> Result<()> {
-        let Some(split) = out.options.split.filter(|_| self.boxes[&index].length > 0) else { return Ok(()) };
-        let mut length = self.boxes[&index].length + envelope.len() as u64;
-        each_quoted(content, |bytes| {
-            length += bytes.len() as u64;
-            Ok(())
-        })?;
-        if length <= split {
-            return Ok(());
+    /// Writes the files of a folder, its emails in the order of their dates.
+    fn hand_over(&mut self, folder: FolderBox, places: &mut Places, out: &mut Out) -> Result<()> {
+        let FolderBox { stem, path, spooled, mut mails, .. } = folder;
+        if mails.is_empty() {
+            return out.write(&path, b"");
         }
-        self.close()?;
-        let spooled = out.spool.path();
-        let ending = Endings::of(out.options).of_box;
-        let folder = self.boxes.get_mut(&index).expect("folders come before emails");
-        folder.parts += 1;
-        let (dir, _) = folder.path.as_str().rsplit_once('/').expect("it is below the top");
-        let name = self.taken.claim(dir, "", &format!("{}.part{}", folder.stem, folder.parts), ending);
-        let path = folder.path.beside(&name);
-        let full =
-            (std::mem::replace(&mut folder.path, path), std::mem::replace(&mut folder.spooled, spooled));
-        folder.full.push(full);
-        folder.length = 0;
-        Ok(())
+        let order = |mail: &Spooled| (mail.received_at, self.ids.get(mail.number));
+        let is_in_order = mails.is_sorted_by(|one, next| order(one) <= order(next));
+        mails.sort_unstable_by(|one, other| order(one).cmp(&order(other)));
+        let parts = parts(&mails, out.options.split);
+        let is_as_spooled = is_in_order && parts.len() == 1;
+        for (number, part) in (1..).zip(parts) {
+            let path = match number {
+                1 => path.clone(),
+                number => self.name_of_part(&path, &stem, number, out),
+            };
+            let length = places.enter(&path, part);
+            match is_as_spooled {
+                true => out.sink.adopt(&path, sink::now(), &spooled)?,
+                false => out.sink.file(&path, sink::now(), length, &mut Pieces::open(&spooled, part)?)?,
+            }
+        }
+        match is_as_spooled {
+            true => Ok(()),
+            false => std::fs::remove_file(&spooled).doing("remove", &spooled),
+        }
     }
 
-    /// Returns where the first byte of the email is.
-    fn append(&mut self, index: usize, envelope: &[u8], content: &mut Replay) -> Result<u64> {
-        self.write(index, envelope)?;
-        let start = self.at(index).length;
-        each_quoted(content, |bytes| self.write(index, bytes))?;
-        Ok(start)
+    fn name_of_part(&mut self, first: &SafePath, stem: &str, number: u32, out: &Out) -> SafePath {
+        let (dir, _) = first.as_str().rsplit_once('/').expect("it is below the top");
+        let ending = Endings::of(out.options).of_box;
+        first.beside(&self.taken.claim(dir, "", &format!("{stem}.part{number}"), ending))
+    }
+}
+
+/// The emails of each file of a folder: no file is longer than `split`, unless it holds a single one.
+fn parts(mails: &[Spooled], split: Option<u64>) -> Vec<&[Spooled]> {
+    let split = split.unwrap_or(u64::MAX);
+    let (mut parts, mut start, mut length) = (Vec::new(), 0, 0_u64);
+    for (at, mail) in mails.iter().enumerate() {
+        if at > start && length.saturating_add(mail.length) > split {
+            parts.push(&mails[start..at]);
+            (start, length) = (at, 0);
+        }
+        length = length.saturating_add(mail.length);
+    }
+    parts.push(&mails[start..]);
+    parts
+}
+
+/// Where each email went, by its number: the file, and the place of its own first byte.
+struct Places {
+    files: Vec<SafePath>,
+    of: Vec<(u32, u64)>,
+}
+
+impl Places {
+    /// Takes a file and the emails in it; returns its length.
+    fn enter(&mut self, path: &SafePath, mails: &[Spooled]) -> u64 {
+        let file = u32::try_from(self.files.len()).expect("there are fewer files than emails");
+        self.files.push(path.clone());
+        let mut length = 0;
+        for mail in mails {
+            if mail.is_first {
+                self.of[mail.number as usize] = (file, length + u64::from(mail.envelope));
+            }
+            length += mail.length;
+        }
+        length
+    }
+
+    fn get(&self, number: usize) -> Place {
+        let (file, start) = self.of[number];
+        Place { path: self.files[file as usize].clone(), start: Some(start) }
+    }
+}
+
+/// Emails one after the other, wherever they lie in a spooled file.
+struct Pieces<'a> {
+    file: File,
+    rest: std::slice::Iter<'a, Spooled>,
+    /// Bytes left of the one that is being read.
+    left: u64,
+}
+
+impl<'a> Pieces<'a> {
+    fn open(spooled: &Path, mails: &'a [Spooled]) -> Result<Pieces<'a>> {
+        Ok(Pieces { file: File::open(spooled).doing("open", spooled)?, rest: mails.iter(), left: 0 })
+    }
+}
+
+impl Read for Pieces<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.left == 0 {
+            let Some(mail) = self.rest.next() else { return Ok(0) };
+            self.file.seek(SeekFrom::Start(mail.at))?;
+            self.left = mail.length;
+        }
+        let read = (&self.file).take(self.left).read(buffer)?;
+        self.left -= read as u64;
+        Ok(read)
     }
 }
 
@@ -193,9 +291,8 @@ impl Mail for Mbox {
         if stem.as_str() != folder.name || above.is_some_and(|above| above != dir) {
             out.note(Topic::Renamed, || format!("folder `{}` is `{}`", folder.name, path.as_str()));
         }
-        let spooled = out.spool.path();
-        let stem = stem.to_string();
-        let fresh = FolderBox { stem, below, path, spooled, length: 0, full: Vec::new(), parts: 1 };
+        let (stem, spooled) = (stem.to_string(), out.spool.path());
+        let fresh = FolderBox { stem, below, path, spooled, length: 0, mails: Vec::new() };
         self.boxes.insert(index, fresh);
         Ok(())
     }
@@ -206,34 +303,37 @@ impl Mail for Mbox {
         folders: &[usize],
         content: &mut Replay,
         out: &mut Out,
-    ) -> Result<Place> {
+    ) -> Result<Option<Place>> {
         let envelope = envelope(email, content, out)?;
         if folders.len() > 1 {
             out.note(Topic::Copied, || format!("email {} is in {} folders", email.id, folders.len()));
         }
-        let mut first = None;
-        for index in folders {
-            self.make_room(*index, &envelope, content, out)?;
-            let start = self.append(*index, &envelope, content)?;
-            let path = self.at(*index).path.clone();
-            first.get_or_insert(Place { path, start: Some(start) });
+        let number = self.ids.push(email.id.as_str());
+        for (nth, index) in folders.iter().enumerate() {
+            let at = self.at(*index).length;
+            self.write(*index, &envelope)?;
+            each_quoted(content, |bytes| self.write(*index, bytes))?;
+            let folder = self.at(*index);
+            folder.mails.push(Spooled {
+                received_at: email.received_at,
+                at,
+                length: folder.length - at,
+                number,
+                envelope: u16::try_from(envelope.len()).expect("keywords are cut"),
+                is_first: nth == 0,
+            });
         }
-        Ok(first.expect("an email has a folder"))
+        Ok(None)
     }
 
-    fn finish(mut self, _: &Tree, out: &mut Out) -> Result<()> {
+    fn finish(mut self, _: &Tree, out: &mut Out) -> Result<Option<PlaceOf>> {
         self.close()?;
         out.sink.directory(&SafePath::top(MAIL))?;
-        for FolderBox { path, spooled, length, full, .. } in self.boxes.into_values() {
-            for (path, spooled) in full {
-                out.sink.adopt(&path, sink::now(), &spooled)?;
-            }
-            match length {
-                0 => out.write(&path, b"")?,
-                _ => out.sink.adopt(&path, sink::now(), &spooled)?,
-            }
+        let mut places = Places { files: Vec::new(), of: vec![(0, 0); self.ids.ends.len()] };
+        for folder in std::mem::take(&mut self.boxes).into_values() {
+            self.hand_over(folder, &mut places, out)?;
         }
-        Ok(())
+        Ok(Some(Box::new(move |number| places.get(number))))
     }
 }
 

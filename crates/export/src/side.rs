@@ -84,7 +84,7 @@ impl Placed {
     }
 }
 
-/// What the three formats differ in.
+/// What the three formats differ in. Where an email went is told when it comes or, of all of them, at the end.
 pub(crate) trait Mail: Send {
     /// Takes what the format itself has a place for, besides folders and emails.
     fn object(&mut self, object: &Parsed<'_>, content: Option<&mut Replay>, out: &mut Out) -> Result<()>;
@@ -97,10 +97,13 @@ pub(crate) trait Mail: Send {
         folders: &[usize],
         content: &mut Replay,
         out: &mut Out,
-    ) -> Result<Place>;
+    ) -> Result<Option<Place>>;
 
-    fn finish(self, tree: &Tree, out: &mut Out) -> Result<()>;
+    fn finish(self, tree: &Tree, out: &mut Out) -> Result<Option<PlaceOf>>;
 }
+
+/// Tells where an email went, by its number among all.
+pub(crate) type PlaceOf = Box<dyn Fn(usize) -> Place>;
 
 /// A format that is a directory of files.
 pub(crate) struct Directory<M> {
@@ -146,21 +149,35 @@ impl<M: Mail> Layout for Directory<M> {
         out: &mut Out,
     ) -> Result<()> {
         let place = self.mail.email(email, folders, content, out)?;
+        let place = place.as_ref();
         self.emails.push(&EmailLine {
             id: email.id.as_str().into(),
             folders: email.folders.iter().map(|id| id.as_str().into()).collect(),
             keywords: email.keywords.iter().map(|keyword| keyword.as_str().into()).collect(),
             received_at: email.received_at,
             size: email.size,
-            file: place.path.as_str().into(),
-            start: place.start,
+            file: place.map(|place| place.path.as_str()).unwrap_or_default().into(),
+            start: place.and_then(|place| place.start),
         })
     }
 
     fn finish(self: Box<Self>, tree: &Tree, out: &mut Out) -> Result<()> {
-        self.mail.finish(tree, out)?;
+        let emails = match self.mail.finish(tree, out)? {
+            Some(place_of) => placed(self.emails, &place_of, &mut out.spool)?,
+            None => self.emails,
+        };
         let side = SafePath::top(SIDE);
         self.objects.hand_over(&side.with(OBJECTS), out.sink.as_mut())?;
-        self.emails.hand_over(&side.with(EMAILS), out.sink.as_mut())
+        emails.hand_over(&side.with(EMAILS), out.sink.as_mut())
     }
+}
+
+/// The lines of emails with where these went.
+fn placed(lines: JsonLines, place_of: &PlaceOf, spool: &mut Spool) -> Result<JsonLines> {
+    let mut placed = JsonLines::create(spool)?;
+    lines.each(|number, line: EmailLine<'static>| {
+        let Place { path, start } = place_of(number);
+        placed.push(&EmailLine { file: path.as_str().into(), start, ..line })
+    })?;
+    Ok(placed)
 }

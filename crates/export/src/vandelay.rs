@@ -166,6 +166,12 @@ fn source(db: &Connection, origin: &Origin) -> rusqlite::Result<Option<i64>> {
 }
 
 impl Layout for Vandelay {
+    fn forget_state(&mut self, data_type: DataType) -> Result<()> {
+        let sql = "DELETE FROM sync_state_jmap WHERE type_name = ?1";
+        self.db.execute(sql, params![data_type.name()]).doing(WRITING)?;
+        Ok(())
+    }
+
     fn object(&mut self, object: &Parsed<'_>, content: Option<&mut Replay>, out: &mut Out) -> Result<()> {
         let blob = match content {
             Some(content) => blobs::intern(&self.db, content)?,

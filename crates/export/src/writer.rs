@@ -88,6 +88,12 @@ impl Writer {
         self.out.report.note(Topic::Lost, || what.to_owned());
     }
 
+    /// What is written of a type is not what the mail server had at its state ([`Origin::states`]): something is lost. Who continues from
+    /// the export reads all of the type again.
+    pub fn forget_state(&mut self, data_type: DataType) -> Result<()> {
+        self.guarded(|writer| writer.layout.forget_state(data_type))
+    }
+
     /// The object taken last lacks its content, which the backup cannot give any more: it is not counted as one that the export holds.
     pub fn was_bare(&mut self, data_type: DataType) {
         if let Some(count) = self.out.report.objects.get_mut(&data_type) {

@@ -145,6 +145,7 @@ impl Job<'_> {
             safety: safety.as_ref(),
             register: register.as_ref().map(|register| register as &dyn Register),
             grant_shares: false,
+            wrap_refused: false,
             types: if select.is_some() { &SELECTED } else { &DataType::ALL },
             wanted: &|email| predicate.matches(email),
             dry_run: None,

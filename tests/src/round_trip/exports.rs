@@ -71,6 +71,7 @@ pub(super) async fn compare(snapshot: &Snapshot, lost: &mut BTreeSet<String>) {
             target: Target::Folder(place.path().join("export")),
             options: Options::default(),
             spool: place.path(),
+            source: None,
             selection: None,
             about: Vec::new(),
             progress: &Silent,

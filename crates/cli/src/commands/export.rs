@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::Result;
-use engine::{Export, Exported, Loss};
+use engine::{Export, Exported, Loss, Source};
 use export::{Options, Output, Target, Topic};
 use model::{BackupState, DataType};
 use repository::{Losses, Snapshot};
@@ -36,6 +36,10 @@ pub(crate) async fn run(args: &ExportArgs, out: &Out) -> Result<Exit> {
         let what = "write files of this format like that: --split and --thunderbird are about mbox";
         return Err(Failure::usage(what, "use --format mbox, or leave them away").into());
     }
+    if args.source_url.is_some() && args.format != ExportFormat::Vandelay {
+        let what = "write where a file of this format comes from: --source-url is about vandelay";
+        return Err(Failure::usage(what, "use --format vandelay, or leave it away").into());
+    }
     let place = Place::of(&args.to)?;
     let selection = args.select.as_ref().map(|query| selection(std::slice::from_ref(query))).transpose()?;
     let ring = secrets::ring(&args.store.key, out)?;
@@ -66,6 +70,7 @@ pub(crate) async fn run(args: &ExportArgs, out: &Out) -> Result<Exit> {
         },
         spool: &place.parent,
         selection: selection.as_ref(),
+        source: source(args, &mailbox).await,
         about: about(args, &mailbox, &snapshot, (state, losses)),
         progress: &*progress,
     };
@@ -81,8 +86,22 @@ pub(crate) async fn run(args: &ExportArgs, out: &Out) -> Result<Exit> {
     let is_whole = exported.lost.count == 0
         && !snapshot.lacks_rows()
         && !lacks(Topic::TooLarge)
+        && !lacks(Topic::NoContent)
         && !lacks(Topic::Lacking);
     Ok(if is_whole { Exit::Good } else { Exit::Incomplete })
+}
+
+/// Where `vandelay import` goes on. The store keeps the server's name, which is its host unless it was named otherwise.
+/// Without it the export is as good, but for what goes on from it.
+async fn source(args: &ExportArgs, mailbox: &Mailbox) -> Option<Source> {
+    if args.format != ExportFormat::Vandelay {
+        return None;
+    }
+    let (identity, _) = mailbox.repository.identity().await.ok()?;
+    let is_host = identity.server.contains(['.', ':']) || identity.server == "localhost";
+    let named = is_host.then(|| format!("https://{}", identity.server));
+    let url = args.source_url.clone().or(named);
+    url.map(|url| Source { url, account_id: identity.account.to_string() })
 }
 
 /// What REPORT.txt begins with.

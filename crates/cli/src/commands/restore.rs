@@ -46,6 +46,7 @@ pub(super) struct Asked {
     pub(super) types: Vec<DataType>,
     pub(super) select: Option<String>,
     pub(super) grant_shares: bool,
+    pub(super) wrap_refused: bool,
     /// As it is written down; `None`: it begins now.
     pub(super) known: Option<KnownRestore>,
 }
@@ -129,6 +130,7 @@ async fn begun(args: &RestoreArgs, mailbox: Mailbox) -> Result<Asked> {
         types: types(args),
         select: args.select.clone(),
         grant_shares: args.grant_shares,
+        wrap_refused: args.wrap_refused,
         known: None,
     })
 }
@@ -166,9 +168,8 @@ async fn give(
     (store, ring): (&Store, &KeyRing),
     out: &Out,
 ) -> Result<Exit> {
-    let start = Instant::now();
-    let Asked { id, mailbox, snapshot, mode, types, select, grant_shares, known } = asked;
-    let name = host(&server.url);
+    let (start, name) = (Instant::now(), host(&server.url));
+    let Asked { id, mailbox, snapshot, mode, types, select, grant_shares, wrap_refused, known } = asked;
     let (client, account, owner_client, _guard) = open(args, known.as_ref(), server, &types, out).await?;
     let owner = Owner::new((store, ring), &account, name.clone(), None);
     let is_same = match &known {
@@ -206,6 +207,7 @@ async fn give(
         safety,
         register: None,
         grant_shares,
+        wrap_refused,
         types: &types,
         wanted: &|email| predicate.matches(email),
         dry_run: args.dry_run.then_some(&tell),

@@ -57,6 +57,8 @@ struct DoneObject<'a> {
     removed_folders: u64,
     odd_folders: &'a [String],
     safety: Option<u64>,
+    wrapped: u64,
+    wrapped_emails: Vec<RefusalRow<'a>>,
     refused: u64,
     refused_dir: Option<&'a Path>,
     refusals: Vec<RefusalRow<'a>>,
@@ -216,6 +218,17 @@ impl Done<'_> {
         for odd in restored.odd_folders.iter().take(NAMED) {
             out.line(format_args!("  folder {}", one_line(odd, 200)))?;
         }
+        let wrapped = &restored.wrapped;
+        if wrapped.count > 0 {
+            out.line(format_args!(
+                "  {} refused by the mail server came back as attachments (original.eml) of emails with a note:",
+                count(wrapped.count, "email"),
+            ))?;
+        }
+        for refusal in wrapped.named.iter().take(NAMED) {
+            let subject = one_line(&refusal.email.envelope.subject, 80);
+            out.line(format_args!("    {subject:?}: {}", one_line(&refusal.reason, 200)))?;
+        }
         for refusal in restored.refused.named.iter().take(NAMED) {
             let subject = one_line(&refusal.email.envelope.subject, 80);
             out.line(format_args!("  did not come back: {subject:?}: {}", one_line(&refusal.reason, 200)))?;
@@ -271,6 +284,8 @@ impl Done<'_> {
             removed_folders: restored.removed_folders,
             odd_folders: &restored.odd_folders,
             safety: restored.safety.map(|number| number.0),
+            wrapped: restored.wrapped.count,
+            wrapped_emails: restored.wrapped.named.iter().map(row).collect(),
             refused: restored.refused.count,
             refused_dir: self.refused.as_deref(),
             refusals: restored.refused.named.iter().map(row).collect(),

@@ -51,6 +51,7 @@ pub(super) async fn asked(args: &RestoreArgs, store: &Store, ring: &KeyRing, id:
         types: parameters.data_types(),
         select: parameters.select.clone(),
         grant_shares: parameters.grant_shares,
+        wrap_refused: parameters.wrap_refused,
         known: Some(known),
         mailbox,
     })

@@ -238,6 +238,30 @@ async fn what_the_backup_has_lost_is_named_and_the_rest_is_written() {
     assert!(report.contains("Lost: damaged or missing in the backup"), "{report}");
 }
 
+/// The store keeps the server's name alone: its host, unless somebody says otherwise.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_vandelay_archive_names_the_server_that_it_can_be_continued_from() {
+    let home = Home::new().await;
+    home.back_up().await;
+    let host = home.sim.url().trim_start_matches("http://").trim_end_matches('/').to_owned();
+    for (to, more, url) in [
+        ("default", &[][..], format!("https://{host}")),
+        (
+            "given",
+            &["--source-url", "http://mail.example.org:8080"],
+            "http://mail.example.org:8080".to_owned(),
+        ),
+    ] {
+        let (place, ended) = home.export("vandelay", to, more).await;
+        ended.good();
+        let bytes = fs::read(place.join("archive.sqlite")).expect("it is there");
+        let has = |text: &str| bytes.windows(text.len()).any(|part| part == text.as_bytes());
+        assert!(has(&url) && has("sync_state_jmap"), "{url}");
+    }
+    let (_, ended) = home.export("mbox", "mail", &["--source-url", "https://mail.example.org"]).await;
+    assert!(ended.code == 2 && ended.err.contains("--source-url is about vandelay"), "{ended:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_partial_snapshot_is_exported_and_called_so() {
     let home = Home::new().await;

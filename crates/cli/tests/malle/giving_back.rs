@@ -1,6 +1,6 @@
 //! What was backed up comes back.
 
-use sim_stalwart::{AccountSpec, DataType, Effect, Fault, Kinds, Simulator, Target};
+use sim_stalwart::{AccountSpec, DataType, Effect, Fault, Kinds, Simulator, Target, Version};
 
 use crate::home::{ALICE, Home, PASSWORD, alice};
 
@@ -32,6 +32,37 @@ async fn beside_what_is_there_and_what_is_refused_is_kept_as_files() {
     assert!(folders.values().any(|folder| folder["name"] == done["folder"]), "{done}");
     let files = std::fs::read_dir(&refused).map_or(0, Iterator::count);
     assert_eq!(files as u64, count);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_email_comes_as_an_attachment_if_that_is_asked_for() {
+    let builder = Simulator::builder().seed(3).version(Version::V0_16).account(alice());
+    let home = Home::with(builder).await;
+    home.sim.add_account(&AccountSpec::new(BOB, PASSWORD).alias(ALICE).bare());
+    home.alice().deliver("no header at all", &[&home.alice().create_folder("odd", None)], &["$seen"]);
+    home.back_up().await;
+    let refused = home.dir.path().join("refused").display().to_string();
+    let missing = to_bob(&["--mode", "missing", "--refused", &refused]);
+    let ended = home.run(&missing).await;
+    // The simulator has some of its own.
+    let count = ended.objects()[0]["refused"].clone();
+    assert!(ended.code == 3 && count.as_u64() > Some(0), "{ended:?}");
+    let wrapping = [&missing[..], &["--wrap-refused"]].concat();
+    let done = home.run(&wrapping).await.good().objects().remove(0);
+    assert_eq!((&done["wrapped"], &done["refused"]), (&count, &0.into()), "{done}");
+    let reason = done["wrapped_emails"][0]["reason"].as_str().expect("a text");
+    assert!(reason.starts_with("invalidEmail"), "{done}");
+    let words: Vec<&str> = wrapping.iter().copied().filter(|word| *word != "--json").collect();
+    let again = home.run(&words).await.good();
+    assert!(again.out.contains("restored 0 emails") && !again.out.contains("original.eml"), "{again:?}");
+    let beside: Vec<&str> =
+        words.iter().map(|word| if *word == "missing" { "beside" } else { word }).collect();
+    let said = home.run(&beside).await.good().out;
+    assert!(said.contains("refused by the mail server came back as attachments (original.eml)"), "{said}");
+    let id = done["id"].as_str().expect("an id");
+    let told =
+        home.run(&["restore", "--resume", id, "--user", BOB, "--json"]).await.good().objects().remove(0);
+    assert_eq!(told["wrapped_emails"], done["wrapped_emails"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

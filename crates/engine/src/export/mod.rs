@@ -5,5 +5,5 @@ mod run;
 mod wanted;
 mod writing;
 
-pub use request::{Export, Exported, Loss, Losses};
+pub use request::{Export, Exported, Loss, Losses, Source};
 pub use run::export;

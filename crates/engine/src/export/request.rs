@@ -25,10 +25,21 @@ pub struct Export<'a> {
     pub spool: &'a Path,
     /// `None`: everything. Otherwise only the emails that are meant, and the folders that hold them.
     pub selection: Option<&'a Selection>,
+    /// Where the mailbox lies, for formats that can be continued from there; `None`: unknown.
+    pub source: Option<Source>,
     /// Lines for people at the head of the report: of which account and snapshot it is.
     pub about: Vec<String>,
     /// Told what is going on.
     pub progress: &'a dyn Progress,
+}
+
+/// An account on a mail server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// The URL that is given to a program that continues from the export.
+    pub url: String,
+    /// The account's id.
+    pub account_id: String,
 }
 
 /// What an export holds, and what it should.

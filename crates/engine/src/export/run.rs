@@ -10,15 +10,18 @@ use ::export::{Origin, Stopper, Writer};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use model::{BlobId, DataType, EmailRecord, ErrorClass};
-use repository::{FailureRecord, Located, Object, ObjectFound, ObjectRecord, Snapshot, TypeStatus};
+use repository::{
+    FailureRecord, Located, Object, ObjectFound, ObjectRecord, Snapshot, TypeState, TypeStatus,
+};
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
 use crate::error::{Error, Result};
-use crate::export::request::{Export, Exported, Loss};
+use crate::export::request::{Export, Exported, Loss, Source};
 use crate::export::wanted::Wanted;
 use crate::export::writing::{Step, write};
 use crate::letters::{Letter, Letters};
+use crate::objects::OWN_STATE;
 
 /// A batch is sent when it is that long.
 const BATCH_BYTES: usize = 1 << 20;
@@ -38,9 +41,10 @@ pub fn export<'a>(snapshot: &'a Snapshot, how: Export<'a>) -> BoxFuture<'a, Resu
 }
 
 async fn export_all(snapshot: &Snapshot, how: Export<'_>) -> Result<Exported> {
-    let Export { format, target, options, spool, selection, about, progress } = how;
+    let Export { format, target, options, spool, selection, source, about, progress } = how;
     let spool = spool.to_owned();
-    let create = move || Writer::create(format, target, &spool, &Origin::default());
+    let origin = origin(snapshot, source).await?;
+    let create = move || Writer::create(format, target, &spool, &origin);
     let mut writer = spawn_blocking(create).await.map_err(|_| Error::Stopped)??;
     writer.set_options(options);
     about.into_iter().for_each(|line| writer.about(line));
@@ -62,6 +66,30 @@ async fn export_all(snapshot: &Snapshot, how: Export<'_>) -> Result<Exported> {
         (Err(Error::Stopped), Err(why_it_hung_up)) => Err(why_it_hung_up),
         (Err(error), _) => Err(error),
     }
+}
+
+/// What the snapshot knows of where it comes from. Who signed in is not written down anywhere.
+async fn origin(snapshot: &Snapshot, source: Option<Source>) -> Result<Origin> {
+    let Some(Source { url, account_id }) = source else { return Ok(Origin::default()) };
+    let summary = &snapshot.info().summary;
+    let failures = snapshot.failures().await?;
+    let is_whole = |known: &&TypeState| {
+        let has_failed = failures.iter().any(|failure| failure.data_type == known.data_type);
+        let is_servers = !known.state.is_empty() && !known.state.starts_with(OWN_STATE);
+        known.status == TypeStatus::Complete && is_servers && !has_failed
+    };
+    let states = match snapshot.lacks_rows() {
+        true => Vec::new(),
+        false => summary
+            .types
+            .iter()
+            .filter(is_whole)
+            .map(|known| (known.data_type, known.state.clone()))
+            .collect(),
+    };
+    let (session_url, account_id) = (Some(url), Some(account_id));
+    let account_name = Some(summary.account_name.clone()).filter(|name| !name.is_empty());
+    Ok(Origin { session_url, account_id, account_name, user_name: None, states })
 }
 
 /// The thread is told even when it does not listen to the channel any more.

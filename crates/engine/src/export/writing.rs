@@ -51,7 +51,7 @@ pub(super) fn write(writer: Writer, receiver: mpsc::Receiver<Vec<Step>>) -> Resu
             Step::Object(object, length) => writing.object(&object, length)?,
             Step::Bare(object, reason) => writing.bare(&object, reason)?,
             Step::Email(email, length) => writing.email(&email, length)?,
-            Step::Lost(loss) => writing.lose(loss),
+            Step::Lost(loss) => writing.lose(loss)?,
             Step::Lacking(what) => writing.writer.lacks(&what),
             Step::End => break,
             Step::Piece(_) | Step::Whole | Step::Broken(_) => unreachable!("content is read to its end"),
@@ -84,7 +84,7 @@ impl Writing {
 
     /// What is left of an object whose content is lost.
     fn bare(&mut self, object: &ObjectRecord, reason: String) -> Result<()> {
-        self.lose(Loss::of_object(object, reason));
+        self.lose(Loss::of_object(object, reason))?;
         self.object(object, None)?;
         self.writer.was_bare(object.data_type);
         Ok(())
@@ -101,14 +101,16 @@ impl Writing {
         let mut content = Content::new(&mut self.steps);
         let written = self.writer.email(&given, &mut content);
         if let Some(reason) = judged(written, content.drained())? {
-            self.lose(Loss::of_email(email, reason));
+            self.lose(Loss::of_email(email, reason))?;
         }
         Ok(())
     }
 
-    fn lose(&mut self, loss: Loss) {
+    fn lose(&mut self, loss: Loss) -> Result<()> {
         self.writer.lost(&loss.to_string());
+        self.writer.forget_state(loss.data_type)?;
         self.lost.add(loss);
+        Ok(())
     }
 }
 

@@ -65,6 +65,21 @@ async fn hash_together(
     Ok(())
 }
 
+/// Bytes that the account holds, `None` if they are gone or longer than `most`.
+pub(super) async fn bytes_of(target: Target<'_>, email: &Email, most: u64) -> Result<Option<Vec<u8>>> {
+    let what = Download::new(&target.account.id, &email.blob_id, most);
+    let mut pieces = Box::pin(target.client.download(what));
+    let mut bytes = Vec::new();
+    while let Some(piece) = pieces.next().await {
+        match piece {
+            Ok(piece) => bytes.extend_from_slice(&piece),
+            Err(jmap::Error::Status { status: 404, .. }) => return Ok(None),
+            Err(error) => return Err(read("what the account holds", error)),
+        }
+    }
+    Ok(Some(bytes))
+}
+
 /// The hash of some bytes that the account holds, `None` if they are gone.
 pub(super) async fn hash_blob(
     target: Target<'_>,

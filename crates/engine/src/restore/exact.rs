@@ -73,7 +73,7 @@ impl Exact<'_> {
             if let Some(at) = ledger.pair_of(position)
                 && let Ok(id) = Id::new(self.held.id(at))
             {
-                pairs.push((id, email));
+                pairs.push((id, self.held.with_keyword(at, email)));
             }
             if pairs.len() == self.at_once() {
                 changed += self.relabel_some(std::mem::take(&mut pairs)).await?;

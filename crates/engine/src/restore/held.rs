@@ -4,24 +4,26 @@
 //! holds an email of equal length and date are its bytes read and hashed; where a date cannot be told any is right. Twins are counted: as many as the account holds are
 //! there, no more.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use model::{BlobId, EmailRecord};
+use model::{BlobId, EmailId, EmailRecord};
 use repository::{BlobHasher, Located, Snapshot};
 
 use crate::emails::server_blob;
 use crate::error::Result;
-use crate::letters::Letters;
+use crate::letters::{Letters, locate};
 use crate::listing::IdList;
-use crate::restore::content::hash_all;
+use crate::restore::content::{bytes_of, hash_all};
+use crate::restore::dates;
 use crate::restore::folders::Map;
 use crate::restore::ledger::{Ledger, Mark};
 use crate::restore::staging::Staging;
 use crate::restore::target::Target;
 use crate::restore::twins::{Key, Twins, key};
-use crate::restore::uploads::is_damage;
+use crate::restore::uploads::{self, is_damage};
+use crate::restore::wrapping;
 
 /// Emails whose bytes are looked up together.
 const LOOKED_UP: usize = 4096;
@@ -38,6 +40,10 @@ pub(super) struct Held {
     ours: Vec<bool>,
     /// Of each what tells it from an equal one (of the folder of the restore only).
     labels: Vec<u64>,
+    /// Those that may stand for another email, which is their attachment, and when they were received.
+    wrapped: BTreeMap<usize, i64>,
+    /// Those of them that do stand for one of the snapshot's.
+    standing: BTreeSet<usize>,
 }
 
 /// Where the account's bytes are read.
@@ -61,12 +67,16 @@ impl Held {
         let ids = target.emails(folder).await?;
         let (mut keys, mut digests) = (vec![None; ids.len()], vec![0; hasher.map_or(0, |_| ids.len())]);
         let mut labels = vec![0; folder.map_or(0, |_| ids.len())];
+        let mut wrapped = BTreeMap::new();
         for piece in target.pieces(&ids) {
             for email in target.metadata(&piece).await? {
                 let is_ours = but.is_some_and(|but| email.mailbox_ids.contains(but));
                 let at = ids.position(email.id.as_str()).filter(|_| !is_ours);
                 if let Some(at) = at {
                     keys[at] = Some(key(email.size, email.received_at.unix_seconds()));
+                    if wrapping::is_marked(email.keywords.iter().map(AsRef::as_ref)) {
+                        wrapped.insert(at, email.received_at.unix_seconds());
+                    }
                     if let Some(folder) = folder {
                         let others = email.mailbox_ids.iter().filter(|id| *id != folder);
                         let keywords = email.keywords.iter().map(ToString::to_string);
@@ -78,7 +88,8 @@ impl Held {
                 }
             }
         }
-        Ok(Held { source: Source::Server, ids, keys, digests, ours: Vec::new(), labels })
+        let (source, ours, standing) = (Source::Server, Vec::new(), BTreeSet::new());
+        Ok(Held { source, ids, keys, digests, ours, labels, wrapped, standing })
     }
 
     /// What a backup of the account holds. Those in the folder of the restore are its own; those in the folders of what was
@@ -94,7 +105,8 @@ impl Held {
         };
         let (ids, ours) = (IdList::default(), Vec::new());
         let (keys, digests, labels) = (Vec::new(), Vec::new(), Vec::new());
-        let mut held = Held { source, ids, keys, digests, ours, labels };
+        let (wrapped, standing) = (BTreeMap::new(), BTreeSet::new());
+        let mut held = Held { source, ids, keys, digests, ours, labels, wrapped, standing };
         let mut emails = backup.emails().await?;
         while let Some(email) = emails.next().await? {
             let lies_in = |is_meant: &dyn Fn(&str) -> bool| {
@@ -102,6 +114,9 @@ impl Held {
             };
             let is_left_out = lies_in(&|folder| staging.given_up.contains(folder));
             held.ours.push(lies_in(&|folder| staging.folder.as_str() == folder));
+            if !is_left_out && wrapping::is_marked(email.keywords.iter().map(String::as_str)) {
+                held.wrapped.insert(held.ids.len(), email.received_at);
+            }
             held.ids.push(email.id.as_str());
             held.keys.push((!is_left_out).then(|| key(email.size, email.received_at)));
             if same_mailbox {
@@ -115,9 +130,18 @@ impl Held {
         self.ids.len()
     }
 
-    /// Whether the `at`th came by this restore.
-    pub(super) fn is_ours(&self, at: usize) -> bool {
-        self.ours.get(at) == Some(&true)
+    /// How the `at`th came by this restore, if it did.
+    pub(super) fn brought_by_us(&self, at: usize) -> Option<Mark> {
+        let is_ours = self.ours.get(at) == Some(&true);
+        is_ours.then(|| if self.standing.contains(&at) { Mark::Wrapped } else { Mark::Restored })
+    }
+
+    /// The snapshot's email that the `at`th is, with the keywords that it has there: one that stands for it keeps that it does.
+    pub(super) fn with_keyword(&self, at: usize, mut email: EmailRecord) -> EmailRecord {
+        if self.standing.contains(&at) {
+            wrapping::mark(&mut email.keywords);
+        }
+        email
     }
 
     /// The id of the `at`th.
@@ -137,7 +161,8 @@ impl Held {
         if same_account {
             self.mark_by_id(snapshot, ledger).await?;
         }
-        self.mark_by_content(target, snapshot, ledger, Mark::Present, None).await.map(drop)
+        self.mark_by_content(target, snapshot, ledger, Mark::Present, None).await?;
+        self.mark_wrapped(target, snapshot, ledger, Mark::Present, &|_| 0).await.map(drop)
     }
 
     /// Marks what was imported by this restore: all emails here were, so that where they are as many as ours of this length
@@ -155,7 +180,8 @@ impl Held {
             label(folders.iter().map(ToString::to_string), email.keywords.iter().cloned())
         };
         let twins = self.mark_by_content(target, snapshot, ledger, Mark::Restored, Some(&label_of)).await?;
-        let copies = twins.left_over().into_iter();
+        let wrapped = self.mark_wrapped(target, snapshot, ledger, Mark::Wrapped, &label_of).await?;
+        let copies = twins.left_over().into_iter().chain(wrapped);
         Ok(copies.filter_map(|at| jmap::Id::new(self.ids.get(at)).ok()).collect())
     }
 
@@ -168,6 +194,8 @@ impl Held {
         label_of: Option<&LabelOf<'_>>,
     ) -> Result<Twins> {
         self.digests = Vec::new();
+        // Among these one may have the length and date of another email of the snapshot's.
+        let odd: BTreeSet<Key> = self.wrapped.keys().filter_map(|at| self.keys[*at]).collect();
         let mut twins = Twins::of(std::mem::take(&mut self.keys));
         if mark == Mark::Restored {
             each(snapshot, |position, email| {
@@ -177,7 +205,8 @@ impl Held {
             })
             .await?;
             each(snapshot, |position, email| {
-                if ledger.get(position) == Mark::Open && twins.are_as_many_as(email) {
+                let is_odd = odd.contains(&key(email.size, email.received_at));
+                if ledger.get(position) == Mark::Open && !is_odd && twins.are_as_many_as(email) {
                     ledger.set(position, mark);
                 }
             })
@@ -220,6 +249,102 @@ impl Held {
             }
         }
         Ok(twins)
+    }
+
+    /// Marks what is open and lies here as the attachment of an email that stands for it. Returns copies of what was marked.
+    async fn mark_wrapped(
+        &mut self,
+        target: Target<'_>,
+        snapshot: &Snapshot,
+        ledger: &mut Ledger,
+        mark: Mark,
+        label_of: &LabelOf<'_>,
+    ) -> Result<Vec<usize>> {
+        let paired = ledger.paired(self.len());
+        let free: Vec<usize> = self.wrapped.keys().copied().filter(|at| !paired[*at]).collect();
+        let mut originals = self.originals(target, snapshot, &free).await?;
+        let mut standing = BTreeSet::new();
+        let turns: &[Mark] = if mark == Mark::Wrapped { &[mark, Mark::Open] } else { &[Mark::Open] };
+        let ways: Vec<(bool, Mark)> =
+            [true, false].iter().flat_map(|way| turns.iter().map(|turn| (*way, *turn))).collect();
+        for (is_labelled, turn) in ways {
+            if originals.is_empty() {
+                break;
+            }
+            each(snapshot, |position, email| {
+                if ledger.get(position) != turn || ledger.pair_of(position).is_some() {
+                    return;
+                }
+                let Some(same) = originals.get_mut(&email.blob) else { return };
+                let has_label = |at: usize| {
+                    !is_labelled || self.labels.get(at).is_none_or(|label| *label == label_of(email))
+                };
+                if let Some(found) = same.iter().position(|at| self.has_date(*at, email) && has_label(*at)) {
+                    let at = same.remove(found);
+                    standing.insert(at);
+                    ledger.pair(position, at, mark);
+                }
+            })
+            .await?;
+        }
+        // What is left of those that were marked came twice.
+        let mut copies = Vec::new();
+        if mark == Mark::Wrapped && originals.values().any(|left| !left.is_empty()) {
+            each(snapshot, |position, email| {
+                if let Some(left) = originals.get_mut(&email.blob).filter(|_| ledger.get(position) == mark) {
+                    copies.extend(left.extract_if(.., |at| self.has_date(*at, email)));
+                }
+            })
+            .await?;
+        }
+        self.standing.append(&mut standing);
+        Ok(copies)
+    }
+
+    /// Whether the `at`th, which may stand for another email, was received when that was.
+    fn has_date(&self, at: usize, email: &EmailRecord) -> bool {
+        !dates::is_writable(email.received_at) || self.wrapped.get(&at) == Some(&email.received_at)
+    }
+
+    /// What these emails stand for, as `snapshot` hashes.
+    async fn originals(
+        &self,
+        target: Target<'_>,
+        snapshot: &Snapshot,
+        wrapped: &[usize],
+    ) -> Result<BTreeMap<BlobId, Vec<usize>>> {
+        let mut originals = Originals { ids: &self.ids, hasher: snapshot.hasher(), found: BTreeMap::new() };
+        for some in wrapped.chunks(LOOKED_UP) {
+            match &self.source {
+                Source::Server => {
+                    let ids: Vec<jmap::Id> =
+                        some.iter().filter_map(|at| jmap::Id::new(self.ids.get(*at)).ok()).collect();
+                    for ids in ids.chunks(target.client.session().limits.max_objects_in_get) {
+                        for email in target.metadata(ids).await? {
+                            if email.size <= wrapping::MOST_WRAPPED
+                                && let Some(bytes) = bytes_of(target, &email, wrapping::MOST_WRAPPED).await?
+                            {
+                                originals.take(email.id.as_str(), &bytes);
+                            }
+                        }
+                    }
+                }
+                Source::Backup(backup) | Source::SameMailbox(backup) => {
+                    let ids: Vec<EmailId> = some.iter().map(|at| EmailId::from(self.ids.get(*at))).collect();
+                    let emails = backup.find_emails(&ids).await?;
+                    let places = locate(backup, emails.iter().map(|email| email.blob).collect()).await?;
+                    for email in emails.iter().filter(|email| email.size <= wrapping::MOST_WRAPPED) {
+                        let Some(place) = places.get(&email.blob).cloned() else { continue };
+                        match uploads::read(backup, place).await {
+                            Ok(bytes) => originals.take(email.id.as_str(), &bytes),
+                            Err(error) if is_damage(&error) => {}
+                            Err(error) => return Err(error.into()),
+                        }
+                    }
+                }
+            }
+        }
+        Ok(originals.found)
     }
 
     /// Finds out of each of the account's emails that may be one of ours what its bytes are, as `snapshot` hashes. False when
@@ -269,6 +394,22 @@ impl Held {
     }
 }
 
+/// What emails of the account stand for.
+struct Originals<'a> {
+    ids: &'a IdList,
+    hasher: BlobHasher,
+    /// By what it is, the places of those that stand for it.
+    found: BTreeMap<BlobId, Vec<usize>>,
+}
+
+impl Originals<'_> {
+    fn take(&mut self, id: &str, bytes: &[u8]) {
+        if let (Some(at), Some(original)) = (self.ids.position(id), wrapping::unwrapped(bytes)) {
+            self.found.entry(self.hasher.id(&original)).or_default().push(at);
+        }
+    }
+}
+
 /// What tells an email from an equal one.
 type LabelOf<'l> = dyn Fn(&EmailRecord) -> u64 + Sync + 'l;
 
@@ -284,11 +425,11 @@ impl Way {
     const ALL: [Way; 3] = [Way::Labelled, Way::Any, Way::AnyDate];
 }
 
-/// Of folders and keywords in any order.
+/// Of folders and keywords in any order, our own keyword aside.
 fn label(folders: impl Iterator<Item = String>, keywords: impl Iterator<Item = String>) -> u64 {
     let mut hasher = DefaultHasher::new();
     folders.collect::<BTreeSet<_>>().hash(&mut hasher);
-    keywords.collect::<BTreeSet<_>>().hash(&mut hasher);
+    keywords.filter(|keyword| keyword != wrapping::KEYWORD).collect::<BTreeSet<_>>().hash(&mut hasher);
     hasher.finish()
 }
 

@@ -3,13 +3,14 @@
 //! Uploading twice does no harm, importing twice does: an import whose answer is lost ends the attempt
 //! ([`Error::Unsettled`]), and the next one finds out by the folder of the restore what came.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use futures::{StreamExt, TryStreamExt, stream};
 use jmap::{Batch, Id, Set, SetError, Written};
 use model::EmailRecord;
-use repository::Snapshot;
+use repository::{Located, Snapshot};
 use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
@@ -19,7 +20,8 @@ use crate::restore::folders::Map;
 use crate::restore::landing::Landing;
 use crate::restore::staging::Staging;
 use crate::restore::target::{Target, written};
-use crate::restore::uploads::{Content, MOST_BYTES, Uploads};
+use crate::restore::uploads::{self, Content, MOST_BYTES, Uploads};
+use crate::restore::wrapping;
 
 /// Emails in one request.
 const MOST_EMAILS: usize = 100;
@@ -33,6 +35,8 @@ pub(super) struct Import<'a> {
     pub(super) snapshot: &'a Arc<Snapshot>,
     pub(super) map: &'a Map,
     pub(super) staging: &'a Staging<'a>,
+    /// By their positions, why the server refuses these emails: each comes as the attachment of another one.
+    pub(super) wraps: Option<&'a BTreeMap<usize, String>>,
 }
 
 /// What became of one email.
@@ -41,6 +45,8 @@ pub(super) struct Outcome {
     pub(super) email: EmailRecord,
     /// The server's refusal, or what is wrong with our bytes.
     pub(super) refusal: Option<String>,
+    /// The server does not take it for an email.
+    pub(super) is_no_email: bool,
 }
 
 /// An email on its way.
@@ -109,7 +115,24 @@ impl Import<'_> {
 
     async fn parcel(&self, letter: Letter) -> Result<Parcel> {
         let Letter { position, email, blob } = letter;
-        Ok(Parcel { position, email, content: Content::read(self.snapshot, blob).await? })
+        let content = match self.wraps.and_then(|wraps| wraps.get(&position)) {
+            None => Content::read(self.snapshot, blob).await?,
+            Some(reason) => self.wrapped(&email, blob, reason).await?,
+        };
+        Ok(Parcel { position, email, content })
+    }
+
+    /// What brings an email as an attachment.
+    async fn wrapped(&self, email: &EmailRecord, blob: Option<Located>, reason: &str) -> Result<Content> {
+        Ok(match Content::read(self.snapshot, blob).await? {
+            Content::Bytes(original) => Content::Bytes(wrapping::wrapped(email, &original, reason).into()),
+            Content::Long(blob) => match uploads::read(self.snapshot, blob).await {
+                Ok(original) => Content::Bytes(wrapping::wrapped(email, &original, reason).into()),
+                Err(error) if uploads::is_damage(&error) => Content::Lost(uploads::unreadable(&error)),
+                Err(error) => return Err(error.into()),
+            },
+            Content::Lost(reason) => Content::Lost(reason),
+        })
     }
 
     async fn send(&self, batch: Vec<Parcel>) -> Result<Vec<Outcome>> {
@@ -138,8 +161,9 @@ impl Import<'_> {
             if let Some(refusal) = &refusal {
                 self.judge(refusal).await?;
             }
+            let is_no_email = refusal.as_ref().is_some_and(|refusal| refusal.kind == wrapping::NO_EMAIL);
             let refusal = refusal.map(|refusal| refusal.to_string());
-            outcomes.push(Outcome { position: parcel.position, email: parcel.email, refusal });
+            outcomes.push(Outcome { position: parcel.position, email: parcel.email, refusal, is_no_email });
         }
         failure.map_or(Ok(outcomes), Err)
     }
@@ -154,11 +178,15 @@ impl Import<'_> {
     fn creation(&self, email: &EmailRecord, blob: &str) -> Value {
         let mut folders = self.map.of(email.folders.iter().map(|id| id.as_str()));
         folders.push(self.staging.folder.clone());
+        let mut keywords = email.keywords.clone();
+        if self.wraps.is_some() {
+            wrapping::mark(&mut keywords);
+        }
         let set = |names: Vec<String>| names.into_iter().map(|name| (name, json!(true))).collect::<Value>();
         let mut creation = json!({
             "blobId": blob,
             "mailboxIds": set(folders.iter().map(Id::to_string).collect()),
-            "keywords": set(email.keywords.clone()),
+            "keywords": set(keywords),
         });
         if let Some(date) = dates::writable(email.received_at) {
             creation["receivedAt"] = json!(date);

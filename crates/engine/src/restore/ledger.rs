@@ -16,6 +16,8 @@ pub(super) enum Mark {
     Present,
     /// Was imported by this restore.
     Restored,
+    /// Was refused as no email, and came by this restore as the attachment of one.
+    Wrapped,
     /// The server refuses it, or its bytes are lost.
     Refused,
 }
@@ -79,12 +81,12 @@ impl Ledger {
         }
     }
 
-    /// Of those that the account holds, the ones that this restore brought: whose email `is_ours`, by its place among the
+    /// Of those that the account holds, the ones that this restore brought: `ours` says how, by the email's place among the
     /// account's.
-    pub(super) fn claim(&mut self, is_ours: impl Fn(usize) -> bool) {
+    pub(super) fn claim(&mut self, ours: impl Fn(usize) -> Option<Mark>) {
         for (mark, at) in self.marks.iter_mut().zip(&self.pairs) {
-            if *mark == Mark::Present && *at != ALONE && is_ours(*at as usize) {
-                *mark = Mark::Restored;
+            if *mark == Mark::Present && *at != ALONE {
+                *mark = ours(*at as usize).unwrap_or(Mark::Present);
             }
         }
     }

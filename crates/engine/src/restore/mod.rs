@@ -23,6 +23,7 @@ mod target;
 mod told;
 mod twins;
 mod uploads;
+mod wrapping;
 
 pub use leftovers::{Leftover, clear_leftover, leftovers};
 pub use record::{KnownRestore, RestoreParameters};

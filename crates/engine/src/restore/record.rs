@@ -52,6 +52,9 @@ pub struct RestoreParameters {
     /// What was shared with others is shared again.
     #[serde(default)]
     pub grant_shares: bool,
+    /// What the server refuses because it is no email comes back as the attachment of one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub wrap_refused: bool,
 }
 
 impl RestoreParameters {
@@ -67,6 +70,7 @@ impl RestoreParameters {
             select: how.select.map(str::to_owned),
             same_account: how.same_account,
             grant_shares: how.grant_shares,
+            wrap_refused: how.wrap_refused,
         }
     }
 
@@ -86,6 +90,7 @@ impl RestoreParameters {
             ("choice of parts", self.types != other.types),
             ("selection", self.select != other.select),
             ("granting of shares", self.grant_shares != other.grant_shares),
+            ("treatment of what is refused", self.wrap_refused != other.wrap_refused),
         ];
         differences.into_iter().find_map(|(what, differs)| differs.then_some(what))
     }

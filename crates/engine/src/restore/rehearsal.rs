@@ -86,7 +86,7 @@ impl Work<'_> {
             if let (Some(email), Some(at)) = (email, self.ledger.pair_of(position))
                 && let Ok(id) = Id::new(held.id(at))
             {
-                pairs.insert(id, email);
+                pairs.insert(id, held.with_keyword(at, email));
             }
             if pairs.len() == most || is_end {
                 self.done.relabelled += self.tell_changes_of(&std::mem::take(&mut pairs), map, tell).await?;

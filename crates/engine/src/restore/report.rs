@@ -41,6 +41,8 @@ pub struct Restored {
     pub odd_folders: Vec<String>,
     /// The backup of the account as it was before (mode *exact*): restoring it undoes this one.
     pub safety: Option<SnapshotNumber>,
+    /// Emails that the server refuses, and that came back as attachments of emails with a note; with why.
+    pub wrapped: Refusals,
     /// Emails that did not come back.
     pub refused: Refusals,
     /// Of the other types.
@@ -68,6 +70,7 @@ impl Restored {
             removed_folders: 0,
             odd_folders: Vec::new(),
             safety: None,
+            wrapped: Refusals::default(),
             refused: Refusals::default(),
             objects: Vec::new(),
             lacks_rows: false,

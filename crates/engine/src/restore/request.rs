@@ -128,6 +128,8 @@ pub struct Restore<'a> {
     pub types: &'a [DataType],
     /// Share again what was shared with others. Only for the account that the snapshot is of.
     pub grant_shares: bool,
+    /// What the server refuses because it is no email comes back as the attachment of one.
+    pub wrap_refused: bool,
     /// Which emails are wanted; all of them in mode *exact*.
     pub wanted: &'a (dyn Fn(&EmailRecord) -> bool + Send + Sync),
     /// Do nothing, and tell each thing that would be done.

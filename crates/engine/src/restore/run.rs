@@ -15,21 +15,24 @@ use crate::letters::Letters;
 use crate::restore::exact::{Exact, Safety};
 use crate::restore::folders::Map;
 use crate::restore::held::{Held, each};
-use crate::restore::import::Import;
+use crate::restore::import::{Import, Outcome};
 use crate::restore::landing::Landing;
 use crate::restore::ledger::{Ledger, Mark};
 use crate::restore::objects::{NewIds, Objects};
 use crate::restore::placing::{Places, inbox, place};
 use crate::restore::record::{Before, End, Records};
-use crate::restore::report::{Refusal, Restored, RestoredObjects};
+use crate::restore::report::{Refusal, Refusals, Restored, RestoredObjects};
 use crate::restore::request::{Mode, Restore};
 use crate::restore::shares;
 use crate::restore::staging::{Phase, Staging, is_own};
 use crate::restore::target::{Folder, Target};
 use crate::restore::told::Report;
+use crate::restore::wrapping;
 
 /// Attempts in a row that brought nothing back.
 const IDLE_ATTEMPTS: u32 = 6;
+/// Why an email came back as an attachment, where an earlier process was told.
+const REFUSED_BEFORE: &str = "the mail server does not take it for an email";
 /// Before the second attempt, doubled for each further one.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 
@@ -96,7 +99,20 @@ async fn restore_all(
     let objects = BTreeMap::new();
     let landing = Landing::of(account);
     let before = records.as_ref().map(|records| records.record.before.clone());
-    let mut work = Work { target, landing, snapshot, how, has_emails, before, ledger, chosen, done, objects };
+    let why_wrapped = BTreeMap::new();
+    let mut work = Work {
+        target,
+        landing,
+        snapshot,
+        how,
+        has_emails,
+        before,
+        ledger,
+        chosen,
+        done,
+        why_wrapped,
+        objects,
+    };
     let ended = match (records, how.dry_run) {
         (Some(mut records), _) => work.attempts(&mut records).await,
         (None, tell) => {
@@ -141,6 +157,8 @@ pub(super) struct Work<'a> {
     /// The folders of the emails that a selection chose, and those they lie in.
     chosen: BTreeSet<FolderId>,
     pub(super) done: Restored,
+    /// By their positions, why emails came back as attachments, as far as this process was told.
+    why_wrapped: BTreeMap<usize, String>,
     objects: BTreeMap<DataType, RestoredObjects>,
 }
 
@@ -364,22 +382,65 @@ impl Work<'_> {
         self.how.progress.expect(self.ledger.count(Mark::Open));
         let open = self.ledger.positions(Mark::Open);
         let letters = Letters::new(self.snapshot, |position, _| open[position]).await?;
-        let import =
-            Import { target: self.target, landing: &self.landing, snapshot: self.snapshot, map, staging };
+        let import = Import {
+            target: self.target,
+            landing: &self.landing,
+            snapshot: self.snapshot,
+            map,
+            staging,
+            wraps: None,
+        };
         let (ledger, done, progress) = (&mut self.ledger, &mut self.done, self.how.progress);
+        let (wraps_refused, mut wraps) = (self.how.wrap_refused, BTreeMap::new());
         import
-            .run(letters, |outcome| {
-                progress.advance(1, outcome.email.size);
-                match outcome.refusal {
-                    None => {
-                        ledger.set(outcome.position, Mark::Restored);
-                        done.restored += 1;
-                        done.bytes += outcome.email.size;
+            .run(letters, |Outcome { position, email, refusal, is_no_email }| match refusal {
+                // Stays open: an attempt that ends before it is wrapped is told so once more.
+                Some(reason) if wraps_refused && is_no_email && email.size <= wrapping::MOST_BYTES => {
+                    wraps.insert(position, reason);
+                }
+                refusal => {
+                    progress.advance(1, email.size);
+                    match refusal {
+                        None => {
+                            ledger.set(position, Mark::Restored);
+                            done.restored += 1;
+                            done.bytes += email.size;
+                        }
+                        Some(reason) => {
+                            ledger.set(position, Mark::Refused);
+                            let blob = Some(email.blob);
+                            done.refused.add(Refusal { email, blob, reason });
+                        }
                     }
-                    Some(reason) => {
-                        ledger.set(outcome.position, Mark::Refused);
-                        let blob = Some(outcome.email.blob);
-                        done.refused.add(Refusal { email: outcome.email, blob, reason });
+                }
+            })
+            .await?;
+        match wraps.is_empty() {
+            true => Ok(()),
+            false => self.wrap(wraps, map, staging).await,
+        }
+    }
+
+    /// Imports what the server does not take for an email as attachments.
+    async fn wrap(&mut self, wraps: BTreeMap<usize, String>, map: &Map, staging: &Staging<'_>) -> Result<()> {
+        let letters = Letters::new(self.snapshot, |position, _| wraps.contains_key(&position)).await?;
+        let (target, landing, snapshot) = (self.target, &self.landing, self.snapshot);
+        let import = Import { target, landing, snapshot, map, staging, wraps: Some(&wraps) };
+        let (ledger, done, progress) = (&mut self.ledger, &mut self.done, self.how.progress);
+        let why_wrapped = &mut self.why_wrapped;
+        import
+            .run(letters, |Outcome { position, email, refusal, .. }| {
+                progress.advance(1, email.size);
+                let why = wraps.get(&position).cloned().unwrap_or_default();
+                match refusal {
+                    None => {
+                        ledger.set(position, Mark::Wrapped);
+                        why_wrapped.insert(position, why);
+                    }
+                    Some(again) => {
+                        ledger.set(position, Mark::Refused);
+                        let (blob, reason) = (Some(email.blob), format!("{why}; as an attachment: {again}"));
+                        done.refused.add(Refusal { email, blob, reason });
                     }
                 }
             })
@@ -427,7 +488,8 @@ impl Work<'_> {
     fn progress(&self) -> u64 {
         let done = &self.done;
         let objects = self.objects.values().map(|of| of.restored + of.changed + of.removed);
-        done.restored + done.relabelled + done.removed + done.folders + objects.sum::<u64>()
+        let wrapped = self.ledger.count(Mark::Wrapped);
+        done.restored + wrapped + done.relabelled + done.removed + done.folders + objects.sum::<u64>()
     }
 
     /// What was done by all attempts, as the account and the ledger say.
@@ -446,9 +508,27 @@ impl Work<'_> {
             open: self.ledger.count(Mark::Open),
             restored,
             bytes,
+            wrapped: self.wrapped().await?,
             objects: self.objects.values().cloned().collect(),
             ..self.done.clone()
         })
+    }
+
+    /// What came back as attachments, by this process or an earlier one.
+    async fn wrapped(&self) -> Result<Refusals> {
+        let mut wrapped = Refusals::default();
+        if self.ledger.count(Mark::Wrapped) == 0 {
+            return Ok(wrapped);
+        }
+        each(self.snapshot, |position, email| {
+            if self.ledger.get(position) == Mark::Wrapped {
+                let why = self.why_wrapped.get(&position).map_or(REFUSED_BEFORE, String::as_str);
+                let (email, reason) = (email.clone(), why.to_owned());
+                wrapped.add(Refusal { blob: Some(email.blob), email, reason });
+            }
+        })
+        .await?;
+        Ok(wrapped)
     }
 
     async fn bytes_of(&self, mark: Mark) -> Result<u64> {

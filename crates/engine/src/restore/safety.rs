@@ -108,11 +108,11 @@ impl Work<'_> {
         let safety = Safety { first: first.unwrap_or_else(|| Arc::clone(&now)), now };
         self.how.progress.phase("comparing");
         // What an earlier attempt brought back is in the backup, and must be found there: what is not is too much.
-        self.ledger.forget(&[Mark::Present, Mark::Restored]);
+        self.ledger.forget(&[Mark::Present, Mark::Restored, Mark::Wrapped]);
         let same = self.how.same_account;
         let mut held = Held::of_backup(&safety.now, same, staging).await?;
         held.mark_present(self.target, self.snapshot, &mut self.ledger, same).await?;
-        self.ledger.claim(|at| held.is_ours(at));
+        self.ledger.claim(|at| held.brought_by_us(at));
         Ok((safety, held))
     }
 

@@ -31,6 +31,10 @@ pub(super) struct Report {
     safety: Option<u64>,
     refused: u64,
     refusals: Vec<Told>,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    wrapped: u64,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    wraps: Vec<Told>,
     objects: Vec<ToldObjects>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     lacks_rows: bool,
@@ -85,6 +89,8 @@ impl Report {
             safety: restored.safety.map(|number| number.0),
             refused: restored.refused.count,
             refusals: restored.refused.named.iter().map(told).collect(),
+            wrapped: restored.wrapped.count,
+            wraps: restored.wrapped.named.iter().map(told).collect(),
             objects: restored.objects.iter().map(ToldObjects::of).collect(),
             lacks_rows: restored.lacks_rows,
             shares: restored.shares.clone(),
@@ -112,24 +118,30 @@ impl Report {
             removed_folders: self.removed_folders,
             odd_folders: self.odd_folders.clone(),
             safety: self.safety.map(SnapshotNumber),
-            refused: self.refusals_of(snapshot).await?,
+            wrapped: refusals_of(&self.wraps, self.wrapped, snapshot).await?,
+            refused: refusals_of(&self.refusals, self.refused, snapshot).await?,
             objects,
             lacks_rows: self.lacks_rows,
             shares: self.shares.clone(),
         })
     }
+}
 
-    async fn refusals_of(&self, snapshot: &Snapshot) -> Result<Refusals> {
-        let ids: Vec<EmailId> = self.refusals.iter().map(|told| EmailId::from(told.id.as_str())).collect();
-        let emails = snapshot.find_emails(&ids).await?;
-        let emails: BTreeMap<&str, &EmailRecord> =
-            emails.iter().map(|email| (email.id.as_str(), email)).collect();
-        let in_full = |told: &Told| {
-            let email = (*emails.get(told.id.as_str())?).clone();
-            Some(Refusal { blob: Some(email.blob), email, reason: told.reason.clone() })
-        };
-        Ok(Refusals { named: self.refusals.iter().filter_map(in_full).collect(), count: self.refused })
-    }
+async fn refusals_of(told: &[Told], count: u64, snapshot: &Snapshot) -> Result<Refusals> {
+    let ids: Vec<EmailId> = told.iter().map(|told| EmailId::from(told.id.as_str())).collect();
+    let emails = snapshot.find_emails(&ids).await?;
+    let emails: BTreeMap<&str, &EmailRecord> =
+        emails.iter().map(|email| (email.id.as_str(), email)).collect();
+    let in_full = |told: &Told| {
+        let email = (*emails.get(told.id.as_str())?).clone();
+        Some(Refusal { blob: Some(email.blob), email, reason: told.reason.clone() })
+    };
+    Ok(Refusals { named: told.iter().filter_map(in_full).collect(), count })
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl ToldObjects {

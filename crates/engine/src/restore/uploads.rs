@@ -58,7 +58,8 @@ pub(super) fn unreadable(error: &repository::Error) -> String {
 /// What was wrong with a source, for whoever sees only that sending failed.
 type Damage = Arc<Mutex<Option<String>>>;
 
-async fn read(snapshot: &Snapshot, blob: Located) -> repository::Result<Bytes> {
+/// Reads bytes as a whole.
+pub(super) async fn read(snapshot: &Snapshot, blob: Located) -> repository::Result<Bytes> {
     let mut whole = Vec::with_capacity(usize::try_from(blob.length()).unwrap_or(0));
     let mut pieces = snapshot.read_located(blob).await?;
     while let Some(piece) = pieces.next().await? {

@@ -263,40 +263,32 @@ impl Rows<'_> {
         Ok(json!(locals).to_string())
     }
 
-    /// An object without what has columns of its own. A blob in it is the object's content, or lost.
+    /// An object without what has columns of its own, and without blobs of the mail server, which the backup does not hold: the content of
+    /// an event is its text as iCalendar.
     fn data(&mut self, kept: &Kept, without: &[&str]) -> Value {
         let mut map = kept.map.clone();
         map.retain(|key, _| !without.contains(&key.as_str()));
         let mut data = Value::Object(map);
-        let mut blob = kept.blob;
-        if replace_blobs(&mut data, &mut blob) {
+        if drop_blobs(&mut data) {
             self.out.note(Topic::NoContent, || format!("attachment of `{}`", kept.text_or_empty("uid")));
         }
         data
     }
 }
 
-/// Puts our blob in the place of the first reference to one of the server's; whether there were others.
-fn replace_blobs(value: &mut Value, blob: &mut Option<i64>) -> bool {
+/// Removes references to the server's blobs; returns whether there was one that no URI stood beside.
+fn drop_blobs(value: &mut Value) -> bool {
     match value {
         Value::Object(map) => {
             let mut is_lost = false;
             if map.get("blobId").is_some_and(Value::is_string) {
                 map.remove("blobId");
-                match blob.take() {
-                    Some(blob) => drop(map.insert("@blob".to_owned(), blob.into())),
-                    None => is_lost = true,
-                }
+                is_lost =
+                    !["uri", "href"].iter().any(|member| map.get(*member).is_some_and(Value::is_string));
             }
-            for value in map.values_mut() {
-                is_lost |= replace_blobs(value, blob);
-            }
-            is_lost
+            map.values_mut().fold(is_lost, |is_lost, value| drop_blobs(value) | is_lost)
         }
-        Value::Array(values) => {
-            let lost = values.iter_mut().filter_map(|value| replace_blobs(value, blob).then_some(()));
-            lost.count() > 0
-        }
+        Value::Array(values) => values.iter_mut().fold(false, |is_lost, value| drop_blobs(value) | is_lost),
         _ => false,
     }
 }

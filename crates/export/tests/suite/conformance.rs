@@ -3,6 +3,7 @@ use std::fs;
 use export::{Error, Format, Origin, Receiver, Topic, Writer};
 use model::DataType;
 use proptest::prelude::*;
+use serde_json::json;
 
 use crate::mailbox::{Mailbox, full};
 use crate::place::{Container, Place, everywhere};
@@ -177,6 +178,32 @@ fn the_report_names_what_is_not_as_it_was() {
         }
         let text = fs::read_to_string(place.export().join("REPORT.txt")).unwrap();
         assert_eq!(text, report.to_string());
+    }
+}
+
+/// A card of the mailbox has a photo by the id of a blob; an event has its text as iCalendar, and refers to a blob, too.
+#[test]
+fn blobs_of_the_server_that_cards_and_events_refer_to_are_named() {
+    let mut mailbox = full();
+    let json = json!({"id": "ev2", "@type": "Event", "uid": "ev2-uid", "start": "2026-03-01T09:00:00",
+        "links": {"lost": {"blobId": "b"}, "known": {"blobId": "b", "href": "https://example.org/agenda"}}});
+    let text = b"BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nUID:ev2-uid\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n";
+    mailbox.object(DataType::CalendarEvent, "ev2", &json, Some(text));
+    let json =
+        json!({"id": "c3", "uid": "u3", "media": {"m": {"kind": "photo", "blobId": "b", "uri": "data:,x"}}});
+    mailbox.object(DataType::ContactCard, "c3", &json, None);
+    for format in Format::ALL {
+        let place = Place::new(Container::Folder);
+        let report = place.write(format, &mailbox).unwrap();
+        let named = &report.notes[&Topic::NoContent].named;
+        let is_named = |what: &str| named.iter().any(|line| line.contains(what));
+        let is_ours = match format {
+            Format::Vandelay => is_named("attachment of `u1`") && is_named("attachment of `ev2-uid`"),
+            _ => is_named("photo of ContactCard c1 `u1`"),
+        };
+        assert!(is_ours && !is_named("u3"), "{report}");
+        let text = fs::read_to_string(place.export().join("REPORT.txt")).unwrap();
+        assert!(text.contains("Contents that the backup does not hold"), "{text}");
     }
 }
 

@@ -103,7 +103,10 @@ fn python_reads_the_mboxes() {
         ("box", "Projects_2026/Grüße & Co/late.mbox_.mbox"),
         ("none", "No folder.mbox"),
     ];
-    let expected = by_folder(&mailbox, &names, |email| {
+    // Within a file emails are sorted.
+    let mut sorted = mailbox.clone();
+    sorted.emails.sort_by_key(|email| (email.received_at, email.id.clone()));
+    let expected = by_folder(&sorted, &names, |email| {
         let date = email.received_at.clamp(-62_135_596_800, 253_402_207_200);
         json!([hex(&email.raw), format!("O{}", letters(email, &flags)), date])
     });
@@ -360,6 +363,51 @@ fn an_mbox_is_split_between_emails() {
     // What an email says of its own status is no keyword.
     let flagged = |email: &&OneEmail| email.keywords == ["$flagged"];
     assert_eq!(foreign.emails.iter().filter(flagged).count(), 20);
+}
+
+/// Whatever order they come in, whatever the container, in one file or several; copies in other folders are sorted, too.
+#[test]
+fn emails_of_an_mbox_are_sorted_by_date_and_then_by_id() {
+    let mut mailbox = Mailbox::default();
+    mailbox.folder("a", "A", None);
+    mailbox.folder("b", "B", None);
+    for number in 0..40_i64 {
+        let folders: &[&str] = if number % 3 == 0 { &["b", "a"] } else { &["a"] };
+        // Of every date there are four, and ids as text are not in the order in which they come.
+        let date = [i64::MIN, -5, 1_700_000_000, 0, i64::MAX][usize::try_from(number % 5).unwrap()];
+        mailbox.email(
+            folders,
+            &[],
+            date + i64::from(number < 20 && date == 0),
+            format!("Subject: {number}\n\n").as_bytes(),
+        );
+    }
+    let subjects = |id: &str| {
+        let mut emails: Vec<&OneEmail> =
+            mailbox.emails.iter().filter(|email| email.folders.iter().any(|folder| folder == id)).collect();
+        emails.sort_by_key(|email| (email.received_at, &email.id));
+        emails.iter().map(|email| String::from_utf8_lossy(&email.raw).trim().to_owned()).collect::<Vec<_>>()
+    };
+    for container in Container::ALL {
+        for split in [None, Some(700)] {
+            let place = Place::new(container);
+            place.write_with(Format::Mbox, &mailbox, Options { split, ..Options::default() }).unwrap();
+            place.assert_clean();
+            assert_eq!(place.read().unwrap().1, mailbox, "the side files keep the order in which they came");
+            let mail = place.unpacked().join("mail");
+            for (id, name) in [("a", "A"), ("b", "B")] {
+                let parts = (1..).map(|part| match part {
+                    1 => mail.join(format!("{name}.mbox")),
+                    part => mail.join(format!("{name}.part{part}.mbox")),
+                });
+                let texts: Vec<String> = parts.map_while(|path| fs::read_to_string(path).ok()).collect();
+                assert_eq!(texts.len() > 1, split.is_some(), "{texts:?}");
+                let text = texts.concat();
+                let found: Vec<&str> = text.lines().filter(|line| line.starts_with("Subject")).collect();
+                assert_eq!(found, subjects(id), "{container:?} {split:?} {name}");
+            }
+        }
+    }
 }
 
 #[test]

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use jmap::{CalendarPlace, Class, EventPlace};
 use model::{BlobId, DataType};
+use repository::Located;
 
 use super::icalendar::{Shown, has_participants, has_same_hidden, is_same, lacking};
 use super::pairs::{Thing, patch};
@@ -78,6 +79,9 @@ impl Text {
         Needed { text: self, bytes, lacks: lacks.map(str::to_owned), now: None }
     }
 }
+
+/// Where the store has texts.
+type Places = BTreeMap<BlobId, Located>;
 
 /// Where the account's events lie.
 struct Calendars {
@@ -175,7 +179,9 @@ impl Objects<'_> {
             let is_others = self.is_others(&text);
             let now = text.replaces.as_ref().and_then(|id| now.remove(id));
             let differs = match &now {
-                Some(now) => differing(&String::from_utf8_lossy(&bytes), &String::from_utf8_lossy(now), is_others),
+                Some(now) => {
+                    differing(&String::from_utf8_lossy(&bytes), &String::from_utf8_lossy(now), is_others)
+                }
                 None if calendars.is_ok() || text.shown.is_some() => None,
                 None => Some("what only its text may say".to_owned()),
             };
@@ -291,10 +297,10 @@ impl Objects<'_> {
         there: &There,
         report: &mut RestoredObjects,
     ) -> Result<Option<String>> {
-        let text = &needed.text;
+        let (now, text) = (needed.now.take(), &needed.text);
         let found = self.find(text, calendars).await?;
         match (found, &text.replaces) {
-            (Ok((calendar, event)), Some(_)) => self.replace(needed, (calendar, event), there, report).await,
+            (Ok(place), Some(_)) => self.replace(needed, place, now, there, report).await,
             (Ok(_), None) => Ok(Some("the account has another one of its UID".to_owned())),
             (Err(Some(calendar)), None) => self.add(needed, calendar, report).await,
             (Err(_), _) => Ok(Some("the mail server does not show it by CalDAV".to_owned())),
@@ -347,18 +353,21 @@ impl Objects<'_> {
         &self,
         needed: &Needed,
         (calendar, event): (&CalendarPlace, &EventPlace),
+        mut known: Option<Bytes>,
         there: &There,
         report: &mut RestoredObjects,
     ) -> Result<Option<String>> {
         let (client, wanted) = (self.target.client, String::from_utf8_lossy(&needed.bytes));
         for _ in 0..TRIES {
-            let now = client.event_texts(calendar, std::slice::from_ref(event), MOST_BYTES).await;
-            let now = match now {
-                Ok(now) => now,
-                Err(error) => return refused(error),
+            let now = match known.take() {
+                Some(now) => Some(now),
+                None => match client.event_texts(calendar, std::slice::from_ref(event), MOST_BYTES).await {
+                    Ok(now) => now.into_iter().next().map(|now| now.text),
+                    Err(error) => return refused(error),
+                },
             };
-            let mut now = now.iter().map(|now| String::from_utf8_lossy(&now.text));
-            let Some(now) = now.next() else { return Ok(Some("it is gone".to_owned())) };
+            let Some(now) = now else { return Ok(Some("it is gone".to_owned())) };
+            let now = String::from_utf8_lossy(&now);
             if self.may_stay(needed, &now, &wanted) {
                 return Ok(None);
             }
