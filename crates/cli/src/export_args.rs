@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use url::Url;
 
 use crate::args::{StoreArgs, Which};
 use crate::numbers::SnapshotName;
@@ -48,7 +49,7 @@ pub(crate) struct ExportArgs {
     pub(crate) portable_names: bool,
     /// vandelay: what you will give to `vandelay import --url`, which then goes on from here; by default https:// and the name under
     /// which the mail server was backed up, if that is a host
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = source_url)]
     pub(crate) source_url: Option<String>,
     #[command(flatten)]
     pub(crate) store: StoreArgs,
@@ -92,4 +93,17 @@ impl From<ExportFormat> for export::Format {
             ExportFormat::Mbox => export::Format::Mbox,
         }
     }
+}
+
+/// Checks the address of a mail server that goes into an archive, which everybody who gets it may read. It stays as it is written: that is
+/// how `vandelay import` knows it again.
+fn source_url(text: &str) -> Result<String, String> {
+    let url = Url::parse(text).map_err(|error| error.to_string())?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("it holds a user name or a password; leave them out".to_owned());
+    }
+    if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
+        return Err("write it like https://mail.example.org".to_owned());
+    }
+    Ok(text.to_owned())
 }

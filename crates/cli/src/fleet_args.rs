@@ -154,7 +154,7 @@ pub(crate) struct EnqueueArgs {
     /// Give this backup of the mailbox back
     #[arg(long, value_name = "NUMBER", conflicts_with_all = ["full", "verify"])]
     pub(crate) restore: Option<u64>,
-    /// How it comes back
+    /// How it comes back; by default beside
     #[arg(long, value_parser = restore_mode(), requires = "restore")]
     pub(crate) mode: Option<RestoreMode>,
     /// Only emails that this finds, as in `malle find`; not with --mode exact

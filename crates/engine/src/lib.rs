@@ -43,7 +43,7 @@ pub use error::{Error, Result, class_of};
 pub use find::{Found, Hit, find};
 pub use folders::{Folder, FolderTree, Subfolders};
 pub use options::{Backup, Progress, Silent};
-pub use owner::{Owner, SignIn, is_each_users};
+pub use owner::{Owner, SignIn, is_each_users, may_act_as_owners};
 pub use query::QueryError;
 pub use reindex::{Reindex, Reindexed, reindex};
 pub use report::{Report, state_of};

@@ -2,6 +2,7 @@
 //! memory, and only what differs from the base becomes rows.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use jmap::{Batch, Changes, Client, Id, Ids, JmapBlobId, Objects, State, Whole};
@@ -14,7 +15,7 @@ use crate::diff::COUNTS;
 use crate::emails::{CHANGES_PAGES, cannot_tell};
 use crate::fetch::{Subject, Wanted};
 use crate::listing::list_ids;
-use crate::owner::is_each_users;
+use crate::owner::{is_each_users, may_act_as_owners};
 use crate::run::Run;
 use crate::types::to_jmap;
 
@@ -341,15 +342,29 @@ impl Run<'_> {
     }
 
     async fn get_within(&self, data_type: DataType, ids: Ids<Id>, bytes: u64) -> Result<Whole, Unread> {
-        let owner = if is_each_users(data_type) { self.owner().await? } else { None };
-        let client = owner.unwrap_or(self.client);
-        client.get_whole(&self.account.id, to_jmap(data_type), &ids, Some(bytes)).await
+        let (account, of_type) = (&self.account.id, to_jmap(data_type));
+        if is_each_users(data_type)
+            && let Some(owner) = self.owner().await?
+        {
+            match owner.get_whole(account, of_type, &ids, Some(bytes)).await {
+                // Some owners may not read this type, and the one who signs in may.
+                Err(error) if is_denied(&error) => self.owner_is_denied.store(true, Ordering::Relaxed),
+                answer => return answer,
+            }
+        }
+        self.client.get_whole(account, of_type, &ids, Some(bytes)).await
     }
 
     /// The account's owner, where somebody else signs in and may act as the owner.
     pub(crate) async fn owner(&self) -> Result<Option<&Client>, Unread> {
         match self.how.owner {
-            Some(owner) if !self.account.is_personal => owner.client().await,
+            Some(owner)
+                if !self.account.is_personal
+                    && may_act_as_owners(self.client)
+                    && !self.owner_is_denied.load(Ordering::Relaxed) =>
+            {
+                owner.client().await
+            }
             _ => Ok(None),
         }
     }
@@ -357,7 +372,7 @@ impl Run<'_> {
     /// The state to which nothing but the numbers of emails has changed (RFC 8621 section 2.2): folders that only got mail need not be
     /// read as their owner sees them. `None`: more has changed, or the server does not tell.
     pub(crate) async fn counted_since(&self, data_type: DataType, since: &State) -> Option<State> {
-        if data_type != DataType::Mailbox || self.how.owner.is_none() {
+        if data_type != DataType::Mailbox || self.account.is_personal || self.how.owner.is_none() {
             return None;
         }
         let mut to = since.clone();
@@ -523,6 +538,16 @@ fn content_of(json: &[u8]) -> (Option<JmapBlobId>, Option<u64>) {
 
 fn incomplete(data_type: DataType, reason: &'static str) -> Unread {
     jmap::Error::Untrue { method: to_jmap(data_type).get_method(), reason }
+}
+
+/// Refused to this user, whatever is asked.
+fn is_denied(error: &jmap::Error) -> bool {
+    let is_method = |kind: &jmap::MethodErrorKind| {
+        use jmap::MethodErrorKind as K;
+        matches!(kind, K::UnknownMethod | K::Forbidden | K::AccountNotFound | K::AccountNotSupportedByMethod)
+    };
+    matches!(error, jmap::Error::Status { status: 403, .. })
+        || error.method_error().is_some_and(|error| is_method(&error.kind))
 }
 
 /// Errors that would meet the other types as well.

@@ -7,7 +7,7 @@ use tokio::sync::OnceCell;
 
 /// Signs in as an account's owner.
 pub trait SignIn: Send + Sync {
-    /// `None`: the credentials, the settings or the server do not allow it. Called until it has answered once.
+    /// Returns `None` where the credentials, the settings or the server do not allow it. After an answer it is not called again.
     fn sign_in(&self) -> BoxFuture<'_, Result<Option<Client>, jmap::Error>>;
 }
 
@@ -25,7 +25,7 @@ impl<'a> Owner<'a> {
         Owner(Kind::SignedIn(client))
     }
 
-    /// One who signs in when something is to be read as the owner sees it: of an account in which nothing changed, nothing is.
+    /// One who signs in when something has to be read as the owner sees it: not where nothing changed.
     pub fn when_needed(how: &'a dyn SignIn) -> Owner<'a> {
         Owner(Kind::WhenNeeded { how, client: OnceCell::new() })
     }
@@ -45,6 +45,12 @@ impl<'a> Owner<'a> {
             }
         }
     }
+}
+
+/// Whether a server may let somebody act as the owner of an account. Stalwart does from 0.16 on, which also offers calendars; 0.15 takes a
+/// name like `owner%user` for a wrong one, and blocks an address that shows too many of these.
+pub fn may_act_as_owners(client: &Client) -> bool {
+    client.session().offers(jmap::DataType::Calendar.capability())
 }
 
 /// Types of which each user has something of their own: subscriptions; of address books and calendars names, too, colours, order and

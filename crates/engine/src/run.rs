@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use futures::StreamExt;
 use jmap::{Account, Client, Download, Id, JmapBlobId, State};
@@ -32,6 +33,8 @@ pub(crate) struct Run<'a> {
     pub(crate) client: &'a Client,
     pub(crate) account: &'a Account,
     pub(crate) how: &'a Backup<'a>,
+    /// The owner may not read what is theirs; the one who signs in does.
+    pub(crate) owner_is_denied: AtomicBool,
     pub(crate) writer: SnapshotWriter,
     pub(crate) hasher: BlobHasher,
     pub(crate) base: Option<Arc<Snapshot>>,
@@ -139,6 +142,7 @@ impl<'a> Run<'a> {
             client,
             account,
             how,
+            owner_is_denied: AtomicBool::new(false),
             hasher: writer.hasher(),
             // What slices brought is of no state that the server ever named.
             // Neither is what is left of a damaged base.

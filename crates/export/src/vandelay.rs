@@ -217,7 +217,7 @@ impl Layout for Vandelay {
     ) -> Result<()> {
         let Some(blob) = blobs::intern(&self.db, content)? else {
             out.note(Topic::TooLarge, || format!("email {}: {} bytes", email.id, email.size));
-            return Ok(());
+            return self.forget_state(DataType::Email);
         };
         let received = dates::rfc3339(email.received_at);
         if received.is_clamped {

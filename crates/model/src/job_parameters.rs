@@ -183,8 +183,8 @@ mod tests {
 
     use super::*;
 
-    fn restore(json: Value) -> Result<RestoreParameters, InvalidParameters> {
-        match JobParameters::read(JobKind::Restore, Some(&json))? {
+    fn restore(json: &Value) -> Result<RestoreParameters, InvalidParameters> {
+        match JobParameters::read(JobKind::Restore, Some(json))? {
             JobParameters::Restore(restore) => Ok(restore),
             other => panic!("{other:?}"),
         }
@@ -193,16 +193,16 @@ mod tests {
     #[test]
     fn parameters_are_read_strictly() {
         use InvalidParameters::{EmptySelection, ExactSelection, Missing, NoneTaken, Unreadable};
-        let least = restore(json!({ "number": 41 })).expect("the least that is needed");
+        let least = restore(&json!({ "number": 41 })).expect("the least that is needed");
         assert_eq!(
             (least.number, least.mode, least.from_mailbox),
             (BackupNumber(41), RestoreMode::Beside, None)
         );
         let exact = json!({ "number": 41, "mode": "exact", "select": "from:bob" });
-        assert_eq!(restore(exact), Err(ExactSelection));
-        assert_eq!(restore(json!({ "number": 41, "select": " " })), Err(EmptySelection));
+        assert_eq!(restore(&exact), Err(ExactSelection));
+        assert_eq!(restore(&json!({ "number": 41, "select": " " })), Err(EmptySelection));
         for odd in [json!({ "number": 41, "dry": true }), json!({}), json!({ "number": "41" }), json!([])] {
-            assert_eq!(restore(odd.clone()), Err(Unreadable), "{odd}");
+            assert_eq!(restore(&odd), Err(Unreadable), "{odd}");
         }
         assert_eq!(JobParameters::read(JobKind::Restore, None), Err(Missing));
         let none = JobParameters::Backup(BackupParameters { full: false });

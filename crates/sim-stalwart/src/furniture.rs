@@ -204,7 +204,7 @@ fn files(account: &mut Account, count: u32, rng: &mut Rng) {
     let directory = add(
         account,
         DataType::FileNode,
-        |id| json!({ "id": id, "parentId": null, "name": "Documents d'été ☀", "blobId": null, "size": null, "type": null }),
+        |id| json!({ "id": id, "parentId": null, "name": "Documents d'été ☀", "blobId": null, "size": null, "type": null, "executable": null, "shareWith": {} }),
     );
     for number in 0..count {
         let mut body = Vec::new();
@@ -218,7 +218,7 @@ fn files(account: &mut Account, count: u32, rng: &mut Rng) {
         add(account, DataType::FileNode, |id| {
             json!({
                 "id": id, "parentId": directory, "name": format!("file {number}.bin"), "blobId": blob, "size": len,
-                "type": "application/octet-stream", "executable": false,
+                "type": "application/octet-stream", "executable": false, "shareWith": {},
                 "created": "2024-01-01T00:00:00Z", "modified": "2024-02-01T00:00:00Z",
             })
         });

@@ -132,7 +132,7 @@ impl Job<'_> {
         if select.is_some() && !self.noting(repository, predicate.finds_any(snapshot)).await? {
             return Err(Error::Parameters { reason: "the selection fits no email of the backup" });
         }
-        let owner = self.connect_as_owner(server).await?;
+        let owner = self.connect_as_owner(server).await.map_err(Error::Server)?;
         let how = Restore {
             mode: *mode,
             id,

@@ -14,6 +14,7 @@ use tracing::Instrument;
 use crate::error::{Error, Result};
 use crate::job::Job;
 use crate::settings::MailServer;
+use crate::sign_in::as_they_are;
 use crate::throttle::Paced;
 
 /// What late work has by day, of the server's budget: a fourth.
@@ -97,20 +98,23 @@ impl Job<'_> {
     ) -> std::result::Result<Option<Client>, jmap::Error> {
         let (account, gates) = (&reached.account, &self.worker.gates);
         let server = self.worker.settings.servers.iter().find(|server| server.name == self.mailbox.server);
-        let credentials = self.signed_in_with.get().and_then(|ours| ours.acting_as(&account.name));
-        let (Some(server), Some(credentials)) = (server, credentials) else { return Ok(None) };
-        if account.is_personal || !server.acts_as_owner {
+        let Some(server) = server.filter(|server| server.acts_as_owner && !account.is_personal) else {
+            return Ok(None);
+        };
+        if !engine::may_act_as_owners(&reached.client) || !gates.may_act_as_owners(&server.name) {
             return Ok(None);
         }
-        let connected = match gates.may_act_as_owners(&server.name) {
-            true => {
-                let mut as_owner = server.clone();
-                as_owner.client.renewal = None;
-                self.connect_as(&as_owner, &credentials, Arc::default(), &reached.cancel.child_token()).await
-            }
-            false => Err(jmap::Error::Withheld),
+        // A long backup may have outlived the password that it began with.
+        let renewed = match server.client.renewal.clone() {
+            Some(renewal) => as_they_are(renewal).await,
+            None => None,
         };
-        let connected = match connected {
+        let ours = renewed.or_else(|| self.signed_in_with.get().cloned());
+        let Some(credentials) = ours.and_then(|ours| ours.acting_as(&account.name)) else { return Ok(None) };
+        let mut as_owner = server.clone();
+        as_owner.client.renewal = None;
+        let cancel = reached.cancel.child_token();
+        let connected = match self.connect_as(&as_owner, &credentials, Arc::default(), &cancel).await {
             Ok(client) => client.session().owns(&account.id).then_some(client),
             Err(error) if matches!(error.class(), jmap::Class::Transient { .. }) => return Err(error),
             Err(error) => {

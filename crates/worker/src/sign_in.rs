@@ -217,7 +217,8 @@ fn look_again(server: &MailServer, left: Duration) -> Error {
     Error::SignInRefused { wait }
 }
 
-async fn as_they_are(renewal: Arc<dyn Renewal>) -> Option<Credentials> {
+/// The credentials in their file, if they stand in one.
+pub(crate) async fn as_they_are(renewal: Arc<dyn Renewal>) -> Option<Credentials> {
     tokio::task::spawn_blocking(move || renewal.renewed()).await.ok().flatten()
 }
 

@@ -229,3 +229,28 @@ async fn a_lost_answer_brings_nothing_twice() {
         }
     }
 }
+
+/// An email and another one that stands for it, both in one snapshot: what comes for the first is just like the second, and no copy of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_stands_for_an_email_is_no_copy_of_one_that_came_with_it() {
+    let (two, number) = odd().await;
+    let (home, wrapping) = (&two.home, two.home.bed.clone().wrapping());
+    give(&two, &wrapping, number, Mode::Beside).await;
+    assert_eq!(home.backup().await.state, BackupState::Good);
+    let later = home.bed.newest(&home.url).await.1.info().number;
+    let expected = wrapped(picture(&home.alice));
+    for method in ["Email/import", "Email/set", "Mailbox/set"] {
+        for at in 0..8 {
+            let name = format!("{method}-{at}@example.org");
+            let bob =
+                home.simulator.add_account(&sim_stalwart::AccountSpec::new(&name, crate::PASSWORD).bare());
+            let bobs = Bed::new(&name, crate::PASSWORD).wrapping();
+            let fault = Fault::new(Target::method(method), Effect::Reset { after: 0 });
+            let fault = home.simulator.faults().add(fault.after(at).times(1));
+            let restored = give(&two, &bobs, later, Mode::Missing).await;
+            home.simulator.faults().remove(fault);
+            assert_eq!((restored.wrapped.count, restored.restored), (6, 66), "{method} {at}: {restored:#?}");
+            assert_eq!(picture(&bob), expected, "{method} {at}");
+        }
+    }
+}

@@ -298,7 +298,8 @@ async fn open(
     };
     let as_owner = server.as_owner();
     let (client, account, guard) = server.open(name, id, out).await?;
-    let owner = match types.iter().any(|of_type| engine::is_each_users(*of_type)) {
+    let is_needed = types.iter().any(|of_type| engine::is_each_users(*of_type));
+    let owner = match is_needed && engine::may_act_as_owners(&client) {
         true => as_owner(&account).sign_in().await?,
         false => None,
     };

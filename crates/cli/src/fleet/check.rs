@@ -98,7 +98,7 @@ async fn check_rights(
     let people = listed.into_iter().flatten().filter(|entry| entry.kind == Some(MailboxKind::Individual));
     let people: Vec<_> = people.filter_map(|entry| AccountId::new(entry.account?.as_str()).ok()).collect();
     let restores = config.worker.restore > 0;
-    let missing = rights::missing(&client, &signed_in, &people, restores).await;
+    let missing = rights::missing(&client, &signed_in, &people, restores, server.act_as_owner).await;
     let (missing, to_read) = match missing {
         Ok(missing) if missing.to_read.is_empty() => (Some(missing), Ok(())),
         Ok(missing) => {
@@ -117,7 +117,7 @@ async fn check_rights(
     if !missing.to_write.is_empty() {
         remark(format_args!("{name}: restores will fail: grant its user {}", names(&missing.to_write)));
     }
-    if missing.to_act_as_owner && server.act_as_owner {
+    if missing.to_act_as_owner {
         remark(format_args!(
             "{name}: our user cannot sign in as the owner of a mailbox (owner%user, with the permission impersonate and a \
              password, not a token): subscriptions are then not known, folders that restores bring back will not be subscribed, \

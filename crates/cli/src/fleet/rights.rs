@@ -42,6 +42,7 @@ pub(super) async fn missing(
     config: &jmap::Config,
     known: &[AccountId],
     restores: bool,
+    acts_as_owner: bool,
 ) -> Result<Missing> {
     let own = client.resolve_account(&AccountRef::Own).await.context("find the user's own account")?;
     let mut missing = Missing {
@@ -58,7 +59,8 @@ pub(super) async fn missing(
     if !unreadable.is_subset(&missing.to_read) {
         missing.to_read.insert("impersonate".to_owned());
     }
-    missing.to_act_as_owner = as_owner(config.clone(), &other).await?.is_none();
+    let may = acts_as_owner && engine::may_act_as_owners(client);
+    missing.to_act_as_owner = acts_as_owner && !(may && as_owner(config.clone(), &other).await?.is_some());
     Ok(missing)
 }
 
@@ -252,7 +254,9 @@ mod tests {
         let config = Config::new(url, Credentials::basic(user, SECRET.to_owned()));
         let alice = server.account("alice@example.org").expect("is there").id();
         let client = Client::connect(config.clone()).await.expect("signs in");
-        missing(&client, &config, &[AccountId::new(&alice).expect("an id")], true).await.expect("it answers")
+        missing(&client, &config, &[AccountId::new(&alice).expect("an id")], true, true)
+            .await
+            .expect("it answers")
     }
 
     #[tokio::test(flavor = "multi_thread")]

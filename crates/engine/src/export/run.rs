@@ -43,7 +43,7 @@ pub fn export<'a>(snapshot: &'a Snapshot, how: Export<'a>) -> BoxFuture<'a, Resu
 async fn export_all(snapshot: &Snapshot, how: Export<'_>) -> Result<Exported> {
     let Export { format, target, options, spool, selection, source, about, progress } = how;
     let spool = spool.to_owned();
-    let origin = origin(snapshot, source).await?;
+    let origin = origin(snapshot, source, selection.is_some()).await?;
     let create = move || Writer::create(format, target, &spool, &origin);
     let mut writer = spawn_blocking(create).await.map_err(|_| Error::Stopped)??;
     writer.set_options(options);
@@ -68,8 +68,9 @@ async fn export_all(snapshot: &Snapshot, how: Export<'_>) -> Result<Exported> {
     }
 }
 
-/// What the snapshot knows of where it comes from. Who signed in is not written down anywhere.
-async fn origin(snapshot: &Snapshot, source: Option<Source>) -> Result<Origin> {
+/// What the snapshot knows of where it comes from. Who signed in is not written down anywhere. A selection has no state: what goes on from
+/// one would never ask for the rest.
+async fn origin(snapshot: &Snapshot, source: Option<Source>, is_selection: bool) -> Result<Origin> {
     let Some(Source { url, account_id }) = source else { return Ok(Origin::default()) };
     let summary = &snapshot.info().summary;
     let failures = snapshot.failures().await?;
@@ -78,7 +79,7 @@ async fn origin(snapshot: &Snapshot, source: Option<Source>) -> Result<Origin> {
         let is_servers = !known.state.is_empty() && !known.state.starts_with(OWN_STATE);
         known.status == TypeStatus::Complete && is_servers && !has_failed
     };
-    let states = match snapshot.lacks_rows() {
+    let states = match snapshot.lacks_rows() || is_selection {
         true => Vec::new(),
         false => summary
             .types

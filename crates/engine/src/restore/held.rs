@@ -181,7 +181,8 @@ impl Held {
         };
         let twins = self.mark_by_content(target, snapshot, ledger, Mark::Restored, Some(&label_of)).await?;
         let wrapped = self.mark_wrapped(target, snapshot, ledger, Mark::Wrapped, &label_of).await?;
-        let copies = twins.left_over().into_iter().chain(wrapped);
+        // One that is like an email of the snapshot's may stand for another one.
+        let copies = twins.left_over().into_iter().filter(|at| !self.standing.contains(at)).chain(wrapped);
         Ok(copies.filter_map(|at| jmap::Id::new(self.ids.get(at)).ok()).collect())
     }
 

@@ -36,7 +36,7 @@ pub(super) struct Import<'a> {
     pub(super) map: &'a Map,
     pub(super) staging: &'a Staging<'a>,
     /// By their positions, why the server refuses these emails: each comes as the attachment of another one.
-    pub(super) wraps: Option<&'a BTreeMap<usize, String>>,
+    pub(super) wraps: Option<&'a BTreeMap<usize, Arc<str>>>,
 }
 
 /// What became of one email.

@@ -32,6 +32,8 @@ use crate::restore::wrapping;
 /// Attempts in a row that brought nothing back.
 const IDLE_ATTEMPTS: u32 = 6;
 /// Why an email came back as an attachment, where an earlier process was told.
+const MOST_REASON: usize = 500;
+const MOST_REASONS: usize = 100;
 const REFUSED_BEFORE: &str = "the mail server does not take it for an email";
 /// Before the second attempt, doubled for each further one.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
@@ -158,7 +160,7 @@ pub(super) struct Work<'a> {
     chosen: BTreeSet<FolderId>,
     pub(super) done: Restored,
     /// By their positions, why emails came back as attachments, as far as this process was told.
-    why_wrapped: BTreeMap<usize, String>,
+    why_wrapped: BTreeMap<usize, Arc<str>>,
     objects: BTreeMap<DataType, RestoredObjects>,
 }
 
@@ -196,6 +198,23 @@ async fn retried<T, F: Future<Output = Result<T>>>(attempt: impl Fn() -> F) -> R
 
 fn may_pass(error: &Error) -> bool {
     matches!(error, Error::Unsettled { .. }) || matches!(error.class(), ErrorClass::Transient { .. })
+}
+
+/// Reasons of refusals, each kept once: servers give one for thousands of emails.
+#[derive(Default)]
+struct Reasons(BTreeSet<Arc<str>>);
+
+impl Reasons {
+    fn of(&mut self, reason: &str) -> Arc<str> {
+        let short = &reason[..reason.floor_char_boundary(MOST_REASON)];
+        if let Some(known) = self.0.get(short) {
+            return Arc::clone(known);
+        }
+        // A server that gives each another one is not listened to for ever.
+        let reason: Arc<str> = if self.0.len() < MOST_REASONS { short.into() } else { REFUSED_BEFORE.into() };
+        self.0.insert(Arc::clone(&reason));
+        reason
+    }
 }
 
 impl Work<'_> {
@@ -392,11 +411,12 @@ impl Work<'_> {
         };
         let (ledger, done, progress) = (&mut self.ledger, &mut self.done, self.how.progress);
         let (wraps_refused, mut wraps) = (self.how.wrap_refused, BTreeMap::new());
+        let mut reasons = Reasons::default();
         import
             .run(letters, |Outcome { position, email, refusal, is_no_email }| match refusal {
                 // Stays open: an attempt that ends before it is wrapped is told so once more.
                 Some(reason) if wraps_refused && is_no_email && email.size <= wrapping::MOST_BYTES => {
-                    wraps.insert(position, reason);
+                    wraps.insert(position, reasons.of(&reason));
                 }
                 refusal => {
                     progress.advance(1, email.size);
@@ -422,7 +442,12 @@ impl Work<'_> {
     }
 
     /// Imports what the server does not take for an email as attachments.
-    async fn wrap(&mut self, wraps: BTreeMap<usize, String>, map: &Map, staging: &Staging<'_>) -> Result<()> {
+    async fn wrap(
+        &mut self,
+        wraps: BTreeMap<usize, Arc<str>>,
+        map: &Map,
+        staging: &Staging<'_>,
+    ) -> Result<()> {
         let letters = Letters::new(self.snapshot, |position, _| wraps.contains_key(&position)).await?;
         let (target, landing, snapshot) = (self.target, &self.landing, self.snapshot);
         let import = Import { target, landing, snapshot, map, staging, wraps: Some(&wraps) };
@@ -431,7 +456,7 @@ impl Work<'_> {
         import
             .run(letters, |Outcome { position, email, refusal, .. }| {
                 progress.advance(1, email.size);
-                let why = wraps.get(&position).cloned().unwrap_or_default();
+                let why = wraps.get(&position).map_or_else(|| Arc::from(""), Arc::clone);
                 match refusal {
                     None => {
                         ledger.set(position, Mark::Wrapped);
@@ -522,7 +547,7 @@ impl Work<'_> {
         }
         each(self.snapshot, |position, email| {
             if self.ledger.get(position) == Mark::Wrapped {
-                let why = self.why_wrapped.get(&position).map_or(REFUSED_BEFORE, String::as_str);
+                let why = self.why_wrapped.get(&position).map_or(REFUSED_BEFORE, |why| &**why);
                 let (email, reason) = (email.clone(), why.to_owned());
                 wrapped.add(Refusal { blob: Some(email.blob), email, reason });
             }

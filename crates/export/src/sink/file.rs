@@ -59,7 +59,7 @@ impl Sink for FileSink {
 }
 
 /// Gives the archive its name unless something has it. File systems without links (FAT, exFAT) cannot do that at once: there an empty
-/// file takes the name first.
+/// file takes the name first. A crash between the two leaves that and the whole archive as `….partial-…`; delete the empty one.
 fn put(partial: NamedTempFile, place: &Path) -> io::Result<()> {
     let refused = match partial.persist_noclobber(place) {
         Ok(_) => return Ok(()),

@@ -401,7 +401,7 @@ impl<'a> Objects<'a> {
     ) {
         if rules::are_servers_names(wanted, now) {
             patch.remove("name");
-        } else if !(may_change && now.text("name").contains(&self.target.account.name)) {
+        } else if !(may_change && rules::is_servers_name(now, &self.target.account.name)) {
             let kept: Vec<&str> =
                 if may_change { vec!["name"] } else { patch.keys().map(String::as_str).collect() };
             let (name, kept) = (now.name(), kept.join(", "));

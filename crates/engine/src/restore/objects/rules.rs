@@ -120,7 +120,9 @@ pub(in crate::restore) fn is_pristine(data_type: DataType, thing: &Thing) -> boo
     let members: &[&str] = match data_type {
         DataType::Identity => &["textSignature", "htmlSignature", "replyTo", "bcc"],
         DataType::VacationResponse => &["subject", "textBody", "htmlBody", "fromDate", "toDate"],
-        DataType::AddressBook | DataType::Calendar if thing.is("isDefault") => &OF_CONTAINERS,
+        DataType::AddressBook | DataType::Calendar if thing.is("isDefault") && is_as_made(thing) => {
+            &OF_CONTAINERS
+        }
         DataType::ParticipantIdentity => return is_called_by_its_address(thing),
         _ => return false,
     };
@@ -139,9 +141,22 @@ pub(in crate::restore) fn is_pristine(data_type: DataType, thing: &Thing) -> boo
 const OF_CONTAINERS: [&str; 6] =
     ["description", "color", "timeZone", "sortOrder", "defaultAlertsWithTime", "defaultAlertsWithoutTime"];
 
+/// Whether its owner never hid it, nor took it out of what others see of their time.
+fn is_as_made(container: &Thing) -> bool {
+    let is = |member: &str, usual: Value| container.json.get(member).is_none_or(|value| *value == usual);
+    is("isSubscribed", true.into())
+        && is("isVisible", true.into())
+        && is("includeInAvailability", "all".into())
+}
+
 fn is_called_by_its_address(identity: &Thing) -> bool {
     let name = identity.text("name");
     name.is_empty() || name == identity.text("calendarAddress").trim_start_matches("mailto:")
+}
+
+/// Whether the name is what a server gives to the default one of this account.
+pub(super) fn is_servers_name(thing: &Thing, account: &str) -> bool {
+    thing.text("name").ends_with(&format!(" ({account})"))
 }
 
 /// Whether two names are those that one server gives to the default ones of two accounts: `Stalwart Calendar (alice@example.org)`.

@@ -11,6 +11,7 @@ use jmap::{Id, MethodErrorKind, Set, SetError, State, Written};
 use super::pairs::{Thing, creation, not_kept};
 use super::{Objects, is_as_before, read_thing, rules};
 use crate::error::{Error, Result};
+use crate::objects::is_fatal;
 use crate::restore::landing::Landing;
 use crate::restore::report::RestoredObjects;
 use crate::restore::request::{Act, Mode, Planned};
@@ -149,8 +150,8 @@ impl Objects<'_> {
                     Some(refusal) => self.refused(step, &refusal, report).await?,
                 }
             }
-            self.note_unkept(data_type, done).await?;
             open = again;
+            self.note_unkept(data_type, done, report).await?;
         }
         failure.map_or(Ok(()), Err)
     }
@@ -186,9 +187,15 @@ impl Objects<'_> {
     }
 
     /// Reads again what was written, and remembers of what the server took something and does not keep it.
-    async fn note_unkept(&mut self, data_type: DataType, done: Vec<(String, Step)>) -> Result<()> {
+    async fn note_unkept(
+        &mut self,
+        data_type: DataType,
+        done: Vec<(String, Step)>,
+        report: &mut RestoredObjects,
+    ) -> Result<()> {
         let written = done.into_iter().map(|(id, step)| (id, step.thing.name(), step.object));
-        self.unkept.extend(self.not_kept(data_type, written.collect()).await?);
+        let unkept = self.not_kept(data_type, written.collect(), report).await?;
+        self.unkept.extend(unkept);
         Ok(())
     }
 
@@ -199,21 +206,34 @@ impl Objects<'_> {
         report: &mut RestoredObjects,
     ) -> Result<()> {
         let unkept = std::mem::take(&mut self.unkept);
-        for (_, name, object) in self.not_kept(data_type, unkept).await? {
+        for (_, name, object) in self.not_kept(data_type, unkept, report).await? {
             let members: Vec<&str> = object.keys().map(String::as_str).collect();
             report.note(otherwise(&name, &members));
         }
         Ok(())
     }
 
-    /// The members of what was written that the server keeps otherwise, or not at all.
-    async fn not_kept(&self, data_type: DataType, written: Vec<Unkept>) -> Result<Vec<Unkept>> {
+    /// The members of what was written that the server keeps otherwise, or not at all. What cannot be read now came all the same.
+    async fn not_kept(
+        &self,
+        data_type: DataType,
+        written: Vec<Unkept>,
+        report: &mut RestoredObjects,
+    ) -> Result<Vec<Unkept>> {
         let rules = rules::rules(data_type);
         let most = MOST_OBJECTS.min(self.target.client.session().limits.max_objects_in_get);
         let mut unkept = Vec::new();
         for written in written.chunks(most) {
             let ids = written.iter().filter_map(|(id, ..)| Id::new(id).ok()).collect();
-            for object in self.target.objects_of(to_jmap(data_type), ids).await? {
+            let found = match self.target.objects_of(to_jmap(data_type), ids).await {
+                Err(Error::Server { source, .. }) if !is_passing(&source) => {
+                    let (n, plural) = (written.len(), rules::plural(data_type));
+                    report.note(format!("{n} {plural} came back, and could not be compared: {source}"));
+                    continue;
+                }
+                found => found?,
+            };
+            for object in found {
                 let Some(now) = read_thing(object.id.as_str(), &object.json) else { continue };
                 let Some((id, name, sent)) = written.iter().find(|(id, ..)| *id == now.id) else { continue };
                 let lost = not_kept(sent, &now, &rules);
@@ -334,6 +354,11 @@ pub(super) fn otherwise(name: &str, members: &[&str]) -> String {
         "{name} came back, and the mail server keeps something else, or nothing, in {}",
         members.join(", ")
     )
+}
+
+/// A failure that another attempt may not meet, or that would meet everything else.
+fn is_passing(error: &jmap::Error) -> bool {
+    matches!(error.class(), jmap::Class::Transient { .. } | jmap::Class::Cancelled) || is_fatal(error)
 }
 
 /// The state of the type is another one than the call said.

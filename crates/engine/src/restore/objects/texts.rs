@@ -7,13 +7,13 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
-use jmap::{CalendarPlace, Class, EventPlace};
+use jmap::{CalendarPlace, Class, EventPlace, EventText};
 use model::{BlobId, DataType};
 use repository::Located;
 
 use super::icalendar::{Shown, has_participants, has_same_hidden, is_same, lacking};
-use super::pairs::{Thing, patch};
-use super::steps::without;
+use super::pairs::{Thing, creation, patch};
+use super::steps::{otherwise, without};
 use super::there::There;
 use super::{Objects, rules};
 use crate::error::{Error, Result};
@@ -56,6 +56,7 @@ struct Needed {
     lacks: Option<String>,
     /// The account's text, if it is known.
     now: Option<Bytes>,
+    is_put: bool,
 }
 
 impl Text {
@@ -76,7 +77,7 @@ impl Text {
 
     fn with(self, bytes: Bytes) -> Needed {
         let lacks = self.shown.as_ref().and_then(|shown| shown.lacks(&String::from_utf8_lossy(&bytes)));
-        Needed { text: self, bytes, lacks: lacks.map(str::to_owned), now: None }
+        Needed { text: self, bytes, lacks: lacks.map(str::to_owned), now: None, is_put: false }
     }
 }
 
@@ -98,7 +99,7 @@ impl Objects<'_> {
 
     /// Puts texts into the calendars, of events that this restore made and, in mode *exact*, of others that the safety backup holds.
     pub(super) async fn give_texts(
-        &self,
+        &mut self,
         texts: Vec<Text>,
         there: &There,
         report: &mut RestoredObjects,
@@ -123,25 +124,57 @@ impl Objects<'_> {
     }
 
     async fn give_some(
-        &self,
+        &mut self,
         texts: Vec<Text>,
         places: &Places,
         calendars: &std::result::Result<Calendars, String>,
         there: &There,
         report: &mut RestoredObjects,
     ) -> Result<()> {
-        let needed = self.needed(texts, places, calendars, report).await?;
+        let mut needed = self.needed(texts, places, calendars, report).await?;
         if let Some(staging) = self.staging.filter(|_| !needed.is_empty()) {
             staging.assert_alive().await?;
         }
-        for mut needed in needed {
-            let refusal = match calendars {
-                Ok(calendars) => self.put(&mut needed, calendars, there, report).await?,
-                Err(reason) => Some(reason.clone()),
-            };
-            if let Some(reason) = refusal {
-                refuse(&needed, &reason, report);
+        let calendars = match calendars {
+            Ok(calendars) => calendars,
+            Err(reason) => {
+                needed.iter().for_each(|needed| refuse(needed, reason, report));
+                return Ok(());
             }
+        };
+        for needed in &mut needed {
+            if let Some(reason) = self.put(needed, calendars, there, report).await? {
+                refuse(needed, &reason, report);
+            }
+        }
+        needed.retain(|needed| needed.is_put);
+        self.look_again(&needed, calendars, report).await
+    }
+
+    /// What a server takes is not what it keeps: the texts that were put are compared once more, and what JMAP shows of the events is
+    /// remembered for a comparison.
+    async fn look_again(
+        &mut self,
+        put: &[Needed],
+        calendars: &Calendars,
+        report: &mut RestoredObjects,
+    ) -> Result<()> {
+        let now = self.texts_now(put.iter().map(|needed| &needed.text), calendars).await?;
+        let rules = rules::rules(DataType::CalendarEvent);
+        for Needed { text, bytes, .. } in put {
+            let Some(id) = &text.replaces else { continue };
+            let (name, wanted) = (text.event.name(), String::from_utf8_lossy(bytes));
+            let differs = now
+                .get(id)
+                .and_then(Option::as_ref)
+                .and_then(|now| differing(&wanted, &String::from_utf8_lossy(now), Compared::OneWay));
+            if let Some(differs) = differs {
+                report.note(otherwise(&name, &[&differs]));
+            }
+            let mut sent = creation(&text.event, &rules);
+            // By the snapshot's ids.
+            sent.remove("calendarIds");
+            self.unkept.push((id.clone(), name, sent));
         }
         Ok(())
     }
@@ -155,7 +188,7 @@ impl Objects<'_> {
         report: &mut RestoredObjects,
     ) -> Result<Vec<Needed>> {
         let mut now = match calendars {
-            Ok(calendars) => self.texts_now(&texts, calendars).await?,
+            Ok(calendars) => self.texts_now(texts.iter(), calendars).await?,
             Err(_) => BTreeMap::new(),
         };
         let read = stream::iter(texts).map(|text| async move {
@@ -176,16 +209,15 @@ impl Objects<'_> {
                     continue;
                 }
             };
-            let is_others = self.is_others(&text);
             let now = text.replaces.as_ref().and_then(|id| now.remove(id));
+            let is_unread = matches!(now, Some(None));
+            let now = now.flatten();
             let differs = match &now {
-                Some(now) => {
-                    differing(&String::from_utf8_lossy(&bytes), &String::from_utf8_lossy(now), is_others)
-                }
+                Some(now) => self.differs(&text, &bytes, now),
                 None if calendars.is_ok() || text.shown.is_some() => None,
                 None => Some("what only its text may say".to_owned()),
             };
-            let is_doubtful = text.shown.is_some();
+            let is_doubtful = is_unread || text.shown.is_some();
             let text = text.with(bytes);
             let text = Needed { lacks: text.lacks.or(differs), now, ..text };
             if is_doubtful || text.lacks.is_some() {
@@ -195,32 +227,37 @@ impl Objects<'_> {
         Ok(needed)
     }
 
-    /// The texts that the account has of these events, by its ids of them.
-    async fn texts_now(&self, texts: &[Text], calendars: &Calendars) -> Result<BTreeMap<String, Bytes>> {
-        let mut by_calendar: Vec<(&CalendarPlace, Vec<EventPlace>, BTreeMap<&str, &str>)> = Vec::new();
-        for text in texts {
-            let (Some(id), Ok((calendar, event))) = (&text.replaces, self.find(text, calendars).await?)
-            else {
-                continue;
-            };
-            let at = by_calendar.iter().position(|(place, ..)| *place == calendar).unwrap_or_else(|| {
-                by_calendar.push((calendar, Vec::new(), BTreeMap::new()));
-                by_calendar.len() - 1
-            });
-            by_calendar[at].1.push(event.clone());
-            by_calendar[at].2.insert(&text.uid, id);
-        }
+    /// What one of the texts says and the other does not, for people.
+    fn differs(&self, text: &Text, wanted: &[u8], now: &[u8]) -> Option<String> {
+        let compared = if self.is_others(text) { Compared::BothWays } else { Compared::OneWay };
+        differing(&String::from_utf8_lossy(wanted), &String::from_utf8_lossy(now), compared)
+    }
+
+    /// The texts that the account has of these events, by its ids of them; `None`: it did not come together with others.
+    async fn texts_now(
+        &self,
+        texts: impl Iterator<Item = &Text>,
+        calendars: &Calendars,
+    ) -> Result<BTreeMap<String, Option<Bytes>>> {
         let mut now = BTreeMap::new();
-        for (calendar, events, ids) in by_calendar {
-            let found = match self.target.client.event_texts(calendar, &events, MOST_BYTES).await {
-                // Each is read again before it is replaced.
+        let mut by_calendar: BTreeMap<&CalendarPlace, Vec<(&EventPlace, &str)>> = BTreeMap::new();
+        for text in texts {
+            if let (Some(id), Ok((calendar, event))) = (&text.replaces, self.find(text, calendars).await?) {
+                by_calendar.entry(calendar).or_default().push((event, id));
+                now.insert(id.clone(), None);
+            }
+        }
+        for (calendar, events) in by_calendar {
+            let places: Vec<EventPlace> = events.iter().map(|(event, _)| EventPlace::clone(event)).collect();
+            let found = match self.target.client.event_texts(calendar, &places, MOST_BYTES).await {
+                // Each is read by itself then.
                 Err(jmap::Error::AnswerTooLarge { .. }) => continue,
                 Err(error) if refused_for_good(&error) => continue,
                 found => found.map_err(|source| read("the calendars", source))?,
             };
-            for text in found {
-                let id = ids.get(text.uid.as_str());
-                now.extend(id.map(|id| ((*id).to_owned(), text.text)));
+            for EventText { uid, text } in found {
+                let id = events.iter().find(|(event, _)| event.uid == uid).map(|(_, id)| *id);
+                now.extend(id.map(|id| (id.to_owned(), Some(text))));
             }
         }
         Ok(now)
@@ -302,7 +339,11 @@ impl Objects<'_> {
         match (found, &text.replaces) {
             (Ok(place), Some(_)) => self.replace(needed, place, now, there, report).await,
             (Ok(_), None) => Ok(Some("the account has another one of its UID".to_owned())),
-            (Err(Some(calendar)), None) => self.add(needed, calendar, report).await,
+            (Err(Some(calendar)), None) => {
+                let refusal = self.add(needed, calendar, report).await?;
+                needed.is_put = refusal.is_none();
+                Ok(refusal)
+            }
             (Err(_), _) => Ok(Some("the mail server does not show it by CalDAV".to_owned())),
         }
     }
@@ -351,13 +392,14 @@ impl Objects<'_> {
 
     async fn replace(
         &self,
-        needed: &Needed,
+        needed: &mut Needed,
         (calendar, event): (&CalendarPlace, &EventPlace),
         mut known: Option<Bytes>,
         there: &There,
         report: &mut RestoredObjects,
     ) -> Result<Option<String>> {
-        let (client, wanted) = (self.target.client, String::from_utf8_lossy(&needed.bytes));
+        let (client, bytes) = (self.target.client, needed.bytes.clone());
+        let wanted = String::from_utf8_lossy(&bytes);
         for _ in 0..TRIES {
             let now = match known.take() {
                 Some(now) => Some(now),
@@ -379,6 +421,7 @@ impl Objects<'_> {
             }
             match client.replace_event(event, needed.bytes.clone()).await {
                 Ok(()) => {
+                    needed.is_put = true;
                     report.changed += u64::from(self.is_others(&needed.text));
                     return Ok(None);
                 }
@@ -391,7 +434,8 @@ impl Objects<'_> {
 
     /// Whether the account's text says what the snapshot's does, or what the owner wrote since an earlier attempt made the event.
     fn may_stay(&self, Needed { text, lacks, .. }: &Needed, now: &str, wanted: &str) -> bool {
-        let is_shown = lacks.is_none() && !text.event.is_journal();
+        let differs = || self.differs(text, wanted.as_bytes(), now.as_bytes()).is_some();
+        let is_shown = lacks.is_none() && !text.event.is_journal() && !differs();
         let is_made_before = text.was_there.is_some() && !self.is_others(text);
         is_same(now, wanted)
             || is_shown && has_same_hidden(now, wanted)
@@ -433,10 +477,19 @@ fn refused_for_good(error: &jmap::Error) -> bool {
     matches!(error.class(), Class::Permanent | Class::Corrupt | Class::Auth) && !is_fatal(error)
 }
 
-/// What the snapshot's text says and the account's does not, for people. `either`: or the other way round.
-fn differing(wanted: &str, now: &str, either: bool) -> Option<String> {
+/// Which of two texts may say more than the other.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Compared {
+    /// The account's.
+    OneWay,
+    /// Neither.
+    BothWays,
+}
+
+/// What one of the texts says and the other does not, for people.
+fn differing(wanted: &str, now: &str, compared: Compared) -> Option<String> {
     let mut names = lacking(wanted, now);
-    if either {
+    if compared == Compared::BothWays {
         names.extend(lacking(now, wanted));
     }
     let names: Vec<String> = names.into_iter().collect();
