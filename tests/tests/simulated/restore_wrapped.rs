@@ -55,7 +55,7 @@ fn wrapped(picture: Picture) -> Picture {
     let mut wrapped = Picture::new();
     for ((names, keywords, date, raw, _), count) in picture {
         let is_no_email = NO_EMAILS.iter().any(|(known, ..)| *known == raw);
-        wrapped.insert((names, keywords, date, raw, is_no_email), count);
+        *wrapped.entry((names, keywords, date, raw, is_no_email)).or_default() += count;
     }
     wrapped
 }
@@ -250,7 +250,7 @@ async fn what_stands_for_an_email_is_no_copy_of_one_that_came_with_it() {
             let restored = give(&two, &bobs, later, Mode::Missing).await;
             home.simulator.faults().remove(fault);
             assert_eq!((restored.wrapped.count, restored.restored), (6, 66), "{method} {at}: {restored:#?}");
-            assert_eq!(picture(&bob), expected, "{method} {at}");
+            assert!(picture(&bob) == expected, "{method} {at}");
         }
     }
 }
