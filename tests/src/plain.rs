@@ -232,7 +232,21 @@ fn named(data_type: DataType) -> &'static [&'static str] {
             "defaultAlertsWithoutTime",
         ],
         DataType::ContactCard => &["id", "vCard"],
-        DataType::CalendarEvent => &["id", "iCalendar", "alerts", "recurrenceOverrides"],
+        DataType::CalendarEvent => &[
+            "id",
+            "iCalendar",
+            "alerts",
+            "recurrenceOverrides",
+            "locations",
+            "virtualLocations",
+            "participants",
+            "links",
+            "relatedTo",
+            "useDefaultAlerts",
+            "hideAttendees",
+            "mayInviteSelf",
+            "mayInviteOthers",
+        ],
         _ => &["id"],
     }
 }
