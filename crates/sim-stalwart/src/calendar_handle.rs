@@ -22,7 +22,7 @@ pub struct CalendarResource {
 
 impl AccountHandle {
     /// Puts an iCalendar text into the calendar of this name as if a client had; replaces a resource of the same
-    /// name. The calendar is made if there is none. Returns the event's id.
+    /// name. The calendar is made if it is not there. Returns the event's id.
     ///
     /// # Panics
     /// The text is not iCalendar.

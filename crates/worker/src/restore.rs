@@ -101,7 +101,8 @@ impl Job<'_> {
         let (fresh, now) = (RestoreId::random(), self.worker.services.clock.now());
         let begun = || catalog.begin_restore(claim, number, fresh.as_str(), now);
         let id = self.worker.persist(begun).await?;
-        RestoreId::parse(&id).ok_or(Error::Parameters { reason: "the catalogue's id of the restore is none" })
+        RestoreId::parse(&id)
+            .ok_or(Error::Parameters { reason: "the catalogue's id of the restore cannot be read" })
     }
 
     async fn give_back(

@@ -37,7 +37,7 @@ const SERVERS_OWN: [&str; 17] = [
     "method",
     "updated",
 ];
-/// Lines that servers write anew with each text, and names of its parts that they make up.
+/// Lines that servers write with each text as if for the first time, and names of its parts that they make up.
 const STAMPS: [&str; 4] = ["DTSTAMP", "PRODID", "LAST-MODIFIED", "JSID"];
 
 /// An object as its owner would describe it: without ids.

@@ -1,4 +1,4 @@
-//! What each user has of their own is the owner's, whoever signs in: subscriptions; names, colours and order of calendars and address
+//! What each user has of their own is the owner's, also where somebody else signs in: subscriptions; names, colours and order of calendars and address
 //! books.
 
 use engine::{Mode, RestoreId, RestoredObjects};

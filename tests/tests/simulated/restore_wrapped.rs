@@ -129,7 +129,7 @@ async fn in_mode_beside_each_restore_brings_its_own_and_a_finished_one_tells_the
         (30, 0, 6, 0)
     );
     assert_eq!(two.bob.email_count(), 72);
-    // Whoever asks for something else under its id is refused.
+    // A request for something else under its id is refused.
     let plain = Bed::new("bob@example.org", crate::PASSWORD);
     let other = two.home.bed.restore(&two.home.url, None, &plain, Mode::Beside, &id).await;
     assert!(matches!(other, Err(engine::Error::OtherRestore { .. })), "{other:?}");

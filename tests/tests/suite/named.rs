@@ -1,7 +1,7 @@
 //! A real Stalwart 0.16 that the environment names: it is on no registry, and is built by hand.
 //!
 //! `MALLE_TEST_STALWART_016` is its address (`http://127.0.0.1:28080`), `MALLE_TEST_STALWART_016_ADMIN` is `user:password` of its
-//! administrator. Its accounts alice, carol and dave at example.org are deleted and made anew.
+//! administrator. Its accounts alice, carol and dave at example.org are deleted and made again.
 
 use std::fs::File;
 

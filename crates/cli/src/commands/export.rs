@@ -92,7 +92,7 @@ pub(crate) async fn run(args: &ExportArgs, out: &Out) -> Result<Exit> {
 }
 
 /// Where `vandelay import` goes on. The store keeps the server's name, which is its host unless it was named otherwise.
-/// Without it the export is as good, but for what goes on from it.
+/// An export without it lacks nothing; only `vandelay import` then begins from nothing.
 async fn source(args: &ExportArgs, mailbox: &Mailbox) -> Option<Source> {
     if args.format != ExportFormat::Vandelay {
         return None;

@@ -6,7 +6,7 @@ use super::Visit;
 use crate::server::SharedAccount;
 
 impl Visit<'_> {
-    /// The account of this name: 404 if there is none, 403 if it is not the user's.
+    /// The account of this name: 404 if the server has no such account, 403 if it is not the user's.
     pub(super) fn account(&self, name: &str) -> Result<SharedAccount, StatusCode> {
         let id = {
             let directory = self.server.directory();
