@@ -400,12 +400,8 @@ impl Run<'_> {
         let is_long = base.as_ref().is_some_and(|base| base.count > LONG_TYPE);
         let unchanged = trusted.as_ref().is_some_and(|trusted| trusted.as_str() == state) && !has_failed;
         let was_of_owner = base.as_ref().is_some_and(|base| base.of_owner);
-        // What somebody else read before is read again, where that does not take a sign-in for what did not change.
-        let is_reached = self.account.is_personal || self.how.owner.is_some_and(Owner::is_signed_in);
-        let is_new_sight = is_each_users(t) && !was_of_owner && (is_reached || !unchanged);
-        let is_new_sight = is_new_sight && self.is_owners(t).await;
-        let is_new_sight = is_new_sight || self.shows_texts_now(base.as_ref()).await;
-        let (trusted, unchanged) = (trusted.filter(|_| !is_new_sight), unchanged && !is_new_sight);
+        let shows_more = self.shows_more_now(t, base.as_ref(), unchanged).await;
+        let (trusted, unchanged) = (trusted.filter(|_| !shows_more), unchanged && !shows_more);
         let counted = match &trusted {
             Some(since) if !unchanged && !has_failed => self.counted_since(t, since).await,
             _ => None,
@@ -436,6 +432,15 @@ impl Run<'_> {
             Err(error) => self.keep(t, &error.to_string(), types)?,
         }
         Ok(())
+    }
+
+    /// Whether all of a type has to be read because the server shows more of it than the base holds: the owner's view instead of somebody
+    /// else's, or texts of events. Nobody signs in as the owner for what did not change.
+    async fn shows_more_now(&self, t: DataType, base: Option<&TypeState>, unchanged: bool) -> bool {
+        let is_others = is_each_users(t) && !base.is_some_and(|base| base.of_owner);
+        let is_reached = self.account.is_personal || self.how.owner.is_some_and(Owner::is_signed_in);
+        let may_ask = is_others && (is_reached || !unchanged);
+        may_ask && self.is_owners(t).await || self.shows_texts_now(base).await
     }
 
     /// Whether objects of this type are read as the account's owner sees them.
