@@ -22,7 +22,7 @@ mod truth;
 mod types;
 mod written;
 
-/// Each scenario twice, so that none can be written for one server alone.
+/// Each scenario on the real server and on the simulator, so that none can be written for one of them alone.
 macro_rules! on_both_servers {
     ($($module:ident::$scenario:ident,)*) => {
         mod real {
@@ -46,7 +46,7 @@ macro_rules! on_both_servers {
     };
 }
 
-/// Those that ask nothing of a server but JMAP also on a Stalwart 0.16, where one is named (`named.rs`).
+/// On a Stalwart 0.16, where one is named (`named.rs`).
 macro_rules! on_a_named_server {
     ($($module:ident::$scenario:ident,)*) => {
         mod named_016 {
@@ -63,31 +63,34 @@ macro_rules! on_a_named_server {
     };
 }
 
-on_a_named_server! {
-    faithful::real_mail_in_odd_folders_comes_back_byte_for_byte,
-    types::every_other_type_comes_back_and_follows_its_changes,
-    reader::an_administrator_reads_what_the_owner_reads_and_a_neighbour_nothing,
-    timeline::an_account_deleted_and_made_again,
-    live::mail_arrives_moves_and_vanishes_while_it_is_backed_up,
-    giving_back::everything_comes_back_into_an_empty_account,
-    exactly::random_edits_are_undone_and_the_undoing_too,
-    exactly::filters_come_back_into_another_account,
-    alive::an_exact_restore_loses_nothing_that_arrives,
-    dav::calendars_and_contacts_come_back_as_other_programs_see_them,
+/// `by_jmap` asks nothing of a server but JMAP: on each of them. `ours` needs one that can be stopped and put back, `dav` one that speaks
+/// CalDAV and CardDAV.
+macro_rules! scenarios {
+    (by_jmap { $($by_jmap:tt)* } ours { $($ours:tt)* } dav { $($dav:tt)* }) => {
+        on_both_servers! { $($by_jmap)* $($ours)* }
+        on_a_named_server! { $($by_jmap)* $($dav)* }
+    };
 }
 
-on_both_servers! {
-    faithful::real_mail_in_odd_folders_comes_back_byte_for_byte,
-    types::every_other_type_comes_back_and_follows_its_changes,
-    reader::an_administrator_reads_what_the_owner_reads_and_a_neighbour_nothing,
-    timeline::a_restarted_server_has_nothing_new,
-    timeline::a_truncated_history,
-    timeline::a_server_rolled_back_behind_the_last_backup,
-    timeline::a_server_rolled_back_whose_states_repeat,
-    timeline::an_account_deleted_and_made_again,
-    live::mail_arrives_moves_and_vanishes_while_it_is_backed_up,
-    giving_back::everything_comes_back_into_an_empty_account,
-    exactly::random_edits_are_undone_and_the_undoing_too,
-    exactly::filters_come_back_into_another_account,
-    alive::an_exact_restore_loses_nothing_that_arrives,
+scenarios! {
+    by_jmap {
+        faithful::real_mail_in_odd_folders_comes_back_byte_for_byte,
+        types::every_other_type_comes_back_and_follows_its_changes,
+        reader::an_administrator_reads_what_the_owner_reads_and_a_neighbour_nothing,
+        timeline::an_account_deleted_and_made_again,
+        live::mail_arrives_moves_and_vanishes_while_it_is_backed_up,
+        giving_back::everything_comes_back_into_an_empty_account,
+        exactly::random_edits_are_undone_and_the_undoing_too,
+        exactly::filters_come_back_into_another_account,
+        alive::an_exact_restore_loses_nothing_that_arrives,
+    }
+    ours {
+        timeline::a_restarted_server_has_nothing_new,
+        timeline::a_truncated_history,
+        timeline::a_server_rolled_back_behind_the_last_backup,
+        timeline::a_server_rolled_back_whose_states_repeat,
+    }
+    dav {
+        dav::calendars_and_contacts_come_back_as_other_programs_see_them,
+    }
 }
