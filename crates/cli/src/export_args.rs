@@ -18,7 +18,8 @@ be carried as it was. With --select only the emails it finds are written, and th
 Nothing that is there is overwritten: --to must not exist yet, or be an empty directory. The export appears when it is whole; a
 signal leaves nothing behind; after kill -9 or a power cut remove what lies beside it (names with `.partial-`, `malle-export-`). It is NOT encrypted: only you may read the files, keep them like that. `mbox` and `vandelay` need room
 beside it for the mailbox once more while they are made.
-Exit code 3 says that the backup itself lacks or has lost something: it is named, and the rest is written; or that an email is too large for the format.
+Exit code 3 says that the backup itself lacks or has lost something: it is named, and the rest is written; or that the format cannot carry an email (too large)
+or a photo or attachment that the mail server alone has.
 
 Example:
   malle export --account alice@example.org --format maildir --to alice.tar.zst
