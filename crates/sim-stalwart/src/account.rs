@@ -78,6 +78,8 @@ pub(crate) struct Account {
     pub(crate) listings: Listings,
     /// Types whose `get` and `changes` always fail, until told otherwise.
     pub(crate) failing: BTreeSet<DataType>,
+    /// Types of which somebody chose the default one.
+    pub(crate) has_chosen_default: BTreeSet<DataType>,
 }
 
 impl Account {
@@ -113,6 +115,7 @@ impl Account {
             texts: Texts::new(),
             listings: Listings::default(),
             failing: BTreeSet::new(),
+            has_chosen_default: BTreeSet::from([DataType::Calendar]),
         };
         crate::furniture::furnish(&mut account, spec);
         account.count_first_emails();
@@ -277,7 +280,24 @@ impl Account {
             return;
         }
         let modseq = self.tick();
+        let is_new = before.is_none();
+        let was_default = after.is_none() && before.as_ref().is_some_and(|gone| gone["isDefault"] == true);
         self.log_object(kind, Entry { modseq, key: id.to_owned(), before, after });
+        if matches!(kind, DataType::AddressBook | DataType::Calendar) && (is_new || was_default) {
+            self.settle_default(kind, was_default);
+        }
+    }
+
+    /// As Stalwart 0.16 tells the default one: what somebody chose, else the only one. The calendar that it makes by itself is chosen.
+    fn settle_default(&mut self, kind: DataType, was_default: bool) {
+        if was_default {
+            self.has_chosen_default.remove(&kind);
+        }
+        if !self.has_chosen_default.contains(&kind) {
+            let mut ids = self.objects[&kind].present.keys();
+            let only = ids.next().filter(|_| ids.next().is_none()).cloned();
+            self.mark(kind, "isDefault", only.as_deref());
+        }
     }
 
     /// Removes a folder with those of its emails that lie nowhere else.

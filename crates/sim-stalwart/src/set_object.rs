@@ -268,12 +268,13 @@ fn empty(
     Ok(())
 }
 
-/// `onSuccessSetIsDefault`: the default is kept beside the objects, so that no state moves.
+/// `onSuccessSetIsDefault`: the default is kept beside the objects, so that no state moves. Where nothing was chosen, the only one is it.
 pub(crate) fn choose_default(setting: &Setting<'_>, account: &mut Account) {
     let chosen = setting.arguments.get("onSuccessSetIsDefault").and_then(Value::as_str);
     let Some(chosen) = chosen.and_then(|id| setting.resolved(id).ok()) else { return };
     if setting.outcome.refused_nothing() && account.object(setting.kind, &chosen).is_some() {
         account.mark(setting.kind, "isDefault", Some(&chosen));
+        account.has_chosen_default.insert(setting.kind);
     }
 }
 

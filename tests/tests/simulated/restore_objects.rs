@@ -242,6 +242,32 @@ async fn everything_comes_back_into_an_empty_account() {
     }
 }
 
+/// The only address book is the default one because it is the only one; beside it others come.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_only_address_book_stays_the_default_one() {
+    let modes = [Mode::Beside, Mode::Missing, Mode::Exact];
+    for (mode, has_chosen) in modes.into_iter().flat_map(|mode| [(mode, false), (mode, true)]) {
+        let two = two(1, Limits::default()).await;
+        if has_chosen {
+            let books = two.home.alice.content(Kind::AddressBook);
+            let chosen = books.iter().find(|(_, book)| book["name"] == "Œuvres ☀").expect("it is there").0;
+            two.home.alice.edit(Kind::AddressBook, chosen, |book| book["isDefault"] = true.into());
+            two.home.backup().await;
+        }
+        let defaults = |account: &AccountHandle| {
+            let books = account.content(Kind::AddressBook);
+            let is_default = |book: &&Value| book["isDefault"] == true;
+            books.values().filter(is_default).map(|book| book["name"].clone()).collect::<Vec<_>>()
+        };
+        let before = defaults(&two.bob);
+        assert_eq!((before.len(), defaults(&two.home.alice).len()), (1, usize::from(has_chosen)));
+        two.give_bob(mode, &RestoreId::random()).await.expect("restores");
+        assert!(two.bob.content(Kind::AddressBook).len() > 1);
+        let expected = if mode == Mode::Exact { defaults(&two.home.alice) } else { before };
+        assert_eq!(defaults(&two.bob), expected, "{mode:?}, {has_chosen}");
+    }
+}
+
 /// Of each type one object that bob may see.
 fn share(alice: &AccountHandle) -> [(Kind, String); 4] {
     [Kind::Mailbox, Kind::AddressBook, Kind::Calendar, Kind::FileNode].map(|kind| {

@@ -186,6 +186,10 @@ impl<'a> Objects<'a> {
                     }
                 }
             }
+            let may_end = self.how.mode == Mode::Exact && default.is_none();
+            if !may_end && steps.iter().any(Step::creates) {
+                self.keep_default(data_type, &there).await?;
+            }
             self.take(data_type, steps, report).await?;
         }
         self.give_texts(texts, &there, report).await?;
@@ -424,8 +428,23 @@ impl<'a> Objects<'a> {
         let Some(chosen) = chosen.filter(|id| rules::has_default(data_type) && Some(*id) != now) else {
             return Ok(());
         };
+        self.make_default(data_type, chosen).await
+    }
+
+    /// Chooses what is the default one because there is no other: Stalwart 0.16 calls it so only until a second one comes, and then none
+    /// is.
+    async fn keep_default(&self, data_type: DataType, there: &There) -> Result<()> {
+        match there.things.as_slice() {
+            [only] if rules::has_default(data_type) && only.is("isDefault") => {
+                self.make_default(data_type, &only.id).await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn make_default(&self, data_type: DataType, id: &str) -> Result<()> {
         if self.staging.is_some() {
-            let set = Set::new().with("onSuccessSetIsDefault", chosen.clone());
+            let set = Set::new().with("onSuccessSetIsDefault", id);
             self.target.set(rules::plural(data_type), to_jmap(data_type), set).await?;
         }
         Ok(())

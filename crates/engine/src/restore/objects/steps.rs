@@ -48,6 +48,10 @@ impl Step {
         Step { thing, of: Some(of), object: patch, has_content, dropped: Vec::new() }
     }
 
+    pub(super) fn creates(&self) -> bool {
+        self.of.is_none()
+    }
+
     /// Leaves away what the server does not take; false if the rest makes no sense.
     fn reduce(&mut self, refusal: &SetError) -> bool {
         let refused =
