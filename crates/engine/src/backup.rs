@@ -445,7 +445,7 @@ impl Run<'_> {
 
     /// Whether objects of this type are read as the account's owner sees them.
     async fn is_owners(&self, data_type: DataType) -> bool {
-        self.account.is_personal || is_each_users(data_type) && matches!(self.owner().await, Ok(Some(_)))
+        self.account.is_personal || matches!(self.owner_of(data_type).await, Ok(Some(_)))
     }
 
     /// What the objects of the base lack.

@@ -2,7 +2,7 @@
 //! memory, and only what differs from the base becomes rows.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::Ordering;
+use std::sync::{MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use jmap::{Batch, Changes, Client, Id, Ids, JmapBlobId, Objects, State, Whole};
@@ -343,25 +343,29 @@ impl Run<'_> {
 
     async fn get_within(&self, data_type: DataType, ids: Ids<Id>, bytes: u64) -> Result<Whole, Unread> {
         let (account, of_type) = (&self.account.id, to_jmap(data_type));
-        if is_each_users(data_type)
-            && let Some(owner) = self.owner().await?
-        {
+        if let Some(owner) = self.owner_of(data_type).await? {
             match owner.get_whole(account, of_type, &ids, Some(bytes)).await {
                 // Some owners may not read this type, and the one who signs in may.
-                Err(error) if is_denied(&error) => self.owner_is_denied.store(true, Ordering::Relaxed),
+                Err(error) if is_denied(&error) => drop(self.denied_to_owner().insert(data_type)),
                 answer => return answer,
             }
         }
         self.client.get_whole(account, of_type, &ids, Some(bytes)).await
     }
 
-    /// The account's owner, where somebody else signs in and may act as the owner.
-    pub(crate) async fn owner(&self) -> Result<Option<&Client>, Unread> {
+    fn denied_to_owner(&self) -> MutexGuard<'_, BTreeSet<DataType>> {
+        self.denied_to_owner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The account's owner, who reads a type of which each user has something of their own, where somebody else signs in and may act as
+    /// the owner.
+    pub(crate) async fn owner_of(&self, data_type: DataType) -> Result<Option<&Client>, Unread> {
         match self.how.owner {
             Some(owner)
-                if !self.account.is_personal
+                if is_each_users(data_type)
+                    && !self.account.is_personal
                     && may_act_as_owners(self.client)
-                    && !self.owner_is_denied.load(Ordering::Relaxed) =>
+                    && !self.denied_to_owner().contains(&data_type) =>
             {
                 owner.client().await
             }

@@ -1,8 +1,7 @@
 //! What one backup holds while it runs, and how steps of the pipeline become rows.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 
 use futures::StreamExt;
 use jmap::{Account, Client, Download, Id, JmapBlobId, State};
@@ -33,8 +32,8 @@ pub(crate) struct Run<'a> {
     pub(crate) client: &'a Client,
     pub(crate) account: &'a Account,
     pub(crate) how: &'a Backup<'a>,
-    /// The owner may not read what is theirs; the one who signs in does.
-    pub(crate) owner_is_denied: AtomicBool,
+    /// What the owner may not read; the one who signs in does.
+    pub(crate) denied_to_owner: Mutex<BTreeSet<DataType>>,
     pub(crate) writer: SnapshotWriter,
     pub(crate) hasher: BlobHasher,
     pub(crate) base: Option<Arc<Snapshot>>,
@@ -142,7 +141,7 @@ impl<'a> Run<'a> {
             client,
             account,
             how,
-            owner_is_denied: AtomicBool::new(false),
+            denied_to_owner: Mutex::default(),
             hasher: writer.hasher(),
             // What slices brought is of no state that the server ever named.
             // Neither is what is left of a damaged base.

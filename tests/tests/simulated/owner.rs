@@ -140,6 +140,27 @@ async fn a_busy_server_is_asked_again_for_the_owner() {
     home.good_backup().await;
 }
 
+/// An owner who may not read one type leaves the others theirs.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_owner_may_not_read_is_ours_alone() {
+    for (denied, (data_type, _)) in OWN.into_iter().enumerate() {
+        let mut views = Vec::new();
+        for spared in 0..4 {
+            let mut home = home().await;
+            home.bed = home.bed.clone().acting_as_owner();
+            let get = Target::method(format!("{}/get", data_type.name()));
+            let fault = Fault::new(get, Effect::method_error("forbidden")).after(spared).times(1);
+            home.simulator.faults().add(fault);
+            home.backup().await;
+            let info = home.bed.newest(&home.url).await.1.info().clone();
+            views.push(OWN.map(|(data_type, _)| info.is_of_owner(data_type)));
+        }
+        let mut expected = [true; 3];
+        expected[denied] = false;
+        assert!(views.contains(&expected), "{data_type:?}: {views:?}");
+    }
+}
+
 /// kind × mode × whether somebody may act as the owner, into the same and into another account.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_comes_back_is_as_its_owner_had_it() {

@@ -99,10 +99,15 @@ impl Told {
     }
 }
 
-/// A server may write to people when it gets this text.
+/// A server may write to people when it gets this text. Those whom an alarm names are not asked to come (RFC 5545 section 3.6.6).
 pub(super) fn has_participants(text: &str) -> bool {
-    let is_meant = |line: &str| SCHEDULING.iter().any(|name| property(line).eq_ignore_ascii_case(name));
-    unfolded(text).lines().any(is_meant)
+    let text = unfolded(text);
+    let mut is_in_alarm = false;
+    text.lines().any(|line| {
+        is_in_alarm = !line.eq_ignore_ascii_case("END:VALARM")
+            && (is_in_alarm || line.eq_ignore_ascii_case("BEGIN:VALARM"));
+        !is_in_alarm && SCHEDULING.iter().any(|name| property(line).eq_ignore_ascii_case(name))
+    })
 }
 
 /// Whether two texts say the same, in whatever order.
@@ -256,5 +261,8 @@ mod tests {
         );
         assert!(has_participants(&text(&["SUMMARY:x\nATTENDEE;CN=A:mailto:a@example.org"])));
         assert!(!has_participants(&text(&["SUMMARY:ATTENDEE:x"])));
+        let alarm = "BEGIN:VALARM\nACTION:EMAIL\nATTENDEE:mailto:a@example.org\nEND:VALARM";
+        assert!(!has_participants(&text(&[alarm])));
+        assert!(has_participants(&text(&[&format!("{alarm}\nORGANIZER:mailto:a@example.org")])));
     }
 }
