@@ -160,6 +160,9 @@ pub(crate) struct EnqueueArgs {
     /// Only emails that this finds, as in `malle find`; not with --mode exact
     #[arg(long, value_name = "QUERY", requires = "restore")]
     pub(crate) select: Option<String>,
+    /// Bring what the mail server refuses because it is no email as the attachment of an email that says so
+    #[arg(long, requires = "restore")]
+    pub(crate) wrap_refused: bool,
     /// Give it to this mailbox instead, by address or number: the one that it is of is gone, or its owner has another one
     #[arg(long, value_name = "MAILBOX", requires = "restore")]
     pub(crate) to_account: Option<String>,

@@ -67,6 +67,9 @@ pub struct RestoreParameters {
     /// Which emails, in the words of `malle find`; nothing but emails comes back then. `None`: everything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub select: Option<String>,
+    /// What the mail server refuses because it is no email comes as the attachment of one that says so.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub wrap_refused: bool,
     /// The mailbox that the backup is of. `None`: the job's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from_mailbox: Option<MailboxId>,
@@ -195,8 +198,8 @@ mod tests {
         use InvalidParameters::{EmptySelection, ExactSelection, Missing, NoneTaken, Unreadable};
         let least = restore(&json!({ "number": 41 })).expect("the least that is needed");
         assert_eq!(
-            (least.number, least.mode, least.from_mailbox),
-            (BackupNumber(41), RestoreMode::Beside, None)
+            (least.number, least.mode, least.wrap_refused, least.from_mailbox),
+            (BackupNumber(41), RestoreMode::Beside, false, None)
         );
         let exact = json!({ "number": 41, "mode": "exact", "select": "from:bob" });
         assert_eq!(restore(&exact), Err(ExactSelection));
@@ -216,7 +219,8 @@ mod tests {
     fn what_is_written_is_read_again() {
         let select = Some("from:bob".to_owned());
         let (number, from_mailbox) = (BackupNumber(41), Some(MailboxId(7)));
-        let missing = RestoreParameters { number, mode: RestoreMode::Missing, select, from_mailbox };
+        let (mode, wrap_refused) = (RestoreMode::Missing, true);
+        let missing = RestoreParameters { number, mode, select, wrap_refused, from_mailbox };
         for (kind, parameters, json) in [
             (
                 JobKind::Manual,
@@ -233,7 +237,9 @@ mod tests {
             (
                 JobKind::Restore,
                 JobParameters::Restore(missing),
-                Some(json!({ "number": 41, "mode": "missing", "select": "from:bob", "from_mailbox": 7 })),
+                Some(json!({
+                    "number": 41, "mode": "missing", "select": "from:bob", "wrap_refused": true, "from_mailbox": 7,
+                })),
             ),
         ] {
             assert_eq!(parameters.to_json(), json);

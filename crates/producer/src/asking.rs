@@ -44,6 +44,8 @@ pub struct RestoreRequest {
     pub mode: RestoreMode,
     /// Only emails that this query finds.
     pub select: Option<String>,
+    /// What the mail server refuses because it is no email comes as the attachment of one that says so.
+    pub wrap_refused: bool,
     /// The mailbox that gets it; `None`: the one that the backup is of.
     pub to: Option<MailboxName>,
 }
@@ -122,17 +124,17 @@ impl Asking {
         of: &BackupName,
         how: &RestoreRequest,
     ) -> Result<Requested, Refusal> {
-        let RestoreRequest { mode, select, to } = how;
-        let mut parameters =
-            RestoreParameters { number: of.number, mode: *mode, select: select.clone(), from_mailbox: None };
+        let RestoreRequest { mode, select, wrap_refused, to } = how.clone();
+        let number = of.number;
+        let mut parameters = RestoreParameters { number, mode, select, wrap_refused, from_mailbox: None };
         parameters.check()?;
-        if let Some(select) = select {
+        if let Some(select) = &parameters.select {
             (self.read_selection)(select).map_err(Refusal::Selection)?;
         }
         let from = self.find(asker, &of.mailbox).await?;
         let to = match to {
             None => from.clone(),
-            Some(name) => self.find(asker, name).await.map_err(of_recipient)?,
+            Some(name) => self.find(asker, &name).await.map_err(of_recipient)?,
         };
         let is_same = from.id == to.id;
         parameters.from_mailbox = (!is_same).then_some(from.id);

@@ -115,7 +115,7 @@ impl Job<'_> {
         let (catalog, stores) = (self.catalog(), &self.worker.stores);
         let Source { identity: source, repository, snapshot } = *from;
         let (identity, name) = (&server.identity, &server.account.name);
-        let RestoreParameters { mode, select, .. } = parameters;
+        let RestoreParameters { mode, select, wrap_refused, .. } = parameters;
         let safety = match mode {
             RestoreMode::Exact => Some(stores.to_write(catalog, self.mailbox, identity, name).await?),
             RestoreMode::Beside | RestoreMode::Missing => None,
@@ -146,7 +146,7 @@ impl Job<'_> {
             safety: safety.as_ref(),
             register: register.as_ref().map(|register| register as &dyn Register),
             grant_shares: false,
-            wrap_refused: false,
+            wrap_refused: *wrap_refused,
             types: if select.is_some() { &SELECTED } else { &DataType::ALL },
             wanted: &|email| predicate.matches(email),
             dry_run: None,

@@ -64,6 +64,7 @@ async fn ask(asking: &Asking, asker: &Asker<'_>, args: &EnqueueArgs) -> Result<R
             let how = RestoreRequest {
                 mode: args.mode.unwrap_or_default(),
                 select: args.select.clone(),
+                wrap_refused: args.wrap_refused,
                 to: args.to_account.as_ref().map(name),
             };
             asking.restore(asker, &of(number), &how).await

@@ -47,6 +47,8 @@ pub(super) struct Restore {
     #[serde(default)]
     mode: RestoreMode,
     select: Option<String>,
+    #[serde(default)]
+    wrap_refused: bool,
     to_mailbox: Option<u64>,
     to_address: Option<String>,
 }
@@ -104,7 +106,7 @@ pub(super) async fn backup(
 pub(super) async fn restore(
     State(shared): State<Shared>,
     caller: Caller,
-    Body(Restore { mailbox, address, number, mode, select, to_mailbox, to_address }): Body<Restore>,
+    Body(Restore { mailbox, address, number, mode, select, wrap_refused, to_mailbox, to_address }): Body<Restore>,
 ) -> Result<Response, Problem> {
     let to = match (to_mailbox, to_address) {
         (None, None) => None,
@@ -115,7 +117,7 @@ pub(super) async fn restore(
         }
     };
     let of = BackupName { mailbox: name(mailbox, address)?, number: BackupNumber(number) };
-    let how = RestoreRequest { mode, select, to };
+    let how = RestoreRequest { mode, select, wrap_refused, to };
     Ok(accepted(shared.asking.restore(&caller.asker(), &of, &how).await?))
 }
 

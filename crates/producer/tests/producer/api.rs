@@ -205,7 +205,7 @@ async fn restores_and_jobs_are_shown_and_cancelled() {
         request.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
         request
     };
-    let missing = request(json!({"mode": "missing", "select": "folder:Archive"}));
+    let missing = request(json!({"mode": "missing", "select": "folder:Archive", "wrap_refused": true}));
     let (status, answer) = served.ask("POST /v1/restores", "r", missing).await;
     assert_eq!(status, 202, "{answer}");
     let restore = answer["job"].as_u64().unwrap();
@@ -213,7 +213,7 @@ async fn restores_and_jobs_are_shown_and_cancelled() {
     let parameters =
         parameters.query_one("SELECT parameters::text FROM jobs WHERE kind = 'restore'", &[]).await;
     let parameters: Value = serde_json::from_str(parameters.unwrap().get(0)).unwrap();
-    let expected = json!({"number": number.0, "mode": "missing", "select": "folder:Archive"});
+    let expected = json!({"number": number.0, "mode": "missing", "select": "folder:Archive", "wrap_refused": true});
     assert_eq!(parameters, expected);
     for (fields, status, word) in [
         (json!({"number": 99}), 404, "unknown-backup"),
@@ -236,7 +236,7 @@ async fn restores_and_jobs_are_shown_and_cancelled() {
     assert_eq!(audit, expected, "each request once, refusals of one kind now and then");
     let private = "SELECT count(*) FROM audit WHERE details::text LIKE '%Archive%'";
     assert_eq!(served.room.number(private).await, 0, "what somebody looked for is not kept");
-    let told = "SELECT count(*) FROM audit WHERE details = jsonb_build_object('number', number, 'mode', 'missing', 'select', true)";
+    let told = "SELECT count(*) FROM audit WHERE details = jsonb_build_object('number', number, 'mode', 'missing', 'select', true, 'wrap_refused', true)";
     assert_eq!(served.room.number(told).await, 1);
     served.end().await;
 }

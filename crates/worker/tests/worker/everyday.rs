@@ -50,16 +50,17 @@ async fn full_listings(house: &House) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn everyday() {
-    let house = House::new(4, 12).await;
+    let house = House::new(5, 12).await;
     every_kind_of_job(&house).await;
     what_is_not_allowed_is_dead_at_once(&house).await;
+    what_is_no_email_is_wrapped_if_asked_for(&house).await;
     slices(&house).await;
     full_listings(&house).await;
     an_exact_restore_can_be_undone(&house).await;
     a_backup_is_given_to_another_mailbox(&house).await;
     a_restore_goes_around_lost_rows(&house).await;
     let log = LOG.text();
-    let mut private: Vec<String> = (0..4).map(address).collect();
+    let mut private: Vec<String> = (0..5).map(address).collect();
     let of_services = [testkit::postgres::PASSWORD, testkit::rabbitmq::PASSWORD, testkit::redis::PASSWORD];
     private.extend([ADMIN, PASSWORD].into_iter().chain(of_services).map(str::to_owned));
     let private: Vec<&str> = private.iter().map(String::as_str).collect();
@@ -311,6 +312,27 @@ async fn what_is_not_allowed_is_dead_at_once(house: &House) {
     assert_eq!(metrics.jobs.finished.of((JobKind::Nightly, Ending::Dead)).get(), 2);
     let known = "SELECT count(*) FROM mailboxes WHERE unknown_at IS NOT NULL";
     assert_eq!(room.number(known).await, 1, "it is planned no more for a while");
+}
+
+async fn what_is_no_email_is_wrapped_if_asked_for(house: &House) {
+    let room = Room::new(house, "wrapped").await;
+    let mailboxes = room.mailboxes([4]).await;
+    let alice = house.sim.account(&address(4)).unwrap();
+    let folder = alice.create_folder("odd", None);
+    alice.deliver("", &[&folder], &[]);
+    let worker = room.worker("w1");
+    let backup = &room.backed_up(&mailboxes).await[0];
+    let wrapped = || alice.emails().iter().filter(|email| email.keywords.contains("malle-wrapped")).count();
+    let all = alice.emails().len();
+    for (more, is_wrapped) in [(json!({}), false), (json!({"wrap_refused": true}), true)] {
+        let before = alice.emails().len();
+        let mut order = json!({"number": backup.number.0, "mode": "beside"});
+        order.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let job = room.request(JobKind::Restore, mailboxes[0], Some(&order)).await;
+        room.until_done(job).await;
+        assert_eq!((wrapped() > 0, alice.emails().len() - before == all), (is_wrapped, is_wrapped));
+    }
+    worker.drain().await;
 }
 
 async fn slices(house: &House) {
