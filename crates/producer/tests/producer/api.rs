@@ -213,7 +213,8 @@ async fn restores_and_jobs_are_shown_and_cancelled() {
     let parameters =
         parameters.query_one("SELECT parameters::text FROM jobs WHERE kind = 'restore'", &[]).await;
     let parameters: Value = serde_json::from_str(parameters.unwrap().get(0)).unwrap();
-    let expected = json!({"number": number.0, "mode": "missing", "select": "folder:Archive", "wrap_refused": true});
+    let expected =
+        json!({"number": number.0, "mode": "missing", "select": "folder:Archive", "wrap_refused": true});
     assert_eq!(parameters, expected);
     for (fields, status, word) in [
         (json!({"number": 99}), 404, "unknown-backup"),
