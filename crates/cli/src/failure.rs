@@ -57,10 +57,11 @@ pub(crate) fn explain(error: &anyhow::Error) -> (Exit, String) {
 /// Whether it states what is wrong, so that "failed to" does not fit before it.
 fn is_sentence(error: &anyhow::Error) -> bool {
     error.chain().next().is_some_and(|first| {
-        is_of_the_fleet(first)
-            || first.is::<jmap::Error>()
-            || first.is::<producer::Error>()
-            || first.is::<worker::Error>()
+        #[cfg(feature = "fleet")]
+        if crate::fleet::states_what_is_wrong(first) {
+            return true;
+        }
+        first.is::<jmap::Error>()
     })
 }
 
@@ -74,18 +75,14 @@ fn judge(error: &(dyn Error + 'static)) -> Option<(Exit, String)> {
         hint::of_repository(error)
     } else if let Some(error) = error.downcast_ref::<jmap::Error>() {
         hint::of_server(error)
-    } else if is_of_the_fleet(error) {
-        (Exit::Service, "`malle config check` tries every connection")
     } else {
+        #[cfg(feature = "fleet")]
+        if crate::fleet::is_of_fleet(error) {
+            return Some((Exit::Service, "`malle config check` tries every connection".to_owned()));
+        }
         return None;
     };
     Some((exit, hint.to_owned()))
-}
-
-fn is_of_the_fleet(error: &(dyn Error + 'static)) -> bool {
-    error.is::<catalog::Error>()
-        || error.is::<queue::QueueError>()
-        || error.is::<coordination::CoordinationError>()
 }
 
 /// What the store's library says of an error in its own words: for `--verbose`, since the line says what they mean.
