@@ -2,7 +2,7 @@
 
 use super::xml::Element;
 use crate::dialect::Dialect;
-use crate::ical::Component;
+use crate::ical::{Component, unescaped};
 
 /// The part of a text that is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,7 +103,7 @@ pub(super) fn is_wanted(dialect: Dialect, filter: &Element, text: &str) -> bool 
     filter.is_none_or(|filter| component.is_some_and(|component| passes(filter, &component)))
 }
 
-/// Whether all filters in a filter match a component; time ranges are ignored.
+/// Whether all filters in a filter match a component. As in Stalwart, a `prop-filter` with nothing in it says nothing; time ranges are ignored.
 fn passes(filter: &Element, component: &Component) -> bool {
     let has = |inner: &Element| {
         let name = upper(inner.named.as_deref());
@@ -112,10 +112,13 @@ fn passes(filter: &Element, component: &Component) -> bool {
     };
     let says = |inner: &Element| {
         let name = upper(inner.named.as_deref());
-        let wanted = inner.child("text-match").map(|text| text.text.to_lowercase()).unwrap_or_default();
-        let lines = component.properties.iter().filter(|line| line.name == name);
-        let found = lines.into_iter().any(|line| line.value.to_lowercase().contains(&wanted));
-        found != inner.child("is-not-defined").is_some()
+        let mut lines = component.properties.iter().filter(|line| line.name == name);
+        if inner.child("is-not-defined").is_some() {
+            return lines.next().is_none();
+        }
+        let Some(wanted) = inner.child("text-match") else { return true };
+        let wanted = wanted.text.to_lowercase();
+        lines.any(|line| unescaped(&line.value).to_lowercase().contains(&wanted))
     };
     filter.children("comp-filter").all(has) && filter.children("prop-filter").all(says)
 }

@@ -7,7 +7,7 @@ use http::StatusCode;
 
 use super::answer::{Declared, Multistatus, Name};
 use super::home::{Home, of_resource};
-use super::place::{self, Place};
+use super::place::Place;
 use super::propfind::names;
 use super::query::{Part, is_wanted};
 use super::xml::{self, Element};
@@ -57,13 +57,14 @@ impl Visit<'_> {
         let account = self.account(owner)?;
         let account = lock(&account);
         let home = self.home(owner, &account);
-        let Place::Collection { collection, .. } = place else {
-            return Err(StatusCode::METHOD_NOT_ALLOWED.into());
-        };
         let mut answer = Multistatus::default();
-        let Some(id) = home.collection(collection) else {
-            let path = place::collection(self.dialect, owner, collection);
-            answer.status(&path, StatusCode::NOT_FOUND, "No resources found");
+        let id = match place {
+            Place::Collection { collection, .. } => home.collection(collection),
+            Place::Resource { collection, name, .. } if home.resource(collection, name).is_none() => None,
+            _ => return Err(StatusCode::METHOD_NOT_ALLOWED.into()),
+        };
+        let Some(id) = id else {
+            answer.status(self.parts.uri.path(), StatusCode::NOT_FOUND, "No resources found");
             return Ok(answer.finish(self.dialect, Declared::Usual));
         };
         let wanted = Wanted::parse(self.dialect, report);

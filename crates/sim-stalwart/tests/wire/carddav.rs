@@ -189,7 +189,7 @@ async fn a_card_changed_by_jmap_keeps_what_json_does_not_know() {
 async fn reports_search_and_look_up() {
     let dav = start().await;
     dav.put("a.vcf", "UID:a\nFN:Ann\nitem1.TEL:1\n").await;
-    dav.put("b.vcf", "UID:b\nFN:Bob\n").await;
+    dav.put("b.vcf", "UID:b\nFN:Bob\nNOTE:a, b\n").await;
     let [ann, bob] = ["a.vcf", "b.vcf"].map(|name| format!("{DEFAULT}{name}"));
     let query = async |path: &str, filter: &str, data: &str| {
         let inside = format!("<prop><getetag/><c:address-data>{data}</c:address-data></prop>{filter}");
@@ -198,7 +198,7 @@ async fn reports_search_and_look_up() {
     let all = query(DEFAULT, "", "").await;
     assert_eq!((all.status, hrefs(&all.body)), (207, vec![ann.clone(), bob.clone()]));
     assert!(
-        all.body.contains(&format!("<B:address-data><![CDATA[{}]]>", card("UID:b\nFN:Bob\n"))),
+        all.body.contains(&format!("<B:address-data><![CDATA[{}]]>", card("UID:b\nFN:Bob\nNOTE:a\\, b\n"))),
         "{}",
         all.body
     );
@@ -207,8 +207,10 @@ async fn reports_search_and_look_up() {
     };
     for (filter, expected) in [
         (of("FN", "<c:text-match>ANN</c:text-match>"), vec![ann.clone()]),
-        (of("item1.TEL", ""), vec![ann.clone()]),
-        (of("TEL", ""), vec![]),
+        (of("item1.TEL", "<c:text-match>1</c:text-match>"), vec![ann.clone()]),
+        (of("TEL", "<c:text-match>1</c:text-match>"), vec![]),
+        (of("NOTE", "<c:text-match>a, b</c:text-match>"), vec![bob.clone()]),
+        (of("TEL", ""), vec![ann.clone(), bob.clone()]),
         (of("item1.TEL", "<c:is-not-defined/>"), vec![bob.clone()]),
     ] {
         assert_eq!(hrefs(&query(DEFAULT, &filter, "").await.body), expected, "{filter}");
@@ -216,7 +218,8 @@ async fn reports_search_and_look_up() {
     let part =
         query(DEFAULT, &of("FN", "<c:text-match>bob</c:text-match>"), "<c:prop name=\"FN\"/>").await.body;
     assert!(part.contains("<![CDATA[BEGIN:VCARD\r\nFN:Bob\r\nEND:VCARD\r\n]]>"), "{part}");
-    assert_eq!(query(HOME, "", "").await.status, 405);
+    assert_eq!([query(HOME, "", "").await.status, query(&ann, "", "").await.status], [405, 405]);
+    assert!(query(&format!("{DEFAULT}none.vcf"), "", "").await.body.contains("No resources found"));
     let missing = format!("{DEFAULT}none.vcf");
     let asked = [&bob, &missing, DEFAULT, "/dav/cal/alice%40example.org/default/x.ics"];
     let inside: String = asked.iter().map(|path| format!("<href>{path}</href>")).collect();
