@@ -25,7 +25,7 @@ check: ## Format, lints, licences and bans, documentation, tidiness
 bench: services ## Speed, size, fairness, planning; PART=speed|size|nights|restore|requests|fairness|plan
 	tests/bench.sh $(PART)
 
-soak: setup ## The large sizes and many seeds: a million emails, 500 seeds
+soak: setup ## The large sizes and many seeds: a million emails, an mbox of 5 GB, 500 seeds
 	MALLE_SOAK=1 cargo nextest run --release --workspace --profile soak
 
 fuzz: ## Every fuzz target for FUZZ_SECONDS

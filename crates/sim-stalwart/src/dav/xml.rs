@@ -5,7 +5,6 @@ use quick_xml::events::{BytesStart, Event};
 use quick_xml::name::ResolveResult;
 
 pub(super) const DAV: &str = "DAV:";
-pub(super) const CALDAV: &str = "urn:ietf:params:xml:ns:caldav";
 pub(super) const CALENDAR_SERVER: &str = "http://calendarserver.org/ns/";
 
 /// An element and what is in it.

@@ -5,7 +5,8 @@ use axum::response::Response;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, StatusCode};
 
-use super::xml::{CALDAV, CALENDAR_SERVER, DAV, escaped};
+use super::xml::{CALENDAR_SERVER, DAV, escaped};
+use crate::dialect::Dialect;
 
 /// A property by namespace and name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,10 +22,9 @@ impl Name {
 
     fn prefix(&self) -> Option<&'static str> {
         match self.namespace.as_str() {
-            DAV => Some("D:"),
-            CALDAV => Some("A:"),
-            CALENDAR_SERVER => Some("C:"),
-            _ => None,
+            DAV => Some("D"),
+            CALENDAR_SERVER => Some("C"),
+            other => Dialect::ALL.into_iter().find(|it| it.namespace() == other).map(Dialect::prefix),
         }
     }
 
@@ -33,8 +33,8 @@ impl Name {
         let name = &self.name;
         match self.prefix() {
             None => format!("<{name} xmlns=\"{}\"/>", escaped(&self.namespace)),
-            Some(prefix) if inside.is_empty() => format!("<{prefix}{name}/>"),
-            Some(prefix) => format!("<{prefix}{name}>{inside}</{prefix}{name}>"),
+            Some(prefix) if inside.is_empty() => format!("<{prefix}:{name}/>"),
+            Some(prefix) => format!("<{prefix}:{name}>{inside}</{prefix}:{name}>"),
         }
     }
 }
@@ -84,17 +84,15 @@ impl Multistatus {
     }
 
     /// The answer; the namespace of CalendarServer is declared only if it is asked for.
-    pub(super) fn finish(self, declared: Declared) -> Response {
+    pub(super) fn finish(self, dialect: Dialect, declared: Declared) -> Response {
         let more = match declared {
             Declared::Usual => "",
             Declared::CalendarServer => " xmlns:C=\"http://calendarserver.org/ns/\"",
         };
-        let responses = self.responses;
+        let (names, responses) = (namespaces(dialect), self.responses);
         document(
             StatusCode::MULTI_STATUS,
-            &format!(
-                "<D:multistatus xmlns:D=\"DAV:\" xmlns:A=\"{CALDAV}\"{more}>{responses}</D:multistatus>"
-            ),
+            &format!("<D:multistatus {names}{more}>{responses}</D:multistatus>"),
         )
     }
 }
@@ -102,18 +100,22 @@ impl Multistatus {
 /// The namespaces that an answer declares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Declared {
-    /// Those of WebDAV and CalDAV.
+    /// Those of WebDAV and of the dialect.
     Usual,
     /// That of `getctag`, too.
     CalendarServer,
 }
 
 /// The answer that names a condition which does not hold.
-pub(super) fn error(code: StatusCode, condition: &str) -> Response {
-    let mut response =
-        document(code, &format!("<D:error xmlns:D=\"DAV:\" xmlns:A=\"{CALDAV}\">{condition}</D:error>"));
+pub(super) fn error(dialect: Dialect, code: StatusCode, condition: &str) -> Response {
+    let names = namespaces(dialect);
+    let mut response = document(code, &format!("<D:error {names}>{condition}</D:error>"));
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     response
+}
+
+fn namespaces(dialect: Dialect) -> String {
+    format!("xmlns:D=\"DAV:\" xmlns:{}=\"{}\"", dialect.prefix(), dialect.namespace())
 }
 
 fn document(code: StatusCode, element: &str) -> Response {

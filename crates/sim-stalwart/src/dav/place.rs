@@ -1,10 +1,8 @@
-//! Paths of CalDAV: the root, an account's home, a calendar's collection, a resource.
+//! Paths: the root, an account's home, a collection, a resource.
 
 use crate::account::Account;
+use crate::dialect::Dialect;
 use crate::resources::Resource;
-
-/// The collection of all homes, without its slash.
-pub(super) const ROOT: &str = "/dav/cal";
 
 /// What a path names; the names are decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,11 +13,11 @@ pub(super) enum Place {
     },
     Collection {
         account: String,
-        calendar: String,
+        collection: String,
     },
     Resource {
         account: String,
-        calendar: String,
+        collection: String,
         name: String,
     },
     /// Too deep, outside, or not decodable.
@@ -28,22 +26,25 @@ pub(super) enum Place {
 
 impl Place {
     /// Reads a path or a URL; a slash at the end does not matter.
-    pub(super) fn parse(path: &str) -> Self {
+    pub(super) fn parse(dialect: Dialect, path: &str) -> Self {
         let path = match path.split_once("://") {
             Some((_, rest)) => rest.find('/').map_or("", |slash| &rest[slash..]),
             None => path,
         };
-        let Some(rest) = path.strip_prefix(ROOT) else { return Self::Nowhere };
+        let Some(rest) = path.strip_prefix(dialect.root()) else { return Self::Nowhere };
+        if !rest.is_empty() && !rest.starts_with('/') {
+            return Self::Nowhere;
+        }
         let steps: Option<Vec<String>> = rest.trim_matches('/').split('/').map(decoded).collect();
         match steps.as_deref() {
             Some([account]) if account.is_empty() => Self::Root,
             Some([account]) => Self::Home { account: account.clone() },
-            Some([account, calendar]) => {
-                Self::Collection { account: account.clone(), calendar: calendar.clone() }
+            Some([account, collection]) => {
+                Self::Collection { account: account.clone(), collection: collection.clone() }
             }
-            Some([account, calendar, name]) => {
-                let (account, calendar) = (account.clone(), calendar.clone());
-                Self::Resource { account, calendar, name: name.clone() }
+            Some([account, collection, name]) => {
+                let (account, collection) = (account.clone(), collection.clone());
+                Self::Resource { account, collection, name: name.clone() }
             }
             _ => Self::Nowhere,
         }
@@ -61,19 +62,19 @@ impl Place {
 }
 
 /// The path of an account's home.
-pub(super) fn home(account: &str) -> String {
-    format!("{ROOT}/{}/", encoded(account))
+pub(super) fn home(dialect: Dialect, account: &str) -> String {
+    format!("{}/{}/", dialect.root(), encoded(account))
 }
 
-/// The path of a calendar.
-pub(super) fn collection(account: &str, calendar: &str) -> String {
-    format!("{}{}/", home(account), encoded(calendar))
+/// The path of a collection.
+pub(super) fn collection(dialect: Dialect, account: &str, collection: &str) -> String {
+    format!("{}{}/", home(dialect, account), encoded(collection))
 }
 
 /// The path of a resource.
-pub(crate) fn href(name: &str, account: &Account, resource: &Resource) -> String {
-    let calendar = account.collection_name(&resource.calendar);
-    format!("{}{}", collection(name, &calendar), encoded(&resource.name))
+pub(crate) fn href(dialect: Dialect, name: &str, account: &Account, resource: &Resource) -> String {
+    let name_in_paths = account.collection_name(dialect, &resource.collection);
+    format!("{}{}", collection(dialect, name, &name_in_paths), encoded(&resource.name))
 }
 
 fn encoded(step: &str) -> String {
@@ -105,16 +106,22 @@ mod tests {
     fn paths_are_read_as_they_are_written() {
         let resource = |name: &str| Place::Resource {
             account: "alice@example.org".to_owned(),
-            calendar: "default".to_owned(),
+            collection: "default".to_owned(),
             name: name.to_owned(),
         };
-        assert_eq!(Place::parse("/dav/cal"), Place::Root);
-        assert_eq!(Place::parse("/dav/cal/"), Place::Root);
-        assert_eq!(Place::parse("/dav/cal/a@b/"), Place::Home { account: "a@b".to_owned() });
-        assert_eq!(Place::parse("/dav/cal/alice%40example.org/default/x.ics"), resource("x.ics"));
-        assert_eq!(Place::parse("http://h/dav/cal/alice@example.org/default/%C3%A9%2f"), resource("é/"));
-        assert_eq!(Place::parse("/dav/cal/a/b/c/d"), Place::Nowhere);
-        assert_eq!(Place::parse("/foo"), Place::Nowhere);
+        let parse = |path| Place::parse(Dialect::CalDav, path);
+        assert_eq!(parse("/dav/cal"), Place::Root);
+        assert_eq!(parse("/dav/cal/"), Place::Root);
+        assert_eq!(parse("/dav/cal/a@b/"), Place::Home { account: "a@b".to_owned() });
+        assert_eq!(parse("/dav/cal/alice%40example.org/default/x.ics"), resource("x.ics"));
+        assert_eq!(parse("http://h/dav/cal/alice@example.org/default/%C3%A9%2f"), resource("é/"));
+        assert_eq!(parse("/dav/cal/a/b/c/d"), Place::Nowhere);
+        assert_eq!(parse("/dav/card/a@b/"), Place::Nowhere);
+        assert_eq!(
+            Place::parse(Dialect::CardDav, "/dav/card/a@b/"),
+            Place::Home { account: "a@b".to_owned() }
+        );
+        assert_eq!(parse("/foo"), Place::Nowhere);
         assert_eq!(encoded("é /x.ics"), "%C3%A9%20%2Fx.ics");
     }
 }

@@ -1,7 +1,9 @@
-//! CalDAV (RFC 4791) as Stalwart 0.16 answers it: the same events as JMAP's, as resources with an iCalendar text.
+//! CalDAV (RFC 4791) and CardDAV (RFC 6352) as Stalwart 0.16 answers them: the same events and contact cards as JMAP's, as resources
+//! with a text.
 
 mod access;
 mod answer;
+mod home;
 mod place;
 mod propfind;
 mod query;
@@ -16,10 +18,12 @@ use http::header::{ALLOW, CONTENT_TYPE, HeaderName};
 use http::request::Parts;
 use http::{HeaderValue, StatusCode};
 
+use crate::account::Account;
 use crate::churn::Churn;
-use crate::kind::Capability;
+use crate::dialect::Dialect;
 use crate::server::{Login, Server, Settings, lock};
 use crate::version::Version;
+use home::Home;
 use place::Place;
 
 pub(crate) use place::href;
@@ -52,52 +56,62 @@ impl From<StatusCode> for Refusal {
 
 /// What a request needs to be served.
 struct Visit<'a> {
+    dialect: Dialect,
     server: &'a Server,
     login: &'a Login,
     parts: &'a Parts,
     body: &'a Bytes,
 }
 
-/// Whether the server answers paths of CalDAV.
-pub(crate) fn is_offered(settings: &Settings) -> bool {
+/// Whether the server answers paths of a dialect.
+fn is_offered(settings: &Settings, dialect: Dialect) -> bool {
     settings.version == Version::V0_16
-        && settings.capabilities.offers(Capability::Calendars)
-        && settings.caldav != CalDav::Missing
+        && settings.capabilities.offers(dialect.capability())
+        && (dialect != Dialect::CalDav || settings.caldav != CalDav::Missing)
 }
 
-/// Whether a path is one of CalDAV's.
-pub(crate) fn is_path(path: &str) -> bool {
-    path == place::ROOT || path.starts_with("/dav/cal/")
+/// The dialect that the server speaks at a path.
+pub(crate) fn dialect_at(settings: &Settings, path: &str) -> Option<Dialect> {
+    let is_below = |dialect: &Dialect| {
+        path.strip_prefix(dialect.root()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    Dialect::ALL.into_iter().find(is_below).filter(|dialect| is_offered(settings, *dialect))
 }
 
-/// The name under which a request is counted and struck by faults: `CalDAV/PUT`, `CalDAV/calendar-query`.
-pub(crate) fn call(parts: &Parts, body: &[u8]) -> String {
+/// Where a well-known path leads.
+pub(crate) fn well_known(settings: &Settings, path: &str) -> Option<&'static str> {
+    let dialect = Dialect::ALL.into_iter().find(|dialect| dialect.well_known() == path)?;
+    is_offered(settings, dialect).then(|| dialect.root())
+}
+
+/// The name under which a request is counted and struck by faults: `CalDAV/PUT`, `CardDAV/addressbook-query`.
+pub(crate) fn call(dialect: Dialect, parts: &Parts, body: &[u8]) -> String {
     let report = (parts.method.as_str() == "REPORT").then(|| xml::parse(body)).flatten();
     let name = report.map_or_else(|| parts.method.as_str().to_owned(), |report| report.name);
-    format!("CalDAV/{name}")
+    format!("{}/{name}", dialect.name())
 }
 
-/// Serves a request for a path of CalDAV.
+/// Serves a request for a path of a dialect.
 pub(crate) fn serve(
-    server: &Server,
-    settings: &Settings,
+    (server, settings): (&Server, &Settings),
+    dialect: Dialect,
     login: &Login,
     (parts, body): (&Parts, &Bytes),
 ) -> Response {
-    let call = call(parts, body);
+    let call = call(dialect, parts, body);
     server.meters.call(&call);
-    server.faults.before_caldav(&call);
-    let visit = Visit { server, login, parts, body };
-    let place = Place::parse(parts.uri.path());
+    server.faults.before_dav(&call);
+    let visit = Visit { dialect, server, login, parts, body };
+    let place = Place::parse(dialect, parts.uri.path());
     visit.churn(&place, |churn| churn.before);
-    let served = match settings.caldav {
-        CalDav::Forbidden => Err(StatusCode::FORBIDDEN.into()),
+    let served = match (dialect, settings.caldav) {
+        (Dialect::CalDav, CalDav::Forbidden) => Err(StatusCode::FORBIDDEN.into()),
         _ => visit.serve(&place),
     };
     visit.churn(&place, |churn| churn.after);
     served.unwrap_or_else(|refusal| match refusal {
         Refusal::Code(code) => empty(code),
-        Refusal::Condition(code, condition) => answer::error(code, &condition),
+        Refusal::Condition(code, condition) => answer::error(dialect, code, &condition),
     })
 }
 
@@ -112,6 +126,11 @@ impl Visit<'_> {
             "DELETE" => self.delete(place),
             _ => Err(StatusCode::METHOD_NOT_ALLOWED.into()),
         }
+    }
+
+    /// An account as this visit sees it.
+    fn home<'a>(&'a self, owner: &'a str, account: &'a Account) -> Home<'a> {
+        Home { dialect: self.dialect, owner, account, login: self.login }
     }
 
     /// Changes the account of a place at random, if the simulator was told to.
@@ -145,7 +164,10 @@ fn empty(code: StatusCode) -> Response {
 fn options() -> Response {
     let mut response = empty(StatusCode::OK);
     let headers = response.headers_mut();
-    headers.insert(HeaderName::from_static("dav"), HeaderValue::from_static("1, 2, 3, calendar-access"));
+    headers.insert(
+        HeaderName::from_static("dav"),
+        HeaderValue::from_static("1, 2, 3, calendar-access, addressbook"),
+    );
     headers.insert(ALLOW, HeaderValue::from_static("OPTIONS, GET, HEAD, PUT, DELETE, PROPFIND, REPORT"));
     response
 }
