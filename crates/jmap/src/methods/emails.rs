@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::batch::Expected;
-use crate::date::UtcDate;
 use crate::error::Error;
-use crate::ids::{Id, JmapBlobId, State};
-use crate::objects::{Book, Failure, ObjectError, read};
+use crate::methods::date::UtcDate;
+use crate::methods::expected::Expected;
+use crate::methods::ids::{Id, JmapBlobId, State};
+use crate::methods::objects::{Book, Failure, ObjectError, read};
 
 /// What is asked for.
 pub(crate) const PROPERTIES: &[&str] = &["id", "blobId", "size", "mailboxIds", "keywords", "receivedAt"];

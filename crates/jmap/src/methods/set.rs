@@ -7,10 +7,10 @@ use std::fmt;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::batch::{Expected, Reference};
 use crate::error::Error;
-use crate::ids::{Id, State};
-use crate::json::check_account;
+use crate::methods::expected::{Asked, Expected, Reference};
+use crate::methods::ids::{Id, State};
+use crate::methods::json::check_account;
 use crate::text::printable;
 
 /// What a `/set` asks for.
@@ -104,14 +104,6 @@ impl Set {
         }
         (arguments, Expected { written: Some(asked), ..Expected::of(method) })
     }
-}
-
-/// What an answer must account for.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Asked {
-    create: BTreeSet<String>,
-    update: BTreeSet<Id>,
-    destroy: BTreeSet<Id>,
 }
 
 /// What became of everything that was asked for.

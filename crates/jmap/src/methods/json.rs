@@ -8,7 +8,7 @@ use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::error::Error;
-use crate::ids::Id;
+use crate::methods::ids::Id;
 
 /// The most elements any list of an answer may have: it bounds what parsing can allocate, and is twenty times what
 /// servers give in one answer.
@@ -56,7 +56,7 @@ pub(crate) struct GetWire<'a, T> {
     #[serde(borrow, default)]
     pub(crate) account_id: Option<Cow<'a, str>>,
     #[serde(default)]
-    pub(crate) state: Option<crate::ids::State>,
+    pub(crate) state: Option<crate::methods::ids::State>,
     #[serde(bound(deserialize = "T: Deserialize<'de>"))]
     pub(crate) list: Capped<T>,
     #[serde(default)]

@@ -9,11 +9,11 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::batch::Expected;
 use crate::error::Error;
-use crate::ids::JmapBlobId;
-use crate::json::string_bytes;
-use crate::objects::{Book, Failure, ObjectError, read};
+use crate::methods::expected::Expected;
+use crate::methods::ids::JmapBlobId;
+use crate::methods::json::string_bytes;
+use crate::methods::objects::{Book, Failure, ObjectError, read};
 
 /// Standard alphabet; padding may be there or not.
 const BASE64: GeneralPurpose = GeneralPurpose::new(

@@ -6,9 +6,9 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use crate::credentials::Credentials;
-use crate::renewal::{RefusedCredentials, Renewal};
-use crate::throttle::Throttle;
+use crate::http::credentials::Credentials;
+use crate::http::renewal::{RefusedCredentials, Renewal};
+use crate::http::throttle::Throttle;
 
 /// Everything a client needs. [`Config::new`] fills in the defaults named on each field.
 #[derive(Debug, Clone)]

@@ -16,18 +16,18 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use crate::broken::broken;
 use crate::class::Class;
-use crate::config::{Config, RetryPolicy, Timeouts, Waiting};
-use crate::counters::Tally;
 use crate::error::{Error, Wait};
-use crate::gate::{Gate, Pass};
-use crate::problem::Problem;
-use crate::renewal::Authorization;
-use crate::retry::{random, retry_after, wait_before_retry};
-use crate::template::origin;
-use crate::throttle::{Metered, Throttle, Underway};
-use crate::upload::Upload;
+use crate::http::broken::broken;
+use crate::http::config::{Config, RetryPolicy, Timeouts, Waiting};
+use crate::http::counters::Tally;
+use crate::http::gate::{Gate, Pass};
+use crate::http::problem::Problem;
+use crate::http::renewal::Authorization;
+use crate::http::retry::{random, retry_after, wait_before_retry};
+use crate::http::template::origin;
+use crate::http::throttle::{Metered, Throttle, Underway};
+use crate::http::upload::Upload;
 
 /// Redirects followed for one request.
 const MOST_REDIRECTS: usize = 5;
@@ -136,7 +136,11 @@ impl Transport {
         Ok(Self {
             http,
             origin: config.url.origin(),
-            authorization: Authorization::new(config)?,
+            authorization: Authorization::new(
+                &config.credentials,
+                config.renewal.clone(),
+                config.refused.clone(),
+            )?,
             timeouts: config.timeouts,
             retry: config.retry,
             cancel: config.cancel.clone(),

@@ -5,9 +5,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use reqwest::header::HeaderValue;
 
-use crate::config::Config;
-use crate::credentials::Credentials;
 use crate::error::Error;
+use crate::http::credentials::Credentials;
 
 /// Knows newer credentials than those that a client began with. Asked after a 401, on a thread that may block.
 pub trait Renewal: fmt::Debug + Send + Sync {
@@ -67,9 +66,12 @@ pub(crate) struct Authorization {
 }
 
 impl Authorization {
-    pub(crate) fn new(config: &Config) -> Result<Self, Error> {
-        let value = RwLock::new(config.credentials.header()?);
-        Ok(Self { value, renewal: config.renewal.clone(), refused: config.refused.clone() })
+    pub(crate) fn new(
+        credentials: &Credentials,
+        renewal: Option<Arc<dyn Renewal>>,
+        refused: Option<Arc<RefusedCredentials>>,
+    ) -> Result<Self, Error> {
+        Ok(Self { value: RwLock::new(credentials.header()?), renewal, refused })
     }
 
     /// Whether a client, this one or another, has been refused with this value.

@@ -151,7 +151,7 @@ fn beside_this_example() -> Done<PathBuf> {
     if malle.exists() {
         Ok(malle)
     } else {
-        Err("build the binary first: cargo build -p cli --bin malle".into())
+        Err("build the binary first: cargo build -p cli --no-default-features --bin malle".into())
     }
 }
 

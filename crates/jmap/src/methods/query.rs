@@ -5,10 +5,10 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::batch::Expected;
 use crate::error::Error;
-use crate::ids::{Id, State};
-use crate::json::{Capped, check_account, no_duplicates};
+use crate::methods::expected::Expected;
+use crate::methods::ids::{Id, State};
+use crate::methods::json::{Capped, check_account, no_duplicates};
 
 /// Which objects to list, and which page of the listing.
 #[derive(Debug, Clone)]

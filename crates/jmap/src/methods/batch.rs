@@ -7,14 +7,15 @@ use std::marker::PhantomData;
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
-use crate::blobs::Blobs;
-use crate::capability::{Capability, DataType};
-use crate::changes::Changes;
-use crate::emails::Emails;
-use crate::ids::{AccountId, Id, JmapBlobId, State};
-use crate::objects::Objects;
-use crate::query::{Query, QueryPage};
-use crate::set::{Asked, Set, Written};
+use crate::methods::blobs::Blobs;
+use crate::methods::capability::{Capability, DataType};
+use crate::methods::changes::Changes;
+use crate::methods::emails::Emails;
+use crate::methods::expected::{Expected, Reference};
+use crate::methods::ids::{AccountId, Id, JmapBlobId, State};
+use crate::methods::objects::Objects;
+use crate::methods::query::{Query, QueryPage};
+use crate::methods::set::{Set, Written};
 
 /// The ids a `/get` is about.
 #[derive(Debug, Clone)]
@@ -25,14 +26,6 @@ pub enum Ids<T> {
     These(Vec<T>),
     /// Those an earlier call of the same batch finds (RFC 8620 section 3.7).
     Of(Reference),
-}
-
-/// A place in the result of an earlier call of the same batch.
-#[derive(Debug, Clone, Copy)]
-pub struct Reference {
-    call: usize,
-    method: &'static str,
-    path: &'static str,
 }
 
 /// A call put into a batch; hands out its result by [`Answer::take`](crate::Answer::take).
@@ -102,22 +95,6 @@ impl Call<Objects> {
     }
 }
 
-/// What a call's answer is measured against.
-#[derive(Debug, Clone)]
-pub(crate) struct Expected {
-    pub(crate) method: &'static str,
-    /// The ids asked for, sorted, where they are known.
-    pub(crate) ids: Option<Vec<Box<str>>>,
-    /// Whether everything was asked for (`ids: null`).
-    pub(crate) all: bool,
-    /// `sinceState` of `/changes`.
-    pub(crate) since: Option<State>,
-    /// The call whose result gives the ids.
-    pub(crate) after: Option<usize>,
-    /// What a `/set` must account for.
-    pub(crate) written: Option<Asked>,
-}
-
 /// Method calls on one account, sent as one request. `using` follows from the calls.
 #[derive(Debug, Clone)]
 pub struct Batch {
@@ -175,7 +152,7 @@ impl Batch {
     /// `Email/get` of what [`Email`](crate::Email) holds.
     pub fn emails(&mut self, ids: Ids<Id>) -> Call<Emails> {
         let email = DataType::Email;
-        self.push_get(email.get_method(), email.capability(), ids, Some(crate::emails::PROPERTIES))
+        self.push_get(email.get_method(), email.capability(), ids, Some(crate::methods::emails::PROPERTIES))
     }
 
     /// `Blob/get` of whole blobs (RFC 9404): text where it is valid UTF-8, else base64, and the size.

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use url::{Host, Url};
 
-use crate::broken::is_closed;
 use crate::class::Class;
-use crate::config::Config;
 use crate::error::Error;
+use crate::http::broken::is_closed;
+use crate::http::config::Config;
+use crate::http::template::{UrlTemplate, Warning, api_url};
+use crate::http::transport::{Body, Outgoing, Transport};
 use crate::session::{Session, parse_session};
-use crate::template::{UrlTemplate, Warning, api_url};
-use crate::transport::{Body, Outgoing, Transport};
 
 /// A session and what its URLs mean from here.
 #[derive(Debug)]

@@ -4,8 +4,8 @@ use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, SystemTime};
 
 use crate::class::Class;
-use crate::config::RetryPolicy;
 use crate::error::Error;
+use crate::http::config::RetryPolicy;
 
 /// Reads `Retry-After` (RFC 9110 section 10.2.3): seconds, or a date, which counts from `now`.
 pub(crate) fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {

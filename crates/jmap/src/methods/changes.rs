@@ -4,10 +4,10 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
-use crate::batch::Expected;
 use crate::error::Error;
-use crate::ids::{Id, State};
-use crate::json::{Capped, check_account};
+use crate::methods::expected::Expected;
+use crate::methods::ids::{Id, State};
+use crate::methods::json::{Capped, check_account};
 
 /// What happened to a type's objects between two states. The lists are sorted and share no id: servers may name an id as
 /// created and updated, or updated and destroyed; the stronger word is kept.

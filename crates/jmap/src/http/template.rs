@@ -140,7 +140,7 @@ impl UrlTemplate {
             };
             let value = values.iter().find(|(known, _)| *known == name).map_or("", |(_, value)| value);
             if matches!(value, "." | "..") {
-                return Err(crate::ids::InvalidId.into());
+                return Err(crate::methods::ids::InvalidId.into());
             }
             encode(value, &mut url);
             rest = after;

@@ -6,10 +6,10 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::batch::Expected;
 use crate::error::Error;
-use crate::ids::{Id, State};
-use crate::json::{GetWire, check_account, is_shallow};
+use crate::methods::expected::Expected;
+use crate::methods::ids::{Id, State};
+use crate::methods::json::{GetWire, check_account, is_shallow};
 
 /// Why one object of an answer cannot be used while the others can.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

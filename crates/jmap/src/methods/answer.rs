@@ -6,17 +6,18 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::batch::{Batch, Call, Expected};
-use crate::blobs::Blobs;
-use crate::changes::Changes;
-use crate::emails::Emails;
 use crate::error::Error;
-use crate::ids::{AccountId, State};
-use crate::json::Capped;
-use crate::method_error::{MethodError, MethodErrorKind};
-use crate::objects::Objects;
-use crate::query::QueryPage;
-use crate::set::Written;
+use crate::methods::batch::{Batch, Call};
+use crate::methods::blobs::Blobs;
+use crate::methods::changes::Changes;
+use crate::methods::emails::Emails;
+use crate::methods::expected::Expected;
+use crate::methods::ids::{AccountId, State};
+use crate::methods::json::Capped;
+use crate::methods::method_error::{MethodError, MethodErrorKind};
+use crate::methods::objects::Objects;
+use crate::methods::query::QueryPage;
+use crate::methods::set::Written;
 
 /// The answer to a batch. Splitting it copies nothing; [`Answer::take`] parses one call's result, which for tens of
 /// megabytes of blobs takes tens of milliseconds of CPU and may be done on another thread.
