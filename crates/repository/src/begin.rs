@@ -12,15 +12,15 @@ use model::Clock;
 use proto::repository::log_entry::Kind;
 use proto::repository::{Head, Init, LogEntry, Progress, SegmentRef, Upgrade};
 
-use crate::damage::{Damage, Frames, unless_damaged};
-use crate::error::{Error, Result};
+use crate::damage::{Damage, Frames};
+use crate::error::{Error, Result, unless_damaged};
 use crate::info::{SnapshotInfo, millis};
-use crate::layout::{Object, ObjectName};
 use crate::log::fold::{newest_segments, segment_name};
 use crate::log::journal::{Appended, Found};
 use crate::repository::Repository;
-use crate::seal::FORMAT;
+use crate::sealing::seal::FORMAT;
 use crate::snapshot::Snapshot;
+use crate::storage::layout::{Object, ObjectName};
 use crate::writer::{Slices, SnapshotWriter};
 
 /// What the next snapshot may grow from.

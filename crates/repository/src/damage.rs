@@ -12,11 +12,9 @@ use model::{BlobId, Clock, DataType, EmailId, EmailRecord};
 use proto::repository::log_entry::Kind;
 use proto::repository::{Damaged, Head, SegmentRef};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, unless_damaged};
 use crate::info::{SnapshotInfo, TypeState};
 use crate::known::Fingerprints;
-use crate::layout::{Object, ObjectName};
-use crate::length::Length;
 use crate::log::fold::{objects, segment_name};
 use crate::log::journal::{Appended, Folded, Found};
 use crate::repository::Repository;
@@ -24,6 +22,8 @@ use crate::rows::{BlobPlace, Location, Table, object_from};
 use crate::segment::reader::{SegmentReader, WHOLE};
 use crate::segment::verify::verify;
 use crate::snapshot::{Snapshot, malformed};
+use crate::storage::layout::{Object, ObjectName};
+use crate::storage::length::Length;
 
 /// Tries to append behind entries of others.
 const ATTEMPTS: usize = 16;
@@ -418,14 +418,5 @@ impl Repository {
             }
         }
         Ok(damaged)
-    }
-}
-
-/// Returns `None` for damaged or missing data; passes other errors on.
-pub(crate) fn unless_damaged<T>(result: Result<T>) -> Result<Option<T>> {
-    match result {
-        Ok(value) => Ok(Some(value)),
-        Err(Error::Corrupt { .. } | Error::Missing { .. }) => Ok(None),
-        Err(error) => Err(error),
     }
 }

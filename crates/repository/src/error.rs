@@ -1,8 +1,8 @@
 use model::{ErrorClass, LogPosition};
 
-use crate::layout::Object;
+use crate::storage::layout::Object;
 
-use crate::trouble::Trouble;
+use crate::storage::trouble::Trouble;
 
 /// What can go wrong with a repository. `Display` completes "failed to …"; the cause is in `source()`.
 #[derive(Debug, thiserror::Error)]
@@ -294,5 +294,14 @@ fn leaves(unused_bytes: u64) -> String {
     match unused_bytes {
         0 => String::new(),
         bytes => format!("; {bytes} bytes that this one had stored are not used by any snapshot"),
+    }
+}
+
+/// Returns `None` for damaged or missing data; passes other errors on.
+pub(crate) fn unless_damaged<T>(result: Result<T>) -> Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(Error::Corrupt { .. } | Error::Missing { .. }) => Ok(None),
+        Err(error) => Err(error),
     }
 }

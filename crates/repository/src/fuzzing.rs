@@ -12,21 +12,21 @@ use proto::repository::{
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::frame;
 use crate::info::SnapshotInfo;
-use crate::keys;
-use crate::layout::{MailboxDir, Object, ObjectName};
 use crate::log::fold::{LogState, may_follow, newest_segments, next_head, rebase};
 use crate::log::journal::{open_entry, parse_entry};
-use crate::pack_reader::{parse_footer, read_pack};
-use crate::ring_file::KeyRing;
+use crate::pack::reader::{parse_footer, read_pack};
 use crate::rows::{Table, failure_from, object_from};
-use crate::seal::{Cipher, FOOTER, HEADER, Kind, Secret, open_sealed};
+use crate::sealing::frame;
+use crate::sealing::keys;
+use crate::sealing::ring_file::KeyRing;
+use crate::sealing::seal::{Cipher, FOOTER, HEADER, Kind, Secret, open_sealed};
 use crate::segment::filter::{Filter, key_hash};
 use crate::segment::merge::{Merge, MergedRow};
 use crate::segment::reader::{self, SegmentReader};
 use crate::segment::verify::verify;
-use crate::store::{MailboxObjects, Objects};
+use crate::storage::layout::{MailboxDir, Object, ObjectName};
+use crate::storage::objects::{MailboxObjects, Objects};
 
 const DIR: MailboxDir = MailboxDir([7; 16]);
 const NAME: ObjectName = ObjectName([8; 16]);
@@ -201,9 +201,9 @@ pub fn key_ring(text: &str) {
 
 /// What lies unsealed on a store: its descriptor, names of objects.
 pub fn clear(data: &[u8]) {
-    let _ = crate::bucket::parse_descriptor(data);
+    let _ = crate::storage::bucket::parse_descriptor(data);
     let summed = [data, blake3::hash(data).as_bytes()].concat();
-    let _ = crate::bucket::parse_descriptor(&summed);
+    let _ = crate::storage::bucket::parse_descriptor(&summed);
     if let Ok(text) = std::str::from_utf8(data) {
         if let Some(object) = Object::parse(text) {
             assert_eq!(object.relative(), text);
@@ -238,7 +238,7 @@ pub fn seeds() -> Vec<(&'static str, Vec<u8>)> {
     seeds.push(("key_ring", KeyRing::generate().rotated().to_text().as_bytes().to_vec()));
     let key = proto::repository::WrappedKey { data_key: Bytes::from_static(&[1; 32]) }.encode_to_vec();
     let cipher = Cipher::fresh(&secret(), Kind::Key, DIR, Object::Key(secret().id()).relative());
-    seeds.push(("wrapped_key", crate::seal::seal_plain(&cipher, &key)));
+    seeds.push(("wrapped_key", crate::sealing::seal::seal_plain(&cipher, &key)));
     seeds.push(("wrapped_key", key));
     let store =
         proto::repository::StoreDescriptor { format: 1, zone: "paris".to_owned(), ..Default::default() };

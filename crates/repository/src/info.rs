@@ -4,7 +4,7 @@ use model::{BackupNumber, DataType, SnapshotNumber, Timestamp};
 use prost::Message;
 use proto::repository as disk;
 
-use crate::seal::BlobHasher;
+use crate::sealing::seal::BlobHasher;
 
 /// How well a snapshot knows one data type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

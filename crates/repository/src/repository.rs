@@ -7,18 +7,17 @@ use model::{BackupNumber, Clock, LogPosition, MailboxIdentity, SnapshotNumber};
 use proto::repository::log_entry::Kind;
 use proto::repository::{Init, LogEntry, Reset};
 
-use crate::bucket::Store;
-use crate::damage::unless_damaged;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, unless_damaged};
 use crate::info::SnapshotInfo;
-use crate::keys::{self, OlderWraps};
-use crate::layout::{MailboxDir, Object, ObjectName};
 use crate::log::journal::{Appended, Folded, Found, Journal};
-use crate::ring_file::KeyRing;
-use crate::seal::{BlobHasher, Secret};
+use crate::sealing::keys::{self, OlderWraps};
+use crate::sealing::ring_file::KeyRing;
+use crate::sealing::seal::{BlobHasher, Secret};
 use crate::sizes::Sizes;
 use crate::snapshot::Snapshot;
-use crate::store::MailboxObjects;
+use crate::storage::bucket::Store;
+use crate::storage::layout::{MailboxDir, Object, ObjectName};
+use crate::storage::objects::MailboxObjects;
 
 /// One mailbox's backups.
 #[derive(Debug, Clone)]
@@ -357,7 +356,7 @@ mod tests {
     use proto::repository::Erased;
 
     use super::*;
-    use crate::bucket::StoreOptions;
+    use crate::storage::bucket::StoreOptions;
 
     async fn keys_in(inner: &InMemory) -> usize {
         let all: Vec<_> = inner.list(None).try_collect().await.expect("lists");

@@ -9,11 +9,11 @@
 use bytes::Bytes;
 
 use crate::error::{Error, Result};
-use crate::frame::{open_object, seal_object};
-use crate::layout::{Object, RestoreName};
 use crate::repository::Repository;
-use crate::seal::{Cipher, Kind};
-use crate::store::Created;
+use crate::sealing::frame::{open_object, seal_object};
+use crate::sealing::seal::{Cipher, Kind};
+use crate::storage::layout::{Object, RestoreName};
+use crate::storage::objects::Created;
 
 /// Limits the search for the newest record; a restore needs a handful.
 const MOST_RECORDS: u32 = 9_999;
@@ -131,8 +131,8 @@ mod tests {
     use object_store::memory::InMemory;
 
     use super::*;
-    use crate::bucket::{Store, StoreOptions};
-    use crate::ring_file::KeyRing;
+    use crate::sealing::ring_file::KeyRing;
+    use crate::storage::bucket::{Store, StoreOptions};
 
     async fn repository(inner: Arc<InMemory>) -> Repository {
         let store = Store::open_or_init(inner, StoreOptions::default(), &SystemClock).await.expect("opens");

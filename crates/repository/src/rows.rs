@@ -5,7 +5,7 @@ use model::{BlobId, DataType, EmailId};
 use proto::repository as disk;
 use proto::repository::row::Content;
 
-use crate::layout::ObjectName;
+use crate::storage::layout::ObjectName;
 
 /// The tables of a snapshot. The number is the one on disk; rows are ordered by table, then key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

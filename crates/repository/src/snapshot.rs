@@ -12,19 +12,19 @@ use proto::repository::{Row, SegmentRef};
 use tokio::sync::OnceCell;
 
 use crate::error::{Error, Result};
-use crate::frame;
 use crate::info::SnapshotInfo;
-use crate::layout::{Object, ObjectName};
-use crate::opened::Opened;
+use crate::pack::opened::Opened;
 use crate::rows::{
     BlobPlace, FailureRecord, Location, ObjectRecord, StoredObject, Table, email_key, failure_from,
     object_from, object_key,
 };
-use crate::seal::{BlobHasher, Cipher, HEADER, Kind, Secret};
+use crate::sealing::frame;
+use crate::sealing::seal::{BlobHasher, Cipher, HEADER, Kind, Secret};
 use crate::segment::filter::{Filter, key_hash};
 use crate::segment::merge::{Merge, MergedRow};
 use crate::segment::reader::SegmentReader;
-use crate::store::MailboxObjects;
+use crate::storage::layout::{Object, ObjectName};
+use crate::storage::objects::MailboxObjects;
 
 /// Requests in flight while segments are opened or blocks looked up.
 const READS_IN_FLIGHT: usize = 8;

@@ -12,16 +12,15 @@ use futures::{StreamExt, stream};
 use model::{BlobId, DataType, EmailRecord, SnapshotNumber};
 use proto::repository::{Row, SegmentRef};
 
-use crate::damage::unless_damaged;
-use crate::error::Result;
+use crate::error::{Result, unless_damaged};
 use crate::info::SnapshotInfo;
-use crate::layout::{Object, ObjectName};
 use crate::log::fold::segment_name;
 use crate::repository::Repository;
 use crate::rows::{BlobPlace, Table, object_from};
 use crate::segment::merge::{Merge, MergedRow};
 use crate::segment::reader::SegmentReader;
 use crate::snapshot::{Snapshot, malformed};
+use crate::storage::layout::{Object, ObjectName};
 
 /// Segments opened at the same time.
 const READS_IN_FLIGHT: usize = 8;

@@ -1,7 +1,7 @@
 //! `check` proves that references are consistent, `scrub` that the bytes are still there and right.
 
 mod needs;
-mod report;
+pub(crate) mod report;
 mod tables;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -19,15 +19,15 @@ pub use crate::check::report::{CheckReport, Problem};
 use crate::check::tables::check_snapshot;
 use crate::error::{Error, Result};
 use crate::info::SnapshotInfo;
-use crate::layout::{Object, ObjectName};
-use crate::length::Length;
 use crate::log::fold::{LogState, segment_name};
 use crate::log::journal::Folded;
-use crate::pack_reader::read_pack;
+use crate::pack::reader::read_pack;
 use crate::repository::Repository;
-use crate::seal::{BlobHasher, Cipher, FORMAT, Kind};
+use crate::sealing::seal::{BlobHasher, Cipher, FORMAT, Kind};
 use crate::segment::reader::SegmentReader;
 use crate::segment::verify::verify;
+use crate::storage::layout::{Object, ObjectName};
+use crate::storage::length::Length;
 
 /// How much is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

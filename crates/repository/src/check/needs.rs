@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use model::BlobId;
 
-use crate::layout::{Object, ObjectName};
-use crate::length::Length;
 use crate::rows::Location;
+use crate::storage::layout::{Object, ObjectName};
+use crate::storage::length::Length;
 
 /// Packs and segments on the store, and their lengths.
 pub(super) type Listed = BTreeMap<Object, u64>;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use model::SnapshotNumber;
 
 use crate::error::{Error, Result};
-use crate::layout::Object;
+use crate::storage::layout::Object;
 
 /// Something that is not as it must be.
 #[derive(Debug, Clone, PartialEq, Eq)]

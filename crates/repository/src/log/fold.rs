@@ -11,7 +11,7 @@ use proto::repository::{
     Progress, Replacement, SegmentRef, Snapshot,
 };
 
-use crate::layout::{Object, ObjectName};
+use crate::storage::layout::{Object, ObjectName};
 
 /// What all entries up to `number` add up to.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -20,11 +20,11 @@ use proto::repository::log_entry::Kind as EntryKind;
 use proto::repository::{Head, LogEntry};
 
 use crate::error::{Error, HistoryFault, Result};
-use crate::frame::{open_object, seal_object};
-use crate::layout::Object;
 use crate::log::fold::{LogState, may_follow, next_head};
-use crate::seal::{Cipher, Kind, Secret, format_of};
-use crate::store::{Created, MailboxObjects};
+use crate::sealing::frame::{open_object, seal_object};
+use crate::sealing::seal::{Cipher, Kind, Secret, format_of};
+use crate::storage::layout::Object;
+use crate::storage::objects::{Created, MailboxObjects};
 
 /// Entries read one after the other before a listing is cheaper.
 const WALK: u64 = 16;

@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proto::repository::{Condemn, Replacement};
 
-use crate::layout::{Object, ObjectName};
 use crate::log::fold::{LogState, segment_name};
+use crate::storage::layout::{Object, ObjectName};
 
 /// The packs that each segment's footer names.
 pub type Footers = BTreeMap<ObjectName, BTreeSet<ObjectName>>;

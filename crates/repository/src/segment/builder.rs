@@ -1,30 +1,25 @@
 //! Writes sorted rows as segments.
 
-use std::collections::BTreeMap;
-
 use bytes::{BufMut, Bytes, BytesMut};
 use prost::Message;
 use proto::repository::row::Content;
 use proto::repository::{Blob, Gone, Row, SegmentBlock, SegmentFooter, SegmentRef, TableRows};
 
 use crate::error::Result;
-use crate::frame;
-use crate::layout::{Object, ObjectName};
-use crate::packer::narrow;
 use crate::rows::{BlobPlace, Location, NewContent, NewRow, Table};
-use crate::seal::{Cipher, FOOTER, Kind, Secret};
+use crate::sealing::frame;
+use crate::sealing::seal::{Cipher, FOOTER, Kind, Secret};
 use crate::segment::filter::{Filter, key_hash};
 use crate::sizes::Sizes;
-use crate::store::MailboxObjects;
-use crate::upload::Upload;
+use crate::storage::layout::{Object, ObjectName};
+use crate::storage::length::{PackLengths, narrow};
+use crate::storage::objects::MailboxObjects;
+use crate::storage::upload::Upload;
 
 /// Number of the filter's block in place of a table's.
 pub(crate) const FILTER_TABLE: u32 = 0;
 /// The filter must fit a frame.
 const MAX_ROWS: usize = 1 << 21;
-
-/// Packs and how long they are.
-pub(crate) type PackLengths = BTreeMap<ObjectName, u64>;
 
 /// Takes rows in order of (table, key), each key once, and uploads segments of at most about 16 MiB.
 pub(crate) struct SegmentBuilder<'a> {

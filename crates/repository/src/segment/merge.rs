@@ -9,9 +9,9 @@ use proto::repository::Row;
 use proto::repository::row::Content;
 
 use crate::error::{Error, Result};
-use crate::layout::ObjectName;
 use crate::rows::{BlobPlace, Table, place_from};
 use crate::segment::reader::{SegmentReader, StoredRow, TableScan};
+use crate::storage::layout::ObjectName;
 
 /// A row and, when it is a blob's, its place.
 #[derive(Debug)]

@@ -10,15 +10,15 @@ use prost::Message;
 use proto::repository::{Row, SegmentBlock, SegmentFooter, SegmentRef};
 
 use crate::error::{Error, Result};
-use crate::frame;
-use crate::layout::{Object, ObjectName};
-use crate::length::Length;
 use crate::log::fold::segment_name;
 use crate::rows::Table;
-use crate::seal::{Cipher, FOOTER, HEADER, Kind, Secret, TAG};
+use crate::sealing::frame;
+use crate::sealing::seal::{Cipher, FOOTER, HEADER, Kind, Secret, TAG};
 use crate::segment::builder::FILTER_TABLE;
 use crate::segment::filter::Filter;
-use crate::store::MailboxObjects;
+use crate::storage::layout::{Object, ObjectName};
+use crate::storage::length::Length;
+use crate::storage::objects::MailboxObjects;
 
 /// Segments up to this length are read in one request and kept while they are open.
 pub(crate) const WHOLE: u64 = 256 << 10;

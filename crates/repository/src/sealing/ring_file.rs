@@ -8,8 +8,8 @@ use model::MailboxIdentity;
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::error::{Error, Result};
-use crate::layout::{MailboxDir, hex, unhex};
-use crate::seal::Secret;
+use crate::sealing::seal::Secret;
+use crate::storage::layout::{MailboxDir, hex, unhex};
 
 const TITLE: &str = "malle key ring, format 1";
 const MAX_KEYS: usize = 64;

@@ -15,7 +15,7 @@ pub struct ObjectName(pub [u8; 16]);
 
 impl ObjectName {
     pub(crate) fn random() -> ObjectName {
-        ObjectName(crate::seal::random())
+        ObjectName(crate::sealing::seal::random())
     }
 
     pub(crate) fn from_slice(bytes: &[u8]) -> Option<ObjectName> {

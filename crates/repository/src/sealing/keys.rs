@@ -17,10 +17,10 @@ use proto::repository::WrappedKey;
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
-use crate::layout::{Object, hex};
-use crate::ring_file::KeyRing;
-use crate::seal::{Cipher, Kind, Secret, check_header, open_sealed, seal_plain};
-use crate::store::{Created, MailboxObjects};
+use crate::sealing::ring_file::KeyRing;
+use crate::sealing::seal::{Cipher, Kind, Secret, check_header, open_sealed, seal_plain};
+use crate::storage::layout::{Object, hex};
+use crate::storage::objects::{Created, MailboxObjects};
 
 /// Which wraps under older master keys a re-wrapping leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

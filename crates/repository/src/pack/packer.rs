@@ -21,14 +21,14 @@ use tokio::task::{JoinHandle, JoinSet};
 use tracing::Instrument;
 
 use crate::error::{Error, Result};
-use crate::frame::{self, BlobLengths};
-use crate::layout::{Object, ObjectName};
 use crate::rows::Location;
-use crate::seal::{BlobHasher, Cipher, FOOTER, HEADER, Kind, Secret};
-use crate::segment::builder::PackLengths;
+use crate::sealing::frame::{self, BlobLengths};
+use crate::sealing::seal::{BlobHasher, Cipher, FOOTER, HEADER, Kind, Secret};
 use crate::sizes::Sizes;
-use crate::store::MailboxObjects;
-use crate::upload::Upload;
+use crate::storage::layout::{Object, ObjectName};
+use crate::storage::length::{PackLengths, narrow};
+use crate::storage::objects::MailboxObjects;
+use crate::storage::upload::Upload;
 
 /// Frames being compressed at the same time.
 const FRAMES_IN_FLIGHT: usize = 2;
@@ -283,19 +283,14 @@ impl Filling {
     }
 }
 
-/// Frames, packs and footers are cut far below 4 GiB.
-pub(crate) fn narrow(length: usize) -> u32 {
-    u32::try_from(length).expect("lengths inside a pack stay below 4 GiB")
-}
-
 #[cfg(test)]
 mod tests {
     use object_store::memory::InMemory;
 
     use super::*;
-    use crate::layout::MailboxDir;
-    use crate::pack_reader::read_pack;
-    use crate::store::Objects;
+    use crate::pack::reader::read_pack;
+    use crate::storage::layout::MailboxDir;
+    use crate::storage::objects::Objects;
 
     /// A slice of a backup ends with `finish` and the next one goes on: what lies on the store must stay as it is.
     #[tokio::test]

@@ -13,7 +13,7 @@ use md5::{Digest, Md5};
 use object_store::PutPayload;
 
 use crate::error::{Error, Result};
-use crate::seal::random;
+use crate::sealing::seal::random;
 
 /// Objects up to this length are read back whole: one request, few bytes.
 const SMALL: usize = 64 << 10;

@@ -14,9 +14,9 @@ use object_store::{
 use tracing::{Instrument, Span};
 
 use crate::error::{Error, Result};
-use crate::layout::{MailboxDir, Object};
-use crate::proof::{Tags, differs};
-use crate::trouble::{StoreAnswer, Trouble, is_stray};
+use crate::storage::layout::{MailboxDir, Object};
+use crate::storage::proof::{Tags, differs};
+use crate::storage::trouble::{StoreAnswer, Trouble, is_stray};
 
 /// How often an ambiguous answer to a create is asked about before giving up.
 const SETTLE_ATTEMPTS: usize = 4;

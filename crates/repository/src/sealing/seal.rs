@@ -6,7 +6,7 @@ use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
-use crate::layout::MailboxDir;
+use crate::storage::layout::MailboxDir;
 
 /// The newest format this code reads, and the one it writes.
 pub const FORMAT: u16 = 2;

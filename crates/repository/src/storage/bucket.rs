@@ -4,20 +4,18 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use model::{Clock, MailboxIdentity};
+use model::Clock;
 use object_store::ObjectStore;
 use object_store::path::Path;
 use prost::Message;
 use proto::repository::StoreDescriptor;
 
-use crate::check::Problem;
+use crate::check::report::Problem;
 use crate::error::{Error, Result};
-use crate::layout::MailboxDir;
-use crate::repository::Repository;
-use crate::ring_file::KeyRing;
-use crate::seal::{FORMAT, random};
+use crate::sealing::seal::{FORMAT, random};
 use crate::sizes::Sizes;
-use crate::store::{Created, MailboxObjects, Objects};
+use crate::storage::layout::MailboxDir;
+use crate::storage::objects::{Created, MailboxObjects, Objects};
 
 const DESCRIPTOR: &str = "malle-store";
 /// The same bytes once more.
@@ -169,25 +167,13 @@ impl Store {
         &self.zone
     }
 
-    /// The repository of a mailbox; its key is made if it is new, its log by the first snapshot.
-    pub fn create_mailbox<'a>(
-        &'a self,
-        ring: &'a KeyRing,
-        identity: &'a MailboxIdentity,
-        account_name: &'a str,
-    ) -> BoxFuture<'a, Result<Repository>> {
-        Box::pin(async move {
-            self.objects.may_write()?;
-            if self.format < FORMAT.into() {
-                self.heal_copies().await?;
-            }
-            Repository::open_or_create(self, ring, identity, account_name).await
-        })
-    }
-
-    /// The repository in a directory; `Error::NoMailbox` if there is none.
-    pub fn mailbox<'a>(&'a self, ring: &'a KeyRing, dir: MailboxDir) -> BoxFuture<'a, Result<Repository>> {
-        Box::pin(async move { Repository::open(self, ring, dir).await?.ok_or(Error::NoMailbox) })
+    /// Before something is written: the store allows it, and has what this version of the format needs.
+    pub(crate) async fn prepare_to_write(&self) -> Result<()> {
+        self.objects.may_write()?;
+        if self.format < FORMAT.into() {
+            self.heal_copies().await?;
+        }
+        Ok(())
     }
 
     /// The directories of all mailboxes, in no order that means anything.

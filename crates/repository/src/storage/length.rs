@@ -1,5 +1,9 @@
 //! How long an object on the store has to be.
 
+use std::collections::BTreeMap;
+
+use super::layout::ObjectName;
+
 /// What is known of an object's length, bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Length {
@@ -22,4 +26,12 @@ impl Length {
             Length::Exactly(length) | Length::AtLeast(length) => length,
         }
     }
+}
+
+/// Packs and how long they are.
+pub(crate) type PackLengths = BTreeMap<ObjectName, u64>;
+
+/// Frames, packs and footers are cut far below 4 GiB.
+pub(crate) fn narrow(length: usize) -> u32 {
+    u32::try_from(length).expect("lengths inside a pack stay below 4 GiB")
 }

@@ -8,10 +8,10 @@ use bytes::Bytes;
 use object_store::PutPayload;
 
 use crate::error::{Error, Result};
-use crate::layout::{Object, ObjectName};
-use crate::proof::sample;
-use crate::seal::{Cipher, FOOTER, Kind, Secret};
-use crate::store::MailboxObjects;
+use crate::sealing::seal::{Cipher, FOOTER, Kind, Secret};
+use crate::storage::layout::{Object, ObjectName};
+use crate::storage::objects::MailboxObjects;
+use crate::storage::proof::sample;
 
 /// Under how many names one content is tried.
 const TRIES: usize = 3;

@@ -5,10 +5,10 @@ use prost::Message;
 use proto::repository::PackFooter;
 
 use crate::error::{Error, Result};
-use crate::frame;
-use crate::layout::ObjectName;
 use crate::rows::Location;
-use crate::seal::{Cipher, FOOTER, HEADER};
+use crate::sealing::frame;
+use crate::sealing::seal::{Cipher, FOOTER, HEADER};
+use crate::storage::layout::ObjectName;
 
 /// Walks through the blobs of a pack as its own footer describes it, one frame in memory at a time.
 pub(crate) fn read_pack(

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use tokio::sync::OnceCell;
 
-use crate::layout::ObjectName;
 use crate::rows::Location;
+use crate::storage::layout::ObjectName;
 
 /// Opened frames that are kept: neighbours in a mailbox are mostly neighbours in a pack.
 const KEPT_FRAMES: usize = 4;

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use model::BlobId;
 
 use crate::error::{Error, Result};
-use crate::seal::{BlobHasher, Cipher, HEADER};
+use crate::sealing::seal::{BlobHasher, Cipher, HEADER};
 
 /// A frame never opens to more than this; what claims more is damaged or hostile.
 pub(crate) const MAX_RAW: usize = 8 << 20;
@@ -110,8 +110,8 @@ fn unverified(cipher: &Cipher, what: String) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layout::MailboxDir;
-    use crate::seal::{Kind, Secret};
+    use crate::sealing::seal::{Kind, Secret};
+    use crate::storage::layout::MailboxDir;
 
     #[test]
     fn a_frame_that_claims_too_much_is_refused_before_memory_is_taken() {
