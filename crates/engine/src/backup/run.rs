@@ -65,6 +65,6 @@ impl<'a> Run<'a> {
     pub(crate) fn is_untouched(&self) -> bool {
         let counts = &self.draft.counts;
         let is_counted = counts.fetched_bytes > 0 || counts.removed > 0;
-        !is_counted && self.emails.late.is_empty() && !self.emails.has_relabelled
+        !is_counted && self.emails.changed_rows.is_empty() && !self.emails.has_relabelled
     }
 }

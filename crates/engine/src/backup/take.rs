@@ -1,4 +1,4 @@
-//! What comes from the pipeline becomes rows.
+//! Writes rows for the emails and objects that the pipeline delivers.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use crate::server::metadata::{self, Metadata};
 /// After so many failures without a success between them it may not be the emails' fault.
 const FAILURES_IN_A_ROW: u32 = 8;
 
-/// Emails of the base one of which must still be there.
+/// Emails of the base that are tried when it is doubtful whether the server still delivers any.
 const CONTROLS: usize = 20;
 const CONTROL_BYTES: u64 = 1 << 30;
 
@@ -143,7 +143,7 @@ impl Run<'_> {
         let mut rows = Vec::with_capacity(fetched.len());
         let mut blobs = Vec::with_capacity(fetched.len());
         for one in fetched {
-            // What is doubted is fetched again by the next one.
+            // Content of a doubtful length is not counted: the next backup fetches it again.
             self.draft.counts.fetched += u64::from(one.doubt.is_none());
             self.draft.counts.fetched_bytes += one.length;
             match one.content {
@@ -198,7 +198,7 @@ impl Run<'_> {
                 listed.note(&record.id, record.size);
             }
             _ => {
-                self.emails.late.insert(record.id.clone(), Some(Box::new(record.clone())));
+                self.emails.changed_rows.insert(record.id.clone(), Some(Box::new(record.clone())));
             }
         }
         self.draft.writer.put_email(record).await?;
@@ -265,7 +265,7 @@ impl Run<'_> {
     }
 }
 
-/// The server counts our requests: that says nothing of the email which was asked for. A 503 may well be about that one.
+/// Whether the server limits our requests. Such an error does not mean that this email cannot be read; a 503 may.
 fn asks_for_less(error: &jmap::Error) -> bool {
     error.is_throttle() && !matches!(error, jmap::Error::Status { status: 503, .. })
 }

@@ -73,7 +73,7 @@ impl Run<'_> {
         let most = base.pack_bytes_read() + MOST_BYTES;
         for rows in outdated.chunks(ROWS_TOGETHER) {
             // Rows that changed after they were listed are written already.
-            let rows = rows.iter().filter(|(id, _)| !self.emails.late.contains_key(id));
+            let rows = rows.iter().filter(|(id, _)| !self.emails.changed_rows.contains_key(id));
             let held = rows.filter_map(|(id, blob)| Some((id.clone(), places.get(blob)?.clone())));
             if !self.renew_some(&base, held.collect(), most).await? {
                 break;

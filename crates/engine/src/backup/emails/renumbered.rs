@@ -20,7 +20,7 @@ impl Renumbered {
         self.went.push(beginning(blob));
     }
 
-    /// How many of those that went came again; each of those that came counts once.
+    /// Returns how many removed emails are there again under another id. Each new email matches at most one of them.
     pub(crate) fn count(mut self) -> u64 {
         self.came.sort_unstable();
         self.went.sort_unstable();

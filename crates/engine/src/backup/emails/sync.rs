@@ -215,7 +215,7 @@ impl Run<'_> {
                         None => wanted.push(wanted_email(email, record)),
                         Some(record) => {
                             let new = relabelled(record, &email).unwrap_or_else(|| record.clone());
-                            self.emails.late.insert(id, Some(Box::new(new.clone())));
+                            self.emails.changed_rows.insert(id, Some(Box::new(new.clone())));
                             self.draft.writer.put_email(new).await?;
                             self.how.progress.advance(1, 0);
                         }
@@ -230,10 +230,10 @@ impl Run<'_> {
     /// are not among them.
     pub(crate) async fn records(&self, ids: Vec<EmailId>) -> Result<BTreeMap<EmailId, EmailRecord>> {
         let (late, other): (Vec<_>, Vec<_>) =
-            ids.into_iter().partition(|id| self.emails.late.contains_key(id));
+            ids.into_iter().partition(|id| self.emails.changed_rows.contains_key(id));
         let mut records: BTreeMap<EmailId, EmailRecord> = late
             .iter()
-            .filter_map(|id| Some((id.clone(), (**self.emails.late.get(id)?.as_ref()?).clone())))
+            .filter_map(|id| Some((id.clone(), (**self.emails.changed_rows.get(id)?.as_ref()?).clone())))
             .collect();
         let other = other.into_iter().filter(|id| self.emails.length_of(id).is_none());
         records.extend(self.draft.emails_of_base(&other.collect::<Vec<_>>()).await?);
@@ -254,7 +254,7 @@ impl Run<'_> {
                 }
                 self.draft.remove_email(&id, size, record.is_some()).await?;
             }
-            self.emails.late.insert(id, None);
+            self.emails.changed_rows.insert(id, None);
         }
         Ok(())
     }

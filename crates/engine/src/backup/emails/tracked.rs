@@ -9,23 +9,24 @@ use super::listed::Listed;
 use super::recent::Recent;
 use super::renumbered::Renumbered;
 
-/// Emails that were read, and what is open about them.
+/// Holds what a run knows of each email, and the contradictions that it has not resolved yet.
 pub(crate) struct TrackedEmails {
-    /// Emails whose rows were changed one by one; `None`: removed.
-    pub(crate) late: HashMap<EmailId, Option<Box<EmailRecord>>>,
+    /// Rows that this run wrote outside the listing. `None`: removed.
+    pub(crate) changed_rows: HashMap<EmailId, Option<Box<EmailRecord>>>,
     /// The last full listing of this run and the length of each email that was fetched for it.
     pub(crate) listed: Option<Listed>,
     /// The listing is still being worked off.
     pub(crate) is_listing: bool,
     /// Folders that emails lay in when they were listed.
     pub(crate) listed_folders: BTreeSet<FolderId>,
-    /// Emails came or went while their ids were listed: one may have done both, and no state tells of it.
+    /// Emails came or went while their ids were listed. One may have done both, which `/changes` does not report.
     pub(crate) listed_under_way: bool,
     /// The listing changed a row without fetching.
     pub(crate) has_relabelled: bool,
     /// The server named an email that it then said not to have.
     pub(crate) contradicted: bool,
-    /// Emails of the base that were touched last and are other ones now; the server's changes must name them.
+    /// Emails of the base that changed last and that the server now shows with other content. Its changes must name them; otherwise its
+    /// history was rolled back.
     pub(crate) unexplained: BTreeSet<Id>,
     /// Emails whose bytes are gone although the server listed them.
     pub(crate) vanished: BTreeSet<EmailId>,
@@ -42,7 +43,7 @@ pub(crate) struct TrackedEmails {
 impl TrackedEmails {
     pub(crate) fn new(recent: Recent) -> TrackedEmails {
         TrackedEmails {
-            late: HashMap::new(),
+            changed_rows: HashMap::new(),
             listed: None,
             is_listing: false,
             listed_folders: BTreeSet::new(),
@@ -60,8 +61,8 @@ impl TrackedEmails {
 
     /// Length of an email as far as this run has touched it.
     pub(crate) fn length_of(&self, id: &EmailId) -> Option<u64> {
-        if let Some(late) = self.late.get(id) {
-            return late.as_ref().map(|record| record.size);
+        if let Some(changed_rows) = self.changed_rows.get(id) {
+            return changed_rows.as_ref().map(|record| record.size);
         }
         let listed = self.listed.as_ref()?;
         listed.length_at(listed.ids.position(id.as_str())?)
@@ -78,13 +79,13 @@ impl TrackedEmails {
 
     /// Whether its row was removed one by one.
     pub(crate) fn is_removed(&self, id: &EmailId) -> bool {
-        matches!(self.late.get(id), Some(None))
+        matches!(self.changed_rows.get(id), Some(None))
     }
 
     /// The folders that an email lies in, as far as this run looked at it, and that are not among these. A folder that was
-    /// destroyed after its emails were listed is missed needlessly: the next backup finds everything in order.
+    /// destroyed after its emails were listed is among them; that costs one more reading of the folders.
     pub(crate) fn unknown_folders(&self, is_known: impl Fn(&FolderId) -> bool) -> BTreeSet<FolderId> {
-        let late = self.late.values().flatten().flat_map(|record| &record.folders);
-        late.chain(&self.listed_folders).filter(|folder| !is_known(folder)).cloned().collect()
+        let changed_rows = self.changed_rows.values().flatten().flat_map(|record| &record.folders);
+        changed_rows.chain(&self.listed_folders).filter(|folder| !is_known(folder)).cloned().collect()
     }
 }

@@ -180,7 +180,8 @@ impl Run<'_> {
         let sample = sample.filter(|sample| sample.state.as_str() == emails.state);
         let has_failed = |id: &str| self.draft.has_failed(DataType::Email, id);
         let sampled = sample.as_ref().map_or(&[][..], |sample| &sample.emails);
-        emails.recent = self.emails.recent.list(&self.emails.late, sampled, &self.draft.hasher, has_failed);
+        emails.recent =
+            self.emails.recent.list(&self.emails.changed_rows, sampled, &self.draft.hasher, has_failed);
         let Some(sample) = sample else { return Ok(true) };
         emails.witness = sample.witness(&self.draft.hasher);
         Ok(is_compared || is_listed || self.agrees_with(&sample).await?)

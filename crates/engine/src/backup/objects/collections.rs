@@ -45,13 +45,21 @@ pub(super) fn shared_uids(collections: &[Collection], rows: &RowsByUid) -> BTree
     of_rows.chain(events.filter(|uid| !seen.insert(*uid))).cloned().collect()
 }
 
-/// Says which calendars of JMAP (`names`: by id) these may be. `shared`: UIDs that tell nothing.
+/// UIDs of events in collections that may be several calendars of JMAP. `shared`: UIDs that several events have.
+pub(super) fn untold_uids(collections: &[Collection], shared: &BTreeSet<String>) -> BTreeSet<String> {
+    let untold = collections.iter().filter(|collection| collection.ids.len() > 1);
+    let uids = untold.flat_map(|collection| &collection.events).map(|event| &event.uid);
+    uids.filter(|uid| shared.contains(*uid)).cloned().collect()
+}
+
+/// Says which calendars of JMAP (`names`: by id) these collections may be. `all`: the same with all their events.
 pub(super) fn tell_apart(
     collections: &mut [Collection],
+    all: &[Collection],
     names: &BTreeMap<String, String>,
-    shared: &BTreeSet<String>,
     (rows, known): (&RowsByUid, &Rows),
 ) {
+    let shared = shared_uids(all, rows);
     let mut calendars: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     let jsons = known.values().map(|row| &row.json).chain(rows.values().flatten().map(|(_, json)| json));
     for json in jsons {
@@ -59,10 +67,12 @@ pub(super) fn tell_apart(
             calendars.insert(uid, calendars_of(json));
         }
     }
-    for Collection { place, events, ids } in &mut *collections {
+    for Collection { place, ids, .. } in &mut *collections {
         *ids = names.iter().filter(|(_, name)| **name == place.name).map(|(id, _)| id.clone()).collect();
-        for lie_in in events.iter().filter_map(|event| calendars.get(&event.uid)) {
-            if ids.len() > 1 && !ids.is_disjoint(lie_in) {
+        if ids.len() > 1 {
+            let same = all.iter().filter(|other| other.place == *place).flat_map(|other| &other.events);
+            for lie_in in same.filter_map(|event| calendars.get(&event.uid)) {
+                // Events that contradict each other leave none.
                 ids.retain(|id| lie_in.contains(id));
             }
         }

@@ -14,7 +14,7 @@ use model::DataType;
 use repository::{ObjectRecord, TypeState};
 use serde_json::Value;
 
-use super::collections::{Collection, RowsByUid, shared_uids, take_row, tell_apart, uid_of};
+use super::collections::{Collection, RowsByUid, shared_uids, take_row, tell_apart, uid_of, untold_uids};
 use crate::backup::draft::Rows;
 use crate::backup::fetch::fetcher::cut;
 use crate::backup::fetch::step::{Arrived, Step, Subject};
@@ -22,10 +22,6 @@ use crate::backup::run::Run;
 use crate::error::{Error, Result};
 use crate::server::account::is_fatal;
 use crate::server::types::to_jmap;
-
-/// Why the text of an event is not known although the server gives it.
-const UNTOLD: &str =
-    "another calendar of the same name has an event of the same UID; give one of the calendars another name";
 
 /// Texts in one request.
 const TEXTS_AT_ONCE: usize = 100;
@@ -38,10 +34,12 @@ const MOST_BYTES_ALONE: u64 = 64 << 20;
 const TEXT: &str = "text by CalDAV";
 /// The same where it shows them, and these events not among them.
 const SOME_TEXT: &str = "text of some events by CalDAV";
+/// The same where it shows them, and does not say which text is whose.
+const UNTOLD_TEXT: &str = "text of events whose UID is also in another calendar of the same name (give one of the two another name)";
 
 /// What a type lacks. `before`: what the objects lacked of which none but the changed ones were read.
 pub(crate) fn lacking(mut now: Vec<String>, before: &[String]) -> Vec<String> {
-    let of_texts = before.iter().filter(|name| [TEXT, SOME_TEXT].contains(&name.as_str()));
+    let of_texts = before.iter().filter(|name| [TEXT, SOME_TEXT, UNTOLD_TEXT].contains(&name.as_str()));
     let kept: Vec<String> = of_texts.filter(|name| !now.contains(name)).cloned().collect();
     now.extend(kept);
     now
@@ -49,23 +47,13 @@ pub(crate) fn lacking(mut now: Vec<String>, before: &[String]) -> Vec<String> {
 
 /// Why texts did not come, of all events or of one.
 #[derive(Default)]
-struct Late {
+struct Missing {
     all: Option<String>,
     is_not_shown: bool,
     of: BTreeMap<String, String>,
 }
 
-impl Late {
-    /// Events that share their UID with one in another calendar, and whose text was not told from that one's.
-    fn of_shared<'a>(&mut self, uids: impl Iterator<Item = &'a String>) {
-        if self.is_not_shown {
-            return;
-        }
-        for uid in uids {
-            self.of.entry(uid.clone()).or_insert_with(|| UNTOLD.to_owned());
-        }
-    }
-
+impl Missing {
     /// `None`: the server does not show it, or fails; then the next backup asks again.
     fn shown<T>(&mut self, answer: std::result::Result<T, jmap::Error>) -> Result<Option<T>> {
         match answer {
@@ -100,64 +88,79 @@ impl Run<'_> {
         events: BTreeMap<String, Bytes>,
         known: &mut Rows,
     ) -> Result<Option<&'static str>> {
-        let (mut rows, mut rest, mut late) = (RowsByUid::new(), Vec::new(), Late::default());
+        let (mut rows, mut rest, mut missing) = (RowsByUid::new(), Vec::new(), Missing::default());
         for (id, json) in events {
             match uid_of(&json) {
                 Some(uid) => rows.entry(uid).or_default().push((id, json)),
                 None => rest.push((String::new(), (id, json))),
             }
         }
-        let mut collections = self.collections(&mut late).await?;
+        let mut collections = self.collections(|event| rows.contains_key(&event.uid), &mut missing).await?;
         let shared = shared_uids(&collections, &rows);
-        if rows.keys().any(|uid| shared.contains(uid)) {
-            let names = self.names_of_calendars(&mut late).await?;
-            tell_apart(&mut collections, &names, &shared, (&rows, known));
+        if !shared.is_empty() {
+            let names = self.names_of_calendars(&mut missing).await?;
+            let all = self.collections(|_| true, &mut missing).await?;
+            tell_apart(&mut collections, &all, &names, (&rows, known));
         }
-        for collection in &mut collections {
-            collection.events.retain(|event| rows.contains_key(&event.uid));
-            self.put_events_of(collection, &shared, &mut rows, known, &mut late).await?;
+        for collection in &collections {
+            self.put_events_of(collection, &shared, &mut rows, known, &mut missing).await?;
         }
-        late.of_shared(rows.keys().filter(|uid| shared.contains(*uid)));
+        let untold = untold_uids(&collections, &shared);
         let left =
             rows.into_iter().flat_map(|(uid, rows)| rows.into_iter().map(move |row| (uid.clone(), row)));
         rest.extend(left);
-        let mut has_all = true;
+        let mut lacks = None;
         for (uid, (id, json)) in rest {
             self.put_event(id.clone(), json, None, known).await?;
-            match late.of.get(&uid).or(late.all.as_ref()) {
+            match missing.of.get(&uid).or(missing.all.as_ref()) {
                 Some(error) => {
                     let reason = format!("its text could not be fetched: {error}");
                     self.draft.fail(DataType::CalendarEvent, id, reason).await?;
                 }
-                None => has_all = false,
+                None if missing.is_not_shown => lacks = Some(TEXT),
+                None if untold.contains(&uid) => lacks = lacks.or(Some(UNTOLD_TEXT)),
+                None => lacks = Some(SOME_TEXT),
             }
         }
-        let lacks = if late.is_not_shown { TEXT } else { SOME_TEXT };
-        Ok((!has_all).then_some(lacks))
+        Ok(lacks)
     }
 
     /// Whether the server shows texts of events that the base lacks because it did not.
     pub(crate) async fn shows_texts_now(&self, base: Option<&TypeState>) -> bool {
-        let lacks = base.is_some_and(|base| base.not_given.iter().any(|name| name == TEXT));
-        lacks && self.server.client.calendar_places(self.server.account).await.is_ok()
+        let lacks = |text| base.is_some_and(|base| base.not_given.iter().any(|name| name == text));
+        if !lacks(TEXT) && !lacks(UNTOLD_TEXT) {
+            return false;
+        }
+        let Ok(calendars) = self.server.client.calendar_places(self.server.account).await else {
+            return false;
+        };
+        let names: BTreeSet<&str> = calendars.iter().map(|calendar| calendar.name.as_str()).collect();
+        lacks(TEXT) || names.len() == calendars.len()
     }
 
-    /// Where the account's events lie.
-    async fn collections(&self, late: &mut Late) -> Result<Vec<Collection>> {
+    /// Where the account's events lie, those that are wanted.
+    async fn collections(
+        &self,
+        is_wanted: impl Fn(&EventPlace) -> bool,
+        missing: &mut Missing,
+    ) -> Result<Vec<Collection>> {
         let mut collections = Vec::new();
         let places = self.server.client.calendar_places(self.server.account).await;
-        for place in late.shown(places)?.unwrap_or_default() {
+        for place in missing.shown(places)?.unwrap_or_default() {
             let events = self.server.client.events_in(&place).await;
-            collections.push(Collection::new(place, late.shown(events)?.unwrap_or_default()));
+            let mut events = missing.shown(events)?.unwrap_or_default();
+            events.retain(&is_wanted);
+            events.shrink_to_fit();
+            collections.push(Collection::new(place, events));
         }
         Ok(collections)
     }
 
     /// Calendars by their ids, under the names that CalDAV gives them.
-    async fn names_of_calendars(&self, late: &mut Late) -> Result<BTreeMap<String, String>> {
+    async fn names_of_calendars(&self, missing: &mut Missing) -> Result<BTreeMap<String, String>> {
         let (client, account) = (self.server.client, &self.server.account.id);
         let calendars = client.get_whole(account, to_jmap(DataType::Calendar), &Ids::All, None).await;
-        let calendars = late.shown(calendars)?.map(|whole| whole.objects.list).unwrap_or_default();
+        let calendars = missing.shown(calendars)?.map(|whole| whole.objects.list).unwrap_or_default();
         let name = |json: &[u8]| {
             let calendar: Value = serde_json::from_slice(json).ok()?;
             calendar.get("name")?.as_str().map(str::to_owned)
@@ -171,7 +174,7 @@ impl Run<'_> {
         shared: &BTreeSet<String>,
         rows: &mut RowsByUid,
         known: &mut Rows,
-        late: &mut Late,
+        missing: &mut Missing,
     ) -> Result<()> {
         let mut left: Vec<Vec<EventPlace>> =
             collection.events.chunks(TEXTS_AT_ONCE).map(<[_]>::to_vec).collect();
@@ -179,14 +182,14 @@ impl Run<'_> {
             let limit = if chunk.len() == 1 { MOST_BYTES_ALONE } else { MOST_BYTES };
             match (self.server.client.event_texts(&collection.place, &chunk, limit).await, chunk.as_slice()) {
                 (Err(error), [only]) if is_about_content(&error) => {
-                    late.of.insert(only.uid.clone(), error.to_string());
+                    missing.of.insert(only.uid.clone(), error.to_string());
                 }
                 (Err(error), _) if is_about_content(&error) => {
                     left.push(chunk.split_off(chunk.len() / 2));
                     left.push(chunk);
                 }
                 (texts, _) => {
-                    for EventText { uid, text } in late.shown(texts)?.unwrap_or_default() {
+                    for EventText { uid, text } in missing.shown(texts)?.unwrap_or_default() {
                         if let Some((id, json)) = take_row(rows, &uid, collection, shared) {
                             self.put_event(id, json, Some(text), known).await?;
                         }

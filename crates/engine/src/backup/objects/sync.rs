@@ -116,11 +116,12 @@ impl Run<'_> {
         };
         let mut not_given = found.not_given.take();
         let mut known = std::mem::take(self.draft.objects_of(data_type).await?);
-        if let Some(lacks) = self.put_objects(data_type, found, &mut known).await? {
-            not_given.get_or_insert_default().insert(lacks);
-        }
+        let put = self.put_objects(data_type, found, &mut known).await;
         let count = known.len() as u64;
         *self.draft.objects_of(data_type).await? = known;
+        if let Some(lacks) = put? {
+            not_given.get_or_insert_default().insert(lacks);
+        }
         let not_given = not_given.map(|names| names.into_iter().map(str::to_owned).collect());
         Ok(Ok(SyncedObjects { state, status, count, not_given }))
     }
