@@ -20,6 +20,7 @@ mod restore_objects;
 mod restore_refused;
 mod restore_resumed;
 mod restore_taken_over;
+mod restore_texts;
 mod restore_wrapped;
 mod round_trip;
 mod slices;
