@@ -17,6 +17,7 @@ mod reindex;
 mod reindex_damaged;
 mod restore;
 mod restore_objects;
+mod restore_pairs;
 mod restore_refused;
 mod restore_resumed;
 mod restore_taken_over;
