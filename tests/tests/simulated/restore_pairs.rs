@@ -148,7 +148,7 @@ async fn what_stays_out_of_a_container_that_was_made_again_is_named() {
     let restored = restore(&home, Mode::Missing).await;
     for restored in [planned, restored] {
         let notes = restored.objects.iter().flat_map(|of| &of.notes);
-        let named = notes.filter(|note| note.starts_with("Team was made, and 2 ")).count();
+        let named = notes.filter(|note| note.starts_with("Team comes back without 2 of its ")).count();
         assert_eq!(named, 2, "{:#?}", restored.objects);
     }
     let restored = restore(&home, Mode::Exact).await;

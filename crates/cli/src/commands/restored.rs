@@ -198,7 +198,7 @@ impl Done<'_> {
             if share.exposed {
                 let r#type = &share.r#type;
                 out.line(format_args!(
-                    "  {type} {name:?} is in one that was not shared and is shared with {others} now: they see what came back"
+                    "  {type} {name:?} goes into one that the account shares with {others}, who could not see it before"
                 ))?;
                 continue;
             }

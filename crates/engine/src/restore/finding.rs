@@ -90,15 +90,15 @@ mod tests {
         let archive = |id: &str, name: &str| folder(id, name, Some("archive"));
         let plain = |id: &str, name: &str| folder(id, name, None);
         let mine = archive("m", "Mine");
-        check(&[mine.clone()], &[archive("x", "Archive")], false, true);
-        check(&[mine.clone()], &[archive("m", "Archive"), plain("y", "Mine")], true, true);
+        check(std::slice::from_ref(&mine), &[archive("x", "Archive")], false, true);
+        check(std::slice::from_ref(&mine), &[archive("m", "Archive"), plain("y", "Mine")], true, true);
         // The holder is another one by its path, or its id.
         check(&[mine.clone(), plain("t", "Team")], &[archive("x", "Team")], false, false);
         check(&[mine.clone(), plain("t", "Team")], &[archive("t", "Renamed")], true, false);
         check(&[mine.clone(), plain("t", "Team")], &[archive("t", "Mine")], true, false);
         check(&[mine.clone(), plain("t", "Team")], &[archive("t", "Renamed")], false, true);
         // What is looked for is there by its name.
-        check(&[mine.clone()], &[archive("x", "Archive"), plain("y", "Mine")], false, false);
+        check(std::slice::from_ref(&mine), &[archive("x", "Archive"), plain("y", "Mine")], false, false);
         check(&[mine.clone(), plain("t", "Mine")], &[archive("x", "Mine")], false, true);
         let inbox = |id: &str, name: &str| folder(id, name, Some("inbox"));
         check(&[inbox("i", "Posteingang"), plain("t", "Inbox")], &[inbox("x", "Inbox")], false, true);

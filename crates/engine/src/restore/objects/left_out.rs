@@ -29,7 +29,10 @@ impl Objects<'_> {
         for ((container, id), count) in std::mem::take(&mut self.left_out) {
             let name = self.made.get(&(container, id)).map_or("", String::as_str);
             let plural = rules::plural(data_type);
-            report.note(format!("{name} was made, and {count} {plural} that were in it are in others only, where they stay: mode exact puts them into it, too"));
+            report.note(format!(
+                "{name} comes back without {count} of its {plural}: they are in others only, and mode missing leaves them there; mode exact puts \
+                 them into it, too"
+            ));
         }
     }
 }

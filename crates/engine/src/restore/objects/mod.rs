@@ -193,15 +193,7 @@ impl<'a> Objects<'a> {
             let mut steps = Vec::new();
             for (thing, pair) in things.into_iter().zip(pairs) {
                 match pair {
-                    None if self.comes_by_text(&thing) => {}
-                    None => match rules::cannot_be_sent(&thing)
-                        .or_else(|| self.is_taken(data_type, &thing, &there))
-                    {
-                        Some(reason) => {
-                            report.refuse(&thing.id, thing.name(), reason, &thing.json, thing.content);
-                        }
-                        None => steps.push(Step::create(data_type, named(data_type, thing))),
-                    },
+                    None => steps.extend(self.creation(data_type, thing, &there, report)),
                     Some(at) => {
                         let id = there.things[at].id.clone();
                         self.ids.insert((data_type, thing.id.clone()), id);
@@ -233,12 +225,29 @@ impl<'a> Objects<'a> {
             self.choose_default(data_type, default, &there).await?;
         }
         if self.how.mode == Mode::Exact {
-            let surplus = there.things.into_iter().zip(there.is_held).zip(free);
-            let surplus =
-                surplus.filter(|((_, is_held), free)| *free && *is_held).map(|((thing, _), _)| thing);
-            self.surplus.push((data_type, surplus.collect()));
+            self.surplus.push((data_type, surplus(there, free)));
         }
         Ok(())
+    }
+
+    /// What creates an object that is missing; `None`: it comes by its text, or not at all.
+    fn creation(
+        &self,
+        data_type: DataType,
+        thing: Thing,
+        there: &There,
+        report: &mut RestoredObjects,
+    ) -> Option<Step> {
+        if self.comes_by_text(&thing) {
+            return None;
+        }
+        match rules::cannot_be_sent(&thing).or_else(|| self.is_taken(data_type, &thing, there)) {
+            None => Some(Step::create(data_type, named(data_type, thing))),
+            Some(reason) => {
+                report.refuse(&thing.id, thing.name(), reason, &thing.json, thing.content);
+                None
+            }
+        }
     }
 
     /// Of all-day series whose texts the snapshot lacks.
@@ -429,6 +438,12 @@ impl<'a> Objects<'a> {
         }
         Ok(Some(Step::change(wanted, now.clone(), patch, has_other_content)))
     }
+}
+
+/// What is not one of the snapshot's, and may go.
+fn surplus(there: There, free: Vec<bool>) -> Vec<Thing> {
+    let all = there.things.into_iter().zip(there.is_held).zip(free);
+    all.filter(|((_, is_held), free)| *free && *is_held).map(|((thing, _), _)| thing).collect()
 }
 
 /// Of a type whose objects need names: what somebody else made has none for its owner.
