@@ -4,9 +4,9 @@ use serde_json::{Map, Value, json};
 
 use crate::ical::{Component, Property};
 
-/// Whether a line stands in `iCalendar` although its component has a JSON form.
+/// Whether a line stands in `iCalendar` although its component has a JSON form. People are there, too, which Stalwart shows as `participants`.
 pub(crate) fn is_unknown(line: &Property) -> bool {
-    line.name.starts_with("X-") || line.name == "COMMENT"
+    line.name.starts_with("X-") || ["COMMENT", "ORGANIZER", "ATTENDEE"].contains(&line.name.as_str())
 }
 
 /// The `iCalendar` of an event or task; none if there is nothing to say.

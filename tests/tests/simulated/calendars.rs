@@ -10,12 +10,13 @@ use tests::truth::assert_texts;
 use crate::restore::Two;
 use crate::{Home, alice};
 
-const SERIES: &str = "DTSTART;VALUE=DATE:20260105\nRRULE:FREQ=WEEKLY;COUNT=10\nSUMMARY:On call";
-const MOVED: &str = "RECURRENCE-ID;VALUE=DATE:20260112\nDTSTART;VALUE=DATE:20260113\nSUMMARY:Moved";
-const ZONE: &str = "BEGIN:VTIMEZONE\nTZID:Own\nBEGIN:STANDARD\nDTSTART:19700101T000000\nTZOFFSETFROM:+0330\nTZOFFSETTO:+0330\nEND:STANDARD\nEND:VTIMEZONE\n";
+pub(crate) const SERIES: &str = "DTSTART;VALUE=DATE:20260105\nRRULE:FREQ=WEEKLY;COUNT=10\nSUMMARY:On call";
+pub(crate) const MOVED: &str =
+    "RECURRENCE-ID;VALUE=DATE:20260112\nDTSTART;VALUE=DATE:20260113\nSUMMARY:Moved";
+pub(crate) const ZONE: &str = "BEGIN:VTIMEZONE\nTZID:Own\nBEGIN:STANDARD\nDTSTART:19700101T000000\nTZOFFSETFROM:+0330\nTZOFFSETTO:+0330\nEND:STANDARD\nEND:VTIMEZONE\n";
 
 /// An event in one component or more.
-fn text(uid: &str, head: &str, kind: &str, components: &[&str]) -> String {
+pub(crate) fn text(uid: &str, head: &str, kind: &str, components: &[&str]) -> String {
     let component =
         |lines: &&str| format!("BEGIN:{kind}\nUID:{uid}\nDTSTAMP:20260101T000000Z\n{lines}\nEND:{kind}\n");
     let components: String = components.iter().map(component).collect();
@@ -39,7 +40,7 @@ fn texts() -> Vec<(&'static str, String)> {
 }
 
 /// Texts by UID, each a list of lines in any order, without stamps.
-fn held(account: &AccountHandle) -> BTreeMap<String, Vec<String>> {
+pub(crate) fn held(account: &AccountHandle) -> BTreeMap<String, Vec<String>> {
     let told = |text: &str| {
         let lines = text.lines().filter(|line| !line.starts_with("DTSTAMP") && !line.starts_with("PRODID"));
         let mut lines: Vec<String> = lines.map(|line| line.replace('"', "")).collect();
@@ -51,7 +52,7 @@ fn held(account: &AccountHandle) -> BTreeMap<String, Vec<String>> {
     resources.iter().map(|it| told(&it.text)).map(|lines| (uid(&lines), lines)).collect()
 }
 
-async fn two() -> Two {
+pub(crate) async fn two() -> Two {
     let two = Two::unsaved(alice(0).objects(1, 0, 0), Limits::default(), Version::V0_16).await;
     for (name, text) in texts() {
         two.home.alice.put_calendar_resource("Calendar 0", &format!("{name}.ics"), &text);
@@ -61,7 +62,7 @@ async fn two() -> Two {
     two
 }
 
-fn events(restored: &Restored) -> &RestoredObjects {
+pub(crate) fn events(restored: &Restored) -> &RestoredObjects {
     restored.objects.iter().find(|of| of.data_type == DataType::CalendarEvent).expect("it is told")
 }
 
@@ -152,7 +153,7 @@ async fn texts_come_back_whatever_request_fails() {
 }
 
 /// As a client of the account's owner does it.
-fn put(account: &AccountHandle, name: &str, text: &str) {
+pub(crate) fn put(account: &AccountHandle, name: &str, text: &str) {
     account.put_calendar_resource("Calendar 0", &format!("{name}.ics"), text);
 }
 
@@ -161,7 +162,8 @@ fn put(account: &AccountHandle, name: &str, text: &str) {
 async fn nothing_with_participants_is_put() {
     let people = "ORGANIZER:mailto:alice@example.org\nattendee:mailto:bob@example.org";
     let diary = format!("DTSTART;VALUE=DATE:20260105\nSUMMARY:Diary\n{people}");
-    let invited = format!("{SERIES}\n{people}");
+    // JMAP shows nothing of an occurrence of an all-day series.
+    let invited = format!("{MOVED}\n{people}");
     let two = Two::unsaved(alice(0).objects(1, 0, 0), Limits::default(), Version::V0_16).await;
     put(&two.home.alice, "diary", &text("diary", "", "VJOURNAL", &[&diary]));
     put(&two.home.alice, "moved", &text("moved", "", "VEVENT", &[SERIES, MOVED]));
@@ -172,7 +174,7 @@ async fn nothing_with_participants_is_put() {
     assert!(events(&restored).refused[0].reason.contains("participants"), "{restored:#?}");
     assert_eq!(two.home.simulator.counters().since(&before).calls_of("CalDAV/PUT"), 1);
     // Invited since: an exact restore would call them off.
-    put(&two.home.alice, "moved", &text("moved", "", "VEVENT", &[&invited]));
+    put(&two.home.alice, "moved", &text("moved", "", "VEVENT", &[SERIES, &invited]));
     let before = two.home.simulator.counters();
     let bed = &two.home.bed;
     let restored = bed.restore(&two.home.url, Some(number), bed, Mode::Exact, &RestoreId::random()).await;
@@ -222,12 +224,43 @@ async fn a_restore_that_goes_on_undoes_nobodys_change() {
         let name = it.path.rsplit('/').next().expect("a name");
         two.bob.put_calendar_resource("Calendar 0", name, changed);
     }
-    two.give_bob(Mode::Missing, &id).await.expect("goes on");
+    let restored = two.give_bob(Mode::Missing, &id).await.expect("goes on");
+    // Of the series nothing is missing; the other one has lost the occurrence that was moved.
+    let named = events(&restored).notes.iter().filter(|note| note.contains("somebody has changed it"));
+    assert_eq!(named.count(), 1, "{:#?}", events(&restored));
     let texts = held(&two.bob);
     for uid in ["UID:series", "UID:moved"] {
         assert!(texts[uid].iter().any(|line| line == "SUMMARY:Mine"), "{texts:#?}");
     }
     assert!(texts["UID:task"].iter().any(|line| line == "SUMMARY:Moved"), "{texts:#?}");
+}
+
+/// The server makes text of the occurrences that JMAP shows. That is nobody's change: the snapshot's text takes its place.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restore_that_goes_on_puts_the_texts_of_what_it_has_made() {
+    let series = "DTSTART;TZID=Own:20260105T100000\nDURATION:PT1H\nRRULE:FREQ=WEEKLY;COUNT=10\nSUMMARY:Sync";
+    let moved = "RECURRENCE-ID;TZID=Own:20260112T100000\nDTSTART;TZID=Own:20260113T113000\nDURATION:PT1H\nSUMMARY:Moved";
+    let two = Two::unsaved(alice(0).objects(1, 0, 0), Limits::default(), Version::V0_16).await;
+    put(&two.home.alice, "zoned", &text("zoned", ZONE, "VEVENT", &[series, moved]));
+    put(&two.home.alice, "plain", &text("plain", "", "VEVENT", &[SERIES, MOVED]));
+    assert_eq!(two.home.backup().await.state, BackupState::Good);
+    let (expected, faults) = (held(&two.home.alice), two.home.simulator.faults());
+    for (mode, puts) in
+        [Mode::Missing, Mode::Exact, Mode::Beside].into_iter().flat_map(|mode| [(mode, 0), (mode, 1)])
+    {
+        for (id, _) in two.bob.content(Kind::CalendarEvent) {
+            two.bob.remove(Kind::CalendarEvent, &id);
+        }
+        let id = RestoreId::random();
+        let refused = Effect::Status { code: 401, retry_after: None };
+        let fault = faults.add(Fault::new(Target::method("CalDAV/PUT"), refused).after(puts));
+        two.give_bob(mode, &id).await.expect_err("it is cut off");
+        faults.remove(fault);
+        assert_ne!(held(&two.bob), expected);
+        let restored = two.give_bob(mode, &id).await.expect("goes on");
+        assert!(events(&restored).is_whole() && events(&restored).restored == 2, "{mode:?}: {restored:#?}");
+        assert_eq!(held(&two.bob), expected, "{mode:?} after {puts}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

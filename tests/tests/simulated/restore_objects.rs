@@ -297,7 +297,10 @@ async fn what_was_shared_is_named_and_shared_again_only_when_that_is_asked_for()
         assert!(restored.shares.iter().all(|share| !share.granted && share.people == 1), "{restored:#?}");
         let types: BTreeSet<&str> = restored.shares.iter().map(|share| share.r#type.as_str()).collect();
         assert_eq!(types.len(), 4, "{mode:?}: {restored:#?}");
-        assert_whole(&restored);
+        // What came beside stays there alone where mode missing makes its book or calendar: that is named.
+        if mode != Mode::Missing {
+            assert_whole(&restored);
+        }
     }
     // The shares end, and what one person may see no more stays so.
     for (kind, id) in &shared {

@@ -195,6 +195,13 @@ impl Done<'_> {
                 (None, false) => "not shared again".to_owned(),
             };
             let (name, others) = (one_line(&share.name, 120), count(share.people, "other"));
+            if share.exposed {
+                let r#type = &share.r#type;
+                out.line(format_args!(
+                    "  {type} {name:?} goes into one that the account shares with {others}, who could not see it before"
+                ))?;
+                continue;
+            }
             if share.since {
                 out.line(format_args!(
                     "  {} {name:?} is shared with {others} since: that stays",
@@ -208,7 +215,10 @@ impl Done<'_> {
         if rest > 0 {
             out.line(format_args!("  {rest} more were shared with others; --json names them all"))?;
         }
-        if shares.iter().any(|share| !share.granted && !share.since && share.refusal.is_none()) {
+        if shares
+            .iter()
+            .any(|share| !share.granted && !share.since && !share.exposed && share.refusal.is_none())
+        {
             out.line("  what was shared is not shared again by itself; --grant-shares does it, for the snapshot's own account")?;
         }
         Ok(())

@@ -188,7 +188,7 @@ impl Import<'_> {
             "mailboxIds": set(folders.iter().map(Id::to_string).collect()),
             "keywords": set(keywords),
         });
-        if let Some(date) = dates::writable(email.received_at) {
+        if let Some(date) = dates::sent(email.received_at) {
             creation["receivedAt"] = json!(date);
         }
         creation

@@ -3,6 +3,7 @@
 mod content;
 mod dates;
 mod exact;
+mod finding;
 mod folders;
 mod held;
 mod import;

@@ -10,6 +10,7 @@ use jmap::{DataType, Id, Set, SetError};
 use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
+use crate::restore::finding::Finder;
 use crate::restore::folders::{Map, names, parents_first};
 use crate::restore::request::RestoreId;
 use crate::restore::staging::is_own;
@@ -26,10 +27,14 @@ pub(super) async fn place(
     let mut there = target.folders().await?;
     there.retain(|folder| !is_own(folder));
     let (taken, odd) = (BTreeSet::new(), Vec::new());
-    let mut placing = Placing { target, how, snapshot, workshop, there, taken, odd, made: 0 };
+    let is_same_account =
+        matches!(how, Places::Missing { same_account: true } | Places::Exact { same_account: true });
+    let finder = Finder::new(snapshot, &there, is_same_account);
+    let kept = if matches!(how, Places::Exact { .. }) { finder.same_ids() } else { BTreeSet::new() };
+    let mut placing = Placing { target, how, snapshot, workshop, there, taken, odd, finder, kept, made: 0 };
     let root = match how {
         Places::Below(name) => Some(placing.root(name).await?),
-        Places::Missing | Places::Exact { .. } => None,
+        Places::Missing { .. } | Places::Exact { .. } => None,
     };
     let mut folders: BTreeMap<Id, Id> = BTreeMap::new();
     for folder in parents_first(snapshot) {
@@ -59,8 +64,8 @@ pub(super) async fn place(
 pub(super) enum Places<'a> {
     /// All below one of this name.
     Below(&'a str),
-    /// Where the account has folders of the same role, or name and parent.
-    Missing,
+    /// Where the account has folders of the same role, or name and parent. `same_account`: equal ids name the same folder.
+    Missing { same_account: bool },
     /// Just where the snapshot has them. `same_account`: equal ids name the same folder.
     Exact { same_account: bool },
 }
@@ -74,6 +79,9 @@ struct Placing<'a> {
     /// Folders of the account that are one of the snapshot's.
     taken: BTreeSet<Id>,
     odd: Vec<String>,
+    finder: Finder<'a>,
+    /// Folders that are those of the snapshot by their ids (mode *exact*).
+    kept: BTreeSet<Id>,
     made: u64,
 }
 
@@ -94,12 +102,15 @@ impl Placing<'_> {
         if matches!(self.how, Places::Below(_)) {
             return by_name();
         }
-        let is_free = |id: &Id| !self.taken.contains(id);
-        let same_account = matches!(self.how, Places::Exact { same_account: true });
-        let is_it = |known: &&Folder| same_account && known.id == folder.id;
-        let by_id = self.there.iter().find(is_it).map(|known| known.id.clone());
-        let by_role = || folder.role.as_ref().and_then(|role| with_role(&self.there, role));
-        by_id.filter(is_free).or_else(|| by_role().filter(is_free)).or_else(by_name)
+        let by_id = self.kept.get(&folder.id).filter(|id| !self.taken.contains(*id)).cloned();
+        by_id.or_else(|| self.by_role(folder)).or_else(by_name)
+    }
+
+    fn by_role(&self, folder: &Folder) -> Option<Id> {
+        let holder = with_role(&self.there, folder.role.as_deref()?)?;
+        let holder = self.there.iter().find(|known| known.id == holder)?;
+        let is_free = !self.taken.contains(&holder.id);
+        (is_free && self.finder.is_meant(folder, holder)).then(|| holder.id.clone())
     }
 
     /// Of folders of its name in its place (some servers have twins) the one with most of the same folders inside.
@@ -120,7 +131,7 @@ impl Placing<'_> {
     fn free(&self, name: &str, parent: Option<&Id>) -> impl DoubleEndedIterator<Item = &Folder> {
         self.there.iter().filter(move |folder| {
             let is_here = folder.parent_id.as_ref() == parent && folder.name.trim() == name.trim();
-            is_here && !self.taken.contains(&folder.id)
+            is_here && !self.taken.contains(&folder.id) && !self.kept.contains(&folder.id)
         })
     }
 
@@ -185,6 +196,7 @@ impl Placing<'_> {
         if matches!(self.how, Places::Exact { .. }) {
             let new = Id::new("new").expect("an id");
             self.make_room(&new, &wanted.name, parent).await?;
+            self.free_role(wanted.role.as_deref()).await?;
         }
         let mut last = None;
         for name in names(&wanted.name) {

@@ -83,7 +83,7 @@ impl Restored {
     /// Whether all that was asked for is in its place.
     pub fn is_whole(&self) -> bool {
         let is_odd = self.refused.count > 0 || self.unremoved.count > 0 || !self.odd_folders.is_empty();
-        let is_shared = self.shares.iter().all(|share| share.refusal.is_none());
+        let is_shared = self.shares.iter().all(|share| share.refusal.is_none() && !share.exposed);
         !is_odd && !self.lacks_rows && is_shared && self.objects.iter().all(RestoredObjects::is_whole)
     }
 }

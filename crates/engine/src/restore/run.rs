@@ -382,7 +382,7 @@ impl Work<'_> {
         let name = self.folder_name();
         let places = match self.how.mode {
             Mode::Beside if self.has_emails => Places::Below(&name),
-            Mode::Beside | Mode::Missing => Places::Missing,
+            Mode::Beside | Mode::Missing => Places::Missing { same_account: self.how.same_account },
             Mode::Exact => Places::Exact { same_account: self.how.same_account },
         };
         place(self.target, &folders, places, workshop).await

@@ -36,6 +36,10 @@ pub struct Share {
     /// The other way round (mode *exact*): it was not shared with these people, or with fewer rights, and still is.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub since: bool,
+    /// What of it came back is in one of the account's that is shared with these people, and is not the same by its id: they
+    /// see now what they did not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub exposed: bool,
 }
 
 /// Names what was shared, and shares it again if that was asked for.
@@ -51,8 +55,8 @@ pub(super) async fn settle(
             continue;
         }
         let all = of_type(snapshot, data_type).await?;
-        if how.mode == Mode::Exact {
-            shares.extend(shared_since(target, data_type, &all, ids).await?);
+        if how.mode != Mode::Beside {
+            shares.extend(shared_since(target, data_type, &all, how, ids).await?);
         }
         let shared: Vec<Thing> = all.into_iter().filter(is_shared).collect();
         if shared.is_empty() {
@@ -88,6 +92,7 @@ pub(super) async fn settle(
                 granted: asked && refusal.is_none(),
                 refusal,
                 since: false,
+                exposed: false,
             }
         }));
     }
@@ -101,19 +106,31 @@ fn grants(now: Option<&Value>, with: &Value) -> bool {
     has.all(|has| has)
 }
 
-/// What others may see now and could not then. Whose share a restore ended would be for its owner to say.
+/// What others may see now and could not then. Whose share a restore ended would be for its owner to say. What its owner shares
+/// since, by its id, they shared; of anything else they may not know who sees what comes into it.
 async fn shared_since(
     target: Target<'_>,
     data_type: DataType,
     things: &[Thing],
+    how: &Restore<'_>,
     ids: &NewIds,
 ) -> Result<Vec<Share>> {
     let there = |thing: &Thing| ids.get(&(data_type, thing.id.clone())).and_then(|id| Id::new(id).ok());
     let now = shared_with(target, data_type, things.iter().filter_map(there).collect()).await?;
     let shares = things.iter().filter_map(|thing| {
-        let people = gained(now.get(there(thing)?.as_str()), thing.json.get(MEMBER));
-        let (name, r#type) = (thing.name(), data_type.name().to_owned());
-        (people > 0).then_some(Share { r#type, name, people, granted: false, refusal: None, since: true })
+        let id = there(thing)?;
+        let people = gained(now.get(id.as_str()), thing.json.get(MEMBER));
+        let exposed = !(how.same_account && id.as_str() == thing.id);
+        let (name, r#type, since) = (thing.name(), data_type.name().to_owned(), how.mode == Mode::Exact);
+        (people > 0 && (since || exposed)).then_some(Share {
+            r#type,
+            name,
+            people,
+            granted: false,
+            refusal: None,
+            since,
+            exposed,
+        })
     });
     Ok(shares.collect())
 }

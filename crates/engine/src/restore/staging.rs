@@ -79,7 +79,10 @@ impl Name {
         let (attempt, phase) = rest.split_once(' ')?;
         let (attempt, random) = attempt.split_once('-')?;
         let phase = Phase::ALL.into_iter().find(|known| known.word() == phase)?;
-        Some(Name { attempt: attempt.parse().ok()?, random: random.to_owned(), phase })
+        let random = RestoreId::parse(random)?.to_string();
+        let parsed = Name { attempt: attempt.parse().ok()?, random, phase };
+        // Users may call a folder nearly so.
+        (parsed.text(id) == name).then_some(parsed)
     }
 
     fn text(&self, id: &RestoreId) -> String {
@@ -380,9 +383,9 @@ async fn make(target: Target<'_>, name: &str) -> Result<Id> {
     })
 }
 
-/// Whether a folder is one of a restore's own.
+/// Whether a folder is one of a restore's own: only the whole form of the name says so, since users call folders what they like.
 pub(super) fn is_own(folder: &Folder) -> bool {
-    folder.parent_id.is_none() && folder.name.starts_with(NAME)
+    id_of(folder).is_some()
 }
 
 /// The restore that a folder belongs to, if it is one of a restore's own.
@@ -432,9 +435,12 @@ mod tests {
 
     #[test]
     fn names_of_attempts() {
-        check("Malle restore ab12cd34 0001-x1 importing", Some((1, Phase::Importing)));
-        check("Malle restore ab12cd34 0017-x1 finishing", Some((17, Phase::Finishing)));
-        check("Malle restore ffffffff 0001-x1 importing", None);
+        check("Malle restore ab12cd34 0001-12ab34cd importing", Some((1, Phase::Importing)));
+        check("Malle restore ab12cd34 0017-12ab34cd finishing", Some((17, Phase::Finishing)));
+        check("Malle restore ffffffff 0001-12ab34cd importing", None);
+        check("Malle restore ab12cd34 0001-x1 importing", None);
+        check("Malle restore ab12cd34 1-12ab34cd importing", None);
+        check("Malle restored mails", None);
         check("Malle restore ab12cd34 1 importing", None);
         check("Malle restore ab12cd34", None);
         check("Restored", None);

@@ -35,7 +35,7 @@ pub(super) fn wrapped(email: &EmailRecord, original: &[u8], reason: &str) -> Vec
     let date = email.envelope.date.filter(|date| dates::is_writable(*date)).unwrap_or(email.received_at);
     let date = rfc_5322(date).map(|date| format!("Date: {date}\r\n")).unwrap_or_default();
     let received =
-        dates::writable(email.received_at).unwrap_or_else(|| "at a time that cannot be written".to_owned());
+        dates::sent(email.received_at).unwrap_or_else(|| "at a time that cannot be written".to_owned());
     let (reason, size) = (printable(reason), original.len());
     let mut text = format!(
         "From: {from}\r\nSubject: {subject}\r\n{date}{MARK}\r\nMIME-Version: 1.0\r\n\

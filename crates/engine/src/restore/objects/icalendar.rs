@@ -23,12 +23,6 @@ impl Shown {
     /// `None`: JMAP shows all there is of such events, so that their text need not be read.
     pub(super) fn of(event: &Thing) -> Option<Shown> {
         let json = &event.json;
-        // Occurrences that are left out or added are no components of the text.
-        let is_own = |patch: &Value| {
-            patch.as_object().is_some_and(|patch| !patch.is_empty() && !patch.contains_key("excluded"))
-        };
-        let count = |overrides: &Map<String, Value>| overrides.values().filter(|patch| is_own(patch)).count();
-        let overrides = json.get("recurrenceOverrides").and_then(Value::as_object).map_or(0, count);
         let has = |member: &str| json.get(member).is_some_and(|value| !value.is_null());
         let is_occurrence = has("recurrenceId");
         let has_rule = has("recurrenceRule") || has("recurrenceRules");
@@ -39,9 +33,8 @@ impl Shown {
             || has("recurrenceOverrides")
             || converted.contains("\"recurrence-id\"")
             || !(event.is("showWithoutTime") || has("timeZone"));
-        let occurrences = overrides + usize::from(is_occurrence);
         (is_doubtful || event.is_journal()).then_some(Shown {
-            occurrences,
+            occurrences: occurrences(event),
             has_rule,
             has_zone: has("timeZone"),
         })
@@ -62,8 +55,28 @@ impl Shown {
     }
 }
 
+/// How many occurrences of their own JMAP shows of an event.
+fn occurrences(event: &Thing) -> usize {
+    // Occurrences that are left out or added are no components of the text.
+    let is_own = |patch: &Value| {
+        patch.as_object().is_some_and(|patch| !patch.is_empty() && !patch.contains_key("excluded"))
+    };
+    let count = |overrides: &Map<String, Value>| overrides.values().filter(|patch| is_own(patch)).count();
+    let overrides = event.json.get("recurrenceOverrides").and_then(Value::as_object).map_or(0, count);
+    let is_occurrence = event.json.get("recurrenceId").is_some_and(|id| !id.is_null());
+    overrides + usize::from(is_occurrence)
+}
+
+/// Whether a text says what no server makes of an event that came over JMAP: occurrences that JMAP does not show, or time zones.
+/// Somebody has put it by CalDAV.
+pub(super) fn was_put(text: &str, event: &Thing) -> bool {
+    let told = Told::of(text);
+    told.has_zones || told.occurrences > occurrences(event)
+}
+
 #[derive(Default)]
 struct Told {
+    has_zones: bool,
     occurrences: usize,
     has_rule: bool,
     has_own_zone: bool,
@@ -95,6 +108,7 @@ impl Told {
                 _ => {}
             }
         }
+        told.has_zones = !own_zones.is_empty();
         told
     }
 }
@@ -186,6 +200,53 @@ pub(super) fn has_same_hidden(one: &str, other: &str) -> bool {
     one.len() == other.len() && one.iter().zip(&other).all(|(one, other)| is_same(one, other))
 }
 
+/// The text in the zone that JMAP shows, and without the definition of that: everybody knows it by its name (IANA). A zone for which a
+/// server shows a fixed offset instead stays what the text says.
+pub(super) fn in_shown_zone(text: &str, event: &Thing) -> String {
+    let text = unfolded(text);
+    let Some(shown) = event.json.get("timeZone").and_then(Value::as_str) else { return text };
+    let own = zone_of(&text).filter(|own| own == shown || !shown.starts_with("Etc/"));
+    let is_known = |zone: &str| zone == shown || own.as_deref() == Some(zone);
+    let (mut said, mut definition, mut defines) = (Vec::new(), Vec::new(), None);
+    for line in text.lines() {
+        let (head, value) = halves(line);
+        match (head, value, defines.is_some()) {
+            ("BEGIN", "VTIMEZONE", false) => (definition, defines) = (vec![line.to_owned()], Some(false)),
+            ("END", "VTIMEZONE", true) => {
+                if defines.take() == Some(false) {
+                    said.append(&mut definition);
+                    said.push(line.to_owned());
+                }
+            }
+            ("TZID", zone, true) if is_known(zone) => defines = Some(true),
+            (.., true) => definition.push(line.to_owned()),
+            (.., false) => {
+                let parameters = head.split(';').map(|parameter| match parameter.strip_prefix("TZID=") {
+                    Some(zone) if is_known(&zone.replace('"', "")) => format!("TZID={shown}"),
+                    _ => parameter.to_owned(),
+                });
+                let head: Vec<String> = parameters.collect();
+                said.push(format!("{}:{value}", head.join(";")));
+            }
+        }
+    }
+    said.into_iter().flat_map(|line| [line, "\r\n".to_owned()]).collect()
+}
+
+/// The zone in which a series, or an event that is not one, begins.
+fn zone_of(text: &str) -> Option<String> {
+    let mut components = text.split("\r\nBEGIN:").skip(1);
+    let is_item = |component: &&str| {
+        let kind = component.lines().next().unwrap_or_default();
+        ["VEVENT", "VTODO"].contains(&kind)
+            && !component.lines().any(|line| property(line) == "RECURRENCE-ID")
+    };
+    let item = components.find(is_item)?;
+    let start = item.lines().find(|line| property(line) == "DTSTART")?;
+    let zone = halves(start).0.split(';').find_map(|parameter| parameter.strip_prefix("TZID="))?;
+    Some(zone.replace('"', ""))
+}
+
 /// The name of a line's property.
 fn property(line: &str) -> &str {
     line.split([';', ':']).next().unwrap_or_default()
@@ -246,6 +307,32 @@ mod tests {
             json!({ "title": "plain", "timeZone": "Europe/Berlin", "iCalendar": { "name": "vevent" } });
         assert!(shown(&plain).is_none());
         assert!(shown(&json!({ "title": "plain", "iCalendar": { "name": "vevent" } })).is_some());
+    }
+
+    #[test]
+    fn the_definition_of_a_zone_that_jmap_shows_is_no_loss() {
+        let event = |zone: &str| {
+            let json = json!({ "timeZone": zone }).as_object().expect("an object").clone();
+            Thing { id: "e".into(), json, content: None, text: None }
+        };
+        let lost = |zone: &str, own: &str| {
+            let quoted = if own.contains(' ') { format!("\"{own}\"") } else { own.to_owned() };
+            let start =
+                format!("UID:1\nDTSTART;TZID={quoted}:20260105T100000\nDTEND;TZID={quoted}:20260105T110000");
+            let wanted = text(&[&start]).replace("TZID:Own", &format!("TZID:{own}"));
+            let (from, to) = (wanted.find("BEGIN:VTIMEZONE"), wanted.find("BEGIN:VEVENT"));
+            let now = format!("{}{}", &wanted[..from.expect("a zone")], &wanted[to.expect("an event")..]);
+            let [wanted, now] = [&wanted, &now].map(|text| in_shown_zone(text, &event(zone)));
+            lacking(&wanted, &now).len()
+        };
+        for (zone, own, is_lost) in [
+            ("Europe/Berlin", "Europe/Berlin", false),
+            ("Europe/Berlin", "W. Europe Standard Time", false),
+            ("Etc/UTC", "Etc/UTC", false),
+            ("Etc/GMT-1", "(UTC+01:00) Amsterdam, Berlin", true),
+        ] {
+            assert_eq!(lost(zone, own) > 0, is_lost, "{zone} {own}");
+        }
     }
 
     #[test]

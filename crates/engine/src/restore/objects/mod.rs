@@ -8,19 +8,23 @@
 //! Mode *exact* changes and destroys only what the safety backup holds just as it is; what its owner touched meanwhile stays.
 //! Before content is replaced or destroyed, its copy is read from the store and hashed; what does not open stays.
 
+mod calendars;
+mod defaults;
 mod filters;
 mod icalendar;
+mod left_out;
 mod pairs;
 mod places;
+mod putting;
+mod removing;
 mod rules;
 mod steps;
 mod texts;
 mod there;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use jmap::{Id, Set};
 use model::{BlobId, DataType};
 use repository::{ObjectRecord, Snapshot, TypeStatus};
 use serde_json::{Map, Value, json};
@@ -29,7 +33,7 @@ use crate::error::{Error, Result};
 use crate::restore::exact::Safety;
 use crate::restore::record::Before;
 use crate::restore::report::RestoredObjects;
-use crate::restore::request::{Act, Mode, Planned, Restore};
+use crate::restore::request::{Mode, Restore};
 use crate::restore::staging::Staging;
 use crate::restore::target::Target;
 use crate::server::owner::is_each_users;
@@ -53,6 +57,8 @@ const FLAGS: [&str; 2] = ["isActive", "isDefault"];
 const ROOT: &str = " ";
 /// What is called so has no name in the snapshot, and servers want one.
 const NAMELESS: &str = "Restored";
+/// What the ids begin with of what a dry run would create: no real one has a blank.
+const NEW: &str = "new ";
 /// Whether a user's programs show it.
 const SUBSCRIBED: &str = "isSubscribed";
 
@@ -76,6 +82,14 @@ pub(super) struct Objects<'a> {
     surplus: Vec<(DataType, Vec<Thing>)>,
     /// What the server took, and does not keep as it was sent.
     unkept: Vec<steps::Unkept>,
+    /// Events of the snapshot that come by their texts, because another one has their UID.
+    twins: BTreeSet<String>,
+    /// Events of the account that were changed over JMAP.
+    changed: BTreeSet<String>,
+    /// Address books and calendars of the account that this restore made, and their names.
+    made: BTreeMap<(DataType, String), String>,
+    /// How much stays out of each of those, because mode *missing* leaves it where it is.
+    left_out: BTreeMap<(DataType, String), u64>,
 }
 
 impl<'a> Objects<'a> {
@@ -89,7 +103,24 @@ impl<'a> Objects<'a> {
         label: &'a str,
     ) -> Objects<'a> {
         let (ids, surplus, unkept) = (BTreeMap::new(), Vec::new(), Vec::new());
-        Objects { target, snapshot, how, staging, safety, before, label, ids, surplus, unkept }
+        let (twins, changed) = (BTreeSet::new(), BTreeSet::new());
+        let (made, left_out) = (BTreeMap::new(), BTreeMap::new());
+        Objects {
+            target,
+            snapshot,
+            how,
+            staging,
+            safety,
+            before,
+            label,
+            ids,
+            surplus,
+            unkept,
+            twins,
+            changed,
+            made,
+            left_out,
+        }
     }
 
     /// Creates what is missing and, in mode *exact*, changes what differs.
@@ -156,20 +187,13 @@ impl<'a> Objects<'a> {
             if self.how.mode == Mode::Exact && data_type == DataType::FileNode {
                 self.make_room(&things, &mut pairs, &mut there, &mut free).await?;
             }
+            if data_type == DataType::CalendarEvent {
+                self.note_twins(&things, &pairs, &there);
+            }
             let mut steps = Vec::new();
             for (thing, pair) in things.into_iter().zip(pairs) {
                 match pair {
-                    // Of a dry run it is created as others are.
-                    None if Self::comes_by_text(&thing) && self.staging.is_some() => {}
-                    None => match rules::cannot_be_sent(&thing)
-                        .filter(|_| !Self::comes_by_text(&thing))
-                        .or_else(|| self.is_taken(data_type, &thing, &there))
-                    {
-                        Some(reason) => {
-                            report.refuse(&thing.id, thing.name(), reason, &thing.json, thing.content);
-                        }
-                        None => steps.push(Step::create(data_type, named(data_type, thing))),
-                    },
+                    None => steps.extend(self.creation(data_type, thing, &there, report)),
                     Some(at) => {
                         let id = there.things[at].id.clone();
                         self.ids.insert((data_type, thing.id.clone()), id);
@@ -194,24 +218,42 @@ impl<'a> Objects<'a> {
         }
         self.give_texts(texts, &there, report).await?;
         self.tell_bare(bare, report);
+        self.tell_left_out(data_type, report);
         self.tell_unkept(data_type, report).await?;
         let has_default = there.things.iter().any(|thing| thing.is("isDefault"));
         if self.how.mode == Mode::Exact || self.how.mode == Mode::Missing && !has_default {
             self.choose_default(data_type, default, &there).await?;
         }
         if self.how.mode == Mode::Exact {
-            let surplus = there.things.into_iter().zip(there.is_held).zip(free);
-            let surplus =
-                surplus.filter(|((_, is_held), free)| *free && *is_held).map(|((thing, _), _)| thing);
-            self.surplus.push((data_type, surplus.collect()));
+            self.surplus.push((data_type, surplus(there, free)));
         }
         Ok(())
+    }
+
+    /// What creates an object that is missing; `None`: it comes by its text, or not at all.
+    fn creation(
+        &self,
+        data_type: DataType,
+        thing: Thing,
+        there: &There,
+        report: &mut RestoredObjects,
+    ) -> Option<Step> {
+        if self.comes_by_text(&thing) {
+            return None;
+        }
+        match rules::cannot_be_sent(&thing).or_else(|| self.is_taken(data_type, &thing, there)) {
+            None => Some(Step::create(data_type, named(data_type, thing))),
+            Some(reason) => {
+                report.refuse(&thing.id, thing.name(), reason, &thing.json, thing.content);
+                None
+            }
+        }
     }
 
     /// Of all-day series whose texts the snapshot lacks.
     fn tell_bare(&self, bare: usize, report: &mut RestoredObjects) {
         let is_concerned = report.restored > 0 || self.how.mode == Mode::Exact;
-        if bare > 0 && is_concerned && self.staging.is_some() {
+        if bare > 0 && is_concerned {
             report.notes.push(format!(
                 "{bare} all-day series are as JMAP shows them, perhaps without occurrences that were changed: the snapshot lacks their texts"
             ));
@@ -335,7 +377,7 @@ impl<'a> Objects<'a> {
 
     /// What makes an object that is there as the snapshot has it. Counts what earlier attempts did to it.
     async fn change(
-        &self,
+        &mut self,
         data_type: DataType,
         wanted: Thing,
         there: &There,
@@ -347,6 +389,9 @@ impl<'a> Objects<'a> {
         let is_ours = self.is_ours(data_type, &now.id);
         if is_ours {
             report.restored += 1;
+            if rules::contents_of(data_type).is_some() {
+                self.made.insert((data_type, now.id.clone()), now.name());
+            }
         }
         let may_change = match self.how.mode {
             Mode::Beside => false,
@@ -361,6 +406,7 @@ impl<'a> Objects<'a> {
             self.keep_name(&wanted, now, may_change, &mut patch, report);
         }
         if !may_change {
+            self.note_left_out(data_type, &wanted, now);
             if is_ours {
                 report.notes.extend(came_without(&wanted, now, &rules));
             } else if self.how.mode == Mode::Missing && self.was_filled(data_type, &wanted, now) {
@@ -376,7 +422,7 @@ impl<'a> Objects<'a> {
             return Ok(None);
         }
         if let Some(reason) = rules::cannot_be_sent(&wanted) {
-            if Self::comes_by_text(&wanted) {
+            if self.comes_by_text(&wanted) {
                 return Ok(None);
             }
             report.notes.push(format!("{} was left as it is: {reason}", now.name()));
@@ -392,131 +438,12 @@ impl<'a> Objects<'a> {
         }
         Ok(Some(Step::change(wanted, now.clone(), patch, has_other_content)))
     }
+}
 
-    /// The default address book or calendar of the snapshot is that of the account, whatever that is called. It keeps a name that its
-    /// owner gave it, which is told.
-    fn keep_name(
-        &self,
-        wanted: &Thing,
-        now: &Thing,
-        may_change: bool,
-        patch: &mut Map<String, Value>,
-        report: &mut RestoredObjects,
-    ) {
-        if rules::are_servers_names(wanted, now) {
-            patch.remove("name");
-        } else if !(may_change && rules::is_servers_name(now, &self.target.account.name)) {
-            let kept: Vec<&str> =
-                if may_change { vec!["name"] } else { patch.keys().map(String::as_str).collect() };
-            let (name, kept) = (now.name(), kept.join(", "));
-            report.note(format!(
-                "{} is {name} here, the default one, which keeps its own {kept}",
-                wanted.name()
-            ));
-            patch.remove("name");
-        }
-    }
-
-    async fn choose_default(
-        &self,
-        data_type: DataType,
-        default: Option<String>,
-        there: &There,
-    ) -> Result<()> {
-        let chosen = default.and_then(|id| self.ids.get(&(data_type, id)));
-        let now = there.things.iter().find(|thing| thing.is("isDefault")).map(|thing| &thing.id);
-        let Some(chosen) = chosen.filter(|id| rules::has_default(data_type) && Some(*id) != now) else {
-            return Ok(());
-        };
-        self.make_default(data_type, chosen).await
-    }
-
-    /// Chooses what is the default one because there is no other: Stalwart 0.16 calls it so only until a second one comes, and then none
-    /// is.
-    async fn keep_default(&self, data_type: DataType, there: &There) -> Result<()> {
-        match there.things.as_slice() {
-            [only] if rules::has_default(data_type) && only.is("isDefault") => {
-                self.make_default(data_type, &only.id).await
-            }
-            _ => Ok(()),
-        }
-    }
-
-    async fn make_default(&self, data_type: DataType, id: &str) -> Result<()> {
-        if self.staging.is_some() {
-            let set = Set::new().with("onSuccessSetIsDefault", id);
-            self.target.set(rules::plural(data_type), to_jmap(data_type), set).await?;
-        }
-        Ok(())
-    }
-
-    /// Destroys what the snapshot does not have and the safety backup holds, what lies in something first. Nothing of a type of which
-    /// something was refused.
-    pub(super) async fn remove(&self, done: &mut BTreeMap<DataType, RestoredObjects>) -> Result<()> {
-        for (data_type, surplus) in self.surplus.iter().rev() {
-            let Some(report) = done.get_mut(data_type) else { continue };
-            // What is too much may be the very thing that the server takes the refused one for.
-            if report.refused_count > 0 && !surplus.is_empty() {
-                let (n, plural) = (surplus.len(), rules::plural(*data_type));
-                report.notes.push(format!(
-                    "{n} {plural} that the snapshot has not are still there, because not everything came back"
-                ));
-                continue;
-            }
-            if let Some(tell) = self.how.dry_run {
-                report.removed += surplus.len() as u64;
-                for thing in surplus {
-                    let (act, name) = (Act::Remove, thing.name());
-                    tell(&Planned { act, data_type: *data_type, id: &thing.id, name: &name });
-                }
-                continue;
-            }
-            let most = self.target.client.session().limits.max_objects_in_set;
-            for level in levels(surplus.clone()).iter().rev() {
-                for things in level.chunks(DESTROYED_AT_ONCE.min(most).max(1)) {
-                    self.destroy(*data_type, things, report).await?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    async fn destroy(
-        &self,
-        data_type: DataType,
-        things: &[Thing],
-        report: &mut RestoredObjects,
-    ) -> Result<()> {
-        let ids = things.iter().filter_map(|thing| Id::new(&thing.id).ok()).collect();
-        let mut set = Set::new();
-        for object in self.target.objects_of(to_jmap(data_type), ids).await? {
-            let now = thing(object.id.as_str(), &object.json, None);
-            let is_same =
-                |doomed: &Thing| now.as_ref().is_some_and(|now| is_as_before(data_type, doomed, now));
-            let doomed = things.iter().find(|doomed| doomed.id == object.id.as_str() && is_same(doomed));
-            let Some(doomed) = doomed else { continue };
-            match self.is_irreplaceable(doomed).await? {
-                None => set.destroy(&object.id),
-                Some(reason) => report.notes.push(format!("{} is still there: {reason}", doomed.name())),
-            }
-        }
-        if set.is_empty() {
-            return Ok(());
-        }
-        if let Some(staging) = self.staging {
-            staging.assert_alive().await?;
-        }
-        let written = self.target.set(rules::plural(data_type), to_jmap(data_type), set).await?;
-        report.removed += written.destroyed.len() as u64;
-        // What lies in something arrived meanwhile, and stays with it.
-        let stays = |kind: &str| kind == "notFound" || kind.contains("Has");
-        for (id, refusal) in written.not_destroyed.iter().filter(|(_, refusal)| !stays(&refusal.kind)) {
-            let name =
-                things.iter().find(|thing| thing.id == id.as_str()).map(Thing::name).unwrap_or_default();
-            report.notes.push(format!("{name} is still there: {refusal}"));
-        }
-        Ok(())
-    }
+/// What is not one of the snapshot's, and may go.
+fn surplus(there: There, free: Vec<bool>) -> Vec<Thing> {
+    let all = there.things.into_iter().zip(there.is_held).zip(free);
+    all.filter(|((_, is_held), free)| *free && *is_held).map(|((thing, _), _)| thing).collect()
 }
 
 /// Of a type whose objects need names: what somebody else made has none for its owner.

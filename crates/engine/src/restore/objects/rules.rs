@@ -183,10 +183,14 @@ pub(super) fn keys(data_type: DataType, mode: Mode, same_account: bool) -> Vec<K
         DataType::ParticipantIdentity => keys.push(members(&["calendarAddress"])),
         DataType::AddressBook | DataType::Calendar => {
             keys.extend(by_id.then(|| id_and(&[])));
+            // The default one may be another one by now: what is called alike is more likely the same.
+            if !is_beside {
+                keys.push(Box::new(|thing| thing.is("isDefault").then(|| thing.text("name").to_owned())));
+            }
+            keys.push(members(&["name"]));
             if !is_beside {
                 keys.push(Box::new(|thing| thing.is("isDefault").then(String::new)));
             }
-            keys.push(members(&["name"]));
         }
         DataType::ContactCard | DataType::CalendarEvent => {
             let place = if data_type == DataType::ContactCard { "addressBookIds" } else { "calendarIds" };

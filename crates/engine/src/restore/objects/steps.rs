@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use jmap::{Id, MethodErrorKind, Set, SetError, State, Written};
 
 use super::pairs::{Thing, creation, not_kept};
-use super::{Objects, is_as_before, read_thing, rules};
+use super::{NEW, Objects, is_as_before, read_thing, rules};
 use crate::error::{Error, Result};
 use crate::restore::landing::Landing;
 use crate::restore::report::RestoredObjects;
@@ -317,10 +317,18 @@ impl Objects<'_> {
         match &step.of {
             // It is counted as what came back.
             Some(of) if self.is_ours(data_type, &of.id) => {}
-            Some(_) => report.changed += 1,
+            Some(of) => {
+                report.changed += 1;
+                if data_type == DataType::CalendarEvent {
+                    self.changed.insert(of.id.clone());
+                }
+            }
             None => {
                 // Of a dry run: an id that nothing has.
-                let id = created.unwrap_or_else(|| format!("new {}", step.thing.id));
+                let id = created.unwrap_or_else(|| format!("{NEW}{}", step.thing.id));
+                if rules::contents_of(data_type).is_some() {
+                    self.made.insert((data_type, id.clone()), step.thing.name());
+                }
                 self.ids.insert((data_type, step.thing.id.clone()), id);
                 report.restored += 1;
             }
