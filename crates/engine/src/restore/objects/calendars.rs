@@ -9,8 +9,8 @@ use super::Objects;
 use super::pairs::Thing;
 use super::texts::Text;
 use crate::error::Result;
-use crate::objects::is_fatal;
 use crate::restore::target::read;
+use crate::server::account::is_fatal;
 
 /// Where the account's events lie.
 pub(super) struct Calendars {

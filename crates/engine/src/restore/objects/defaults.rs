@@ -9,7 +9,7 @@ use super::there::There;
 use super::{Objects, rules};
 use crate::error::Result;
 use crate::restore::report::RestoredObjects;
-use crate::types::to_jmap;
+use crate::server::types::to_jmap;
 
 impl Objects<'_> {
     /// The default address book or calendar of the snapshot is that of the account, whatever that is called. It keeps a name that its

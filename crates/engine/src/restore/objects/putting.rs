@@ -14,10 +14,10 @@ use super::texts::{MOST_BYTES, Needed, Text};
 use super::there::There;
 use super::{Objects, rules};
 use crate::error::Result;
-use crate::objects::is_fatal;
 use crate::restore::report::RestoredObjects;
 use crate::restore::request::{Act, Planned};
 use crate::restore::target::written;
+use crate::server::account::is_fatal;
 
 /// Where the server fails, the text is read again and put once more.
 const TRIES: usize = 2;

@@ -10,7 +10,7 @@ use super::{DESTROYED_AT_ONCE, Objects, is_as_before, rules, thing};
 use crate::error::Result;
 use crate::restore::report::RestoredObjects;
 use crate::restore::request::{Act, Planned};
-use crate::types::to_jmap;
+use crate::server::types::to_jmap;
 
 impl Objects<'_> {
     /// Destroys what the snapshot does not have and the safety backup holds, what lies in something first. Nothing of a type of which

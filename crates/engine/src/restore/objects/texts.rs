@@ -23,7 +23,6 @@ use crate::restore::report::RestoredObjects;
 use crate::restore::request::Mode;
 use crate::restore::target::read;
 use crate::restore::uploads::Content;
-use crate::server::account::is_fatal;
 
 /// Texts that are compared with the account's at once, and bytes of them.
 const COMPARED_AT_ONCE: usize = 100;
