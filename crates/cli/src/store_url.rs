@@ -67,6 +67,11 @@ pub(crate) fn objects(url: &str, access: &Access) -> Result<Arc<dyn ObjectStore>
     connect(&parse(url)?, access)
 }
 
+/// Fails unless the text is the URL of a store.
+pub(crate) fn check(url: &str) -> Result<(), Failure> {
+    parse(url).map(drop)
+}
+
 /// Makes the directory that a URL names, if it names one.
 pub(crate) fn make_directory_of(url: &str) -> Result<(), Failure> {
     make_directory(&parse(url)?)

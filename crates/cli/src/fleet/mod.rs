@@ -12,7 +12,11 @@ mod init;
 mod job;
 mod listing;
 mod mail_server;
+#[cfg(test)]
+mod manual;
 mod migrate;
+#[cfg(test)]
+mod mistakes;
 mod named;
 mod parts;
 mod places;
@@ -20,6 +24,7 @@ mod rebuild;
 mod rights;
 mod ring;
 mod role;
+mod settings_file;
 mod source;
 mod top;
 mod values;

@@ -106,7 +106,9 @@ pub(super) async fn backup(
 pub(super) async fn restore(
     State(shared): State<Shared>,
     caller: Caller,
-    Body(Restore { mailbox, address, number, mode, select, wrap_refused, to_mailbox, to_address }): Body<Restore>,
+    Body(Restore { mailbox, address, number, mode, select, wrap_refused, to_mailbox, to_address }): Body<
+        Restore,
+    >,
 ) -> Result<Response, Problem> {
     let to = match (to_mailbox, to_address) {
         (None, None) => None,

@@ -4,7 +4,9 @@ use std::num::NonZeroU32;
 
 use catalog::{ClaimAnswer, Facts, NewBackup, RateLimit};
 use model::{BackupNumber, BackupState, Clock, JobId, MailboxId, Plan, SignedDuration, SnapshotNumber};
-use producer::{Api, ApiSettings, ApiToken, Asking, RequestSettings, Rules, Scope, Secret, openapi};
+use producer::{
+    Api, ApiSettings, ApiToken, Asking, Connections, RequestSettings, Rules, Scope, Secret, openapi,
+};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -34,7 +36,7 @@ pub(crate) fn settings() -> ApiSettings {
     .unwrap();
     ApiSettings {
         listen: ([127, 0, 0, 1], 0).into(),
-        connections: (64, 64),
+        connections: Connections::default(),
         tokens: vec![token("one", TOKEN), token("two", OTHER)],
         rules,
         servers: vec!["s".to_owned(), SERVER.to_owned()],
@@ -213,7 +215,8 @@ async fn restores_and_jobs_are_shown_and_cancelled() {
     let parameters =
         parameters.query_one("SELECT parameters::text FROM jobs WHERE kind = 'restore'", &[]).await;
     let parameters: Value = serde_json::from_str(parameters.unwrap().get(0)).unwrap();
-    let expected = json!({"number": number.0, "mode": "missing", "select": "folder:Archive", "wrap_refused": true});
+    let expected =
+        json!({"number": number.0, "mode": "missing", "select": "folder:Archive", "wrap_refused": true});
     assert_eq!(parameters, expected);
     for (fields, status, word) in [
         (json!({"number": 99}), 404, "unknown-backup"),
