@@ -7,8 +7,8 @@ help: ## What the targets do
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | column -t -s "$$(printf '\t')"
 
 demo: ## See it work: a simulated server, three backups, an export, a restore; no service needed
-	cargo build --quiet -p cli --bin malle --example demo
-	cargo run --quiet -p cli --example demo
+	cargo build --quiet -p cli --no-default-features --bin malle
+	cargo run --quiet -p sim-stalwart --example demo
 
 test: setup ## Every test, against a real Stalwart and a real S3 too; installs what is missing
 	$(STAGE) 'test build' cargo nextest run --workspace --no-run
@@ -18,6 +18,7 @@ test: setup ## Every test, against a real Stalwart and a real S3 too; installs w
 check: ## Format, lints, licences and bans, documentation, tidiness
 	cargo fmt --check
 	$(STAGE) clippy cargo clippy --workspace --all-targets -- -D warnings
+	$(STAGE) 'clippy without the fleet' cargo clippy -p cli --no-default-features --bins -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(STAGE) documentation cargo doc --quiet --workspace --no-deps
 	$(STAGE) licences tests/deny.sh
 	$(STAGE) tidiness cargo test --quiet --workspace --test tidy
@@ -25,7 +26,7 @@ check: ## Format, lints, licences and bans, documentation, tidiness
 bench: services ## Speed, size, fairness, planning; PART=speed|size|nights|restore|requests|fairness|plan
 	tests/bench.sh $(PART)
 
-soak: setup ## The large sizes and many seeds: a million emails, 500 seeds
+soak: setup ## The large sizes and many seeds: a million emails, an mbox of 5 GB, 500 seeds
 	MALLE_SOAK=1 cargo nextest run --release --workspace --profile soak
 
 fuzz: ## Every fuzz target for FUZZ_SECONDS

@@ -8,9 +8,8 @@ use model::mail_address::with_ascii_domain;
 
 pub(crate) use crate::export_args::ExportArgs;
 pub(crate) use crate::find_args::{CatArgs, DiffArgs, FindArgs};
-use crate::fleet_args::{
-    CatalogCommand, ConfigCommand, DlqCommand, EnqueueArgs, JobCommand, MailboxCommand, RoleArgs, TopArgs,
-};
+#[cfg(feature = "fleet")]
+use crate::fleet_args::FleetCommand;
 use crate::numbers::SnapshotName;
 pub(crate) use crate::restore_args::{Part, RestoreArgs};
 pub(crate) use crate::upkeep_args::{HistoryArgs, InitArgs, KeyCommand, ReindexArgs, RepairArgs, RewrapArgs};
@@ -115,31 +114,9 @@ pub(crate) enum Command {
     /// Make, change and inspect key rings
     #[command(subcommand)]
     Key(KeyCommand),
-    /// Fleet: plan what is due, publish tickets, grant requests; runs until it is told to stop
-    Produce(RoleArgs),
-    /// Fleet: run jobs; runs until it is told to stop
-    Work(RoleArgs),
-    /// Fleet: bring the catalogue's schema up to date
-    Migrate(RoleArgs),
-    /// Fleet: make the catalogue anew from the stores
-    #[command(subcommand)]
-    Catalog(CatalogCommand),
-    /// Fleet: look at the configuration
-    #[command(subcommand)]
-    Config(ConfigCommand),
-    /// Fleet: which mailboxes there are
-    #[command(subcommand)]
-    Mailbox(MailboxCommand),
-    /// Fleet: ask for a backup of one mailbox now (professional plans)
-    Enqueue(EnqueueArgs),
-    /// Fleet: messages that nobody could use
-    #[command(subcommand)]
-    Dlq(DlqCommand),
-    /// Fleet: jobs whose last attempt failed
-    #[command(subcommand)]
-    Job(JobCommand),
-    /// Fleet: watch queues, workers and running jobs
-    Top(TopArgs),
+    #[cfg(feature = "fleet")]
+    #[command(flatten)]
+    Fleet(FleetCommand),
 }
 
 /// Where the backups lie and what opens them.

@@ -1,7 +1,13 @@
 //! What the process says of itself when it ends. The numbers are a promise to scripts.
 
 use std::fmt::Write as _;
+use std::pin::Pin;
 use std::process::ExitCode;
+
+use anyhow::Result;
+
+/// A command that has asked for everything it needs.
+pub(crate) type Work<'a> = Pin<Box<dyn Future<Output = Result<Exit>> + 'a>>;
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

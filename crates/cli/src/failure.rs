@@ -57,10 +57,11 @@ pub(crate) fn explain(error: &anyhow::Error) -> (Exit, String) {
 /// Whether it states what is wrong, so that "failed to" does not fit before it.
 fn is_sentence(error: &anyhow::Error) -> bool {
     error.chain().next().is_some_and(|first| {
-        is_of_the_fleet(first)
-            || first.is::<jmap::Error>()
-            || first.is::<producer::Error>()
-            || first.is::<worker::Error>()
+        #[cfg(feature = "fleet")]
+        if crate::fleet::states_what_is_wrong(first) {
+            return true;
+        }
+        first.is::<jmap::Error>()
     })
 }
 
@@ -74,43 +75,14 @@ fn judge(error: &(dyn Error + 'static)) -> Option<(Exit, String)> {
         hint::of_repository(error)
     } else if let Some(error) = error.downcast_ref::<jmap::Error>() {
         hint::of_server(error)
-    } else if is_of_settings(error) {
-        (Exit::Usage, "docs/configuration.md has every key, what it means and what is allowed")
-    } else if is_of_the_fleet(error) {
-        (Exit::Service, "`malle config check` tries every connection")
     } else {
+        #[cfg(feature = "fleet")]
+        if let Some((exit, hint)) = crate::fleet::judge(error) {
+            return Some((exit, hint.to_owned()));
+        }
         return None;
     };
     Some((exit, hint.to_owned()))
-}
-
-/// Whether it stays until somebody changes the configuration.
-fn is_of_settings(error: &(dyn Error + 'static)) -> bool {
-    use coordination::CoordinationError as Redis;
-    use producer::Error as Producer;
-    use worker::Error as Worker;
-    let is_producers = |error: &Producer| match error {
-        Producer::Plan(_) | Producer::NoToken | Producer::TokenName { .. } => true,
-        Producer::WeakToken { .. } | Producer::Listen { .. } => true,
-        Producer::Requests(_) | Producer::Panicked(_) => false,
-    };
-    error.is::<planning::Error>()
-        || error.is::<telemetry::Error>()
-        || is(error, is_producers)
-        || is(error, |error: &Worker| matches!(error, Worker::Settings { .. }))
-        || is(error, |error: &catalog::Error| matches!(error, catalog::Error::Settings { .. }))
-        || is(error, |error: &queue::QueueError| matches!(error, queue::QueueError::InvalidUri))
-        || is(error, |error: &Redis| matches!(error, Redis::InvalidUrl | Redis::InvalidPrefix))
-}
-
-fn is<E: Error + 'static>(error: &(dyn Error + 'static), test: impl Fn(&E) -> bool) -> bool {
-    error.downcast_ref().is_some_and(test)
-}
-
-fn is_of_the_fleet(error: &(dyn Error + 'static)) -> bool {
-    error.is::<catalog::Error>()
-        || error.is::<queue::QueueError>()
-        || error.is::<coordination::CoordinationError>()
 }
 
 /// What the store's library says of an error in its own words: for `--verbose`, since the line says what they mean.

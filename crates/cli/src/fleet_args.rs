@@ -7,6 +7,43 @@ use model::{JobKind, RestoreMode};
 
 use crate::restore_args::restore_mode;
 
+/// What a fleet does, and what its operators ask of it.
+#[derive(Debug, Subcommand)]
+pub(crate) enum FleetCommand {
+    /// Fleet: plan what is due, publish tickets, grant requests; runs until it is told to stop
+    Produce(RoleArgs),
+    /// Fleet: run jobs; runs until it is told to stop
+    Work(RoleArgs),
+    /// Fleet: bring the catalogue's schema up to date
+    Migrate(RoleArgs),
+    /// Fleet: make the catalogue anew from the stores
+    #[command(subcommand)]
+    Catalog(CatalogCommand),
+    /// Fleet: look at the configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Fleet: which mailboxes there are
+    #[command(subcommand)]
+    Mailbox(MailboxCommand),
+    /// Fleet: ask for a backup of one mailbox now (professional plans)
+    Enqueue(EnqueueArgs),
+    /// Fleet: messages that nobody could use
+    #[command(subcommand)]
+    Dlq(DlqCommand),
+    /// Fleet: jobs whose last attempt failed
+    #[command(subcommand)]
+    Job(JobCommand),
+    /// Fleet: watch queues, workers and running jobs
+    Top(TopArgs),
+}
+
+impl FleetCommand {
+    /// Whether it runs until it is told to stop.
+    pub(crate) fn is_role(&self) -> bool {
+        matches!(self, FleetCommand::Produce(_) | FleetCommand::Work(_))
+    }
+}
+
 /// Where the fleet's configuration is.
 #[derive(Debug, Args)]
 pub(crate) struct ConfigFile {

@@ -7,7 +7,9 @@ mod exit;
 mod export_args;
 mod failure;
 mod find_args;
+#[cfg(feature = "fleet")]
 mod fleet;
+#[cfg(feature = "fleet")]
 mod fleet_args;
 mod hint;
 mod mailbox;

@@ -42,6 +42,7 @@ impl Out {
     }
 
     /// A screen that takes the place of the one before.
+    #[cfg(feature = "fleet")]
     pub(crate) fn screen(&self, text: impl Display) -> Result<()> {
         Ok(writeln!(io::stdout(), "{CLEAR}{}", plain(&text.to_string()))?)
     }
@@ -75,6 +76,7 @@ pub(crate) fn remark(text: impl Display) {
 }
 
 /// Erases a terminal and begins at its top.
+#[cfg(feature = "fleet")]
 const CLEAR: &str = "\x1b[2J\x1b[H";
 
 /// What a terminal obeys instead of showing it, line breaks and tabs apart: control characters, and those that turn the

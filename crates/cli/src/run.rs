@@ -1,7 +1,6 @@
 //! The process: arguments in, one command, exit code out.
 
 use std::io;
-use std::pin::Pin;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -11,10 +10,10 @@ use clap::{CommandFactory, FromArgMatches};
 use crate::allocator;
 use crate::args::{Cli, Command, MANUAL};
 use crate::commands;
-use crate::exit::{self, Exit};
+use crate::exit::{self, Exit, Work};
 use crate::failure;
+#[cfg(feature = "fleet")]
 use crate::fleet;
-use crate::fleet_args::{CatalogCommand, ConfigCommand, MailboxCommand};
 use crate::output::{Out, remark};
 use crate::signals::Signals;
 
@@ -46,7 +45,12 @@ pub(crate) fn main() -> ExitCode {
     };
     let out = Out::new(cli.talk);
     // They end what they have under way when a signal comes.
-    let minds_signals = matches!(cli.command, Command::Produce(_) | Command::Work(_) | Command::Backup(_));
+    let minds_signals = match &cli.command {
+        Command::Backup(_) => true,
+        #[cfg(feature = "fleet")]
+        Command::Fleet(command) => command.is_role(),
+        _ => false,
+    };
     let ended = command(&cli, &out).and_then(|work| match minds_signals {
         true => runtime.block_on(work),
         false => runtime.block_on(until_signal(work)),
@@ -62,9 +66,6 @@ fn parse() -> Result<Cli, clap::Error> {
     let matches = command.try_get_matches_from_mut(std::env::args_os())?;
     Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
 }
-
-/// A command that has asked for everything it needs.
-type Work<'a> = Pin<Box<dyn Future<Output = Result<Exit>> + 'a>>;
 
 /// What has to be asked of a person is asked here, before signals are caught: Ctrl-C at a prompt ends the process.
 fn command<'a>(cli: &'a Cli, out: &'a Out) -> Result<Work<'a>> {
@@ -85,19 +86,8 @@ fn command<'a>(cli: &'a Cli, out: &'a Out) -> Result<Work<'a>> {
         Command::Verify(args) => Box::pin(commands::verify::run(args, out)),
         Command::Check(args) => Box::pin(commands::check::run(args, out)),
         Command::Key(args) => Box::pin(commands::key::run(args, out)),
-        Command::Produce(args) => Box::pin(fleet::produce(args)),
-        Command::Work(args) => Box::pin(fleet::work(args, out)),
-        Command::Migrate(args) => Box::pin(fleet::migrate(args, out)),
-        Command::Catalog(CatalogCommand::Rebuild(args)) => Box::pin(fleet::rebuild(args, out)),
-        Command::Config(ConfigCommand::Check(args)) => Box::pin(fleet::check(args, out)),
-        Command::Mailbox(MailboxCommand::Import(args)) => Box::pin(fleet::import(args, out)),
-        Command::Mailbox(MailboxCommand::Expired(args)) => Box::pin(fleet::expired(args, out)),
-        Command::Mailbox(MailboxCommand::Backups(args)) => Box::pin(fleet::backups(args, out)),
-        Command::Mailbox(MailboxCommand::AcceptHistory(args)) => Box::pin(fleet::accept_history(args, out)),
-        Command::Enqueue(args) => Box::pin(fleet::enqueue(args, out)),
-        Command::Dlq(command) => Box::pin(fleet::dlq(command, out)),
-        Command::Job(command) => Box::pin(fleet::job(command, out)),
-        Command::Top(args) => Box::pin(fleet::top(args, out)),
+        #[cfg(feature = "fleet")]
+        Command::Fleet(command) => fleet::command(command, out),
     })
 }
 

@@ -3,8 +3,7 @@
 
 use std::collections::HashMap;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::failure::one_line;
@@ -16,12 +15,16 @@ const LONG: Duration = Duration::from_secs(30);
 /// Bytes a second that a slow line sends: an upload may take that long besides.
 const SLOW_LINE: u64 = 60_000;
 
-/// Whether roles run in this process: they write logs.
-static IN_LOG: AtomicBool = AtomicBool::new(false);
+/// Says of a server or a store what is waited for, and since how many seconds.
+type Tell = fn(&str, &'static str, u64);
+
+/// How it is said where roles run in this process: they write logs.
+static IN_LOG: OnceLock<Tell> = OnceLock::new();
 
 /// From now on it is said in the log.
-pub(crate) fn tell_the_log() {
-    IN_LOG.store(true, Relaxed);
+#[cfg(feature = "fleet")]
+pub(crate) fn tell_the_log(tell: Tell) {
+    let _ = IN_LOG.set(tell);
 }
 
 /// For clients of this mail server.
@@ -65,9 +68,9 @@ fn tell(of: &str, what: &'static str, since: Duration) {
         return;
     }
     let seconds = since.as_secs();
-    match IN_LOG.load(Relaxed) {
-        true => telemetry::waits(of, what, seconds),
-        false => {
+    match IN_LOG.get() {
+        Some(tell) => tell(of, what, seconds),
+        None => {
             warn(format_args!("{} has not answered for {seconds} s: waiting for {what}", one_line(of, 200)))
         }
     }

@@ -14,11 +14,11 @@ use futures::future::BoxFuture;
 use model::{Clock, DataType, EmailId, EmailRecord, ErrorClass, SnapshotNumber};
 use repository::{Damage, FailureRecord, Object, Origin, Repository, Snapshot, SnapshotWriter, Summary};
 
+use crate::backup::emails::renewal::{Reading, read_envelope};
+use crate::backup::options::Progress;
 use crate::envelope::is_outdated;
 use crate::error::{Error, Result};
 use crate::letters::{Letter, Letters, WINDOW};
-use crate::options::Progress;
-use crate::renewal::{Reading, read_envelope};
 
 /// How often in a row another writer may be first.
 const MOST_LOST: u32 = 5;

@@ -2,13 +2,13 @@
 
 use serde::Deserialize;
 
-use crate::batch::{Batch, Ids};
-use crate::capability::Capability;
 use crate::class::Class;
 use crate::client::Client;
 use crate::error::Error;
-use crate::ids::AccountId;
-use crate::objects::Objects;
+use crate::methods::batch::{Batch, Ids};
+use crate::methods::capability::Capability;
+use crate::methods::ids::AccountId;
+use crate::methods::objects::Objects;
 use crate::session::{Account, Session};
 
 /// The most principals looked at for one name: directories match by parts of names (RFC 9670 section 2.4).

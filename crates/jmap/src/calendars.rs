@@ -12,8 +12,8 @@ use url::Url;
 use crate::client::Client;
 use crate::dav::{Told, malformed, multistatus};
 use crate::error::Error;
+use crate::http::transport::{Body, Dav, Outgoing, Repeat};
 use crate::session::Account;
-use crate::transport::{Body, Dav, Outgoing, Repeat};
 
 /// Longest list of an account's calendars, and of what lies in one.
 const LISTED_BYTES: u64 = 64 << 20;

@@ -2,15 +2,15 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::answer::{Answer, parse_response};
-use crate::batch::Batch;
-use crate::config::Config;
-use crate::counters::Counters;
-use crate::discovery::{Found, check_url, discover, fetch};
 use crate::error::Error;
+use crate::http::config::Config;
+use crate::http::counters::Counters;
+use crate::http::discovery::{Found, check_url, discover, fetch};
+use crate::http::template::Warning;
+use crate::http::transport::{Body, Outgoing, Repeat, Transport};
+use crate::methods::answer::{Answer, parse_response};
+use crate::methods::batch::Batch;
 use crate::session::Session;
-use crate::template::Warning;
-use crate::transport::{Body, Outgoing, Repeat, Transport};
 use futures::future::BoxFuture;
 
 /// A connection to one server as one user. Clones are cheap and share connections, limits and counters.

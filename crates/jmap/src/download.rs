@@ -7,8 +7,8 @@ use futures::stream::{Stream, try_unfold};
 
 use crate::client::{Client, Shared};
 use crate::error::Error;
-use crate::ids::{AccountId, JmapBlobId};
-use crate::transport::{Body, Incoming, Outgoing};
+use crate::http::transport::{Body, Incoming, Outgoing};
+use crate::methods::ids::{AccountId, JmapBlobId};
 
 /// Which blob to download, and what to expect of it.
 #[derive(Debug, Clone)]

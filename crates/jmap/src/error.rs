@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use crate::class::Class;
-use crate::ids::InvalidId;
-use crate::method_error::{MethodError, MethodErrorKind};
-use crate::problem::Problem;
+use crate::http::problem::Problem;
+use crate::methods::ids::InvalidId;
+use crate::methods::method_error::{MethodError, MethodErrorKind};
 
 /// Which wait ended a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,9 +6,9 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-use crate::capability::{Capability, DataType};
 use crate::error::Error;
-use crate::ids::{AccountId, State};
+use crate::methods::capability::{Capability, DataType};
+use crate::methods::ids::{AccountId, State};
 
 const WHAT: &str = "session object";
 

@@ -9,14 +9,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
-use crate::answer::Answer;
-use crate::batch::{Batch, Call, Ids};
-use crate::capability::DataType;
 use crate::client::Client;
 use crate::error::Error;
-use crate::ids::{AccountId, Id};
-use crate::method_error::MethodErrorKind;
-use crate::objects::{Object, Objects};
+use crate::methods::answer::Answer;
+use crate::methods::batch::{Batch, Call, Ids};
+use crate::methods::capability::DataType;
+use crate::methods::ids::{AccountId, Id};
+use crate::methods::method_error::MethodErrorKind;
+use crate::methods::objects::{Object, Objects};
 
 /// Requests until both calls tell of one state.
 const ATTEMPTS: usize = 3;

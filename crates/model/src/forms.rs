@@ -1,7 +1,7 @@
 //! Forms of values in the configuration file: what may be written, and what it becomes.
 
 use std::collections::BTreeSet;
-use std::fmt::{self, Display};
+use std::fmt::Display;
 use std::num::{NonZeroU16, NonZeroU32};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
-use crate::settings::{Key, Section, Tables, Value, Visitor};
+use crate::settings::{Allowed, Key, Section, Tables, Value, Visitor};
 
 /// The most of what is counted: a million is more than anybody means, and no sum of such numbers overflows.
 pub const MOST: u64 = 1_000_000;
@@ -20,39 +20,6 @@ pub const MOST_DAYS: u64 = 3_660;
 pub const MOST_HOURS: u64 = MOST_DAYS * 24;
 /// The longest time in seconds.
 pub const MOST_SECONDS: u64 = MOST_HOURS * 3_600;
-
-/// What may be written for a key.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Allowed {
-    /// A whole number of this unit (which may be empty), from the least to the most.
-    Whole(&'static str, u64, u64),
-    /// Any number from 0 to 1.
-    Share,
-    /// `true` or `false`.
-    Flag,
-    /// A text; the words say which.
-    Text(&'static str),
-    /// One of these texts.
-    Words(Vec<&'static str>),
-    /// A list of them, none of them twice.
-    List(Box<Allowed>),
-    /// A table; the words say which.
-    Table(&'static str),
-}
-
-impl Display for Allowed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Allowed::Whole("", least, most) => write!(f, "a whole number from {least} to {most}"),
-            Allowed::Whole(unit, least, most) => write!(f, "a whole number of {unit} from {least} to {most}"),
-            Allowed::Share => f.write_str("a number from 0 to 1"),
-            Allowed::Flag => f.write_str("true or false"),
-            Allowed::Text(words) | Allowed::Table(words) => f.write_str(words),
-            Allowed::Words(words) => write!(f, "one of {}", words.join(", ")),
-            Allowed::List(of) => write!(f, "a list, each {of}, none twice"),
-        }
-    }
-}
 
 /// Shows a field under its key to a visitor.
 pub trait Form<T> {

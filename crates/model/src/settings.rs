@@ -7,8 +7,6 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::forms::Allowed;
-
 /// Settings with keys in the configuration file.
 pub trait Section {
     /// Shows every key to the visitor, which may set the key's field.
@@ -53,6 +51,39 @@ pub struct Key<'a> {
     pub allowed: Allowed,
     /// Sets the field, or says why this value cannot be used (with an empty text: it is not among the allowed).
     pub set: &'a mut dyn FnMut(&Value) -> Result<(), String>,
+}
+
+/// What may be written for a key.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Allowed {
+    /// A whole number of this unit (which may be empty), from the least to the most.
+    Whole(&'static str, u64, u64),
+    /// Any number from 0 to 1.
+    Share,
+    /// `true` or `false`.
+    Flag,
+    /// A text; the words say which.
+    Text(&'static str),
+    /// One of these texts.
+    Words(Vec<&'static str>),
+    /// A list of them, none of them twice.
+    List(Box<Allowed>),
+    /// A table; the words say which.
+    Table(&'static str),
+}
+
+impl fmt::Display for Allowed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Allowed::Whole("", least, most) => write!(f, "a whole number from {least} to {most}"),
+            Allowed::Whole(unit, least, most) => write!(f, "a whole number of {unit} from {least} to {most}"),
+            Allowed::Share => f.write_str("a number from 0 to 1"),
+            Allowed::Flag => f.write_str("true or false"),
+            Allowed::Text(words) | Allowed::Table(words) => f.write_str(words),
+            Allowed::Words(words) => write!(f, "one of {}", words.join(", ")),
+            Allowed::List(of) => write!(f, "a list, each {of}, none twice"),
+        }
+    }
 }
 
 /// A value of the configuration. It has no `Debug`: it may be a secret that stands in the wrong place.

@@ -73,7 +73,7 @@ pub(crate) struct Account {
     pub(crate) quota: Option<Quota>,
     /// What others than the owner have of their own.
     pub(crate) own: Own,
-    /// What clients have put by CalDAV.
+    /// What clients have put by CalDAV and CardDAV.
     pub(crate) texts: Texts,
     pub(crate) listings: Listings,
     /// Types whose `get` and `changes` always fail, until told otherwise.

@@ -2,10 +2,12 @@
 
 use serde_json::json;
 
-use crate::caldav;
+use crate::dav;
+use crate::dialect::Dialect;
 use crate::handle::AccountHandle;
 use crate::ical::Component;
 use crate::kind::DataType;
+use crate::resources::{Resource, Text};
 
 /// An event as a resource of CalDAV.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,11 +29,11 @@ impl AccountHandle {
     /// # Panics
     /// The text is not iCalendar.
     pub fn put_calendar_resource(&self, calendar_name: &str, resource_name: &str, text: &str) -> String {
-        let calendar = Component::parse(text).expect("the text is iCalendar");
+        let body = Component::parse(text).expect("the text is iCalendar").text();
         let id = self.calendar_named(calendar_name);
         let mut account = self.lock();
-        let event = account.resource(&id, resource_name).map(|resource| resource.event);
-        account.put_text((&id, resource_name), event, (calendar, text.len()))
+        let event = account.resource(Dialect::CalDav, &id, resource_name).map(|resource| resource.item);
+        account.put_text(Dialect::CalDav, (&id, resource_name), event, Text { body, size: text.len() })
     }
 
     fn calendar_named(&self, name: &str) -> String {
@@ -43,18 +45,18 @@ impl AccountHandle {
     /// The iCalendar text of an event as CalDAV gives it; none if there is no such event.
     #[must_use]
     pub fn calendar_text(&self, event_id: &str) -> Option<String> {
-        self.lock().text(event_id).map(|text| text.calendar.text())
+        self.lock().text(Dialect::CalDav, event_id).map(|text| text.body)
     }
 
     /// Every resource of CalDAV, in the order of the events' ids; an event in two calendars is two.
     #[must_use]
     pub fn calendar_resources(&self) -> Vec<CalendarResource> {
         let account = self.lock();
-        let resources = account.resources().into_iter();
-        let of = |resource: crate::resources::Resource| {
-            let text = account.text(&resource.event)?.calendar.text();
-            let path = caldav::href(&account.name, &account, &resource);
-            Some(CalendarResource { path, calendar_id: resource.calendar, event_id: resource.event, text })
+        let resources = account.resources(Dialect::CalDav).into_iter();
+        let of = |resource: Resource| {
+            let text = account.text(Dialect::CalDav, &resource.item)?.body;
+            let path = dav::href(Dialect::CalDav, &account.name, &account, &resource);
+            Some(CalendarResource { path, calendar_id: resource.collection, event_id: resource.item, text })
         };
         resources.filter_map(of).collect()
     }

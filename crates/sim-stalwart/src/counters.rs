@@ -63,7 +63,7 @@ pub struct Counters {
     pub bytes_out: u64,
     /// Most requests that were being served at the same moment since the simulator started.
     pub peak_concurrency: u64,
-    /// Method calls by name, and requests of CalDAV.
+    /// Method calls by name, and requests of CalDAV and CardDAV.
     pub calls: BTreeMap<String, u64>,
 }
 
@@ -118,7 +118,7 @@ impl Meters {
             self.downloads.fetch_add(1, Relaxed);
         } else if path.starts_with("/jmap/upload/") {
             self.uploads.fetch_add(1, Relaxed);
-        } else if path.starts_with("/dav/cal") {
+        } else if path == "/dav/cal" || path.starts_with("/dav/cal/") {
             self.caldav.fetch_add(1, Relaxed);
         } else if path == "/jmap/session" {
             self.sessions.fetch_add(1, Relaxed);

@@ -25,7 +25,8 @@ pub enum Target {
     /// Requests of CalDAV.
     CalDav,
     /// Calls of this method, such as `Blob/get`; faults of the wire strike the request that holds the call. Requests of
-    /// CalDAV are calls of `CalDAV/PROPFIND`, `CalDAV/calendar-query`, `CalDAV/calendar-multiget`, `CalDAV/PUT` and so on.
+    /// CalDAV and CardDAV are calls of `CalDAV/PROPFIND`, `CalDAV/calendar-query`, `CardDAV/addressbook-multiget`,
+    /// `CardDAV/PUT` and so on.
     Method(String),
 }
 
@@ -43,7 +44,9 @@ impl Target {
             Self::Api => path == "/jmap" || path == "/jmap/",
             Self::Download => path.starts_with("/jmap/download/"),
             Self::Upload => path.starts_with("/jmap/upload/"),
-            Self::CalDav => path.starts_with("/dav/cal") || path == "/.well-known/caldav",
+            Self::CalDav => {
+                path == "/dav/cal" || path.starts_with("/dav/cal/") || path == "/.well-known/caldav"
+            }
             Self::Method(_) => false,
         }
     }
@@ -190,8 +193,8 @@ impl Faults {
         })
     }
 
-    /// Runs the closures that wait for a call of CalDAV by name.
-    pub(crate) fn before_caldav(&self, call: &str) {
+    /// Runs the closures that wait for a call of CalDAV or CardDAV by name.
+    pub(crate) fn before_dav(&self, call: &str) {
         let waits = |fault: &Fault| match (&fault.target, &*fault.effect) {
             (Target::Method(name), Effect::Before(_)) => name == call,
             _ => false,

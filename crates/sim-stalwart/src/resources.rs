@@ -1,4 +1,4 @@
-//! The CalDAV resources of an account: one of each event in each of its calendars, with its name and text.
+//! The resources of an account by CalDAV and CardDAV: one of each event and card in each of its collections, with its name and text.
 //!
 //! A text that a client has put is kept with the JSON that was made of it. Later changes of the JSON are worked into the text
 //! when it is read, so that it does not matter who made them; a roll-back finds the older texts again.
@@ -9,8 +9,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::account::Account;
-use crate::ical::Component;
-use crate::ical_json;
+use crate::dialect::Dialect;
 use crate::kind::DataType;
 
 /// A text as a client has put it.
@@ -18,35 +17,36 @@ use crate::kind::DataType;
 pub(crate) struct Written {
     modseq: u64,
     name: String,
-    calendar: Component,
-    /// Bytes of what the client sent.
-    size: usize,
+    text: Text,
     /// The JSON that was made of it.
     object: Arc<Value>,
 }
 
-/// The texts of an account by event, oldest first.
-pub(crate) type Texts = BTreeMap<String, Vec<Written>>;
+/// The texts of an account by type and id of the item, oldest first.
+pub(crate) type Texts = BTreeMap<(DataType, String), Vec<Written>>;
 
 /// A resource and where it lies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Resource {
-    pub(crate) calendar: String,
+    /// The id of its calendar or address book.
+    pub(crate) collection: String,
     pub(crate) name: String,
-    pub(crate) event: String,
+    /// The id of its event or card.
+    pub(crate) item: String,
 }
 
 /// The content of a resource.
 #[derive(Clone, Debug)]
 pub(crate) struct Text {
-    pub(crate) calendar: Component,
+    pub(crate) body: String,
+    /// Bytes of what the client sent.
     pub(crate) size: usize,
 }
 
 impl Text {
     /// The entity tag, with its quotes.
     pub(crate) fn etag(&self) -> String {
-        etag(self.calendar.text().as_bytes())
+        etag(self.body.as_bytes())
     }
 }
 
@@ -65,99 +65,97 @@ fn drawn(seed: u64, kind: DataType, id: &str) -> String {
 }
 
 impl Account {
-    /// The name of a calendar in paths: `default` is the first one that the account ever had.
-    pub(crate) fn collection_name(&self, calendar: &str) -> String {
-        if calendar == crate::ids::short(0) {
+    /// The name of a collection in paths: `default` is the first one that the account ever had.
+    pub(crate) fn collection_name(&self, dialect: Dialect, id: &str) -> String {
+        if id == crate::ids::short(0) {
             return "default".to_owned();
         }
-        drawn(self.mails.seed, DataType::Calendar, calendar)
+        drawn(self.mails.seed, dialect.container(), id)
     }
 
-    /// The id of the calendar with this name in paths.
-    pub(crate) fn collection(&self, name: &str) -> Option<String> {
-        let mut ids = self.objects[&DataType::Calendar].present.keys();
-        ids.find(|id| self.collection_name(id) == name).cloned()
+    /// The id of the collection with this name in paths.
+    pub(crate) fn collection(&self, dialect: Dialect, name: &str) -> Option<String> {
+        let mut ids = self.objects[&dialect.container()].present.keys();
+        ids.find(|id| self.collection_name(dialect, id) == name).cloned()
     }
 
-    fn last_written(&self, event: &str) -> Option<&Written> {
-        self.texts.get(event)?.last()
+    fn last_written(&self, dialect: Dialect, item: &str) -> Option<&Written> {
+        self.texts.get(&(dialect.item(), item.to_owned()))?.last()
     }
 
-    /// Every resource, in the order of the events' ids.
-    pub(crate) fn resources(&self) -> Vec<Resource> {
-        let events = self.objects[&DataType::CalendarEvent].present.iter();
-        let of_event = |(event, object): (&String, &Arc<Value>)| {
-            let written = self.last_written(event).map(|written| written.name.clone());
-            let name = written.unwrap_or_else(|| drawn(self.mails.seed, DataType::CalendarEvent, event));
-            let calendars = object["calendarIds"].as_object().cloned().unwrap_or_default();
-            let lies = calendars.into_iter().filter(|(_, lies)| *lies == true);
-            let resource = |calendar| Resource { calendar, name: name.clone(), event: event.clone() };
-            lies.map(|(calendar, _)| resource(calendar)).collect::<Vec<_>>()
+    /// Every resource, in the order of the items' ids.
+    pub(crate) fn resources(&self, dialect: Dialect) -> Vec<Resource> {
+        let items = self.objects[&dialect.item()].present.iter();
+        let of_item = |(item, object): (&String, &Arc<Value>)| {
+            let written = self.last_written(dialect, item).map(|written| written.name.clone());
+            let name = written.unwrap_or_else(|| drawn(self.mails.seed, dialect.item(), item));
+            let collections = object[dialect.container_ids()].as_object().cloned().unwrap_or_default();
+            let lies = collections.into_iter().filter(|(_, lies)| *lies == true);
+            let resource = |collection| Resource { collection, name: name.clone(), item: item.clone() };
+            lies.map(|(collection, _)| resource(collection)).collect::<Vec<_>>()
         };
-        events.flat_map(of_event).collect()
+        items.flat_map(of_item).collect()
     }
 
-    /// The resource of this name in a calendar.
-    pub(crate) fn resource(&self, calendar: &str, name: &str) -> Option<Resource> {
-        self.resources().into_iter().find(|it| it.calendar == calendar && it.name == name)
+    /// The resource of this name in a collection.
+    pub(crate) fn resource(&self, dialect: Dialect, collection: &str, name: &str) -> Option<Resource> {
+        self.resources(dialect).into_iter().find(|it| it.collection == collection && it.name == name)
     }
 
-    /// The text of an event as it is now.
-    pub(crate) fn text(&self, event: &str) -> Option<Text> {
-        let object = self.object(DataType::CalendarEvent, event)?;
-        let calendar = match self.last_written(event) {
-            Some(Written { calendar, size, object: before, .. })
-                if Arc::ptr_eq(before, object) || ical_json::same_text(before, object) =>
-            {
-                return Some(Text { calendar: calendar.clone(), size: *size });
+    /// The text of an event or card as it is now.
+    pub(crate) fn text(&self, dialect: Dialect, item: &str) -> Option<Text> {
+        let object = self.object(dialect.item(), item)?;
+        let body = match self.last_written(dialect, item) {
+            None => dialect.text(object)?,
+            Some(written) if Arc::ptr_eq(&written.object, object) => return Some(written.text.clone()),
+            Some(written) => {
+                let body = dialect.changed_text(&written.text.body, &written.object, object)?;
+                if body == written.text.body {
+                    return Some(written.text.clone());
+                }
+                body
             }
-            Some(written) => ical_json::merged(&written.calendar, &written.object, object),
-            None => ical_json::calendar(object),
         };
-        let size = calendar.text().len();
-        Some(Text { calendar, size })
+        Some(Text { size: body.len(), body })
     }
 
-    /// Puts a text into a calendar, over an event if one is given; returns the event's id.
+    /// Puts a text into a collection, over an item if one is given; returns the item's id.
     pub(crate) fn put_text(
         &mut self,
-        (calendar_id, name): (&str, &str),
-        event: Option<String>,
-        (calendar, size): (Component, usize),
+        dialect: Dialect,
+        (collection, name): (&str, &str),
+        item: Option<String>,
+        text: Text,
     ) -> String {
-        let kind = DataType::CalendarEvent;
-        let mut object = ical_json::object(&calendar);
-        let before = event
-            .as_ref()
-            .and_then(|event| self.object(kind, event))
-            .map(|before| before["calendarIds"].clone());
-        let id = event.unwrap_or_else(|| self.draw_id(kind));
-        object.insert(
-            "calendarIds".to_owned(),
-            before.unwrap_or_else(|| serde_json::json!({ calendar_id: true })),
-        );
+        let (kind, ids) = (dialect.item(), dialect.container_ids());
+        let mut object = dialect.object(&text.body);
+        let before = item.as_ref().and_then(|item| self.object(kind, item)).map(|before| before[ids].clone());
+        let id = item.unwrap_or_else(|| self.draw_id(kind));
+        object.insert(ids.to_owned(), before.unwrap_or_else(|| serde_json::json!({ collection: true })));
         object.insert("id".to_owned(), id.as_str().into());
-        object.insert("isDraft".to_owned(), false.into());
-        object.insert("isOrigin".to_owned(), true.into());
+        if dialect == Dialect::CalDav {
+            object.insert("isDraft".to_owned(), false.into());
+            object.insert("isOrigin".to_owned(), true.into());
+        }
         self.put_object(kind, &id, Some(object.into()));
         if let Some(object) = self.object(kind, &id).cloned() {
-            let written = Written { modseq: self.modseq, name: name.to_owned(), calendar, size, object };
-            self.texts.entry(id.clone()).or_default().push(written);
+            let written = Written { modseq: self.modseq, name: name.to_owned(), text, object };
+            self.texts.entry((kind, id.clone())).or_default().push(written);
         }
         id
     }
 
-    /// Takes an event out of a calendar; it is destroyed if it lies nowhere else.
-    pub(crate) fn remove_resource(&mut self, resource: &Resource) {
-        let kind = DataType::CalendarEvent;
-        let Some(mut object) = self.object(kind, &resource.event).map(|object| Value::clone(object)) else {
+    /// Takes an item out of a collection; it is destroyed if it lies nowhere else.
+    pub(crate) fn remove_resource(&mut self, dialect: Dialect, resource: &Resource) {
+        let kind = dialect.item();
+        let Some(mut object) = self.object(kind, &resource.item).map(|object| Value::clone(object)) else {
             return;
         };
-        let elsewhere = object["calendarIds"].as_object_mut().is_some_and(|ids| {
-            ids.remove(&resource.calendar);
+        let elsewhere = object[dialect.container_ids()].as_object_mut().is_some_and(|ids| {
+            ids.remove(&resource.collection);
             !ids.is_empty()
         });
-        self.put_object(kind, &resource.event, elsewhere.then_some(object));
+        self.put_object(kind, &resource.item, elsewhere.then_some(object));
     }
 
     /// Forgets the texts that were put after this moment.

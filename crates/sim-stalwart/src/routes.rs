@@ -17,7 +17,7 @@ use crate::counters::Serving;
 use crate::error::Problem;
 use crate::limits::Advice;
 use crate::server::{Login, Place, Role, Server, Settings};
-use crate::{caldav, control, download, session, upload, wire};
+use crate::{control, dav, download, session, upload, wire};
 
 /// A request whose sender is known.
 struct Visitor {
@@ -67,8 +67,10 @@ async fn answer(
     let parsed = is_api.then(|| Request::parse(&body, settings.version));
     let methods: Vec<String> = match &parsed {
         Some(Ok(request)) => request.calls.iter().map(|(name, _, _)| name.clone()).collect(),
-        _ if is_caldav(&settings, &parts) => vec![caldav::call(&parts, &body)],
-        _ => Vec::new(),
+        _ => {
+            let dialect = dav::dialect_at(&settings, parts.uri.path());
+            dialect.map(|dialect| dav::call(dialect, &parts, &body)).into_iter().collect()
+        }
     };
     let effects = server.faults.for_request(parts.uri.path(), &methods);
     if let Some(response) = wire::before(&effects, scissors).await {
@@ -87,13 +89,8 @@ async fn answer(
 fn well_known(settings: &Settings, path: &str) -> Option<&'static str> {
     match path {
         "/.well-known/jmap" => Some("/jmap/session"),
-        "/.well-known/caldav" if caldav::is_offered(settings) => Some("/dav/cal"),
-        _ => None,
+        path => dav::well_known(settings, path),
     }
-}
-
-fn is_caldav(settings: &Settings, parts: &Parts) -> bool {
-    caldav::is_path(parts.uri.path()) && caldav::is_offered(settings)
 }
 
 fn is_upload(parts: &Parts) -> bool {
@@ -182,8 +179,8 @@ impl Visitor {
             _ if path.starts_with("/jmap/download/") && parts.method == Method::GET => {
                 download::serve(server, &self.login, &parts.uri, self.serving)
             }
-            _ if is_caldav(&self.settings, parts) => {
-                Ok(caldav::serve(server, &self.settings, &self.login, (parts, &body)))
+            _ if let Some(dialect) = dav::dialect_at(&self.settings, path) => {
+                Ok(dav::serve((server, &self.settings), dialect, &self.login, (parts, &body)))
             }
             _ if is_upload(parts) && parts.method == Method::POST => {
                 upload::serve(server, &self.settings, &self.login, (&parts.uri, &parts.headers), body)

@@ -9,9 +9,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::account::Account;
-use crate::caldav::CalDav;
 use crate::churn::Churn;
 use crate::counters::Meters;
+use crate::dav::CalDav;
 use crate::error::MethodError;
 use crate::faults::Faults;
 use crate::ids;

@@ -10,10 +10,10 @@ use futures::future::BoxFuture;
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::caldav::CalDav;
 use crate::churn::Churn;
 use crate::connection::{Door, Scissors};
 use crate::counters::Counters;
+use crate::dav::CalDav;
 use crate::faults::Faults;
 use crate::handle::AccountHandle;
 use crate::kind::Capabilities;

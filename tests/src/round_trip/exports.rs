@@ -1,4 +1,5 @@
-//! What an export holds is what the snapshot does, in every format, and texts of events are files as they are.
+//! What an export holds is what the snapshot does, in every format; texts of events are files as they are, and those of cards say all that the
+//! server does.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -11,7 +12,7 @@ use model::DataType;
 use repository::Snapshot;
 use serde_json::Value;
 
-use super::side::lines;
+use super::side::{lines, text};
 
 /// What was read back: JSON and content by type and id; emails by id.
 #[derive(Default)]
@@ -95,15 +96,20 @@ pub(super) async fn compare(snapshot: &Snapshot, lost: &mut BTreeSet<String>) {
         }
         if format == Format::AccountDirectory {
             compare_texts(&place.path().join("export/calendars/single"), &expected, lost);
+            compare_cards(&place.path().join("export/contacts/single"), &expected, lost);
         }
     }
 }
 
+/// The lines of each file of a directory.
+fn texts(place: &Path) -> Vec<Vec<String>> {
+    let files = fs::read_dir(place).expect("it is there").map(|file| file.expect("a file").path());
+    files.map(|file| lines(&fs::read_to_string(file).expect("reads"))).collect()
+}
+
 /// Each event's text is a file; zones that it names may be added.
 fn compare_texts(place: &Path, expected: &Contents, lost: &mut BTreeSet<String>) {
-    let files = fs::read_dir(place).expect("it is there").map(|file| file.expect("a file").path());
-    let texts: Vec<Vec<String>> =
-        files.map(|file| lines(&fs::read_to_string(file).expect("reads"))).collect();
+    let texts = texts(place);
     for ((data_type, id), (_, content)) in &expected.objects {
         if *data_type != DataType::CalendarEvent || content.is_empty() {
             continue;
@@ -114,4 +120,43 @@ fn compare_texts(place: &Path, expected: &Contents, lost: &mut BTreeSet<String>)
             lost.insert(format!("no .ics has all lines of {id}: {wanted:?}"));
         }
     }
+}
+
+/// Each card is a file, with the lines that the server gives beside its JSON (`vCard`).
+fn compare_cards(place: &Path, expected: &Contents, lost: &mut BTreeSet<String>) {
+    let plain = |line: &String| line.replace("\\n", "\n").replace('\\', "");
+    let texts: Vec<Vec<String>> =
+        texts(place).iter().map(|lines| lines.iter().map(plain).collect()).collect();
+    for ((data_type, id), (json, _)) in &expected.objects {
+        if *data_type != DataType::ContactCard {
+            continue;
+        }
+        let given = json["vCard"]["properties"].as_array().into_iter().flatten();
+        // A file of version 4.0 is made of a card of each version.
+        let mut wanted: Vec<String> = given.filter(|line| line[0] != "version").map(line).collect();
+        wanted.extend(json["uid"].as_str().map(|uid| format!("UID:{uid}")));
+        let wanted: Vec<String> =
+            wanted.iter().flat_map(|line| lines(line)).map(|line| plain(&line)).collect();
+        let has_all = |text: &Vec<String>| wanted.iter().all(|line| text.contains(line));
+        if !texts.iter().any(has_all) {
+            lost.insert(format!("no .vcf has all lines of {id}: {wanted:?}"));
+        }
+    }
+}
+
+/// The line of a jCard property: `[name, parameters, type, value, …]` (RFC 7095).
+fn line(property: &Value) -> String {
+    let words = |value: &Value, between: &str| match value {
+        Value::Array(parts) => parts.iter().map(text).collect::<Vec<_>>().join(between),
+        one => text(one),
+    };
+    let parameters = property[1].as_object().into_iter().flatten();
+    let group = property[1]["group"].as_str().map(|group| format!("{group}.")).unwrap_or_default();
+    let mut line = group + &text(&property[0]).to_uppercase();
+    for (name, value) in parameters.filter(|(name, _)| *name != "group") {
+        line.push_str(&format!(";{}={}", name.to_uppercase(), words(value, ",")));
+    }
+    let values = property.as_array().into_iter().flatten().skip(3);
+    let values: Vec<String> = values.map(|value| words(value, ";")).collect();
+    format!("{line}:{}", values.join(",").replace('\n', "\\n"))
 }

@@ -76,8 +76,7 @@ impl<'a> Maker<'a> {
         names.insert("{other}", other.plain.account.clone());
         names.insert("{address}", side.address.clone());
         let calendar_path = place(side, "cal").await.expect("its calendars are there by CalDAV");
-        // Not every server has cards there.
-        let cards_path = place(side, "card").await.unwrap_or_else(|| "/dav/card/none/".to_owned());
+        let cards_path = place(side, "card").await.expect("its address books are there by CardDAV");
         let places = Places { names, calendar_path, cards_path };
         Maker { side, places, refused: BTreeMap::new() }
     }

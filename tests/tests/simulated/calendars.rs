@@ -256,6 +256,42 @@ async fn events_of_one_uid_keep_their_own_texts() {
     home.good_backup().await;
 }
 
+/// The same in two calendars of one name: told apart by an event that one of them alone has, else named. All others keep their texts.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_calendars_of_one_name_only_what_is_not_told_lacks_its_text() {
+    for is_told in [true, false] {
+        let home = Home::of(alice(0).objects(1, 3, 0)).await;
+        let put = |calendar, uid, of: &[&str]| {
+            let text = text(uid, "", "VEVENT", of);
+            home.alice.put_calendar_resource(calendar, &format!("{uid}.ics"), &text)
+        };
+        let twins = [put("First", "twin", &[SERIES]), put("Second", "twin", &[SERIES, MOVED])];
+        if is_told {
+            put("First", "first", &[SERIES, MOVED]);
+        }
+        let rename = |from: &str, to: &str| {
+            let calendars = home.alice.content(Kind::Calendar);
+            let (id, _) = calendars.iter().find(|(_, it)| it["name"] == from).expect("it is there");
+            home.alice.edit(Kind::Calendar, id, |it| it["name"] = to.into());
+            id.clone()
+        };
+        let second = rename("Second", "First");
+        if is_told {
+            home.good_backup().await;
+            continue;
+        }
+        let report = home.backup().await;
+        let named: Vec<&str> = report.failures.iter().map(|failure| failure.id.as_str()).collect();
+        assert_eq!((report.state, named.len()), (BackupState::Partial, 2), "{report:#?}");
+        assert!(twins.iter().all(|twin| named.contains(&twin.as_str())), "{report:#?}");
+        assert!(report.failures[0].reason.contains("same UID"), "{report:#?}");
+        let rows = home.bed.newest(&home.url).await.1.objects_of(DataType::CalendarEvent).await;
+        assert_eq!(rows.expect("reads").iter().filter(|row| row.blob.is_some()).count(), 3);
+        home.alice.edit(Kind::Calendar, &second, |it| it["name"] = "Second".into());
+        home.good_backup().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_shown_by_caldav_is_named() {
     for caldav in [CalDav::Missing, CalDav::Forbidden] {

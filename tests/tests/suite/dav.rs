@@ -1,4 +1,4 @@
-//! Calendars and contacts as other programs see them: put and compared by CalDAV and CardDAV, on a server that speaks both.
+//! Calendars and contacts as other programs see them: put and compared by CalDAV and CardDAV.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,6 @@ use engine::{Mode, RestoreId};
 use jmap::AccountRef;
 use model::DataType;
 
-use crate::named::Named;
 use crate::place::{ALICE, NEIGHBOUR, Place, User, bed};
 use crate::truth;
 
@@ -60,17 +59,20 @@ const CARDS: [(&str, &str); 3] = [
 ];
 
 /// One user's collections.
-struct Dav<'a> {
-    place: &'a Named,
+struct Dav {
+    url: String,
     user: User,
 }
 
-impl Dav<'_> {
+impl Dav {
+    fn of(place: &impl Place, user: User) -> Dav {
+        Dav { url: place.url(), user }
+    }
+
     async fn request(&self, method: &str, path: &str, more: &str, body: &str) -> (u16, String) {
         let authorization = STANDARD.encode(format!("{}:{}", self.user.name, self.user.password));
         let head = format!("{method} {path} HTTP/1.0\r\nAuthorization: Basic {authorization}{more}");
-        let url = self.place.url();
-        let address = url.trim_start_matches("http://");
+        let address = self.url.trim_start_matches("http://");
         let (status, answer) = testkit::http(address, &head, body.as_bytes()).await.expect("it answers");
         (status, String::from_utf8_lossy(&answer).into_owned())
     }
@@ -87,14 +89,25 @@ impl Dav<'_> {
         assert!([201, 204].contains(&status), "{name}: {status} {answer}");
     }
 
+    /// The paths of what lies in the collection.
+    async fn listed(&self, kind: &str) -> Vec<String> {
+        let (_, listing) = self.request("PROPFIND", &self.collection(kind), "\r\nDepth: 1", "").await;
+        let hrefs = listing.split("<D:href>").skip(1).filter_map(|rest| rest.split('<').next());
+        hrefs.filter(|href| !href.ends_with('/')).map(str::to_owned).collect()
+    }
+
+    async fn empty(&self, kind: &str) {
+        for href in self.listed(kind).await {
+            let (status, _) = self.request("DELETE", &href, "", "").await;
+            assert_eq!(status, 204, "{href}");
+        }
+    }
+
     /// What the collection holds: by UID the lines of each.
     async fn held(&self, kind: &str) -> BTreeMap<String, Vec<String>> {
-        let collection = self.collection(kind);
-        let (_, listing) = self.request("PROPFIND", &collection, "\r\nDepth: 1", "").await;
-        let hrefs = listing.split("<D:href>").skip(1).filter_map(|rest| rest.split('<').next());
         let mut held = BTreeMap::new();
-        for href in hrefs.filter(|href| !href.ends_with('/')) {
-            let (status, text) = self.request("GET", href, "", "").await;
+        for href in self.listed(kind).await {
+            let (status, text) = self.request("GET", &href, "", "").await;
             assert_eq!(status, 200, "{href}");
             let lines = lines(&text);
             let uid = lines.iter().find(|line| line.starts_with("UID")).expect("a UID").clone();
@@ -125,8 +138,10 @@ fn plain(line: &str) -> String {
     format!("{}:{value}", parameters.collect::<Vec<_>>().join(";"))
 }
 
-pub(crate) async fn calendars_and_contacts_come_back_as_other_programs_see_them(place: Named) {
-    let alice = Dav { place: &place, user: ALICE };
+pub(crate) async fn calendars_and_contacts_come_back_as_other_programs_see_them(place: impl Place) {
+    let alice = Dav::of(&place, ALICE);
+    alice.empty("cal").await;
+    alice.empty("card").await;
     for (name, text) in EVENTS {
         let text = format!("BEGIN:VCALENDAR\nVERSION:2.0\nPRODID:x\n{text}END:VCALENDAR\n");
         alice.put("cal", &format!("{name}.ics"), &text).await;
@@ -143,7 +158,7 @@ pub(crate) async fn calendars_and_contacts_come_back_as_other_programs_see_them(
     let admin = place.admin();
     let of_dave = AccountRef::Named(NEIGHBOUR.name.to_owned());
     let daves = bed().signed_in_as(admin.name, admin.password).of_account(of_dave).acting_as_owner();
-    let dave = Dav { place: &place, user: NEIGHBOUR };
+    let dave = Dav::of(&place, NEIGHBOUR);
     let types = [DataType::AddressBook, DataType::ContactCard, DataType::Calendar, DataType::CalendarEvent];
     let give = async |to, mode| {
         let id = RestoreId::random();
@@ -161,7 +176,7 @@ pub(crate) async fn calendars_and_contacts_come_back_as_other_programs_see_them(
     assert_eq!([alice.held("cal").await, alice.held("card").await], expected);
 }
 
-async fn change(alice: &Dav<'_>) {
+async fn change(alice: &Dav) {
     for (name, text) in EVENTS {
         let kind =
             if name == "zone" { "VEVENT" } else { text.split(['\n', ':']).nth(1).expect("a component") };

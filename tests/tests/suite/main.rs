@@ -22,8 +22,8 @@ mod truth;
 mod types;
 mod written;
 
-/// Each scenario on the real server and on the simulator, so that none can be written for one of them alone.
-macro_rules! on_both_servers {
+/// On the real server that the tests start.
+macro_rules! on_the_real_server {
     ($($module:ident::$scenario:ident,)*) => {
         mod real {
             use crate::stalwart::Real;
@@ -34,6 +34,12 @@ macro_rules! on_both_servers {
                 }
             )*
         }
+    };
+}
+
+/// On the simulator.
+macro_rules! on_the_simulator {
+    ($($module:ident::$scenario:ident,)*) => {
         mod simulated {
             use crate::simulator::Simulated;
             $(
@@ -63,11 +69,12 @@ macro_rules! on_a_named_server {
     };
 }
 
-/// `by_jmap` asks nothing of a server but JMAP: on each of them. `ours` needs one that can be stopped and put back, `dav` one that speaks
-/// CalDAV and CardDAV.
+/// Each scenario on a real server and on the simulator, so that none can be written for one of them alone. `by_jmap` asks nothing of a server
+/// but JMAP: on each of them. `ours` needs one that can be stopped and put back, `dav` one that speaks CalDAV and CardDAV.
 macro_rules! scenarios {
     (by_jmap { $($by_jmap:tt)* } ours { $($ours:tt)* } dav { $($dav:tt)* }) => {
-        on_both_servers! { $($by_jmap)* $($ours)* }
+        on_the_real_server! { $($by_jmap)* $($ours)* }
+        on_the_simulator! { $($by_jmap)* $($ours)* $($dav)* }
         on_a_named_server! { $($by_jmap)* $($dav)* }
     };
 }

@@ -1,7 +1,7 @@
 //! `malle init`: makes a place a store. Nothing else does: a store that is not there has vanished, or its URL is mistyped.
 
 use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use repository::Store;
@@ -9,7 +9,8 @@ use serde::Serialize;
 
 use crate::args::{InitArgs, KeyFile, StoreArgs};
 use crate::exit::Exit;
-use crate::fleet;
+#[cfg(not(feature = "fleet"))]
+use crate::failure::Failure;
 use crate::output::{Out, or_dash};
 use crate::store_url;
 
@@ -19,7 +20,7 @@ pub(crate) async fn run(args: &InitArgs, out: &Out) -> Result<Exit> {
     let by_variable = || env::var_os("MALLE_CONFIG").filter(|file| !file.is_empty()).map(PathBuf::from);
     let config = args.config.clone().or_else(|| by_variable().filter(|_| store.is_none()));
     if let Some(config) = config {
-        return fleet::init(&config, out).await;
+        return stores_of(&config, out).await;
     }
     let key = KeyFile { key_file: None };
     let (zone, single_writer) = (args.zone.clone(), args.single_writer);
@@ -30,6 +31,17 @@ pub(crate) async fn run(args: &InitArgs, out: &Out) -> Result<Exit> {
     let made = store_url::open_or_init(&place).await?;
     print(&made.store, &made.place, made.is_new, out)?;
     Ok(Exit::Good)
+}
+
+#[cfg(feature = "fleet")]
+async fn stores_of(config: &Path, out: &Out) -> Result<Exit> {
+    crate::fleet::init(config, out).await
+}
+
+#[cfg(not(feature = "fleet"))]
+async fn stores_of(_config: &Path, _out: &Out) -> Result<Exit> {
+    let what = "this malle was built without the fleet, whose configuration this is";
+    Err(Failure::usage(what, "name the store by --store, or build it with `--features fleet`").into())
 }
 
 #[derive(Serialize)]

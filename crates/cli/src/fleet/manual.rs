@@ -5,8 +5,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use model::forms::Allowed;
-use model::settings::{Key, Section, Table, Tables, Value, Visitor};
+use model::settings::{Allowed, Key, Section, Table, Tables, Value, Visitor};
 
 use super::config::Config;
 use super::settings_file;

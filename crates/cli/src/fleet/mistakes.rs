@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use model::forms::Allowed;
+use model::settings::Allowed;
 
 use super::config::Config;
 use super::manual::{Described, example, keys};

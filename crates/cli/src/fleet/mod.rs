@@ -2,10 +2,12 @@
 
 mod backups;
 mod check;
+mod command;
 mod config;
 mod dlq;
 mod enqueue;
 mod expired;
+mod failures;
 mod history;
 mod import;
 mod init;
@@ -29,16 +31,19 @@ mod source;
 mod top;
 mod values;
 
-pub(crate) use backups::backups;
-pub(crate) use check::check;
-pub(crate) use dlq::dlq;
-pub(crate) use enqueue::enqueue;
-pub(crate) use expired::expired;
-pub(crate) use history::accept_history;
-pub(crate) use import::import;
+use backups::backups;
+use check::check;
+use dlq::dlq;
+use enqueue::enqueue;
+use expired::expired;
+use history::accept_history;
+use import::import;
+use job::job;
+use migrate::migrate;
+use rebuild::rebuild;
+use role::{produce, work};
+use top::top;
+
+pub(crate) use command::command;
+pub(crate) use failures::{judge, states_what_is_wrong};
 pub(crate) use init::init;
-pub(crate) use job::job;
-pub(crate) use migrate::migrate;
-pub(crate) use rebuild::rebuild;
-pub(crate) use role::{produce, work};
-pub(crate) use top::top;

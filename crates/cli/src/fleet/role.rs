@@ -89,7 +89,7 @@ impl Stage {
     async fn enter(role: &str, config: &Config) -> Result<Stage> {
         let registry = registry(role);
         let telemetry = telemetry::install(&watching(role, config), &registry)?;
-        waiting::tell_the_log();
+        waiting::tell_the_log(telemetry::waits);
         let (health, stop, over) = (Health::default(), CancellationToken::new(), CancellationToken::new());
         let listen = config.telemetry.listen;
         let endpoint = Endpoint::bind(listen).await.context("listen for metrics and health")?;

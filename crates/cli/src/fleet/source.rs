@@ -1,8 +1,8 @@
 use std::env;
 use std::path::PathBuf;
 
-use model::forms::{Allowed, Single};
-use model::settings::Value;
+use model::forms::Single;
+use model::settings::{Allowed, Value};
 use zeroize::Zeroizing;
 
 use crate::failure::Failure;

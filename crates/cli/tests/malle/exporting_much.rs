@@ -1,6 +1,11 @@
 //! How much memory exports take, measured by the kernel.
 
-use sim_stalwart::Sizes;
+use std::collections::BTreeMap;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::Path;
+
+use export::{Email, Limits, Object, Receiver};
+use sim_stalwart::{AccountHandle, Sizes};
 use testkit::stride;
 
 use crate::home::{ALICE, Home};
@@ -68,4 +73,79 @@ async fn exporting_a_million_emails_takes_less_than_128_mib() {
         std::fs::remove_file(home.path(&to)).expect("removable");
         small(&export, MOST);
     }
+}
+
+/// 5.2 GB in one folder; in the usual run a hundredth of that.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_mbox_of_5_gb_is_split_into_files_of_4_gb_in_less_than_128_mib() {
+    let (emails, split, most) =
+        if testkit::is_soak() { (52_000, "4G", 4_000_000_000) } else { (520, "40M", 40_000_000) };
+    let home = home_of(emails, Sizes::between(20_000, 180_000)).await;
+    let alice = home.alice();
+    let folder = alice.create_folder("All", None);
+    for email in alice.emails() {
+        assert!(alice.move_to(&email.id, &[&folder]));
+    }
+    home.back_up().await;
+    let export = measured_export(&home, "mbox", "split", &["--split", split]).await;
+    assert_eq!(export.ended.objects()[0]["emails"], emails);
+    small(&export, MOST);
+
+    let place = home.path("split");
+    let length = |name: &str| std::fs::metadata(place.join("mail").join(name)).expect("it is there").len();
+    let lengths = [length("All.mbox"), length("All.part2.mbox")];
+    println!("mbox files of {lengths:?} bytes");
+    // The second one began because the next email had no room in the first.
+    assert!(lengths[0] <= most && lengths[0] + 200_000 > most && lengths[1] < most, "{lengths:?}");
+    assert!(digests_in(&place) == digests_of(&alice), "other emails, or in another order");
+}
+
+/// Digests of emails in the order of their dates and ids, each with the line break that ends it in an mbox.
+fn digests_of(account: &AccountHandle) -> Vec<blake3::Hash> {
+    let mut emails = account.emails();
+    emails.sort_by(|one, other| (&one.received_at, &one.id).cmp(&(&other.received_at, &other.id)));
+    let digest = |id: &str| {
+        let raw = account.raw(id).expect("it is there");
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&raw);
+        if !raw.ends_with(b"\n") {
+            hasher.update(b"\n");
+        }
+        hasher.finalize()
+    };
+    emails.iter().map(|email| digest(&email.id)).collect()
+}
+
+/// Digests of emails in the files of an mbox, by the file's name.
+#[derive(Default)]
+struct Digests(BTreeMap<String, Vec<blake3::Hash>>);
+
+impl Receiver for Digests {
+    fn object(&mut self, _: Object<'_>) -> export::Result<()> {
+        Ok(())
+    }
+
+    fn email(&mut self, email: &Email<'_>, content: &mut dyn Read) -> export::Result<()> {
+        let (mut content, mut hasher, mut line) =
+            (BufReader::new(content), blake3::Hasher::new(), Vec::new());
+        // What the mbox says of its status stands before its own header.
+        while line.is_empty()
+            || [&b"Status:"[..], b"X-Status:", b"X-Keywords:"].iter().any(|name| line.starts_with(name))
+        {
+            line.clear();
+            content.read_until(b'\n', &mut line).expect("readable");
+        }
+        hasher.update(&line);
+        io::copy(&mut content, &mut hasher).expect("readable");
+        self.0.entry(email.folders[0].to_string()).or_default().push(hasher.finalize());
+        Ok(())
+    }
+}
+
+/// As the files say, without what lies beside them; `A.part2.mbox` is behind `A.mbox`.
+fn digests_in(place: &Path) -> Vec<blake3::Hash> {
+    std::fs::remove_dir_all(place.join("malle")).expect("removable");
+    let (temporary, mut digests) = (tempfile::tempdir().expect("a directory"), Digests::default());
+    export::read(place, temporary.path(), Limits::GENEROUS, &mut digests).expect("reads");
+    digests.0.into_values().flatten().collect()
 }

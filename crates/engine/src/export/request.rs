@@ -7,8 +7,8 @@ use model::{DataType, EmailRecord};
 use repository::{Object, ObjectRecord};
 use serde::Deserialize;
 
-use crate::options::Progress;
-use crate::selection::Selection;
+use crate::backup::options::Progress;
+use crate::search::selection::Selection;
 
 /// Losses that are named; all are counted.
 const NAMED: usize = 10_000;

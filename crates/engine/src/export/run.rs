@@ -16,12 +16,12 @@ use repository::{
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
+use crate::backup::objects::found::OWN_STATE;
 use crate::error::{Error, Result};
 use crate::export::request::{Export, Exported, Loss, Source};
 use crate::export::wanted::Wanted;
 use crate::export::writing::{Step, write};
 use crate::letters::{Letter, Letters};
-use crate::objects::OWN_STATE;
 
 /// A batch is sent when it is that long.
 const BATCH_BYTES: usize = 1 << 20;

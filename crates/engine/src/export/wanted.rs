@@ -6,8 +6,8 @@ use model::{DataType, EmailRecord, FolderId};
 use repository::Snapshot;
 
 use crate::error::Result;
-use crate::folders::FolderTree;
-use crate::selection::{Predicate, Selection};
+use crate::search::folders::FolderTree;
+use crate::search::selection::{Predicate, Selection};
 
 /// Everything, or what a selection means.
 pub(super) struct Wanted {

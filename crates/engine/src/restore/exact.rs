@@ -16,9 +16,9 @@ use model::{BlobId, EmailId, EmailRecord};
 use repository::{Located, ObjectRecord, Snapshot};
 use serde_json::{Map, Value, json};
 
-use crate::emails::server_blob;
+use crate::backup::emails::rows::server_blob;
+use crate::backup::options::Progress;
 use crate::error::{Error, Result};
-use crate::options::Progress;
 use crate::restore::folders;
 use crate::restore::held::Held;
 use crate::restore::ledger::Ledger;

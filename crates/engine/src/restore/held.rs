@@ -11,10 +11,9 @@ use std::sync::Arc;
 use model::{BlobId, EmailId, EmailRecord};
 use repository::{BlobHasher, Located, Snapshot};
 
-use crate::emails::server_blob;
+use crate::backup::emails::rows::server_blob;
 use crate::error::Result;
 use crate::letters::{Letters, locate};
-use crate::listing::IdList;
 use crate::restore::content::{bytes_of, hash_all};
 use crate::restore::dates;
 use crate::restore::folders::Map;
@@ -24,6 +23,7 @@ use crate::restore::target::Target;
 use crate::restore::twins::{Key, Twins, key};
 use crate::restore::uploads::{self, is_damage};
 use crate::restore::wrapping;
+use crate::server::listing::IdList;
 
 /// Emails whose bytes are looked up together.
 const LOOKED_UP: usize = 4096;

@@ -22,7 +22,7 @@ use crate::restore::request::{Mode, Restore, RestoreId};
 use crate::restore::staging::is_own;
 use crate::restore::target::Target;
 use crate::restore::told::Report;
-use crate::types::to_jmap;
+use crate::server::types::to_jmap;
 
 /// Other processes that may write a record between two of ours.
 const MOST_RIVALS: usize = 32;

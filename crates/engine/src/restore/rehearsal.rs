@@ -6,7 +6,6 @@ use jmap::{Email, Id};
 use model::{DataType, EmailRecord, FolderId};
 
 use crate::error::Result;
-use crate::folders::{self, FolderTree};
 use crate::restore::dates;
 use crate::restore::exact::patch;
 use crate::restore::folders::Map;
@@ -15,6 +14,7 @@ use crate::restore::ledger::Mark;
 use crate::restore::request::{Act, Mode, Planned, Tell};
 use crate::restore::run::Work;
 use crate::restore::target::Folder;
+use crate::search::folders::{self, FolderTree};
 
 impl Work<'_> {
     pub(super) async fn rehearse(&mut self, tell: &Tell<'_>) -> Result<()> {

@@ -9,7 +9,7 @@ pub use model::RestoreMode as Mode;
 use model::{BackupNumber, Clock, DataType, EmailRecord};
 use repository::{Repository, RestoreName, SnapshotInfo};
 
-use crate::options::Progress;
+use crate::backup::options::Progress;
 
 /// Names a restore, so that it can be gone on with: 8 digits and lower-case letters.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,7 +10,6 @@ use model::{DataType, EmailRecord, ErrorClass, FolderId};
 use repository::Snapshot;
 
 use crate::error::{Error, Result};
-use crate::folders::FolderTree;
 use crate::letters::Letters;
 use crate::restore::exact::{Exact, Safety};
 use crate::restore::folders::Map;
@@ -28,6 +27,7 @@ use crate::restore::staging::{Phase, Staging, is_own};
 use crate::restore::target::{Folder, Target};
 use crate::restore::told::Report;
 use crate::restore::wrapping;
+use crate::search::folders::FolderTree;
 
 /// Attempts in a row that brought nothing back.
 const IDLE_ATTEMPTS: u32 = 6;

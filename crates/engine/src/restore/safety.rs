@@ -5,9 +5,8 @@ use std::sync::Arc;
 use model::{BackupNumber, SnapshotNumber};
 use repository::{Origin, Repository, Snapshot, SnapshotInfo};
 
+use crate::backup::options::Backup;
 use crate::error::{Error, Result};
-use crate::options::Backup;
-use crate::owner::Owner;
 use crate::restore::exact::{Safety, read_surplus};
 use crate::restore::held::Held;
 use crate::restore::ledger::Mark;
@@ -16,6 +15,7 @@ use crate::restore::run::Work;
 use crate::restore::staging::Staging;
 use crate::restore::target::Target;
 use crate::restore::uploads::is_damage;
+use crate::server::owner::Owner;
 
 /// What asked for a safety backup, in the log.
 const SAFETY: &str = "safety";
@@ -157,7 +157,7 @@ impl Work<'_> {
             let owner = self.target.owner.map(Owner::signed_in);
             let owner = owner.as_ref();
             let how = Backup { origin, owner, full_listing: false, compares_store: true, progress, clock };
-            last = match crate::backup::backup(client, account, repository, &how).await {
+            last = match crate::backup::attempts::backup(client, account, repository, &how).await {
                 Ok(report) => report.number,
                 // Its last backup, under way when it was taken over, ended first.
                 Err(error @ Error::Repository(repository::Error::Lost { .. }))

@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::restore::objects::{NewIds, Thing, read_thing};
 use crate::restore::request::{Mode, Restore};
 use crate::restore::target::{Target, pointer, read};
-use crate::types::to_jmap;
+use crate::server::types::to_jmap;
 
 const SHARED: [DataType; 4] =
     [DataType::Mailbox, DataType::AddressBook, DataType::Calendar, DataType::FileNode];

@@ -7,10 +7,10 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::error::{Error, Result};
-use crate::listing::{IdList, list_emails_in, list_ids};
-use crate::metadata::{self, Metadata};
-use crate::owner::is_each_users;
-use crate::types::from_jmap;
+use crate::server::listing::{IdList, list_emails_in, list_ids};
+use crate::server::metadata::{self, Metadata};
+use crate::server::owner::is_each_users;
+use crate::server::types::from_jmap;
 
 /// The account.
 #[derive(Clone, Copy)]

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod caldav;
 #[cfg(test)]
+mod carddav;
+#[cfg(test)]
 mod client;
 #[cfg(test)]
 mod faults;

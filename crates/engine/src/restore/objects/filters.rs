@@ -13,7 +13,7 @@ use super::{Objects, rules, thing, things};
 use crate::error::{Error, Result};
 use crate::restore::report::RestoredObjects;
 use crate::restore::request::{Act, Mode, Planned};
-use crate::types::to_jmap;
+use crate::server::types::to_jmap;
 
 const SINGLETON: &str = "singleton";
 const RESPONSE: &str = "the vacation response";

@@ -26,14 +26,14 @@ use repository::{ObjectRecord, Snapshot, TypeStatus};
 use serde_json::{Map, Value, json};
 
 use crate::error::{Error, Result};
-use crate::owner::is_each_users;
 use crate::restore::exact::Safety;
 use crate::restore::record::Before;
 use crate::restore::report::RestoredObjects;
 use crate::restore::request::{Act, Mode, Planned, Restore};
 use crate::restore::staging::Staging;
 use crate::restore::target::Target;
-use crate::types::to_jmap;
+use crate::server::owner::is_each_users;
+use crate::server::types::to_jmap;
 use pairs::{levels, pair, patch};
 use rules::Refers;
 use steps::Step;

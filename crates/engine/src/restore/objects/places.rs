@@ -11,7 +11,7 @@ use super::there::There;
 use super::{DESTROYED_AT_ONCE, Objects, rules};
 use crate::error::Result;
 use crate::restore::placing::aside;
-use crate::types::to_jmap;
+use crate::server::types::to_jmap;
 
 impl Objects<'_> {
     /// Renames files and directories that stand in the places of others: servers refuse a second one of a name. They get their own

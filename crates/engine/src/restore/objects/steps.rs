@@ -11,12 +11,12 @@ use jmap::{Id, MethodErrorKind, Set, SetError, State, Written};
 use super::pairs::{Thing, creation, not_kept};
 use super::{Objects, is_as_before, read_thing, rules};
 use crate::error::{Error, Result};
-use crate::objects::is_fatal;
 use crate::restore::landing::Landing;
 use crate::restore::report::RestoredObjects;
 use crate::restore::request::{Act, Mode, Planned};
 use crate::restore::uploads::{Content, MOST_BYTES, Uploaded, Uploads};
-use crate::types::to_jmap;
+use crate::server::account::is_fatal;
+use crate::server::types::to_jmap;
 
 /// Objects in one request.
 const MOST_OBJECTS: usize = 100;

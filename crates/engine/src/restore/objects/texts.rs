@@ -17,11 +17,11 @@ use super::steps::{otherwise, without};
 use super::there::There;
 use super::{Objects, rules};
 use crate::error::{Error, Result};
-use crate::objects::is_fatal;
 use crate::restore::report::RestoredObjects;
 use crate::restore::request::Mode;
 use crate::restore::target::{read, written};
 use crate::restore::uploads::Content;
+use crate::server::account::is_fatal;
 
 /// Texts that are compared with the account's at once, and bytes of them.
 const COMPARED_AT_ONCE: usize = 100;

@@ -15,7 +15,7 @@ use crate::restore::content::hash_blob;
 use crate::restore::exact::prove;
 use crate::restore::report::RestoredObjects;
 use crate::restore::uploads::is_damage;
-use crate::types::to_jmap;
+use crate::server::types::to_jmap;
 
 /// What the account holds of a type.
 pub(super) struct There {

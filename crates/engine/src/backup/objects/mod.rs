@@ -1,0 +1,8 @@
+//! Objects of all types but Email.
+
+mod collections;
+mod events;
+pub(crate) mod found;
+mod put;
+pub(super) mod reading;
+mod sync;
