@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::mem::take;
 
-use model::settings::{Key, Node, Place, Section, Table, Tables, Value, Visitor};
+use model::settings::{Allowed, Key, Node, Place, Section, Table, Tables, Value, Visitor};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -124,7 +124,7 @@ impl Reader {
     }
 
     fn wrong(&mut self, name: &str, node: &Node, why: &str) {
-        self.mistakes.push(format!("{}{name}{} ({}) {why}", self.prefix, node.value.shown(), node.place));
+        self.mistakes.push(format!("{}{name} ({}) {why}", self.prefix, node.place));
     }
 
     /// Reads one table behind a key.
@@ -185,11 +185,14 @@ impl Visitor for Reader {
             }
             return;
         };
-        match (key.set)(&node.value) {
-            Ok(()) => {}
-            Err(why) if why.is_empty() => self.wrong(key.name, &node, &format!("has to be {}", key.allowed)),
-            Err(why) => self.wrong(key.name, &node, &format!("has to be {}: {why}", key.allowed)),
-        }
+        let Err(why) = (key.set)(&node.value) else { return };
+        // What stands where a secret's place belongs may be the secret.
+        let shown = match key.allowed {
+            Allowed::Table(_) => String::new(),
+            _ => node.value.shown(),
+        };
+        let why = if why.is_empty() { why } else { format!(": {why}") };
+        self.wrong(&format!("{}{shown}", key.name), &node, &format!("has to be {}{why}", key.allowed));
     }
 
     fn tables(
@@ -209,7 +212,7 @@ impl Visitor for Reader {
                 }
             }
             (Tables::Many, node) => {
-                self.wrong(name, &node, "has to be a list of tables, [[section]] or [{ key = … }]")
+                self.wrong(name, &node, "has to be a list of tables, [[section]] or [{ key = … }]");
             }
         }
     }
