@@ -2,6 +2,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use model::forms::{MOST, count, required, text, url};
+use model::settings;
 use tokio_postgres::Config;
 use tokio_postgres::config::SslMode;
 
@@ -11,44 +13,46 @@ use crate::tls::Tls;
 /// A server that has not answered a probe for this long is taken for dead (half-open connections).
 const SILENCE: Duration = Duration::from_secs(30);
 
-/// How the catalogue is reached. `Debug` leaves the URL out: it holds the password.
-#[derive(Clone)]
-pub struct Settings {
-    /// `postgres://user:password@host:port/database`, with `?sslmode=require` or `verify-full` for TLS; the two are one, because
-    /// the certificate and its name are always verified.
-    pub url: String,
-    /// Certificates in PEM that are trusted beside the system's; with any, TLS is demanded.
-    pub authorities: Option<Vec<u8>>,
-    /// The schema that all tables lie in, made by the first migration: a lower-case word.
-    pub schema: String,
-    /// What `pg_stat_activity` shows, such as `malle-worker`.
-    pub application_name: String,
-    /// Connections of this process at most.
-    pub pool_size: usize,
-    /// The server gives up a statement that takes longer; also bounds the wait for a lock.
-    pub statement_timeout: Duration,
-    /// The wait for a free connection, and for a new one.
-    pub connect_timeout: Duration,
+settings! {
+    /// How the catalogue is reached. `Debug` leaves the URL out: it holds the password.
+    #[derive(Clone)]
+    pub struct Settings {
+        /// The database. With `?sslmode=require` or `verify-full` behind it, which are one: TLS, and the certificate and its name are
+        /// verified. Without, and without a `ca_file`, nothing is encrypted: for a private network.
+        pub url: String = String::new(), "postgres.url": required(url("a URL like postgres://user@host/database", &["postgres", "postgresql"]));
+        /// Certificates in PEM that are trusted beside the system's; with any, TLS is demanded.
+        pub authorities: Option<Vec<u8>> = None;
+        /// The schema that all tables lie in, made by the first migration.
+        pub schema: String = "malle".to_owned(), "postgres.schema": text("a word of lower-case letters, digits and _", schema);
+        /// What `pg_stat_activity` shows, such as `malle-worker`.
+        pub application_name: String = String::new();
+        /// Connections of each process at most.
+        pub pool_size: usize = 8, "postgres.connections": count(1..=MOST);
+        /// The server gives up a statement that takes longer; also bounds the wait for a lock.
+        pub statement_timeout: Duration = Duration::from_secs(30);
+        /// The wait for a free connection, and for a new one.
+        pub connect_timeout: Duration = Duration::from_secs(10);
+    }
+}
+
+/// A word that needs no quotes in SQL.
+fn schema(text: &str) -> std::result::Result<String, String> {
+    let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    match !text.is_empty() && text.chars().all(is_plain) {
+        true => Ok(text.to_owned()),
+        false => Err(String::new()),
+    }
 }
 
 impl Settings {
-    /// Settings that suit a role, for the database at `url`: schema `malle`, 8 connections, 30 s a statement, 10 s to connect.
+    /// The usual settings for the database at `url`, which is `postgres://user:password@host:port/database`.
     pub fn new(url: impl Into<String>, application_name: impl Into<String>) -> Settings {
-        Settings {
-            url: url.into(),
-            authorities: None,
-            schema: "malle".to_owned(),
-            application_name: application_name.into(),
-            pool_size: 8,
-            statement_timeout: Duration::from_secs(30),
-            connect_timeout: Duration::from_secs(10),
-        }
+        Settings { url: url.into(), application_name: application_name.into(), ..Settings::default() }
     }
 
     /// The driver's own error is dropped: it may quote the URL.
     pub(crate) fn config(&self) -> Result<(Config, Option<Tls>)> {
-        let named = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-        if self.schema.is_empty() || !self.schema.chars().all(named) {
+        if schema(&self.schema).is_err() {
             return Err(Error::Settings { reason: "the schema is no lower-case word" });
         }
         if !self.url.starts_with("postgres://") && !self.url.starts_with("postgresql://") {

@@ -77,8 +77,8 @@ fn judge(error: &(dyn Error + 'static)) -> Option<(Exit, String)> {
         hint::of_server(error)
     } else {
         #[cfg(feature = "fleet")]
-        if crate::fleet::is_of_fleet(error) {
-            return Some((Exit::Service, "`malle config check` tries every connection".to_owned()));
+        if let Some((exit, hint)) = crate::fleet::judge(error) {
+            return Some((exit, hint.to_owned()));
         }
         return None;
     };

@@ -18,8 +18,8 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::Out;
 
-/// No file with a secret is larger.
-const MOST: u64 = 64 << 10;
+/// No file with a secret, and no configuration, is larger.
+const MOST: u64 = 1 << 20;
 
 /// The key ring named by `--key-file` or `MALLE_KEY_FILE`.
 pub(crate) fn ring(key: &KeyFile, out: &Out) -> Result<KeyRing> {
@@ -53,7 +53,10 @@ pub(crate) fn read_file(path: &Path, exit: Exit) -> Result<Zeroizing<String>, Fa
     };
     let file = fs::File::open(path).map_err(|error| failed(error.to_string()))?;
     let mut text = Zeroizing::new(String::with_capacity(4096));
-    file.take(MOST).read_to_string(&mut text).map_err(|error| failed(error.to_string()))?;
+    let length = file.take(MOST + 1).read_to_string(&mut text).map_err(|error| failed(error.to_string()))?;
+    if length as u64 > MOST {
+        return Err(failed(format!("it has more than {MOST} bytes")));
+    }
     Ok(text)
 }
 

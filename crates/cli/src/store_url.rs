@@ -68,6 +68,12 @@ pub(crate) fn objects(url: &str, access: &Access) -> Result<Arc<dyn ObjectStore>
     connect(&parse(url)?, access)
 }
 
+/// Fails unless the text is the URL of a store.
+#[cfg(feature = "fleet")]
+pub(crate) fn check(url: &str) -> Result<(), Failure> {
+    parse(url).map(drop)
+}
+
 /// Makes the directory that a URL names, if it names one.
 #[cfg(feature = "fleet")]
 pub(crate) fn make_directory_of(url: &str) -> Result<(), Failure> {

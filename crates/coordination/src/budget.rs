@@ -1,52 +1,54 @@
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use model::forms::{MOST, MOST_SECONDS, count, seconds};
+use model::settings;
 use tokio::time::sleep;
 
 use crate::adaptive::{Adaptive, Observation};
 use crate::places::Place;
 
-/// What one mail server may be asked for, by all workers together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BudgetRules {
-    /// Requests in flight that are always allowed, however busy it says it is.
-    pub floor: u32,
-    /// Requests in flight at most.
-    pub ceiling: u32,
-    /// Requests in any minute at most, 20 or more; scaled down with the requests in flight when the server is busy.
-    pub per_minute: u32,
-    /// A share is held no longer than this, even if nobody gives it back. Longer than any request may take.
-    pub hold: Duration,
-    /// A latency below this is never a sign of overload.
-    pub slow: Duration,
-    /// No growth for so long after it was lowered.
-    pub calm: Duration,
-    /// Pause after 429 or 503 without `Retry-After`.
-    pub pause: Duration,
-    /// `Retry-After` is believed up to this.
-    pub longest_pause: Duration,
-    /// Requests in flight of one worker that cannot reach Redis.
-    pub local: u32,
-    /// Requests in any minute of one worker that cannot reach Redis.
-    pub local_per_minute: u32,
+settings! {
+    /// What one mail server may be asked for, by all workers together.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub struct BudgetRules {
+        /// Requests in flight that are always allowed, however busy it says it is.
+        pub floor: u32 = 1;
+        /// Requests in flight of all workers together, at most; fewer while the server is busy, and never more than it grants one user
+        /// (JMAP's `maxConcurrentRequests`) once it has refused one for that.
+        pub ceiling: u32 = 16, "requests_in_flight": count(1..=MOST);
+        /// Requests in any minute of all workers together, at most; scaled down with the requests in flight when the server is busy.
+        pub per_minute: u32 = 6_000, "requests_per_minute": count(1..=MOST);
+        /// The longest that one request may take. Its share of the budget is held no longer, even if nobody gives it back.
+        pub hold: Duration = Duration::from_secs(120), "request_seconds": seconds(1..=MOST_SECONDS);
+        /// A latency below this is never a sign of overload.
+        pub slow: Duration = Duration::from_secs(2);
+        /// No growth for so long after it was lowered.
+        pub calm: Duration = Duration::from_secs(5);
+        /// Pause after 429 or 503 without `Retry-After`.
+        pub pause: Duration = Duration::from_secs(5);
+        /// `Retry-After` is believed up to this.
+        pub longest_pause: Duration = Duration::from_secs(600);
+        /// Requests in flight of one worker that cannot reach Redis.
+        pub local: u32 = 2;
+        /// Requests in any minute of one worker that cannot reach Redis.
+        pub local_per_minute: u32 = 750;
+    }
 }
 
 impl BudgetRules {
-    /// With defaults: floor 1, hold two minutes, slow from 2 s, calm and pause 5 s, pauses of ten minutes at most, and
-    /// an eighth of it for a worker alone.
+    /// The usual rules with these two, of which a worker alone has an eighth.
     pub fn new(ceiling: u32, per_minute: u32) -> Self {
-        Self {
-            floor: 1,
-            ceiling,
-            per_minute,
-            hold: Duration::from_secs(120),
-            slow: Duration::from_secs(2),
-            calm: Duration::from_secs(5),
-            pause: Duration::from_secs(5),
-            longest_pause: Duration::from_secs(600),
-            local: (ceiling / 8).max(1),
-            local_per_minute: (per_minute / 8).max(20),
-        }
+        Self { ceiling, per_minute, ..Self::default() }.among(8)
+    }
+
+    /// One worker of so many has its part for itself while Redis is away.
+    #[must_use]
+    pub fn among(self, workers: u32) -> Self {
+        let workers = workers.max(1);
+        let (local, local_per_minute) =
+            ((self.ceiling / workers).max(1), (self.per_minute / workers).max(20));
+        Self { local, local_per_minute, ..self }
     }
 
     /// For one worker on its own.

@@ -2,21 +2,27 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use model::MailboxId;
+use model::forms::{MOST_SECONDS, seconds};
+use model::settings;
 
 use crate::{CoordinationError, token};
 
-/// How long leases live.
-#[derive(Debug, Clone, Copy)]
-pub struct LeaseTerms {
-    /// From the last renewal, as Redis counts.
-    pub ttl: Duration,
-    /// A holder counts itself out so much earlier, for clocks that run differently.
-    pub margin: Duration,
+settings! {
+    /// How long leases live.
+    #[derive(Debug, Clone, Copy)]
+    pub struct LeaseTerms {
+        /// How long nobody else works on a mailbox whose worker died, while Redis lives. It is renewed three times in that time, in
+        /// whole seconds: therefore the least.
+        pub ttl: Duration = Duration::from_secs(60), "worker.lease_seconds": seconds(3..=MOST_SECONDS);
+        /// A holder counts itself out so much earlier, for clocks that run differently.
+        pub margin: Duration = Duration::from_secs(5);
+    }
 }
 
-impl Default for LeaseTerms {
-    fn default() -> Self {
-        Self { ttl: Duration::from_secs(60), margin: Duration::from_secs(5) }
+impl LeaseTerms {
+    /// The usual margin for leases that live so long.
+    pub fn of(ttl: Duration) -> LeaseTerms {
+        LeaseTerms { ttl, margin: ttl / 12 }
     }
 }
 

@@ -1,39 +1,41 @@
 use std::fmt;
 use std::time::Duration;
 
+use model::forms::{Nested, required, text, url};
+use model::settings;
+
 use crate::{CoordinationError, LeaseTerms};
 
-/// How to reach Redis, and every bound of this crate but a budget's.
-#[derive(Clone)]
-pub struct Settings {
-    pub(crate) url: String,
-    pub(crate) prefix: String,
-    /// Certificates in PEM that are trusted instead of the system's; for `rediss://` only.
-    pub authorities: Option<Vec<u8>>,
-    /// How long one command may take, connecting included.
-    pub timeout: Duration,
-    /// How long a lease lives.
-    pub lease: LeaseTerms,
-    /// How long an entry on the board of progress lives without being shown again.
-    pub progress_ttl: Duration,
+settings! {
+    /// How to reach Redis, and every bound of this crate but a budget's.
+    #[derive(Clone)]
+    pub struct Settings {
+        /// The server and the number of its database; `rediss://` for TLS.
+        pub url: String = String::new(), "redis.url": required(url("a URL like redis://host/0", &["redis", "rediss", "valkey", "valkeys", "unix", "redis+unix", "valkey+unix"]));
+        /// Stands before every key, so that several fleets may share one Redis.
+        pub prefix: String = "malle".to_owned(), "redis.prefix": text("a word of letters, digits, -, _ and .", prefix);
+        /// Certificates in PEM that are trusted instead of the system's; for `rediss://` only.
+        pub authorities: Option<Vec<u8>> = None;
+        /// How long one command may take, connecting included.
+        pub timeout: Duration = Duration::from_millis(500);
+        /// How long a lease lives.
+        pub lease: LeaseTerms = LeaseTerms::default(), "worker": Nested;
+        /// How long an entry on the board of progress lives without being shown again.
+        pub progress_ttl: Duration = Duration::from_secs(60);
+    }
+}
+
+/// A prefix that is no pattern.
+fn prefix(text: &str) -> Result<String, String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if text.is_empty() || !text.chars().all(plain) { Err(String::new()) } else { Ok(text.to_owned()) }
 }
 
 impl Settings {
-    /// With defaults: answers within 500 ms, leases of 60 s, progress forgotten after 60 s. Every key begins with `prefix`, so
-    /// that several deployments may share one Redis.
-    pub fn new(url: &str, prefix: &str) -> Result<Self, CoordinationError> {
-        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        if prefix.is_empty() || !prefix.chars().all(plain) {
-            return Err(CoordinationError::InvalidPrefix);
-        }
-        Ok(Self {
-            url: url.to_owned(),
-            prefix: prefix.to_owned(),
-            authorities: None,
-            timeout: Duration::from_millis(500),
-            lease: LeaseTerms::default(),
-            progress_ttl: Duration::from_secs(60),
-        })
+    /// The usual settings, with keys that begin with this prefix.
+    pub fn new(url: &str, named: &str) -> Result<Self, CoordinationError> {
+        let prefix = prefix(named).map_err(|_| CoordinationError::InvalidPrefix)?;
+        Ok(Self { url: url.to_owned(), prefix, ..Self::default() })
     }
 }
 

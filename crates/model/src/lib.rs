@@ -5,12 +5,14 @@ mod clock;
 mod data_type;
 mod email;
 mod error_class;
+pub mod forms;
 mod ids;
 mod job;
 mod job_parameters;
 mod log_position;
 pub mod mail_address;
 mod plan;
+pub mod settings;
 mod words;
 
 pub use backup_state::BackupState;

@@ -1,18 +1,23 @@
 use std::time::Duration;
 
 use model::Attempt;
+use model::forms::{MOST, MOST_SECONDS, count, seconds};
+use model::settings;
 
-/// When a job that did not succeed is tried again; the wait goes into its `run_at`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RetryPolicy {
-    /// How often a job is tried at most, the first time included.
-    pub attempts: u32,
-    /// The wait after the first failure, without jitter; doubled with each further one.
-    pub first_wait: Duration,
-    /// What doubling leads to at most.
-    pub longest_wait: Duration,
-    /// The longest `Retry-After` of a server that is followed.
-    pub longest_retry_after: Duration,
+settings! {
+    /// When a job that did not succeed is tried again; the wait goes into its `run_at`.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub struct RetryPolicy {
+        /// How often a job is tried at most, the first time included; then it is dead until somebody drives it again. With the usual
+        /// waits that takes six hours: an outage of some hours costs no night.
+        pub attempts: u32 = 12, "plan.attempts": count(1..=MOST);
+        /// The wait after a job's first failure, without jitter; doubled with each further one.
+        pub first_wait: Duration = Duration::from_secs(60), "plan.retry_seconds": seconds(1..=MOST_SECONDS);
+        /// The longest wait that doubling leads to; not less than the first.
+        pub longest_wait: Duration = Duration::from_secs(3600), "plan.longest_retry_seconds": seconds(1..=MOST_SECONDS);
+        /// The longest `Retry-After` of a server that is followed.
+        pub longest_retry_after: Duration = Duration::from_secs(6 * 3600);
+    }
 }
 
 impl RetryPolicy {
@@ -39,17 +44,6 @@ impl RetryPolicy {
         let most = doubled.min(self.longest_wait);
         let asked = retry_after.unwrap_or_default().min(self.longest_retry_after);
         (most / 2 + share(most / 2, random)).max(asked.saturating_add(share(asked / 4, random)))
-    }
-}
-
-impl Default for RetryPolicy {
-    fn default() -> Self {
-        RetryPolicy {
-            attempts: 12,
-            first_wait: Duration::from_secs(60),
-            longest_wait: Duration::from_secs(3600),
-            longest_retry_after: Duration::from_secs(6 * 3600),
-        }
     }
 }
 

@@ -1,4 +1,6 @@
 use model::Schedule;
+use model::forms::{percent, text, words};
+use model::settings;
 
 use crate::{Error, Window};
 
@@ -11,17 +13,40 @@ pub enum Outside {
     Reduced,
 }
 
-/// When backups are due; checked once, by [`Calendar::new`](crate::Calendar::new).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Settings {
-    /// Window of the nightly schedule; late weekend work may use it too.
-    pub nightly: Window,
-    /// Window of the weekend schedule.
-    pub weekend: Window,
-    /// How much of a window's end is left free of planned starts, for what takes long or comes late.
-    pub tail_percent: u8,
-    /// What late work does between the windows.
-    pub outside: Outside,
+impl Outside {
+    /// The word for it in the configuration.
+    fn as_str(self) -> &'static str {
+        match self {
+            Outside::Wait => "wait",
+            Outside::Reduced => "reduced",
+        }
+    }
+}
+
+settings! {
+    /// When backups are due; checked once, by [`Calendar::new`](crate::Calendar::new).
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub struct Settings {
+        /// When nightly backups may run, in the mailbox's local time. Late weekend work may use it, too.
+        pub nightly: Window = Window::usual(Schedule::Nightly),
+            "plan.nightly": text("a window of a night, written like 22:00-06:00", |text| window(text, Schedule::Nightly));
+        /// When weekend backups may run.
+        pub weekend: Window = Window::usual(Schedule::Weekend),
+            "plan.weekend": text("a window of a weekend, written like Sat 00:00-Sun 24:00", |text| window(text, Schedule::Weekend));
+        /// What late work does between the windows: it waits for the next night, or runs by day under a fourth of the budget.
+        pub outside: Outside = Outside::Wait, "plan.outside": words(&[Outside::Wait, Outside::Reduced], Outside::as_str);
+        /// The share of a window's end in which nothing new is planned: it is left for what takes long or comes late. A longer
+        /// one would leave no time to start in.
+        pub tail_percent: u8 = 25, "plan.tail_percent": percent(0..=Settings::LONGEST_TAIL.into());
+    }
+}
+
+fn window(text: &str, schedule: Schedule) -> Result<Window, String> {
+    let window: Window = text.parse().map_err(|error: Error| error.to_string())?;
+    match window.schedule == schedule {
+        true => Ok(window),
+        false => Err(Error::OtherSchedule { schedule, window: window.to_string() }.to_string()),
+    }
 }
 
 impl Settings {
@@ -38,16 +63,5 @@ impl Settings {
             return Err(Error::Tail { percent: self.tail_percent });
         }
         Ok(())
-    }
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Settings {
-            nightly: Window::usual(Schedule::Nightly),
-            weekend: Window::usual(Schedule::Weekend),
-            tail_percent: 25,
-            outside: Outside::Wait,
-        }
     }
 }

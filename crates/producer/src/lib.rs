@@ -33,8 +33,8 @@ pub use requests::serve_requests;
 pub use role::{Parts, run};
 pub use secret::Secret;
 pub use settings::{
-    ApiSettings, ApiToken, OutboxSettings, PlanSettings, ReaperSettings, RequestSettings, Scope, Settings,
-    WatchSettings,
+    ApiSettings, ApiToken, Connections, OutboxSettings, PlanSettings, ReaperSettings, RequestSettings, Scope,
+    Settings, WatchSettings,
 };
 pub use verifier::Verifier;
 pub use watch::Watch;

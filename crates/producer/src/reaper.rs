@@ -44,15 +44,14 @@ impl Reaper {
 
     /// Releases, publishes again and forgets, at most the settings' limit of each (of each kind of ticket).
     pub async fn round(&self) -> catalog::Result<Reaped> {
-        let ReaperSettings { silent, lost_after, keep_finished, keep_dead, keep_audit, limit, .. } =
-            self.settings;
+        let ReaperSettings { silent, lost_after, keep_finished, keep_audit, limit, .. } = self.settings;
         let released = self.catalog.release_stale(silent, limit).await?;
         for kind in &released {
             self.metrics.reaped.of(*kind).inc();
         }
         let republished = self.republish(lost_after, limit).await?;
         let deleted = self.catalog.delete_finished(keep_finished, limit).await?
-            + self.catalog.delete_dead(keep_dead, limit).await?
+            + self.catalog.delete_dead(keep_audit, limit).await?
             + self.catalog.delete_audit(keep_audit, limit).await?;
         Ok(Reaped { released: released.len(), republished, deleted })
     }

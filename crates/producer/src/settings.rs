@@ -4,42 +4,39 @@ use std::num::{NonZeroU16, NonZeroU32};
 use std::time::Duration;
 
 use catalog::RateLimit;
-use model::SignedDuration;
-use serde::Deserialize;
+use model::forms::{
+    MOST, MOST_DAYS, MOST_SECONDS, Nested, count, days, days_counted, required, seconds, text,
+};
+use model::{SignedDuration, settings};
 
 use crate::calendars::Calendars;
 use crate::directory::Rules;
 use crate::error::Error;
 use crate::secret::Secret;
 
-/// Everything a producer is told; what it talks to is handed over in [`Parts`](crate::Parts).
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// When backups are due.
-    pub plan: PlanSettings,
-    /// How tickets are published.
-    pub outbox: OutboxSettings,
-    /// What is done about dead workers and lost tickets.
-    pub reaper: ReaperSettings,
-    /// What people and programs may ask for.
-    pub requests: RequestSettings,
-    /// The HTTP API; `None`: this producer serves none.
-    pub api: Option<ApiSettings>,
-    /// How often the metrics of the fleet are looked up.
-    pub watch: WatchSettings,
+settings! {
+    /// Everything a producer is told; what it talks to is handed over in [`Parts`](crate::Parts).
+    #[derive(Debug, Clone)]
+    pub struct Settings {
+        /// When backups are due.
+        pub plan: PlanSettings = PlanSettings::default(), "plan": Nested;
+        /// How tickets are published.
+        pub outbox: OutboxSettings = OutboxSettings::default(), "producer": Nested;
+        /// What is done about dead workers and lost tickets.
+        pub reaper: ReaperSettings = ReaperSettings::default(), "producer": Nested;
+        /// What people and programs may ask for.
+        pub requests: RequestSettings = RequestSettings::default(), "producer": Nested;
+        /// The HTTP API; `None`: this producer serves none.
+        pub api: Option<ApiSettings> = None;
+        /// How often the metrics of the fleet are looked up.
+        pub watch: WatchSettings = WatchSettings::default(), "producer": Nested;
+    }
 }
 
 impl Settings {
     /// The usual settings for a service in this time zone, without an HTTP API.
     pub fn new(time_zone: impl Into<String>) -> Settings {
-        Settings {
-            plan: PlanSettings::new(time_zone),
-            outbox: OutboxSettings::default(),
-            reaper: ReaperSettings::default(),
-            requests: RequestSettings::default(),
-            api: None,
-            watch: WatchSettings::default(),
-        }
+        Settings { plan: PlanSettings::new(time_zone), ..Settings::default() }
     }
 
     /// What is wrong with them; a producer refuses to begin with it.
@@ -55,118 +52,103 @@ impl Settings {
 /// Shorter ones can be guessed.
 const SHORTEST_TOKEN: usize = 32;
 
-/// When backups are due.
-#[derive(Debug, Clone)]
-pub struct PlanSettings {
-    /// Windows, tail, and what late work does.
-    pub calendar: planning::Settings,
-    /// The service's time zone, IANA: that of mailboxes without one of their own.
-    pub time_zone: String,
-    /// The wait between two rounds over all mailboxes.
-    pub every: Duration,
-    /// Mailboxes read and written at once.
-    pub page: u32,
-    /// First backups admitted per server in any hour, by all producers together.
-    pub first_backups_per_hour: u32,
-    /// Each mailbox's newest backup is read again every so many days; `None`: only when somebody asks for it.
-    pub verify_days: Option<NonZeroU16>,
-    /// How long backups of a mailbox that is gone are kept; `None`: for ever. Nothing is deleted here: they are not read again any more.
-    pub keep_gone: Option<SignedDuration>,
+settings! {
+    /// When backups are due.
+    #[derive(Debug, Clone)]
+    pub struct PlanSettings {
+        /// Windows, tail, and what late work does.
+        pub calendar: planning::Settings = planning::Settings::default(), "plan": Nested;
+        /// The time zone of mailboxes without one of their own.
+        pub time_zone: String = String::new(), "time_zone": required(text("an IANA name like Europe/Paris", time_zone));
+        /// Between two rounds over all mailboxes.
+        pub every: Duration = Duration::from_secs(60), "producer.plan_every_seconds": seconds(1..=MOST_SECONDS);
+        /// Mailboxes read and written at once.
+        pub page: u32 = 5000;
+        /// First backups admitted per server in any hour, by all producers together.
+        pub first_backups_per_hour: u32 = 500, "plan.first_backups_per_hour": count(1..=MOST);
+        /// Each mailbox's newest backup is read again every so many days; 0: only when somebody asks for it.
+        pub verify_days: Option<NonZeroU16> = NonZeroU16::new(30), "plan.verify_days": days_counted(0..=u16::MAX.into());
+        /// Backups of a mailbox that is gone are kept for so long; then `malle mailbox expired` names it, and they are not read again.
+        /// Nothing deletes them yet. 0: they are kept for ever.
+        pub keep_gone: Option<SignedDuration> = None, "plan.keep_gone_days": days(0..=u16::MAX.into());
+    }
+}
+
+fn time_zone(name: &str) -> Result<String, String> {
+    planning::zone(name).map(|_| name.to_owned()).map_err(|error| error.to_string())
 }
 
 impl PlanSettings {
-    /// The usual windows in this time zone, a round each minute, 500 first backups an hour, verifications every 30 days.
+    /// The usual windows in this time zone.
     pub fn new(time_zone: impl Into<String>) -> PlanSettings {
-        PlanSettings {
-            calendar: planning::Settings::default(),
-            time_zone: time_zone.into(),
-            every: Duration::from_secs(60),
-            page: 5000,
-            first_backups_per_hour: 500,
-            verify_days: NonZeroU16::new(30),
-            keep_gone: None,
-        }
+        PlanSettings { time_zone: time_zone.into(), ..PlanSettings::default() }
     }
 }
 
-/// How tickets are published.
-#[derive(Debug, Clone)]
-pub struct OutboxSettings {
-    /// The wait for the next look when nothing is due: what a manual backup waits at most before its ticket leaves.
-    pub every: Duration,
-    /// Tickets of each kind taken at once.
-    pub batch: u32,
-    /// How long taken tickets are kept from others: longer than publishing a batch takes.
-    pub hold: Duration,
-    /// The wait after the first failure; doubled with each further one.
-    pub first_wait: Duration,
-    /// The longest such wait.
-    pub longest_wait: Duration,
-}
-
-impl Default for OutboxSettings {
-    fn default() -> Self {
-        OutboxSettings {
-            every: Duration::from_millis(250),
-            batch: 1000,
-            hold: Duration::from_secs(60),
-            first_wait: Duration::from_millis(250),
-            longest_wait: Duration::from_secs(15),
-        }
+settings! {
+    /// How tickets are published.
+    #[derive(Debug, Clone)]
+    pub struct OutboxSettings {
+        /// The wait for the next look when nothing is due: what a manual backup waits at most before its ticket leaves.
+        pub every: Duration = Duration::from_millis(250);
+        /// Tickets of each kind taken at once.
+        pub batch: u32 = 1000;
+        /// Tickets that a producer is publishing are not touched by others for so long: longer than publishing a batch takes.
+        pub hold: Duration = Duration::from_secs(60), "producer.hold_seconds": seconds(1..=MOST_SECONDS);
+        /// The wait after the first failure; doubled with each further one.
+        pub first_wait: Duration = Duration::from_millis(250);
+        /// The longest such wait.
+        pub longest_wait: Duration = Duration::from_secs(15);
     }
 }
 
-/// What is done about dead workers and lost tickets.
-#[derive(Debug, Clone)]
-pub struct ReaperSettings {
-    /// The wait between two rounds.
-    pub every: Duration,
-    /// A running job whose heart has not beaten for so long waits again: several times the workers' heartbeat.
-    pub silent: Duration,
-    /// A ticket published so long ago, whose job still waits, is taken for lost if the broker has fewer than it should.
-    pub lost_after: Duration,
-    /// How long jobs that ended well are kept: longer than the longest outage that shall be caught up.
-    pub keep_finished: Duration,
-    /// How long dead jobs are kept that nobody redrives or drops.
-    pub keep_dead: Duration,
-    /// How long the audit log goes back.
-    pub keep_audit: Duration,
-    /// Jobs changed in one round by each of the three at most.
-    pub limit: u32,
-}
+/// An hour in seconds.
+const HOUR: u64 = 3_600;
 
-impl Default for ReaperSettings {
-    fn default() -> Self {
-        const HOUR: Duration = Duration::from_secs(3600);
-        ReaperSettings {
-            every: Duration::from_secs(15),
-            silent: Duration::from_secs(120),
-            lost_after: HOUR / 2,
-            keep_finished: HOUR * 24 * 60,
-            keep_dead: HOUR * 24 * 400,
-            keep_audit: HOUR * 24 * 400,
-            limit: 1000,
-        }
+settings! {
+    /// What is done about dead workers and lost tickets.
+    #[derive(Debug, Clone)]
+    pub struct ReaperSettings {
+        /// Between two rounds that look for dead workers and lost tickets.
+        pub every: Duration = Duration::from_secs(15), "producer.reap_every_seconds": seconds(1..=MOST_SECONDS);
+        /// A job whose worker gave no sign for so long goes to another. At least three heartbeats (`worker.heartbeat_seconds`, which
+        /// has to be the same in both roles' files): one may be late, and one be lost.
+        pub silent: Duration = Duration::from_secs(120), "producer.silent_seconds": seconds(1..=MOST_SECONDS);
+        /// A ticket so old, whose job still waits, is published again if the broker has fewer than it should.
+        pub lost_after: Duration = Duration::from_secs(HOUR / 2), "producer.lost_after_seconds": seconds(1..=MOST_SECONDS);
+        /// How long jobs that ended well are kept: longer than the longest outage that shall be caught up.
+        pub keep_finished: Duration = Duration::from_secs(60 * 24 * HOUR);
+        /// How long the audit log goes back, and how long dead jobs are kept that nobody redrives or drops.
+        pub keep_audit: Duration = Duration::from_secs(400 * 24 * HOUR), "producer.keep_audit_days": days(1..=MOST_DAYS);
+        /// Jobs changed in one round by each of the three at most.
+        pub limit: u32 = 1000;
     }
 }
 
-/// What people and programs may ask for.
-#[derive(Debug, Clone)]
-pub struct RequestSettings {
-    /// Requests of one kind for one mailbox.
-    pub limit: RateLimit,
-    /// Requests from the queue that are worked on at once.
-    pub slots: NonZeroU16,
+settings! {
+    /// What people and programs may ask for.
+    #[derive(Debug, Clone)]
+    pub struct RequestSettings {
+        /// Backups by hand of one mailbox in any hour.
+        pub limit: RateLimit = hourly(const { NonZeroU32::new(6).expect("not zero") }),
+            "producer.manual_per_hour": count(1..=MOST).becoming(hourly, |limit| limit.requests);
+        /// Requests from the queue that are worked on at once.
+        pub slots: NonZeroU16 = const { NonZeroU16::new(8).expect("not zero") };
+    }
 }
 
-impl Default for RequestSettings {
-    /// Six an hour.
-    fn default() -> Self {
-        let six = NonZeroU32::new(6).expect("not zero");
-        RequestSettings {
-            limit: RateLimit { requests: six, interval: SignedDuration::from_hours(1) },
-            slots: NonZeroU16::new(8).expect("not zero"),
-        }
+fn hourly(requests: NonZeroU32) -> RateLimit {
+    RateLimit { requests, interval: SignedDuration::from_hours(1) }
+}
+
+settings! {
+    /// How many connections to the HTTP API are open at once.
+    #[derive(Debug, Clone, Copy)]
+    pub struct Connections {
+        /// Connections to the HTTP API at once.
+        pub all: usize = 512, "producer.connections": count(1..=MOST);
+        /// Of these from one address; behind a proxy all come from the proxy's.
+        pub of_one_address: usize = 64, "producer.connections_per_address": count(1..=MOST);
     }
 }
 
@@ -177,8 +159,8 @@ pub struct ApiSettings {
     pub listen: SocketAddr,
     /// Who may use it.
     pub tokens: Vec<ApiToken>,
-    /// Connections at once, and from one address.
-    pub connections: (usize, usize),
+    /// Connections that are open at once.
+    pub connections: Connections,
     /// Which plan mailboxes have that are listed without one.
     pub rules: Rules,
     /// Names of the mail servers; mailboxes of others are refused.
@@ -226,8 +208,7 @@ pub struct ApiToken {
 }
 
 /// What a token may be used for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Scope {
     /// Look at mailboxes, backups, jobs and pauses.
     Read,
@@ -258,21 +239,16 @@ impl Scope {
     }
 }
 
-/// How often the metrics of the fleet are looked up, and whether the role can work.
-#[derive(Debug, Clone)]
-pub struct WatchSettings {
-    /// Whether Postgres and RabbitMQ are there.
-    pub ready: Duration,
-    /// What an index answers.
-    pub every: Duration,
-    /// What needs a look at every mailbox.
-    pub every_mailbox: Duration,
-}
-
-impl Default for WatchSettings {
-    fn default() -> Self {
-        let seconds = Duration::from_secs;
-        WatchSettings { ready: seconds(2), every: seconds(15), every_mailbox: seconds(120) }
+settings! {
+    /// How often the metrics of the fleet are looked up, and whether the role can work.
+    #[derive(Debug, Clone)]
+    pub struct WatchSettings {
+        /// Whether Postgres and RabbitMQ are there.
+        pub ready: Duration = Duration::from_secs(2);
+        /// What an index answers.
+        pub every: Duration = Duration::from_secs(15);
+        /// Between two looks at every mailbox, for metrics.
+        pub every_mailbox: Duration = Duration::from_secs(120), "producer.watch_every_seconds": seconds(1..=MOST_SECONDS);
     }
 }
 
@@ -290,7 +266,7 @@ mod tests {
         let tokens = tokens.iter().map(token).collect();
         let listen = ([127, 0, 0, 1], 0).into();
         let (rules, servers, zones) = (Rules::default(), Vec::new(), Vec::new());
-        let connections = (9, 9);
+        let connections = Connections::default();
         let api = Some(ApiSettings { listen, tokens, connections, rules, servers, zones });
         Settings { api, ..Settings::new("Europe/Paris") }.check()
     }

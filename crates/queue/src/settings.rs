@@ -2,54 +2,50 @@ use std::fmt;
 use std::time::Duration;
 
 use lapin::uri::AMQPUri;
+use model::forms::{MOST_SECONDS, seconds};
+use model::settings;
 
 use crate::QueueError;
 
-/// How to reach the broker, and every bound of this crate.
-#[derive(Clone)]
-pub struct Settings {
-    pub(crate) uri: AMQPUri,
-    /// What the broker's own tools show, with the connection's purpose behind it (` publishing`, ` consuming malle.nightly`):
-    /// role and host for instance.
-    pub name: String,
-    /// Certificates in PEM that are trusted beside the system's; for `amqps://`.
-    pub authorities: Option<String>,
-    /// Messages that may wait for their confirm at once, over all callers.
-    pub window: usize,
-    /// How long one confirm may take.
-    pub confirm_timeout: Duration,
-    /// How long opening a connection or a channel may take.
-    pub connect_timeout: Duration,
-    /// Both sides speak at least every half of it; a connection silent for twice as long is lost.
-    pub heartbeat: Duration,
-    /// Wait before the second attempt to open a consumer; doubled with each further one.
-    pub first_wait: Duration,
-    /// The longest such wait. A consumer that was open for longer starts counting anew.
-    pub longest_wait: Duration,
-    /// A consumer that got nothing for so long, and has nothing out, is opened anew (README).
-    pub renew_idle: Duration,
-    /// Failed attempts in a row after which a consumer gives up and the role ends.
-    pub attempts: u32,
+settings! {
+    /// How to reach the broker, and every bound of this crate. The usual values are for a broker near by.
+    #[derive(Clone)]
+    pub struct Settings {
+        pub(crate) uri: AMQPUri = AMQPUri::default();
+        /// What the broker's own tools show, with the connection's purpose behind it (` publishing`, ` consuming malle.nightly`):
+        /// role and host for instance.
+        pub name: String = String::new();
+        /// Certificates in PEM that are trusted beside the system's; for `amqps://`.
+        pub authorities: Option<String> = None;
+        /// Messages that may wait for their confirm at once, over all callers.
+        pub window: usize = 1000;
+        /// How long one confirm may take.
+        pub confirm_timeout: Duration = Duration::from_secs(10);
+        /// How long opening a connection or a channel may take.
+        pub connect_timeout: Duration = Duration::from_secs(10);
+        /// Both sides speak at least every half of it; a connection silent for twice as long is lost.
+        pub heartbeat: Duration = Duration::from_secs(10);
+        /// Wait before the second attempt to open a consumer; doubled with each further one.
+        pub first_wait: Duration = Duration::from_millis(100);
+        /// The longest such wait. A consumer that was open for longer starts counting again.
+        pub longest_wait: Duration = Duration::from_secs(10);
+        /// A consumer that got nothing for so long, and has nothing out, is opened again: its queue may have been deleted.
+        pub renew_idle: Duration = Duration::from_secs(60), "rabbitmq.renew_idle_seconds": seconds(1..=MOST_SECONDS);
+        /// Failed attempts in a row after which a consumer gives up and the role ends: about four minutes.
+        pub attempts: u32 = 30;
+    }
 }
 
 impl Settings {
-    /// With defaults for a broker near by: window 1,000, confirms within 10 s, heartbeat 10 s, about four minutes of attempts.
-    /// `uri` is `amqp[s]://user:password@host[:port]/vhost`.
+    /// The usual settings for the broker at `uri`, which is `amqp[s]://user:password@host[:port]/vhost`.
     pub fn new(uri: &str, name: &str) -> Result<Self, QueueError> {
+        Self::default().reaching(uri, name)
+    }
+
+    /// These settings for the broker at `uri`.
+    pub fn reaching(self, uri: &str, name: &str) -> Result<Self, QueueError> {
         let uri = uri.parse().map_err(|_| QueueError::InvalidUri)?;
-        Ok(Self {
-            uri,
-            name: name.to_owned(),
-            authorities: None,
-            window: 1000,
-            confirm_timeout: Duration::from_secs(10),
-            connect_timeout: Duration::from_secs(10),
-            heartbeat: Duration::from_secs(10),
-            first_wait: Duration::from_millis(100),
-            longest_wait: Duration::from_secs(10),
-            renew_idle: Duration::from_secs(60),
-            attempts: 30,
-        })
+        Ok(Self { uri, name: name.to_owned(), ..self })
     }
 }
 

@@ -37,6 +37,6 @@ pub use outbox_metrics::OutboxMetrics;
 pub use probe::probe;
 pub use registry::Registry;
 pub use server_metrics::{ServerMetrics, ServerSeries};
-pub use settings::{LogFormat, Otlp, Settings};
+pub use settings::{Choices, LogFormat, Otlp, Settings};
 pub use trace_parent::{continue_trace, link_trace, traceparent};
 pub use waits::waits;

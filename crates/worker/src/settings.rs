@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coordination::BudgetRules;
-use model::JobKind;
+use model::forms::{MOST_SECONDS, count, seconds};
+use model::{JobKind, settings};
 use planning::{Calendar, RetryPolicy, TimeZone};
 use repository::{KeyRing, ObjectStore};
 
@@ -50,26 +51,27 @@ impl Rings for KeyRing {
     }
 }
 
-/// Jobs of each kind at once; 0: this worker leaves them to others. Each kind has slots of its own, so that a night's backlog
-/// never delays what people wait for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Slots {
-    /// Backups by hand.
-    pub manual: u16,
-    /// Restores.
-    pub restore: u16,
-    /// Backups of the night.
-    pub nightly: u16,
-    /// Backups of the weekend.
-    pub weekend: u16,
-    /// Backups that are read again.
-    pub verify: u16,
-}
+/// The most slots of one kind: a broker counts what it delivers ahead in 16 bits.
+const MOST_SLOTS: u64 = u16::MAX as u64;
 
-impl Default for Slots {
-    /// For two cores: backups wait for servers and stores most of the time.
-    fn default() -> Self {
-        Slots { manual: 2, restore: 2, nightly: 6, weekend: 4, verify: 1 }
+/// The shortest grace that leaves a second to write down what became of jobs, after three quarters of it for them to find an end.
+const LEAST_GRACE: Duration = Duration::from_secs(4);
+
+settings! {
+    /// Jobs of each kind at once; 0: this worker leaves them to others. Each kind has slots of its own, so that a night's backlog
+    /// never delays what people wait for. The usual numbers are for two cores: backups wait for servers and stores most of the time.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub struct Slots {
+        /// Backups by hand that one worker runs at once; 0: it leaves them to others.
+        pub manual: u16 = 2, "worker.manual": count(0..=MOST_SLOTS);
+        /// Restores that one worker runs at once; 0: it leaves them to others.
+        pub restore: u16 = 2, "worker.restore": count(0..=MOST_SLOTS);
+        /// Backups of the night that one worker runs at once; 0: it leaves them to others.
+        pub nightly: u16 = 6, "worker.nightly": count(0..=MOST_SLOTS);
+        /// Backups of the weekend that one worker runs at once; 0: it leaves them to others.
+        pub weekend: u16 = 4, "worker.weekend": count(0..=MOST_SLOTS);
+        /// Backups that one worker reads again at once; 0: it leaves them to others.
+        pub verify: u16 = 1, "worker.verify": count(0..=MOST_SLOTS);
     }
 }
 
@@ -140,45 +142,39 @@ impl Limits {
     }
 }
 
-/// Rhythms and waits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Times {
-    /// Between two heartbeats. The reaper must wait for several of them.
-    pub heartbeat: Duration,
-    /// Between two renewals of a lease; a third of its life is good.
-    pub renewal: Duration,
-    /// Between two looks that people get at a job's progress.
-    pub progress: Duration,
-    /// A backup that can be cut into slices is, after this time.
-    pub slice: Duration,
-    /// From the request to drain to the end of [`run`](crate::run): three quarters of it for jobs to find a good end, the rest to
-    /// write down what became of them.
-    pub grace: Duration,
-    /// When a job comes again whose mailbox is busy or paused.
-    pub put_back: Duration,
-    /// When a job comes again whose lease somebody else has.
-    pub lease_wait: Duration,
-    /// The longest pause of a server that a job waits through; for a longer one it gives its slot to others.
-    pub patience: Duration,
-    /// The pause before a ticket goes back because the catalogue cannot be asked.
-    pub catalogue_pause: Duration,
+settings! {
+    /// Rhythms and waits.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub struct Times {
+        /// Between two heartbeats of a job. The producers wait for several of them (`producer.silent_seconds`).
+        pub heartbeat: Duration = Duration::from_secs(15), "worker.heartbeat_seconds": seconds(1..=MOST_SECONDS);
+        /// Between two renewals of a lease; a third of its life is good.
+        pub renewal: Duration = Duration::from_secs(20);
+        /// Between two looks that people get at a job's progress.
+        pub progress: Duration = Duration::from_secs(2);
+        /// After this time a backup that can be cut into slices lets others go first.
+        pub slice: Duration = Duration::from_secs(300), "worker.slice_seconds": seconds(1..=MOST_SECONDS);
+        /// From SIGTERM to the end of all jobs: three quarters of it for jobs to find a good end, the rest to write down what became of
+        /// them. Less than 4 counts as 4. The process ends within five seconds more: 30 in all are what Kubernetes'
+        /// terminationGracePeriodSeconds allows by default.
+        pub grace: Duration = Duration::from_secs(25), "worker.grace_seconds": seconds(1..=MOST_SECONDS);
+        /// When a job comes again whose mailbox is busy or paused.
+        pub put_back: Duration = Duration::from_secs(30);
+        /// When a job comes again whose lease somebody else has.
+        pub lease_wait: Duration = Duration::from_secs(15);
+        /// The longest pause of a server that a job waits through; for a longer one it gives its slot to others.
+        pub patience: Duration = Duration::from_secs(30);
+        /// The pause before a ticket goes back because the catalogue cannot be asked.
+        pub catalogue_pause: Duration = Duration::from_secs(2);
+    }
 }
 
-impl Default for Times {
-    /// Heartbeats 15 s, renewals 20 s, progress 2 s, slices 5 min, grace 25 s, the waits 30, 15, 30 and 2 s.
-    fn default() -> Self {
-        let seconds = Duration::from_secs;
-        Times {
-            heartbeat: seconds(15),
-            renewal: seconds(20),
-            progress: seconds(2),
-            slice: seconds(300),
-            grace: seconds(25),
-            put_back: seconds(30),
-            lease_wait: seconds(15),
-            patience: seconds(30),
-            catalogue_pause: seconds(2),
-        }
+impl Times {
+    /// The same, with the waits that fit leases that live so long, and a grace that is long enough.
+    #[must_use]
+    pub fn under(self, lease: Duration) -> Times {
+        let grace = self.grace.max(LEAST_GRACE);
+        Times { renewal: lease / 3, put_back: lease / 2, lease_wait: lease / 4, grace, ..self }
     }
 }
 

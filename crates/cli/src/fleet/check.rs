@@ -97,7 +97,7 @@ async fn check_rights(
     // Nobody signs in as a group.
     let people = listed.into_iter().flatten().filter(|entry| entry.kind == Some(MailboxKind::Individual));
     let people: Vec<_> = people.filter_map(|entry| AccountId::new(entry.account?.as_str()).ok()).collect();
-    let restores = config.worker.restore > 0;
+    let restores = config.slots.restore > 0;
     let missing = rights::missing(&client, &signed_in, &people, restores, server.act_as_owner).await;
     let (missing, to_read) = match missing {
         Ok(missing) if missing.to_read.is_empty() => (Some(missing), Ok(())),
@@ -160,7 +160,7 @@ async fn watched(config: &Config) -> Result<()> {
 
 /// Listens where a producer would. An address that is taken is left to whoever has it: a role that runs already.
 async fn addresses(config: &Config) -> Result<()> {
-    let (metrics, api) = (config.telemetry.listen, config.producer.listen);
+    let (metrics, api) = (config.telemetry.listen, config.listen);
     let overlap = |api: &SocketAddr| {
         let (one, other) = (api.ip(), metrics.ip());
         api.port() != 0

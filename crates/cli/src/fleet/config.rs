@@ -1,306 +1,177 @@
 //! The fleet's configuration: one TOML file, single values overridden by `MALLE__SECTION__KEY` in the environment.
 //!
-//! Secrets are never in it: it says in which file or variable each one is.
+//! Most keys, with their bounds, stand in the settings of the crates that use them; here is what only this crate knows. Secrets are
+//! never in it: it says in which file or variable each one is.
 
 use std::collections::BTreeSet;
+use std::env;
 use std::net::SocketAddr;
-use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
-use ::config::{Environment, File, FileFormat};
-use anyhow::Result;
-use serde::Deserialize;
+use model::forms::{Nested, flag, list, name, optional, parsed, path, required, text, url, words};
+use model::settings;
+use model::settings::Tables;
+use producer::Scope;
+use url::Url;
 
 use super::mail_server::Server;
-use super::source::Source;
+use super::settings_file;
+use super::source::{Source, secret};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::secrets::read_file;
+use crate::store_url;
 
-/// Everything a role is told.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Config {
-    /// The zone in which the mail servers are: no store may lie there.
-    pub(crate) production_zone: String,
-    /// IANA name; for mailboxes without a time zone of their own.
-    pub(crate) time_zone: String,
-    pub(crate) postgres: Postgres,
-    pub(crate) rabbitmq: RabbitMq,
-    pub(crate) redis: Redis,
-    pub(crate) key_file: PathBuf,
-    /// Mail servers and stores beyond this machine may be talked to without TLS.
-    #[serde(default)]
-    pub(crate) allow_plain_http: bool,
-    #[serde(default)]
-    pub(crate) servers: Vec<Server>,
-    #[serde(default)]
-    pub(crate) stores: Vec<Store>,
-    #[serde(default)]
-    pub(crate) plan: Plan,
-    #[serde(default)]
-    pub(crate) producer: Producer,
-    #[serde(default)]
-    pub(crate) worker: Worker,
-    #[serde(default)]
-    pub(crate) telemetry: Telemetry,
-}
-
-/// The URL is without a password, here and with the other services.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct RabbitMq {
-    pub(crate) url: String,
-    #[serde(default)]
-    pub(crate) password: Option<Source>,
-    /// A consumer that got nothing for so long is opened anew.
-    #[serde(default = "minute")]
-    pub(crate) renew_idle_seconds: u64,
-    /// PEM: whom to trust with TLS.
-    #[serde(default)]
-    pub(crate) ca_file: Option<PathBuf>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Postgres {
-    pub(crate) url: String,
-    #[serde(default)]
-    pub(crate) password: Option<Source>,
-    /// PEM: whom to trust with TLS.
-    #[serde(default)]
-    pub(crate) ca_file: Option<PathBuf>,
-    #[serde(default = "malle")]
-    pub(crate) schema: String,
-    #[serde(default = "eight")]
-    pub(crate) connections: usize,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Redis {
-    pub(crate) url: String,
-    #[serde(default)]
-    pub(crate) password: Option<Source>,
-    /// PEM: whom to trust with TLS.
-    #[serde(default)]
-    pub(crate) ca_file: Option<PathBuf>,
-    /// Before every key, so that several fleets may share one Redis.
-    #[serde(default = "malle")]
-    pub(crate) prefix: String,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Store {
-    pub(crate) name: String,
-    pub(crate) zone: String,
-    /// As `--store`.
-    pub(crate) url: String,
-    #[serde(default)]
-    pub(crate) region: Option<String>,
-    #[serde(default)]
-    pub(crate) endpoint: Option<String>,
-    /// Keys of its own; without any those of the environment.
-    #[serde(default)]
-    pub(crate) key_id: Option<Source>,
-    #[serde(default)]
-    pub(crate) secret: Option<Source>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct Plan {
-    pub(crate) nightly: String,
-    pub(crate) weekend: String,
-    /// What late work does between the windows.
-    pub(crate) outside: Outside,
-    /// Share of a window's end that is left free of planned starts.
-    pub(crate) tail_percent: u8,
-    pub(crate) first_backups_per_hour: u32,
-    pub(crate) attempts: u32,
-    /// The wait after a job's first failure; doubled with each further one.
-    pub(crate) retry_seconds: u64,
-    pub(crate) longest_retry_seconds: u64,
-    /// Each mailbox's newest backup is read again every so many days; 0: only when somebody asks for it.
-    pub(crate) verify_days: u16,
-    /// Backups of mailboxes that are gone are kept for so long; 0: for ever.
-    pub(crate) keep_gone_days: u16,
-}
-
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Outside {
-    Wait,
-    Reduced,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct Producer {
-    /// Where the HTTP API listens; none without it.
-    pub(crate) listen: Option<SocketAddr>,
-    pub(crate) tokens: Vec<Token>,
-    /// To the API, at once.
-    pub(crate) connections: usize,
-    /// Of these from one address; where a proxy stands before it that is everybody's.
-    pub(crate) connections_per_address: usize,
-    /// Which plan mailboxes have that are listed without one.
-    pub(crate) rules: Vec<producer::Rule>,
-    pub(crate) manual_per_hour: NonZeroU32,
-    pub(crate) plan_every_seconds: u64,
-    pub(crate) reap_every_seconds: u64,
-    /// A running job without a heartbeat for so long is given to another worker.
-    pub(crate) silent_seconds: u64,
-    /// A ticket of that age may be published again if the broker has lost some.
-    pub(crate) lost_after_seconds: u64,
-    /// How long tickets that a producer is publishing are kept from the others.
-    pub(crate) hold_seconds: u64,
-    /// Between two looks at every mailbox, for metrics.
-    pub(crate) watch_every_seconds: u64,
-    /// How long dead jobs and the audit log are kept.
-    pub(crate) keep_audit_days: u32,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Token {
-    pub(crate) name: String,
-    pub(crate) secret: Source,
-    /// What it may be used for.
-    pub(crate) scopes: BTreeSet<producer::Scope>,
-    /// Whose mailboxes it may be used for; everybody's without it.
-    #[serde(default)]
-    pub(crate) tenants: Option<BTreeSet<String>>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct Worker {
-    pub(crate) manual: u16,
-    pub(crate) restore: u16,
-    pub(crate) nightly: u16,
-    pub(crate) weekend: u16,
-    pub(crate) verify: u16,
-    pub(crate) slice_seconds: u64,
-    pub(crate) grace_seconds: u64,
-    pub(crate) heartbeat_seconds: u64,
-    /// How long a mailbox's lease lives; renewals and the waits for a busy mailbox are parts of it.
-    pub(crate) lease_seconds: u64,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct Telemetry {
-    /// Where `/metrics` and `/health` are.
-    pub(crate) listen: SocketAddr,
-    pub(crate) log: String,
-    /// An OTLP collector, such as `http://collector:4318`.
-    pub(crate) otlp: Option<String>,
-    pub(crate) sampled: f64,
-}
-
-impl Default for Plan {
-    fn default() -> Plan {
-        let (usual, retry) = (planning::Settings::default(), planning::RetryPolicy::default());
-        Plan {
-            nightly: usual.nightly.to_string(),
-            weekend: usual.weekend.to_string(),
-            outside: Outside::Wait,
-            tail_percent: usual.tail_percent,
-            first_backups_per_hour: 500,
-            attempts: retry.attempts,
-            retry_seconds: retry.first_wait.as_secs(),
-            longest_retry_seconds: retry.longest_wait.as_secs(),
-            verify_days: 30,
-            keep_gone_days: 0,
-        }
+settings! {
+    /// Everything a role is told.
+    #[derive(Debug)]
+    pub(crate) struct Config {
+        /// The zone in which the mail servers are: a store in the same zone is refused, because it would be lost together with the mail.
+        pub(crate) production_zone: String = String::new(), "production_zone": required(name("the name of a zone"));
+        /// The file with the keys of all repositories, made by `malle key new --output`. Whoever has it can read every backup, and without
+        /// it nobody can.
+        pub(crate) key_file: PathBuf = PathBuf::new(), "key_file": required(path());
+        /// A mail server or a store that is not on this machine may have an `http://` URL: for a network that is safe by itself.
+        pub(crate) allow_plain_http: bool = false, "allow_plain_http": flag();
+        pub(crate) postgres: Postgres = Postgres::default(), "postgres": Nested;
+        pub(crate) rabbitmq: RabbitMq = RabbitMq::default(), "rabbitmq": Nested;
+        pub(crate) redis: Redis = Redis::default(), "redis": Nested;
+        /// One for each mail server.
+        pub(crate) servers: Vec<Server> = Vec::new(), "servers": Tables::Many;
+        /// One for each place of backups, made by `malle init`. One without keys of its own takes what the environment says (`AWS_…`,
+        /// `GOOGLE_…`, `AZURE_…`); one that has some takes nothing from there.
+        pub(crate) stores: Vec<Store> = Vec::new(), "stores": Tables::Many;
+        pub(crate) producer: producer::Settings = producer::Settings::default(), "producer": Nested;
+        pub(crate) retry: planning::RetryPolicy = planning::RetryPolicy::default(), "plan": Nested;
+        /// Where the HTTP API listens, behind whatever ends TLS; there is none without it.
+        pub(crate) listen: Option<SocketAddr> = None, "producer.listen": optional(parsed("an address like 0.0.0.0:8080"));
+        pub(crate) connections: producer::Connections = producer::Connections::default(), "producer": Nested;
+        /// Who may use the HTTP API.
+        pub(crate) tokens: Vec<Token> = Vec::new(), "producer.tokens": Tables::Many;
+        /// Plans of mailboxes that are listed without one: the first rule that fits. A mailbox fits a rule if it has all that the rule
+        /// names. One that fits none is reported and not backed up.
+        pub(crate) rules: Vec<producer::Rule> = Vec::new(), "producer.rules": Tables::Many;
+        pub(crate) slots: worker::Slots = worker::Slots::default(), "worker": Nested;
+        pub(crate) times: worker::Times = worker::Times::default(), "worker": Nested;
+        pub(crate) telemetry: telemetry::Choices = telemetry::Choices::default(), "telemetry": Nested;
     }
 }
 
-impl Default for Producer {
-    fn default() -> Producer {
-        let (outbox, reaper) = (producer::OutboxSettings::default(), producer::ReaperSettings::default());
-        Producer {
-            listen: None,
-            tokens: Vec::new(),
-            connections: 512,
-            connections_per_address: 64,
-            rules: Vec::new(),
-            manual_per_hour: NonZeroU32::new(6).expect("not zero"),
-            plan_every_seconds: 60,
-            reap_every_seconds: reaper.every.as_secs(),
-            silent_seconds: reaper.silent.as_secs(),
-            lost_after_seconds: reaper.lost_after.as_secs(),
-            hold_seconds: outbox.hold.as_secs(),
-            watch_every_seconds: 120,
-            keep_audit_days: 400,
-        }
+settings! {
+    #[derive(Debug)]
+    pub(crate) struct Postgres {
+        pub(crate) settings: catalog::Settings = catalog::Settings::default(), "postgres": Nested;
+        /// Where the password stands.
+        pub(crate) password: Option<Source> = None, "postgres.password": optional(secret());
+        /// Certificates in PEM that are trusted beside the system's. With it, TLS is demanded.
+        pub(crate) ca_file: Option<PathBuf> = None, "postgres.ca_file": optional(path());
     }
 }
 
-impl Default for Worker {
-    fn default() -> Worker {
-        let (slots, times) = (worker::Slots::default(), worker::Times::default());
-        Worker {
-            manual: slots.manual,
-            restore: slots.restore,
-            nightly: slots.nightly,
-            weekend: slots.weekend,
-            verify: slots.verify,
-            slice_seconds: times.slice.as_secs(),
-            grace_seconds: times.grace.as_secs(),
-            heartbeat_seconds: times.heartbeat.as_secs(),
-            lease_seconds: minute(),
-        }
+settings! {
+    #[derive(Debug)]
+    pub(crate) struct RabbitMq {
+        /// The broker, and one virtual host of it for the fleet; `amqps://` for TLS.
+        pub(crate) url: String = String::new(), "rabbitmq.url": required(url("a URL like amqp://user@host/vhost", &["amqp", "amqps"]));
+        /// Where the password stands.
+        pub(crate) password: Option<Source> = None, "rabbitmq.password": optional(secret());
+        /// Certificates in PEM that are trusted beside the system's.
+        pub(crate) ca_file: Option<PathBuf> = None, "rabbitmq.ca_file": optional(path());
+        pub(crate) settings: queue::Settings = queue::Settings::default(), "rabbitmq": Nested;
     }
 }
 
-impl Default for Telemetry {
-    fn default() -> Telemetry {
-        Telemetry { listen: ([127, 0, 0, 1], 9464).into(), log: "info".to_owned(), otlp: None, sampled: 1.0 }
+settings! {
+    #[derive(Debug)]
+    pub(crate) struct Redis {
+        pub(crate) settings: coordination::Settings = coordination::Settings::default(), "redis": Nested;
+        /// Where the password stands.
+        pub(crate) password: Option<Source> = None, "redis.password": optional(secret());
+        /// Certificates in PEM that are trusted instead of the system's.
+        pub(crate) ca_file: Option<PathBuf> = None, "redis.ca_file": optional(path());
     }
 }
 
-fn malle() -> String {
-    "malle".to_owned()
+settings! {
+    /// A place of backups.
+    #[derive(Debug)]
+    pub(crate) struct Store {
+        /// What the catalogue calls it. It stays for good.
+        pub(crate) name: String = String::new(), "name": required(name("a name"));
+        /// Where it is. The first store takes mailboxes that name no zone, the others those that name theirs.
+        pub(crate) zone: String = String::new(), "zone": required(name("the name of a zone"));
+        /// The bucket or directory, as `--store` takes it.
+        pub(crate) url: String = String::new(), "url": required(text("a URL like s3://bucket/prefix", |text| {
+            store_url::check(text).map(|()| text.to_owned()).map_err(|failure| failure.to_string())
+        }));
+        /// The region of the bucket.
+        pub(crate) region: Option<String> = None, "region": optional(name("the name of a region"));
+        /// The address of the object storage, if it is not that of the cloud.
+        pub(crate) endpoint: Option<String> = None, "endpoint": optional(text("an http or https address like https://s3.example.net", endpoint));
+        /// s3: the access key's id; az: the account; gs: none.
+        pub(crate) key_id: Option<Source> = None, "key_id": optional(secret());
+        /// s3: the secret access key; az: the account's key; gs: the service account's JSON.
+        pub(crate) secret: Option<Source> = None, "secret": optional(secret());
+    }
 }
 
-fn eight() -> usize {
-    8
+settings! {
+    /// A bearer token of the HTTP API.
+    #[derive(Debug)]
+    pub(crate) struct Token {
+        /// Whose it is; written into the audit log.
+        pub(crate) name: String = String::new(), "name": required(text("a word without blanks", word));
+        /// Where the token stands: at least 32 characters, random.
+        pub(crate) secret: Source = Source::Env(String::new()), "secret": required(secret());
+        /// What it may be used for. directory: says which mailboxes there are; operate: cancels and redrives jobs, verifies, pauses.
+        pub(crate) scopes: BTreeSet<Scope> = BTreeSet::new(), "scopes": required(list(words(&Scope::ALL, Scope::as_str)));
+        /// Whose mailboxes it sees; everybody's without it.
+        pub(crate) tenants: Option<BTreeSet<String>> = None, "tenants": optional(list(name("the name of a tenant")));
+    }
 }
 
-fn minute() -> u64 {
-    60
+fn endpoint(text: &str) -> Result<String, String> {
+    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    url.map(|_| text.to_owned()).ok_or_else(String::new)
+}
+
+fn word(text: &str) -> Result<String, String> {
+    match text.is_empty() || text.contains(char::is_whitespace) {
+        true => Err(String::new()),
+        false => Ok(text.to_owned()),
+    }
 }
 
 impl Config {
     /// Reads the file and what the environment overrides.
-    pub(crate) fn load(path: Option<&Path>) -> Result<Config, Failure> {
-        let path = path.ok_or_else(|| {
+    pub(crate) fn load(file: Option<&Path>) -> Result<Config, Failure> {
+        let file = file.ok_or_else(|| {
             Failure::usage("find the configuration: none is named", "give --config or set MALLE_CONFIG")
         })?;
-        let text = read_file(path, Exit::Usage)?;
-        let environment =
-            Environment::with_prefix("MALLE").prefix_separator("__").separator("__").try_parsing(true);
-        let config = Config::parse(&text, environment).map_err(|error| {
-            let what = format!("read the configuration {}: {error}", path.display());
-            Failure::usage(what, "deploy/malle.toml has every key and what it means")
-        })?;
-        config.check_values()?;
-        Ok(config)
+        let text = read_file(file, Exit::Usage)?;
+        let variables = env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
+        });
+        let read = Config::read(&text, variables);
+        read.and_then(Config::without_contradictions).map_err(|mistakes| {
+            let what = format!("use the configuration {}: {}", file.display(), mistakes.join("; "));
+            Failure::usage(what, "docs/configuration.md has every key, what it means and what is allowed")
+        })
     }
 
-    fn parse(text: &str, environment: Environment) -> Result<Config, ::config::ConfigError> {
-        let file = File::from_str(text, FileFormat::Toml);
-        ::config::Config::builder().add_source(file).add_source(environment).build()?.try_deserialize()
+    /// Reads every key, or says everything that is wrong.
+    pub(super) fn read(
+        text: &str,
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Config, Vec<String>> {
+        let mut config = Config::default();
+        settings_file::read(&mut config, text, variables)?;
+        Ok(config)
     }
 }
 
 #[cfg(test)]
 pub(super) mod tests {
-    use std::collections::HashMap;
-
     use super::*;
 
     const LEAST: &str = r#"
@@ -312,28 +183,23 @@ pub(super) mod tests {
         redis = { url = "redis://redis" }
     "#;
 
-    fn parse(text: &str, variables: &[(&str, &str)]) -> Result<Config, ::config::ConfigError> {
-        let source = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        let environment =
-            Environment::with_prefix("MALLE").prefix_separator("__").separator("__").try_parsing(true);
-        Config::parse(text, environment.source(Some(source.collect::<HashMap<_, _>>())))
+    fn parse(text: &str, variables: &[(&str, &str)]) -> Result<Config, String> {
+        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Config::read(text, variables).map_err(|mistakes| mistakes.join("; "))
     }
 
     /// The least that a configuration says, and more.
     pub(in crate::fleet) fn config(more: &str) -> Config {
-        try_config(more).expect("it can be read")
-    }
-
-    pub(in crate::fleet) fn try_config(more: &str) -> Result<Config, ::config::ConfigError> {
-        parse(&format!("{LEAST}\n{more}"), &[])
+        parse(&format!("{LEAST}\n{more}"), &[]).expect("it can be read")
     }
 
     #[test]
     fn what_is_not_said_is_usual() {
         let config = parse(LEAST, &[]).expect("complete");
-        assert_eq!((config.plan.nightly.as_str(), config.worker.nightly), ("22:00-06:00", 6));
-        assert!(matches!(config.plan.outside, Outside::Wait));
-        assert!(config.producer.listen.is_none() && config.servers.is_empty());
+        let calendar = config.producer.plan.calendar;
+        assert_eq!((calendar.nightly.to_string().as_str(), config.slots.nightly), ("22:00-06:00", 6));
+        assert_eq!(calendar.outside, planning::Outside::Wait);
+        assert!(config.listen.is_none() && config.servers.is_empty());
     }
 
     #[test]
@@ -343,7 +209,7 @@ pub(super) mod tests {
             &[("MALLE__TIME_ZONE", "UTC"), ("MALLE__WORKER__NIGHTLY", "9"), ("MALLE_STORE", "file:///x")],
         );
         let config = config.expect("complete");
-        assert_eq!((config.time_zone.as_str(), config.worker.nightly), ("UTC", 9));
+        assert_eq!((config.producer.plan.time_zone.as_str(), config.slots.nightly), ("UTC", 9));
     }
 
     #[test]
@@ -356,7 +222,7 @@ pub(super) mod tests {
             ("[[stores]]\nname = \"a\"", "zone"),
             ("[plan]\noutside = \"perhaps\"", "perhaps"),
         ] {
-            let error = parse(&format!("{LEAST}\n{more}"), &[]).expect_err(more).to_string();
+            let error = parse(&format!("{LEAST}\n{more}"), &[]).expect_err(more);
             assert!(error.contains(named), "{error}");
         }
     }
@@ -364,30 +230,13 @@ pub(super) mod tests {
     #[test]
     fn a_secret_that_stands_there_itself_is_not_repeated() {
         let text = LEAST.replace("{ env = \"RABBITMQ_PASSWORD\" }", "\"hunter2\"");
-        let by_file = parse(&text, &[]).expect_err("no secrets in here").to_string();
-        let by_variable =
-            parse(LEAST, &[("MALLE__REDIS__PASSWORD", "hunter2")]).expect_err("nor here").to_string();
+        let by_file = parse(&text, &[]).expect_err("no secrets in here");
+        let by_variable = parse(LEAST, &[("MALLE__REDIS__PASSWORD", "hunter2")]).expect_err("nor here");
         for error in [by_file, by_variable] {
             assert!(error.contains("{ file") && !error.contains("hunter2"), "{error}");
         }
-    }
-
-    #[test]
-    fn the_example_is_complete_and_true() {
-        let text = include_str!("../../../../deploy/malle.toml");
-        let config = parse(text, &[]).expect("deploy/malle.toml");
-        assert_eq!((config.servers.len(), config.stores.len()), (1, 1));
-
-        // Keys that stand there as comments are true, too.
-        let key = |line: &str| line.split_once(" = ").is_some_and(|(key, _)| key.chars().all(is_of_a_key));
-        let lines = text.lines().map(|line| line.strip_prefix("# ").filter(|rest| key(rest)).unwrap_or(line));
-        let lines: Vec<&str> = lines.collect();
-        assert!(lines.iter().zip(text.lines()).filter(|(one, other)| *one != other).count() > 40);
-        let config = parse(&lines.join("\n"), &[]).expect("deploy/malle.toml with all its keys");
-        assert!(config.servers[0].token.is_some() && config.telemetry.otlp.is_some());
-    }
-
-    fn is_of_a_key(c: char) -> bool {
-        c.is_ascii_lowercase() || c == '_'
+        let without_quotes = LEAST.replace("{ env = \"RABBITMQ_PASSWORD\" }", "hunter2");
+        let error = parse(&without_quotes, &[]).expect_err("no TOML");
+        assert!(error.contains("line 6") && !error.contains("hunter2"), "{error}");
     }
 }

@@ -71,6 +71,7 @@ mod tests {
     use sim_stalwart::{AccountSpec, Simulator};
 
     use super::*;
+    use crate::fleet::source::Source;
 
     #[tokio::test]
     async fn a_replaced_secret_is_used_from_the_next_listing_on() {
@@ -82,10 +83,8 @@ mod tests {
         let file = tempfile::NamedTempFile::new().expect("a file");
         let write = |password: &str| fs::write(file.path(), password).expect("written");
         write("old");
-        let server = serde_json::json!({
-            "name": "s", "url": mails.url(), "user": admin, "password": { "file": file.path() },
-        });
-        let server: Server = serde_json::from_value(server).expect("a server");
+        let password = Some(Source::File(file.path().to_owned()));
+        let server = Server { url: mails.url(), user: Some(admin.to_owned()), password, ..Server::default() };
         let listing = Relisted::open(&server, Directory::Jmap, false).expect("opens");
         let page = async || listing.page(None).await;
         assert!(page().await.is_ok());

@@ -14,7 +14,11 @@ mod init;
 mod job;
 mod listing;
 mod mail_server;
+#[cfg(test)]
+mod manual;
 mod migrate;
+#[cfg(test)]
+mod mistakes;
 mod named;
 mod parts;
 mod places;
@@ -22,6 +26,7 @@ mod rebuild;
 mod rights;
 mod ring;
 mod role;
+mod settings_file;
 mod source;
 mod top;
 mod values;
@@ -40,5 +45,5 @@ use role::{produce, work};
 use top::top;
 
 pub(crate) use command::command;
-pub(crate) use failures::{is_of_fleet, states_what_is_wrong};
+pub(crate) use failures::{judge, states_what_is_wrong};
 pub(crate) use init::init;

@@ -1,13 +1,11 @@
 //! From the configuration to what roles are made of.
 
-use std::num::NonZeroU16;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use catalog::Catalog;
-use coordination::{BudgetRules, LeaseTerms};
+use coordination::LeaseTerms;
 use jmap::{Credentials, Renewal};
 use model::{SignedDuration, SystemClock};
 use planning::TimeZone;
@@ -17,7 +15,7 @@ use repository::{KeyRing, ObjectStore};
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::config::{Config, Outside, Store};
+use super::config::{Config, Postgres, RabbitMq, Redis, Store, Token};
 use super::listing::Relisted;
 use super::mail_server::Server;
 use super::ring::RingFile;
@@ -37,51 +35,40 @@ pub(super) fn read_selection(text: &str) -> Result<(), String> {
 impl Config {
     /// Connects; the schema need not be migrated.
     pub(crate) async fn catalog(&self, role: &str) -> Result<Catalog> {
-        let url = with_password(&self.postgres.url, self.postgres.password.as_ref(), "postgres")?;
-        let mut settings = catalog::Settings::new(url.as_str(), format!("malle-{role}"));
-        settings.schema.clone_from(&self.postgres.schema);
-        settings.pool_size = self.postgres.connections;
-        settings.authorities = authorities(self.postgres.ca_file.as_deref())?;
+        let Postgres { settings, password, ca_file } = &self.postgres;
+        let settings = catalog::Settings {
+            url: with_password(&settings.url, password.as_ref(), "postgres")?.into(),
+            application_name: format!("malle-{role}"),
+            authorities: authorities(ca_file.as_deref())?,
+            ..settings.clone()
+        };
         Catalog::connect(&settings).await.context("connect to Postgres")
     }
 
     /// Connects when it is first needed.
     pub(crate) fn broker(&self, role: &str) -> Result<Broker> {
-        let url = with_password(&self.rabbitmq.url, self.rabbitmq.password.as_ref(), "rabbitmq")?;
-        let mut settings = queue::Settings::new(url.as_str(), &format!("malle-{role}"))?;
-        settings.renew_idle = Duration::from_secs(self.rabbitmq.renew_idle_seconds.max(1));
-        let pem = authorities(self.rabbitmq.ca_file.as_deref())?;
+        let RabbitMq { url, password, ca_file, settings } = &self.rabbitmq;
+        let url = with_password(url, password.as_ref(), "rabbitmq")?;
+        let mut settings = settings.clone().reaching(url.as_str(), &format!("malle-{role}"))?;
+        let pem = authorities(ca_file.as_deref())?;
         settings.authorities = pem.map(|pem| String::from_utf8_lossy(&pem).into_owned());
         Ok(Broker::new(settings))
     }
 
     /// Connects when it is first needed.
     pub(crate) fn redis(&self) -> Result<coordination::Redis> {
-        let url = with_password(&self.redis.url, self.redis.password.as_ref(), "redis")?;
-        let mut settings = coordination::Settings::new(url.as_str(), &self.redis.prefix)?;
-        settings.authorities = authorities(self.redis.ca_file.as_deref())?;
-        let ttl = self.lease();
-        settings.lease = LeaseTerms { ttl, margin: ttl / 12 };
-        Ok(coordination::Redis::new(settings)?)
-    }
-
-    fn lease(&self) -> Duration {
-        Duration::from_secs(self.worker.lease_seconds.max(3))
+        let Redis { settings, password, ca_file } = &self.redis;
+        Ok(coordination::Redis::new(coordination::Settings {
+            url: with_password(&settings.url, password.as_ref(), "redis")?.into(),
+            authorities: authorities(ca_file.as_deref())?,
+            lease: LeaseTerms::of(settings.lease.ttl),
+            ..settings.clone()
+        })?)
     }
 
     /// The windows and the service's time zone, which go together.
     pub(crate) fn calendar(&self) -> Result<(planning::Settings, TimeZone)> {
-        let plan = &self.plan;
-        let windows = planning::Settings {
-            nightly: plan.nightly.parse().context("read plan.nightly")?,
-            weekend: plan.weekend.parse().context("read plan.weekend")?,
-            tail_percent: plan.tail_percent,
-            outside: match plan.outside {
-                Outside::Wait => planning::Outside::Wait,
-                Outside::Reduced => planning::Outside::Reduced,
-            },
-        };
-        let zone = planning::zone(&self.time_zone).context("read time_zone")?;
+        let (windows, zone) = (self.producer.plan.calendar, planning::zone(&self.producer.plan.time_zone)?);
         planning::Calendar::new(windows, zone.clone()).context("use the windows of [plan]")?;
         Ok((windows, zone))
     }
@@ -94,54 +81,40 @@ impl Config {
 
     /// The same, wherever mail comes from and backups go.
     pub(crate) fn producer_anywhere(&self) -> Result<producer::Settings> {
-        let mut settings = producer::Settings::new(&self.time_zone);
-        (settings.plan.calendar, _) = self.calendar()?;
-        settings.plan.first_backups_per_hour = self.plan.first_backups_per_hour;
-        let of = &self.producer;
-        settings.plan.every = seconds(of.plan_every_seconds);
-        settings.outbox.hold = seconds(of.hold_seconds);
-        settings.reaper.every = seconds(of.reap_every_seconds);
-        settings.reaper.silent = self.silent()?;
-        settings.reaper.lost_after = seconds(of.lost_after_seconds);
-        let kept = Duration::from_secs(86_400 * u64::from(of.keep_audit_days.max(1)));
-        (settings.reaper.keep_dead, settings.reaper.keep_audit) = (kept, kept);
-        settings.plan.verify_days = NonZeroU16::new(self.plan.verify_days);
-        settings.plan.keep_gone = self.keep_gone();
-        settings.watch.every_mailbox = seconds(of.watch_every_seconds);
+        self.check_silence()?;
+        let mut settings = self.producer.clone();
         settings.watch.every = settings.watch.every.min(settings.watch.every_mailbox);
-        let (requests, interval) = (of.manual_per_hour, SignedDuration::from_hours(1));
-        settings.requests.limit = catalog::RateLimit { requests, interval };
-        if let Some(listen) = of.listen {
+        if let Some(listen) = self.listen {
             let mut tokens = Vec::new();
-            for token in &of.tokens {
-                let secret = producer::Secret::new(token.secret.read()?.as_str());
-                let (name, scopes, tenants) =
-                    (token.name.clone(), token.scopes.clone(), token.tenants.clone());
+            for Token { name, secret, scopes, tenants } in &self.tokens {
+                let secret = producer::Secret::new(secret.read()?.as_str());
+                let (name, scopes, tenants) = (name.clone(), scopes.clone(), tenants.clone());
                 tokens.push(producer::ApiToken { name, secret, scopes, tenants });
             }
             let servers = self.servers.iter().map(|server| server.name.clone()).collect();
-            let (rules, zones) = (self.rules(), self.zones());
-            let connections = (of.connections.max(1), of.connections_per_address.max(1));
+            let (rules, zones, connections) = (self.rules(), self.zones(), self.connections);
             settings.api = Some(producer::ApiSettings { listen, tokens, connections, rules, servers, zones });
         }
         Ok(settings)
     }
 
     /// One heartbeat may be late, and one be lost.
-    fn silent(&self) -> Result<Duration, Failure> {
-        let (silent, heartbeat) = (self.producer.silent_seconds, self.worker.heartbeat_seconds.max(1));
-        if silent < 3 * heartbeat {
-            let what =
-                format!("use producer.silent_seconds = {silent}: workers that live would lose their jobs");
-            let hint = "make it at least three times worker.heartbeat_seconds, and the same in both roles' configuration";
-            return Err(Failure::usage(what, hint));
+    fn check_silence(&self) -> Result<(), Failure> {
+        let (silent, heartbeat) = (self.producer.reaper.silent, self.times.heartbeat);
+        if silent >= 3 * heartbeat {
+            return Ok(());
         }
-        Ok(Duration::from_secs(silent))
+        let what = format!(
+            "use producer.silent_seconds = {}: workers that live would lose their jobs",
+            silent.as_secs()
+        );
+        let hint = "make it at least three times worker.heartbeat_seconds, and the same in both roles' configuration";
+        Err(Failure::usage(what, hint))
     }
 
     /// Which plan mailboxes have that are listed without one.
     pub(crate) fn rules(&self) -> producer::Rules {
-        producer::Rules::new(self.producer.rules.clone())
+        producer::Rules::new(self.rules.clone())
     }
 
     /// Where backups may go.
@@ -151,18 +124,17 @@ impl Config {
 
     /// How long backups of a mailbox that is gone are kept; `None`: for ever.
     pub(crate) fn keep_gone(&self) -> Option<SignedDuration> {
-        let days = self.plan.keep_gone_days;
-        (days > 0).then(|| SignedDuration::from_hours(24 * i64::from(days)))
+        self.producer.plan.keep_gone
     }
 
     /// Whether tenants and groups of mailboxes matter: to a rule, or to a token that is bound to tenants.
     pub(crate) fn wants_memberships(&self) -> bool {
         // One that may restore and not operate gives a backup to mailboxes of the same tenant only.
-        let asks_whose = |token: &super::config::Token| {
+        let asks_whose = |token: &Token| {
             let may = |scope| token.scopes.contains(&scope);
             token.tenants.is_some() || (may(Scope::Restore) && !may(Scope::Operate))
         };
-        self.rules().name_memberships() || self.producer.tokens.iter().any(asks_whose)
+        self.rules().name_memberships() || self.tokens.iter().any(asks_whose)
     }
 
     /// Servers that are asked for their mailboxes.
@@ -175,10 +147,10 @@ impl Config {
                 listing: Relisted::open(server, discover.by, self.wants_memberships())?,
                 rules: self.rules(),
                 disappeared: Disappeared::Gone {
-                    missing_for: SignedDuration::from_hours(discover.missing_for_hours.into()),
+                    missing_for: discover.missing_for,
                     at_most_percent: discover.drop_at_most_percent,
                 },
-                every: Duration::from_secs(discover.every_seconds.max(1)),
+                every: discover.every,
             });
         }
         Ok(directories)
@@ -186,6 +158,7 @@ impl Config {
 
     /// What a worker is told; opens no store yet.
     pub(crate) fn worker(&self, out: &Out) -> Result<worker::Settings> {
+        self.check_silence()?;
         self.check_places()?;
         self.worker_anywhere(out)
     }
@@ -194,57 +167,27 @@ impl Config {
     pub(crate) fn worker_anywhere(&self, out: &Out) -> Result<worker::Settings> {
         let mut servers = Vec::new();
         for server in &self.servers {
-            let mut budget = BudgetRules::new(server.requests_in_flight, server.requests_per_minute);
-            budget.hold = seconds(server.request_seconds);
-            let workers = server.workers_without_redis.get();
-            budget.local = (server.requests_in_flight / workers).max(1);
-            budget.local_per_minute = (server.requests_per_minute / workers).max(20);
             servers.push(worker::MailServer {
                 name: server.name.clone(),
                 client: client(server)?,
-                budget,
+                budget: server.budget.among(server.workers_without_redis),
                 acts_as_owner: server.act_as_owner,
             });
         }
-        let of = &self.worker;
         let (windows, time_zone) = self.calendar()?;
         Ok(worker::Settings {
             name: store_url::writer(),
-            slots: worker::Slots {
-                manual: of.manual,
-                restore: of.restore,
-                nightly: of.nightly,
-                weekend: of.weekend,
-                verify: of.verify,
-            },
+            slots: self.slots,
             servers,
             stores: self.stores()?,
             production_zone: self.production_zone.clone(),
             ring: Arc::new(RingFile::new(self.key_file.clone(), self.ring(out)?)),
             windows,
             time_zone,
-            retry: self.retry(),
+            retry: self.retry,
             limits: worker::Limits::default(),
-            times: worker::Times {
-                heartbeat: seconds(of.heartbeat_seconds),
-                renewal: self.lease() / 3,
-                slice: seconds(of.slice_seconds),
-                grace: Duration::from_secs(of.grace_seconds.max(4)),
-                put_back: self.lease() / 2,
-                lease_wait: self.lease() / 4,
-                ..worker::Times::default()
-            },
+            times: self.times.under(self.redis.settings.lease.ttl),
         })
-    }
-
-    fn retry(&self) -> planning::RetryPolicy {
-        let of = &self.plan;
-        planning::RetryPolicy {
-            attempts: of.attempts.max(1),
-            first_wait: seconds(of.retry_seconds),
-            longest_wait: seconds(of.longest_retry_seconds),
-            ..planning::RetryPolicy::default()
-        }
     }
 
     /// Where backups lie; asks none of them yet.
@@ -286,11 +229,6 @@ impl Config {
             health,
         })
     }
-}
-
-/// A rhythm or a wait, which nought would make a spin.
-fn seconds(number: u64) -> Duration {
-    Duration::from_secs(number.max(1))
 }
 
 /// Certificates in PEM of whom a service is trusted by.
@@ -346,7 +284,7 @@ pub(crate) fn client(server: &Server) -> Result<jmap::Config> {
     config.authorities = server::authorities(server.ca_file.as_deref())?;
     config.user_agent = server::USER_AGENT.to_owned();
     config.waiting = Some(waiting::for_mail_server(&server.name));
-    config.timeouts.request = seconds(server.request_seconds);
+    config.timeouts.request = server.budget.hold;
     Ok(config)
 }
 

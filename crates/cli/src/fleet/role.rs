@@ -22,6 +22,7 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 pub(crate) async fn produce(args: &RoleArgs) -> Result<Exit> {
     let config = Config::load(args.config.config.as_deref())?;
     let settings = config.producer()?;
+    settings.check()?;
     let stage = Stage::enter("producer", &config).await?;
     let catalog = config.catalog("producer").await?;
     catalog.require_migrated().await?;
@@ -45,6 +46,7 @@ pub(crate) async fn produce(args: &RoleArgs) -> Result<Exit> {
 pub(crate) async fn work(args: &RoleArgs, out: &Out) -> Result<Exit> {
     let config = Config::load(args.config.config.as_deref())?;
     let settings = config.worker(out)?;
+    settings.check()?;
     let stage = Stage::enter("worker", &config).await?;
     let services = config.services(&stage.registry, &settings.servers, stage.health.clone()).await?;
     let ended = worker::run(settings, services, stage.stop.clone()).await;

@@ -1,42 +1,33 @@
 use std::env;
 use std::path::PathBuf;
 
-use serde::Deserialize;
-use serde::de::IgnoredAny;
+use model::forms::Single;
+use model::settings::{Allowed, Value};
 use zeroize::Zeroizing;
 
 use crate::failure::Failure;
 use crate::secrets::secret_in;
 
 /// Where a secret is.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(try_from = "Written")]
+#[derive(Debug, Clone)]
 pub(crate) enum Source {
     File(PathBuf),
     Env(String),
 }
 
-/// As it is written. Whatever else stands there may be the secret itself, and must not get into an error.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Written {
-    File { file: PathBuf },
-    Env { env: String },
-    Other(IgnoredAny),
-}
-
-impl TryFrom<Written> for Source {
-    type Error = &'static str;
-
-    fn try_from(written: Written) -> Result<Source, &'static str> {
-        match written {
-            Written::File { file } => Ok(Source::File(file)),
-            Written::Env { env } => Ok(Source::Env(env)),
-            Written::Other(_) => {
-                Err("a secret is written as { file = \"…\" } or { env = \"…\" }, never itself")
-            }
+/// The form of a [`Source`]. Whatever else stands there may be the secret itself, and must not get into an error.
+pub(crate) fn secret() -> Single<Source> {
+    let allowed = "{ file = \"…\" } or { env = \"…\" }, which name where the secret is and never hold it";
+    let read = |value: &Value| {
+        let Value::Table(table) = value else { return Err(String::new()) };
+        let text = |key| table.get(key)?.value.as_text().filter(|text| !text.is_empty());
+        match (text("file"), text("env"), table.len()) {
+            (Some(file), None, 1) => Ok(Source::File(file.into())),
+            (None, Some(name), 1) => Ok(Source::Env(name.to_owned())),
+            _ => Err(String::new()),
         }
-    }
+    };
+    Single::new(Allowed::Table(allowed), read, |_| None)
 }
 
 impl Source {

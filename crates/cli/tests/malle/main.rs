@@ -33,4 +33,5 @@ mod repaired;
 mod secrets;
 mod signals;
 mod store;
+mod wrong_settings;
 mod wrong_use;

@@ -19,7 +19,7 @@ use super::{backups, jobs, mailboxes, pauses, requests};
 use crate::Error;
 use crate::asking::Asking;
 use crate::directory::Rules;
-use crate::settings::{ApiSettings, Scope};
+use crate::settings::{ApiSettings, Connections, Scope};
 
 /// What one call of the catalogue may take: who asks an API waits for seconds.
 const ANSWERS: Duration = Duration::from_secs(3);
@@ -81,7 +81,7 @@ impl Api {
         let (asking, lists) = (asking.with_limit(ANSWERS), catalog.clone());
         let catalog = catalog.with_limit(ANSWERS);
         let shared = Shared { catalog, lists, asking, clock, tokens, rules, servers, zones };
-        let (connections, of_one_address) = settings.connections;
+        let Connections { all: connections, of_one_address } = settings.connections;
         let limits =
             HttpLimits { connections, of_one_address, last_answers: LAST_ANSWERS, ..HttpLimits::default() };
         Ok(Api { listener, address, limits, shared })

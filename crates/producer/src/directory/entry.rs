@@ -55,6 +55,16 @@ pub enum MailboxKind {
     Group,
 }
 
+impl MailboxKind {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            MailboxKind::Individual => "individual",
+            MailboxKind::Group => "group",
+        }
+    }
+}
+
 impl Entry {
     /// The part after the `@`, in lower case and ASCII.
     pub(crate) fn domain(&self) -> Option<String> {

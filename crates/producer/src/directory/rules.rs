@@ -1,5 +1,6 @@
-use model::Plan;
+use model::forms::{name, optional, required, text, words};
 use model::mail_address::{domain_to_ascii, to_ascii};
+use model::{Plan, settings};
 use serde::Deserialize;
 
 use super::entry::{Entry, MailboxKind};
@@ -10,26 +11,32 @@ use super::entry::{Entry, MailboxKind};
 #[serde(transparent)]
 pub struct Rules(Vec<Rule>);
 
-/// Matches a mailbox that has all of what it names; one that names nothing matches every mailbox.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Rule {
-    /// The address's domain, in any case; `*.example.org` is every domain below.
-    #[serde(default)]
-    pub domain: Option<String>,
-    /// The server's or the provider's word for a customer.
-    #[serde(default)]
-    pub tenant: Option<String>,
-    /// One of the mailbox's groups, by its address. With a tenant, its name before the `@` is enough: two tenants may have groups of
-    /// one name.
-    #[serde(default)]
-    pub group: Option<String>,
-    /// Whose the mailbox is; without it both.
-    #[serde(default)]
-    pub kind: Option<MailboxKind>,
-    /// What those have bought.
-    #[serde(deserialize_with = "plan")]
-    pub plan: Plan,
+settings! {
+    /// Matches a mailbox that has all of what it names; one that names nothing matches every mailbox.
+    #[derive(Debug, Clone, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    pub struct Rule {
+        /// The domain of the mailbox's address, in any case; `*.example.org` is every domain below.
+        pub domain: Option<String> = None,
+            "domain": optional(text("a domain like example.org, or *.example.org for every domain below it", domain));
+        /// The customer's name, as the server or the provider writes it.
+        pub tenant: Option<String> = None, "tenant": optional(name("the name of a tenant"));
+        /// A group that the mailbox is a member of, by its address. With a tenant, its name before the `@` is enough: two tenants may
+        /// have groups of one name.
+        pub group: Option<String> = None, "group": optional(name("the address of a group"));
+        /// Whose the mailbox is: a person's, or a group's, which its members share. Both without it.
+        pub kind: Option<MailboxKind> = None,
+            "kind": optional(words(&[MailboxKind::Individual, MailboxKind::Group], MailboxKind::as_str));
+        /// What those have bought.
+        pub plan: Plan = Plan::Personal, "plan": required(words(Plan::ALL, Plan::as_str));
+    }
+}
+
+/// What comes behind the `@` of some address.
+fn domain(text: &str) -> Result<String, String> {
+    let name = text.strip_prefix("*.").unwrap_or(text);
+    let is_one = !name.is_empty() && !name.starts_with('.') && !name.contains(['@', '*']);
+    if is_one && !name.contains(char::is_whitespace) { Ok(text.to_owned()) } else { Err(String::new()) }
 }
 
 impl Rules {
@@ -107,11 +114,6 @@ fn covers(wanted: &str, domain: &str) -> bool {
     }
 }
 
-fn plan<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Plan, D::Error> {
-    let word = String::deserialize(from)?;
-    word.parse().map_err(serde::de::Error::custom)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -137,9 +139,6 @@ mod tests {
         check("a@notacme.example", None, "trainees", None);
         check("a@b.example", Some("school"), "x", Some(Plan::Personal));
         check("bare", None, "x", None);
-        let error = serde_json::from_str::<Rules>(r#"[{"plan": "gold"}]"#).unwrap_err().to_string();
-        assert!(error.contains("personal, professional"), "{error}");
-        assert!(serde_json::from_str::<Rules>(r#"[{"domian": "x", "plan": "personal"}]"#).is_err());
     }
 
     #[test]

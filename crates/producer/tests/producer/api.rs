@@ -4,7 +4,9 @@ use std::num::NonZeroU32;
 
 use catalog::{ClaimAnswer, Facts, NewBackup, RateLimit};
 use model::{BackupNumber, BackupState, Clock, JobId, MailboxId, Plan, SignedDuration, SnapshotNumber};
-use producer::{Api, ApiSettings, ApiToken, Asking, RequestSettings, Rules, Scope, Secret, openapi};
+use producer::{
+    Api, ApiSettings, ApiToken, Asking, Connections, RequestSettings, Rules, Scope, Secret, openapi,
+};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -34,7 +36,7 @@ pub(crate) fn settings() -> ApiSettings {
     .unwrap();
     ApiSettings {
         listen: ([127, 0, 0, 1], 0).into(),
-        connections: (64, 64),
+        connections: Connections::default(),
         tokens: vec![token("one", TOKEN), token("two", OTHER)],
         rules,
         servers: vec!["s".to_owned(), SERVER.to_owned()],

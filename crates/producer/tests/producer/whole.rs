@@ -7,7 +7,8 @@ use std::time::Duration;
 use catalog::Pause;
 use model::{JobId, JobKind, Plan};
 use producer::{
-    ApiSettings, ApiToken, Directory, Disappeared, Error, Parts, Rules, Secret, Settings, WatchSettings, run,
+    ApiSettings, ApiToken, Connections, Directory, Disappeared, Error, Parts, Rules, Secret, Settings,
+    WatchSettings, run,
 };
 use queue::{Broker, Outgoing, Source, Ticket, TicketSink};
 use telemetry::{FleetMetrics, Health};
@@ -101,7 +102,8 @@ pub(crate) async fn a_producer_plans_publishes_watches_and_ends(rabbit: &RabbitM
         let listen = ([127, 0, 0, 1], 0).into();
         let (tokens, rules) = (vec![token], Rules::default());
         let (servers, zones) = (Vec::new(), Vec::new());
-        settings.api = Some(ApiSettings { listen, tokens, connections: (64, 64), rules, servers, zones });
+        settings.api =
+            Some(ApiSettings { listen, tokens, connections: Connections::default(), rules, servers, zones });
     };
     let (one, two) = (room.start(&broker, with_api), room.start(&broker, |_| ()));
     until("both are ready", async || one.is_well() && two.is_well()).await;
