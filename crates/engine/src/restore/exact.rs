@@ -19,11 +19,12 @@ use serde_json::{Map, Value, json};
 use crate::backup::emails::rows::server_blob;
 use crate::backup::options::Progress;
 use crate::error::{Error, Result};
-use crate::restore::folders;
-use crate::restore::held::Held;
-use crate::restore::ledger::Ledger;
+use crate::restore::emails::held::Held;
+use crate::restore::emails::ledger::Ledger;
+use crate::restore::folders::mapping;
+use crate::restore::folders::own::is_own;
 use crate::restore::report::Unremoved;
-use crate::restore::staging::{Staging, is_own};
+use crate::restore::staging::Staging;
 use crate::restore::target::{Folder, Target};
 use crate::restore::uploads::is_damage;
 
@@ -53,7 +54,7 @@ pub(super) struct Exact<'a> {
     pub(super) snapshot: &'a Snapshot,
     pub(super) safety: &'a Safety,
     pub(super) held: &'a Held,
-    pub(super) map: &'a folders::Map,
+    pub(super) map: &'a mapping::Map,
     pub(super) staging: &'a Staging<'a>,
     pub(super) progress: &'a dyn Progress,
 }
@@ -322,7 +323,7 @@ fn by_id(emails: &[EmailRecord]) -> BTreeMap<&str, &EmailRecord> {
 
 /// What has to change about an email that lies in the folders `now`, and in the restore's own one if it is `staged`.
 pub(super) fn patch(
-    map: &folders::Map,
+    map: &mapping::Map,
     email: &EmailRecord,
     now: &BTreeSet<&str>,
     has_its_keywords: bool,

@@ -10,9 +10,10 @@ use futures::future::BoxFuture;
 use jmap::{Account, Client};
 
 use crate::error::Result;
-use crate::restore::placing::inbox;
+use crate::restore::folders::own::{Phase, all_of, id_of, is_own};
+use crate::restore::folders::placing::inbox;
 use crate::restore::request::RestoreId;
-use crate::restore::staging::{Phase, Staging, all_of, id_of, is_own};
+use crate::restore::staging::Staging;
 use crate::restore::target::{Folder, Target};
 
 /// What one restore left.

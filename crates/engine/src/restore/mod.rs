@@ -1,17 +1,11 @@
 //! Gives a snapshot back to an account.
 
 mod content;
-mod dates;
+mod emails;
 mod exact;
-mod finding;
 mod folders;
-mod held;
-mod import;
-mod landing;
-mod ledger;
 mod leftovers;
 mod objects;
-mod placing;
 mod record;
 mod rehearsal;
 mod report;
@@ -22,9 +16,7 @@ mod shares;
 mod staging;
 mod target;
 mod told;
-mod twins;
 mod uploads;
-mod wrapping;
 
 pub use leftovers::{Leftover, clear_leftover, leftovers};
 pub use record::{KnownRestore, RestoreParameters};

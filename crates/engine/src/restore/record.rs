@@ -17,9 +17,10 @@ use repository::{Recorded, Repository, Snapshot, TypeStatus};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::restore::objects::{is_pristine, read_thing};
+use crate::restore::folders::own::is_own;
+use crate::restore::objects::pairs::read_thing;
+use crate::restore::objects::rules::is_pristine;
 use crate::restore::request::{Mode, Restore, RestoreId};
-use crate::restore::staging::is_own;
 use crate::restore::target::Target;
 use crate::restore::told::Report;
 use crate::server::types::to_jmap;

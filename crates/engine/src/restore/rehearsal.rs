@@ -6,11 +6,11 @@ use jmap::{Email, Id};
 use model::{DataType, EmailRecord, FolderId};
 
 use crate::error::Result;
-use crate::restore::dates;
+use crate::restore::emails::dates;
+use crate::restore::emails::held::{Held, each};
+use crate::restore::emails::ledger::Mark;
 use crate::restore::exact::patch;
-use crate::restore::folders::Map;
-use crate::restore::held::{Held, each};
-use crate::restore::ledger::Mark;
+use crate::restore::folders::mapping::Map;
 use crate::restore::request::{Act, Mode, Planned, Tell};
 use crate::restore::run::Work;
 use crate::restore::target::Folder;

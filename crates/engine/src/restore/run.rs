@@ -11,22 +11,24 @@ use repository::Snapshot;
 
 use crate::error::{Error, Result};
 use crate::letters::Letters;
+use crate::restore::emails::held::{Held, each};
+use crate::restore::emails::import::{Import, Outcome};
+use crate::restore::emails::landing::Landing;
+use crate::restore::emails::ledger::{Ledger, Mark};
+use crate::restore::emails::wrapping;
 use crate::restore::exact::{Exact, Safety};
-use crate::restore::folders::Map;
-use crate::restore::held::{Held, each};
-use crate::restore::import::{Import, Outcome};
-use crate::restore::landing::Landing;
-use crate::restore::ledger::{Ledger, Mark};
-use crate::restore::objects::{NewIds, Objects};
-use crate::restore::placing::{Places, inbox, place};
+use crate::restore::folders::mapping::Map;
+use crate::restore::folders::own::{Phase, is_own};
+use crate::restore::folders::placing::{Places, inbox, place};
+use crate::restore::objects::Objects;
+use crate::restore::objects::pairs::NewIds;
 use crate::restore::record::{Before, End, Records};
 use crate::restore::report::{Refusal, Refusals, Restored, RestoredObjects};
 use crate::restore::request::{Mode, Restore};
 use crate::restore::shares;
-use crate::restore::staging::{Phase, Staging, is_own};
+use crate::restore::staging::Staging;
 use crate::restore::target::{Folder, Target};
 use crate::restore::told::Report;
-use crate::restore::wrapping;
 use crate::search::folders::FolderTree;
 
 /// Attempts in a row that brought nothing back.

@@ -7,9 +7,9 @@ use repository::{Origin, Repository, Snapshot, SnapshotInfo};
 
 use crate::backup::options::Backup;
 use crate::error::{Error, Result};
+use crate::restore::emails::held::Held;
+use crate::restore::emails::ledger::Mark;
 use crate::restore::exact::{Safety, read_surplus};
-use crate::restore::held::Held;
-use crate::restore::ledger::Mark;
 use crate::restore::record::{Pinned, Records};
 use crate::restore::run::Work;
 use crate::restore::staging::Staging;

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::error::Result;
-use crate::restore::objects::{NewIds, Thing, read_thing};
+use crate::restore::objects::pairs::{NewIds, Thing, read_thing};
 use crate::restore::request::{Mode, Restore};
 use crate::restore::target::{Target, pointer, read};
 use crate::server::types::to_jmap;

@@ -7,7 +7,7 @@ use repository::{ObjectRecord, Snapshot};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
-use crate::restore::objects::read_thing;
+use crate::restore::objects::pairs::read_thing;
 use crate::restore::report::{ObjectRefusal, Refusal, Refusals, Restored, RestoredObjects, Unremoved};
 use crate::restore::request::RestoreId;
 use crate::restore::shares::Share;

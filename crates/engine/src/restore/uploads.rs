@@ -13,7 +13,7 @@ use repository::{Located, Snapshot};
 use serde_json::json;
 
 use crate::error::{Error, Result};
-use crate::restore::landing::Landing;
+use crate::restore::emails::landing::Landing;
 use crate::restore::target::Target;
 
 /// Raw bytes in one request: what the server has to hold at once for each.

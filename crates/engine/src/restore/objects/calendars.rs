@@ -7,7 +7,7 @@ use model::DataType;
 
 use super::Objects;
 use super::pairs::Thing;
-use super::texts::Text;
+use super::text::Text;
 use crate::error::Result;
 use crate::restore::target::read;
 use crate::server::account::is_fatal;

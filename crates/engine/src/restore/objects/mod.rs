@@ -13,19 +13,20 @@ mod defaults;
 mod filters;
 mod icalendar;
 mod left_out;
-mod pairs;
+pub(super) mod pairs;
 mod places;
 mod putting;
 mod removing;
-mod rules;
+pub(super) mod rules;
 mod steps;
+mod text;
 mod texts;
 mod there;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use model::{BlobId, DataType};
+use model::DataType;
 use repository::{ObjectRecord, Snapshot, TypeStatus};
 use serde_json::{Map, Value, json};
 
@@ -38,14 +39,11 @@ use crate::restore::staging::Staging;
 use crate::restore::target::Target;
 use crate::server::owner::is_each_users;
 use crate::server::types::to_jmap;
-use pairs::{levels, pair, patch};
+use pairs::{NewIds, Thing, levels, pair, patch, read_thing, thing};
 use rules::Refers;
 use steps::Step;
-use texts::Text;
+use text::Text;
 use there::{There, came_without, readable};
-
-pub(super) use pairs::Thing;
-pub(super) use rules::is_pristine;
 
 /// Objects that are destroyed in one request.
 const DESTROYED_AT_ONCE: usize = 100;
@@ -61,9 +59,6 @@ const NAMELESS: &str = "Restored";
 const NEW: &str = "new ";
 /// Whether a user's programs show it.
 const SUBSCRIBED: &str = "isSubscribed";
-
-/// Ids of the account by those of the snapshot.
-pub(super) type NewIds = BTreeMap<(DataType, String), String>;
 
 /// Gives back one type after another.
 pub(super) struct Objects<'a> {
@@ -455,11 +450,6 @@ fn named(data_type: DataType, mut thing: Thing) -> Thing {
     thing
 }
 
-/// An object of the account, if it can be read.
-pub(super) fn read_thing(id: &str, json: &[u8]) -> Option<Thing> {
-    thing(id, json, None)
-}
-
 fn things(records: &[ObjectRecord]) -> Vec<Thing> {
     let read = |record: &ObjectRecord| {
         let is_event = record.data_type == DataType::CalendarEvent;
@@ -467,22 +457,6 @@ fn things(records: &[ObjectRecord]) -> Vec<Thing> {
         Some(Thing { text: record.blob.filter(|_| is_event), ..thing(&record.id, &record.json, content)? })
     };
     records.iter().filter_map(read).collect()
-}
-
-fn thing(id: &str, json: &[u8], content: Option<BlobId>) -> Option<Thing> {
-    let mut json: Map<String, Value> = serde_json::from_slice(json).ok()?;
-    drop_idle_blob_ids(&mut json);
-    Some(Thing { id: id.to_owned(), json, content, text: None })
-}
-
-/// Removes the id of a blob that a photo's URI stands beside. Stalwart 0.16 lets one be set by a patch, and takes no card that has one.
-fn drop_idle_blob_ids(json: &mut Map<String, Value>) {
-    let media = json.get_mut("media").and_then(Value::as_object_mut).into_iter().flatten();
-    for entry in media.filter_map(|(_, entry)| entry.as_object_mut()) {
-        if entry.get("uri").is_some_and(Value::is_string) {
-            entry.remove("blobId");
-        }
-    }
 }
 
 /// Members that are not sent and that owners change.

@@ -10,7 +10,7 @@ use super::pairs::Thing;
 use super::there::There;
 use super::{DESTROYED_AT_ONCE, Objects, rules};
 use crate::error::Result;
-use crate::restore::placing::aside;
+use crate::restore::folders::placing::aside;
 use crate::server::types::to_jmap;
 
 impl Objects<'_> {

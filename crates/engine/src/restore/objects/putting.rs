@@ -4,20 +4,19 @@
 //! without it is named.
 
 use bytes::Bytes;
-use jmap::{CalendarPlace, Class, EventPlace};
+use jmap::{CalendarPlace, EventPlace};
 use model::DataType;
 
 use super::calendars::Calendars;
 use super::icalendar::{has_participants, has_same_hidden, is_same, was_put};
 use super::pairs::{Thing, patch};
-use super::texts::{MOST_BYTES, Needed, Text};
+use super::text::{MOST_BYTES, Needed, Text, refused_for_good};
 use super::there::There;
 use super::{Objects, rules};
 use crate::error::Result;
 use crate::restore::report::RestoredObjects;
 use crate::restore::request::{Act, Planned};
 use crate::restore::target::written;
-use crate::server::account::is_fatal;
 
 /// Where the server fails, the text is read again and put once more.
 const TRIES: usize = 2;
@@ -199,8 +198,4 @@ fn refused(error: jmap::Error) -> Result<Option<String>> {
         true => Ok(Some(error.to_string())),
         false => Err(written("the calendars", error)),
     }
-}
-
-pub(super) fn refused_for_good(error: &jmap::Error) -> bool {
-    matches!(error.class(), Class::Permanent | Class::Corrupt | Class::Auth) && !is_fatal(error)
 }

@@ -3,7 +3,7 @@
 use model::DataType;
 use serde_json::{Map, Value};
 
-use super::pairs::{Key, Thing};
+use super::pairs::{Key, Rules, Thing};
 use crate::restore::request::Mode;
 
 /// In the order in which they come back: what is referred to comes first.
@@ -44,16 +44,6 @@ pub(super) fn contents_of(data_type: DataType) -> Option<(DataType, &'static str
         DataType::Calendar => Some((DataType::CalendarEvent, "calendarIds")),
         _ => None,
     }
-}
-
-/// What of an object is sent.
-pub(super) struct Rules {
-    /// Members that are the server's, or that go another way (content, flags of which one object has each).
-    pub(super) not_sent: &'static [&'static str],
-    /// Members, at any depth, that are sent and that servers overwrite or add: they make no difference.
-    pub(super) not_compared: &'static [&'static str],
-    /// Objects have the members that somebody gave them. Those of other types have all that the server knows.
-    pub(super) is_open: bool,
 }
 
 pub(super) fn rules(data_type: DataType) -> Rules {

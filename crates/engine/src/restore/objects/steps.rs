@@ -11,7 +11,7 @@ use jmap::{Id, MethodErrorKind, Set, SetError, State, Written};
 use super::pairs::{Thing, creation, not_kept};
 use super::{NEW, Objects, is_as_before, read_thing, rules};
 use crate::error::{Error, Result};
-use crate::restore::landing::Landing;
+use crate::restore::emails::landing::Landing;
 use crate::restore::report::RestoredObjects;
 use crate::restore::request::{Act, Mode, Planned};
 use crate::restore::uploads::{Content, MOST_BYTES, Uploaded, Uploads};

@@ -12,10 +12,10 @@ use model::{BlobId, DataType};
 use repository::Located;
 
 use super::calendars::Calendars;
-use super::icalendar::{Shown, in_shown_zone, lacking};
+use super::icalendar::{in_shown_zone, lacking};
 use super::pairs::{Thing, creation};
-use super::putting::refused_for_good;
 use super::steps::{otherwise, without};
+use super::text::{MOST_BYTES, Needed, Text, refused_for_good};
 use super::there::There;
 use super::{NEW, Objects, rules};
 use crate::error::{Error, Result};
@@ -29,61 +29,6 @@ const COMPARED_AT_ONCE: usize = 100;
 const COMPARED_BYTES: u64 = 8 << 20;
 /// Texts that are read from the store at once.
 const READ_AT_ONCE: usize = 8;
-/// Longest answer with one event.
-pub(super) const MOST_BYTES: u64 = 64 << 20;
-
-/// An event whose text may say more than JMAP takes.
-pub(super) struct Text {
-    pub(super) event: Thing,
-    /// The account's id of it.
-    pub(super) replaces: Option<String>,
-    /// The account's event before this attempt, if an earlier attempt of this restore made it.
-    pub(super) was_there: Option<Thing>,
-    /// A dry run: the event would be created or changed over JMAP first, and what the server would make of that is not known.
-    pub(super) is_planned: bool,
-    pub(super) uid: String,
-    blob: BlobId,
-    /// What JMAP shows of an event that may be more than that; `None`: whether it is more is seen when the texts are compared.
-    shown: Option<Shown>,
-}
-
-/// A text that has to be put.
-pub(super) struct Needed {
-    pub(super) text: Text,
-    pub(super) bytes: Bytes,
-    /// What is missing without it, for people; `None`: a journal, of which there is nothing else.
-    pub(super) lacks: Option<String>,
-    /// The account's text, if it is known.
-    pub(super) now: Option<Bytes>,
-    pub(super) is_put: bool,
-}
-
-impl Text {
-    /// Whether an event that has none may have been more than JMAP shows.
-    pub(super) fn is_missing(event: &Thing) -> bool {
-        event.text.is_none() && event.is("showWithoutTime") && Shown::of(event).is_some()
-    }
-
-    pub(super) fn of(event: &Thing) -> Option<Text> {
-        let (blob, shown) = (event.text?, Shown::of(event));
-        let uid = match event.text("uid") {
-            "" => event.journal("uid")?,
-            uid => uid,
-        };
-        let (uid, event) = (uid.to_owned(), event.clone());
-        Some(Text { event, replaces: None, was_there: None, is_planned: false, uid, blob, shown })
-    }
-
-    fn with(self, bytes: Bytes) -> Needed {
-        let lacks = self.unshown(&String::from_utf8_lossy(&bytes));
-        Needed { text: self, bytes, lacks, now: None, is_put: false }
-    }
-
-    /// What it has and JMAP does not show, for people.
-    pub(super) fn unshown(&self, wanted: &str) -> Option<String> {
-        self.shown.as_ref().and_then(|shown| shown.lacks(wanted)).map(str::to_owned)
-    }
-}
 
 /// Where the store has texts.
 type Places = BTreeMap<BlobId, Located>;

@@ -7,8 +7,8 @@ use model::{BlobId, DataType};
 use repository::{ObjectRecord, Snapshot};
 use serde_json::Value;
 
-use super::pairs::{Thing, creation, not_kept, patch};
-use super::rules::{self, Rules};
+use super::pairs::{Rules, Thing, creation, not_kept, patch};
+use super::rules;
 use super::{Objects, is_as_before, steps, thing, things};
 use crate::error::Result;
 use crate::restore::content::hash_blob;

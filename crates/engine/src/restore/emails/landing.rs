@@ -17,7 +17,7 @@ const FIRST: char = 'z';
 const FURTHER: usize = 5;
 
 /// Where uploads go. Once it was refused, to the account itself.
-pub(super) struct Landing {
+pub(in crate::restore) struct Landing {
     own: AccountId,
     elsewhere: Mutex<Option<Elsewhere>>,
 }
@@ -30,18 +30,18 @@ struct Elsewhere {
 
 impl Landing {
     /// The account itself.
-    pub(super) fn own(account: &Account) -> Landing {
+    pub(in crate::restore) fn own(account: &Account) -> Landing {
         Landing { own: account.id.clone(), elsewhere: Mutex::new(None) }
     }
 
     /// Ids that nobody has, unless the account is the user's own.
-    pub(super) fn of(account: &Account) -> Landing {
+    pub(in crate::restore) fn of(account: &Account) -> Landing {
         let elsewhere = (!account.is_personal).then(Elsewhere::new);
         Landing { own: account.id.clone(), elsewhere: Mutex::new(elsewhere) }
     }
 
     /// The id for so much more.
-    pub(super) fn account(&self, files: usize, bytes: u64) -> AccountId {
+    pub(in crate::restore) fn account(&self, files: usize, bytes: u64) -> AccountId {
         let mut elsewhere = self.elsewhere.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(current) = &mut *elsewhere else { return self.own.clone() };
         if current.files > 0 && (current.files + files > MOST_FILES || current.bytes + bytes > MOST_BYTES) {
@@ -53,12 +53,12 @@ impl Landing {
     }
 
     /// Uploads go to the account itself from now on.
-    pub(super) fn give_up(&self) {
+    pub(in crate::restore) fn give_up(&self) {
         *self.elsewhere.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// An upload to this id is refused. Whether it makes sense to send it again, to the account itself.
-    pub(super) fn is_refused(&self, id: &AccountId) -> bool {
+    pub(in crate::restore) fn is_refused(&self, id: &AccountId) -> bool {
         let is_elsewhere = *id != self.own;
         if is_elsewhere {
             self.give_up();

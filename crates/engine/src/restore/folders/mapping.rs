@@ -12,23 +12,23 @@ const DEEPEST: usize = 50;
 const MOST_NAMES: usize = 20;
 
 /// Folders of the account by the snapshot's.
-pub(super) struct Map {
-    pub(super) folders: BTreeMap<Id, Id>,
+pub(in crate::restore) struct Map {
+    pub(in crate::restore) folders: BTreeMap<Id, Id>,
     /// Where emails go whose folder the snapshot does not know.
-    pub(super) home: Id,
+    pub(in crate::restore) home: Id,
     /// All folders of the account, as they are now.
-    pub(super) there: Vec<Folder>,
+    pub(in crate::restore) there: Vec<Folder>,
     /// Folders that were made.
-    pub(super) made: u64,
+    pub(in crate::restore) made: u64,
     /// Folders of the account that are none of the snapshot's, parents first.
-    pub(super) surplus: Vec<Id>,
+    pub(in crate::restore) surplus: Vec<Id>,
     /// Folders that are not as the snapshot has them, and why.
-    pub(super) odd: Vec<String>,
+    pub(in crate::restore) odd: Vec<String>,
 }
 
 impl Map {
     /// The account's folders for an email in these folders of the snapshot; never none.
-    pub(super) fn of<'f>(&self, folders: impl Iterator<Item = &'f str>) -> Vec<Id> {
+    pub(in crate::restore) fn of<'f>(&self, folders: impl Iterator<Item = &'f str>) -> Vec<Id> {
         let mut found: Vec<Id> = folders.filter_map(|id| self.folders.get(id).cloned()).collect();
         if found.is_empty() {
             found.push(self.home.clone());
@@ -38,14 +38,14 @@ impl Map {
 }
 
 /// The name itself, then others like it: another server may take two names for equal, or have other limits.
-pub(super) fn names(name: &str) -> impl Iterator<Item = String> + use<'_> {
+pub(in crate::restore) fn names(name: &str) -> impl Iterator<Item = String> + use<'_> {
     let short: String = name.chars().filter(|c| !c.is_control()).take(60).collect();
     let others = (2..MOST_NAMES).map(move |number| format!("{} ({number})", short.trim()));
     std::iter::once(name.to_owned()).chain(others)
 }
 
 /// Folders so that each comes after its parent, where it has one.
-pub(super) fn parents_first(folders: &[Folder]) -> Vec<&Folder> {
+pub(in crate::restore) fn parents_first(folders: &[Folder]) -> Vec<&Folder> {
     let by_id: BTreeMap<&Id, &Folder> = folders.iter().map(|folder| (&folder.id, folder)).collect();
     let depth = |folder: &Folder| {
         let mut depth = 0;

@@ -15,21 +15,21 @@ use crate::backup::emails::rows::server_blob;
 use crate::error::Result;
 use crate::letters::{Letters, locate};
 use crate::restore::content::{bytes_of, hash_all};
-use crate::restore::dates;
-use crate::restore::folders::Map;
-use crate::restore::ledger::{Ledger, Mark};
+use crate::restore::emails::dates;
+use crate::restore::emails::ledger::{Ledger, Mark};
+use crate::restore::emails::twins::{Key, Twins, key};
+use crate::restore::emails::wrapping;
+use crate::restore::folders::mapping::Map;
 use crate::restore::staging::Staging;
 use crate::restore::target::Target;
-use crate::restore::twins::{Key, Twins, key};
 use crate::restore::uploads::{self, is_damage};
-use crate::restore::wrapping;
 use crate::server::listing::IdList;
 
 /// Emails whose bytes are looked up together.
 const LOOKED_UP: usize = 4096;
 
 /// The emails of an account, or of one folder: some 30 bytes each.
-pub(super) struct Held {
+pub(in crate::restore) struct Held {
     source: Source,
     ids: IdList,
     /// Of each email, in the order of ids; `None` for one that went meanwhile, or whose counterpart is found.
@@ -58,7 +58,7 @@ enum Source {
 
 impl Held {
     /// Lists them. `hasher`: the snapshot's, if it is of the same account. `but`: those that lie in this folder are left out.
-    pub(super) async fn list(
+    pub(in crate::restore) async fn list(
         target: Target<'_>,
         hasher: Option<&BlobHasher>,
         folder: Option<&jmap::Id>,
@@ -94,7 +94,7 @@ impl Held {
 
     /// What a backup of the account holds. Those in the folder of the restore are its own; those in the folders of what was
     /// being removed are left out.
-    pub(super) async fn of_backup(
+    pub(in crate::restore) async fn of_backup(
         backup: &Arc<Snapshot>,
         same_mailbox: bool,
         staging: &Staging<'_>,
@@ -126,18 +126,18 @@ impl Held {
         Ok(held)
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::restore) fn len(&self) -> usize {
         self.ids.len()
     }
 
     /// How the `at`th came by this restore, if it did.
-    pub(super) fn brought_by_us(&self, at: usize) -> Option<Mark> {
+    pub(in crate::restore) fn brought_by_us(&self, at: usize) -> Option<Mark> {
         let is_ours = self.ours.get(at) == Some(&true);
         is_ours.then(|| if self.standing.contains(&at) { Mark::Wrapped } else { Mark::Restored })
     }
 
     /// The snapshot's email that the `at`th is, with the keywords that it has there: one that stands for it keeps that it does.
-    pub(super) fn with_keyword(&self, at: usize, mut email: EmailRecord) -> EmailRecord {
+    pub(in crate::restore) fn with_keyword(&self, at: usize, mut email: EmailRecord) -> EmailRecord {
         if self.standing.contains(&at) {
             wrapping::mark(&mut email.keywords);
         }
@@ -145,13 +145,13 @@ impl Held {
     }
 
     /// The id of the `at`th.
-    pub(super) fn id(&self, at: usize) -> &str {
+    pub(in crate::restore) fn id(&self, at: usize) -> &str {
         self.ids.get(at)
     }
 
     /// Marks what is open and held here as present: all emails of the account. `same_account`: equal ids with equal digests
     /// are the same email.
-    pub(super) async fn mark_present(
+    pub(in crate::restore) async fn mark_present(
         &mut self,
         target: Target<'_>,
         snapshot: &Snapshot,
@@ -168,7 +168,7 @@ impl Held {
     /// Marks what was imported by this restore: all emails here were, so that where they are as many as ours of this length
     /// and date, nothing need be read. Of equal ones each is the one with its folders and keywords. Returns the copies of those
     /// that are here more often than in the snapshot.
-    pub(super) async fn mark_restored(
+    pub(in crate::restore) async fn mark_restored(
         mut self,
         target: Target<'_>,
         snapshot: &Snapshot,
@@ -464,7 +464,10 @@ async fn hash_located(backup: &Snapshot, hasher: &BlobHasher, blob: Located) -> 
 }
 
 /// Every email of a snapshot in the order of ids.
-pub(super) async fn each(snapshot: &Snapshot, mut visit: impl FnMut(usize, &EmailRecord)) -> Result<()> {
+pub(in crate::restore) async fn each(
+    snapshot: &Snapshot,
+    mut visit: impl FnMut(usize, &EmailRecord),
+) -> Result<()> {
     let mut emails = snapshot.emails().await?;
     let mut position = 0;
     while let Some(email) = emails.next().await? {

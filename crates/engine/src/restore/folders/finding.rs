@@ -16,7 +16,7 @@ const INBOX: &str = "inbox";
 const DEEPEST: usize = 50;
 
 /// Finds folders of the snapshot in the account.
-pub(super) struct Finder<'a> {
+pub(in crate::restore) struct Finder<'a> {
     snapshot: &'a [Folder],
     wanted: Paths,
     there: Paths,
@@ -27,18 +27,22 @@ type Paths = BTreeMap<Id, Vec<String>>;
 
 impl<'a> Finder<'a> {
     /// `there`: the folders of the account before anything is changed.
-    pub(super) fn new(snapshot: &'a [Folder], there: &[Folder], is_same_account: bool) -> Finder<'a> {
+    pub(in crate::restore) fn new(
+        snapshot: &'a [Folder],
+        there: &[Folder],
+        is_same_account: bool,
+    ) -> Finder<'a> {
         Finder { snapshot, wanted: paths(snapshot), there: paths(there), is_same_account }
     }
 
     /// Ids that name the same folder in the snapshot and in the account.
-    pub(super) fn same_ids(&self) -> BTreeSet<Id> {
+    pub(in crate::restore) fn same_ids(&self) -> BTreeSet<Id> {
         let known = self.snapshot.iter().map(|folder| &folder.id);
         known.filter(|id| self.is_same_account && self.there.contains_key(*id)).cloned().collect()
     }
 
     /// Whether the folder that has the role of `wanted` is that one.
-    pub(super) fn is_meant(&self, wanted: &Folder, holder: &Folder) -> bool {
+    pub(in crate::restore) fn is_meant(&self, wanted: &Folder, holder: &Folder) -> bool {
         let is_same = self.is_same_account && wanted.id == holder.id;
         if is_same || wanted.role.as_deref() == Some(INBOX) {
             return true;

@@ -15,7 +15,7 @@ const FIRST: i64 = -62_135_596_800;
 const DAY: i64 = 86_400;
 
 /// The date that is sent with an email; `None`: nobody knows it, and the server takes the present time.
-pub(super) fn sent(received_at: i64) -> Option<String> {
+pub(in crate::restore) fn sent(received_at: i64) -> Option<String> {
     let early = || {
         let meant = if received_at < 0 { received_at } else { before_1970(received_at)? };
         let is_early = (FIRST..0).contains(&meant);
@@ -47,7 +47,7 @@ fn days_of(year: i64, day: i64) -> i64 {
 
 /// The date as RFC 3339 writes it and servers keep it; `None` for one that cannot be written (Stalwart reads dates before 1970 back as
 /// years such as 30681).
-pub(super) fn writable(received_at: i64) -> Option<String> {
+pub(in crate::restore) fn writable(received_at: i64) -> Option<String> {
     let text = |seconds| Some(model::Timestamp::from_second(seconds).ok()?.to_string());
     // What is behind the last day of `Timestamp` is written as what it was 400 years earlier: the calendar repeats.
     let last_day = || Some(format!("9999{}", text(received_at - CYCLE)?.strip_prefix("9599")?));
@@ -55,12 +55,12 @@ pub(super) fn writable(received_at: i64) -> Option<String> {
 }
 
 /// Whether a server can be told this date.
-pub(super) fn is_writable(received_at: i64) -> bool {
+pub(in crate::restore) fn is_writable(received_at: i64) -> bool {
     (0..=LAST).contains(&received_at)
 }
 
 /// Equal for dates that a restore keeps; all that cannot be written are equal to each other.
-pub(super) fn comparable(received_at: i64) -> i64 {
+pub(in crate::restore) fn comparable(received_at: i64) -> i64 {
     if is_writable(received_at) { received_at } else { i64::MIN }
 }
 

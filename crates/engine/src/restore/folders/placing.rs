@@ -10,15 +10,15 @@ use jmap::{DataType, Id, Set, SetError};
 use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
-use crate::restore::finding::Finder;
-use crate::restore::folders::{Map, names, parents_first};
+use crate::restore::folders::finding::Finder;
+use crate::restore::folders::mapping::{Map, names, parents_first};
+use crate::restore::folders::own::is_own;
 use crate::restore::request::RestoreId;
-use crate::restore::staging::is_own;
 use crate::restore::target::{Folder, Target};
 
 /// Finds the snapshot's folders in the account and makes those that are missing; in mode *exact* gives them their names and
 /// places too. `workshop`: the folder of the restore; without it nothing is written, and the result is what would be.
-pub(super) async fn place(
+pub(in crate::restore) async fn place(
     target: Target<'_>,
     snapshot: &[Folder],
     how: Places<'_>,
@@ -61,7 +61,7 @@ pub(super) async fn place(
 
 /// Where the snapshot's folders belong.
 #[derive(Clone, Copy)]
-pub(super) enum Places<'a> {
+pub(in crate::restore) enum Places<'a> {
     /// All below one of this name.
     Below(&'a str),
     /// Where the account has folders of the same role, or name and parent. `same_account`: equal ids name the same folder.
@@ -339,7 +339,7 @@ fn names_inside<'f>(folders: &'f [Folder], parent: &Id) -> BTreeSet<&'f str> {
 }
 
 /// A name that nothing else has.
-pub(super) fn aside(name: &str) -> String {
+pub(in crate::restore) fn aside(name: &str) -> String {
     let short: String = name.chars().filter(|c| !c.is_control()).take(60).collect();
     format!("{} ({})", short.trim(), RestoreId::random())
 }
@@ -349,7 +349,7 @@ fn with_role(there: &[Folder], role: &str) -> Option<Id> {
 }
 
 /// Where emails are found that have no other place.
-pub(super) fn inbox(there: &[Folder]) -> Result<Id> {
+pub(in crate::restore) fn inbox(there: &[Folder]) -> Result<Id> {
     let inbox = with_role(there, "inbox").or_else(|| there.first().map(|folder| folder.id.clone()));
     inbox.ok_or_else(|| Error::Refused {
         what: "emails".to_owned(),

@@ -9,11 +9,11 @@ use std::ops::Range;
 
 use model::{BlobId, EmailRecord};
 
-use crate::restore::dates;
+use crate::restore::emails::dates;
 
 /// Length in bytes and `receivedAt` in twelve bytes, its absence included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Key {
+pub(in crate::restore) struct Key {
     length: NonZeroU32,
     date: [u32; 2],
 }
@@ -23,7 +23,7 @@ fn length(size: u64) -> NonZeroU32 {
     NonZeroU32::MIN.saturating_add(u32::try_from(size).unwrap_or(u32::MAX))
 }
 
-pub(super) fn key(size: u64, received_at: i64) -> Key {
+pub(in crate::restore) fn key(size: u64, received_at: i64) -> Key {
     // Equal or not is all that counts.
     let date = dates::comparable(received_at).to_be_bytes();
     let [high, low] = [[date[0], date[1], date[2], date[3]], [date[4], date[5], date[6], date[7]]];
@@ -39,7 +39,7 @@ fn beginning(hash: &BlobId) -> Bytes {
 }
 
 /// Emails of the account by what they are.
-pub(super) struct Twins {
+pub(in crate::restore) struct Twins {
     keys: Vec<Option<Key>>,
     bytes: Vec<Bytes>,
     /// What tells equal emails apart: their folders and keywords; empty where that makes no difference.
@@ -60,7 +60,7 @@ pub(super) struct Twins {
 }
 
 impl Twins {
-    pub(super) fn of(keys: Vec<Option<Key>>) -> Twins {
+    pub(in crate::restore) fn of(keys: Vec<Option<Key>>) -> Twins {
         let places = u32::try_from(keys.len()).expect("an account has fewer emails");
         let mut order = Vec::with_capacity(keys.len());
         order.extend((0..places).filter(|at| keys[*at as usize].is_some()));
@@ -92,7 +92,7 @@ impl Twins {
     }
 
     /// One of the snapshot's.
-    pub(super) fn count(&mut self, email: &EmailRecord) {
+    pub(in crate::restore) fn count(&mut self, email: &EmailRecord) {
         let like = self.like(email);
         if !like.is_empty() {
             self.counts[like.start] += 1;
@@ -104,7 +104,7 @@ impl Twins {
     }
 
     /// Forgets what was counted, but keeps in doubt those of a length and date of which there are more here than in the snapshot.
-    pub(super) fn doubt_the_surplus(&mut self) {
+    pub(in crate::restore) fn doubt_the_surplus(&mut self) {
         let mut start = 0;
         while start < self.order.len() {
             let key = self.keys[self.order[start] as usize];
@@ -117,13 +117,13 @@ impl Twins {
     }
 
     /// There are just as many of its length and date here as in the snapshot.
-    pub(super) fn are_as_many_as(&self, email: &EmailRecord) -> bool {
+    pub(in crate::restore) fn are_as_many_as(&self, email: &EmailRecord) -> bool {
         let like = self.like(email);
         !like.is_empty() && like.len() == self.counts[like.start] as usize
     }
 
     /// Of each, whether some of the snapshot's may be it: what its bytes are has to be found out.
-    pub(super) fn doubtful(&self) -> Vec<bool> {
+    pub(in crate::restore) fn doubtful(&self) -> Vec<bool> {
         let key_of = |at: u32| self.keys[at as usize];
         let mut doubtful = vec![false; self.keys.len()];
         let mut rest = self.order.as_slice();
@@ -140,13 +140,13 @@ impl Twins {
     }
 
     /// The bytes of the `at`th of the account.
-    pub(super) fn set_bytes(&mut self, at: usize, hash: &BlobId) {
+    pub(in crate::restore) fn set_bytes(&mut self, at: usize, hash: &BlobId) {
         self.bytes.resize(self.keys.len(), 0);
         self.bytes[at] = beginning(hash);
     }
 
     /// All bytes are known that will be. `labels`: of each of the account's; may be empty.
-    pub(super) fn sort_by_bytes(&mut self, labels: Vec<u64>) {
+    pub(in crate::restore) fn sort_by_bytes(&mut self, labels: Vec<u64>) {
         self.bytes.resize(self.keys.len(), 0);
         self.labels = labels;
         self.labels.resize(self.keys.len(), 0);
@@ -160,12 +160,12 @@ impl Twins {
     }
 
     /// Takes one that is this email.
-    pub(super) fn take(&mut self, email: &EmailRecord) -> Option<usize> {
+    pub(in crate::restore) fn take(&mut self, email: &EmailRecord) -> Option<usize> {
         self.take_of(key(email.size, email.received_at), beginning(&email.blob))
     }
 
     /// Takes one that is this email and has this label.
-    pub(super) fn take_labelled(&mut self, email: &EmailRecord, label: u64) -> Option<usize> {
+    pub(in crate::restore) fn take_labelled(&mut self, email: &EmailRecord, label: u64) -> Option<usize> {
         let wanted = (Some(key(email.size, email.received_at)), beginning(&email.blob), label);
         let same = self.neighbours(|at| (self.keys[at], self.bytes[at], self.labels[at]).cmp(&wanted));
         let Twins { order, taken, label_counts, .. } = self;
@@ -173,7 +173,7 @@ impl Twins {
     }
 
     /// Takes one of any date, for an email whose date cannot be told; others come first.
-    pub(super) fn take_of_any_date(&mut self, email: &EmailRecord) -> Option<usize> {
+    pub(in crate::restore) fn take_of_any_date(&mut self, email: &EmailRecord) -> Option<usize> {
         if dates::is_writable(email.received_at) {
             return None;
         }
@@ -184,7 +184,7 @@ impl Twins {
     }
 
     /// Of emails that were taken, those that are just like them and were not: there are more of them here than in the snapshot.
-    pub(super) fn left_over(&self) -> Vec<usize> {
+    pub(in crate::restore) fn left_over(&self) -> Vec<usize> {
         let mut left = Vec::new();
         if self.bytes.is_empty() {
             return left;
@@ -206,7 +206,7 @@ impl Twins {
     }
 
     /// Some of the snapshot's emails have a date that cannot be told.
-    pub(super) fn has_undatable(&self) -> bool {
+    pub(in crate::restore) fn has_undatable(&self) -> bool {
         !self.undatable.is_empty()
     }
 

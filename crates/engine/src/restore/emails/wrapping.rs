@@ -8,16 +8,16 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use model::EmailRecord;
 
-use crate::restore::dates;
+use crate::restore::emails::dates;
 
 /// The keyword of emails that stand for others.
-pub(super) const KEYWORD: &str = "malle-wrapped";
+pub(in crate::restore) const KEYWORD: &str = "malle-wrapped";
 /// Longest email that is put into another one: it is held in memory some three times over.
-pub(super) const MOST_BYTES: u64 = 4 << 20;
+pub(in crate::restore) const MOST_BYTES: u64 = 4 << 20;
 /// Longest email that may stand for one: Base64 in lines, header and note included.
-pub(super) const MOST_WRAPPED: u64 = MOST_BYTES / 54 * 76 + (64 << 10);
+pub(in crate::restore) const MOST_WRAPPED: u64 = MOST_BYTES / 54 * 76 + (64 << 10);
 /// The refusal of what is no email.
-pub(super) const NO_EMAIL: &str = "invalidEmail";
+pub(in crate::restore) const NO_EMAIL: &str = "invalidEmail";
 
 const MARK: &str = "X-Malle-Wrapped: 1";
 const NAME: &str = "Content-Disposition: attachment; filename=\"original.eml\"";
@@ -30,7 +30,7 @@ const WORD: usize = 42;
 const MOST_TEXT: usize = 500;
 
 /// Returns the email that brings `original` back as an attachment; `reason`: why the server refuses it.
-pub(super) fn wrapped(email: &EmailRecord, original: &[u8], reason: &str) -> Vec<u8> {
+pub(in crate::restore) fn wrapped(email: &EmailRecord, original: &[u8], reason: &str) -> Vec<u8> {
     let (from, subject) = (sender(&email.envelope.from), subject(&email.envelope.subject));
     let date = email.envelope.date.filter(|date| dates::is_writable(*date)).unwrap_or(email.received_at);
     let date = rfc_5322(date).map(|date| format!("Date: {date}\r\n")).unwrap_or_default();
@@ -59,7 +59,7 @@ pub(super) fn wrapped(email: &EmailRecord, original: &[u8], reason: &str) -> Vec
 }
 
 /// Returns the email that another one stands for, if it is one of ours.
-pub(super) fn unwrapped(email: &[u8]) -> Option<Vec<u8>> {
+pub(in crate::restore) fn unwrapped(email: &[u8]) -> Option<Vec<u8>> {
     let text = std::str::from_utf8(email).ok()?.replace("\r\n", "\n");
     let (head, body) = text.split_once("\n\n")?;
     head.lines().find(|line| *line == MARK)?;
@@ -71,7 +71,7 @@ pub(super) fn unwrapped(email: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Adds our keyword to those of an email that another one stands for.
-pub(super) fn mark(keywords: &mut Vec<String>) {
+pub(in crate::restore) fn mark(keywords: &mut Vec<String>) {
     if !is_marked(keywords.iter().map(String::as_str)) {
         keywords.push(KEYWORD.to_owned());
         keywords.sort_unstable();
@@ -79,7 +79,7 @@ pub(super) fn mark(keywords: &mut Vec<String>) {
 }
 
 /// Whether an email may stand for another one.
-pub(super) fn is_marked<'k>(mut keywords: impl Iterator<Item = &'k str>) -> bool {
+pub(in crate::restore) fn is_marked<'k>(mut keywords: impl Iterator<Item = &'k str>) -> bool {
     keywords.any(|keyword| keyword == KEYWORD)
 }
 

@@ -15,38 +15,38 @@ use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
 use crate::letters::{Letter, Letters};
-use crate::restore::dates;
-use crate::restore::folders::Map;
-use crate::restore::landing::Landing;
+use crate::restore::emails::dates;
+use crate::restore::emails::landing::Landing;
+use crate::restore::emails::wrapping;
+use crate::restore::folders::mapping::Map;
 use crate::restore::staging::Staging;
 use crate::restore::target::{Target, written};
 use crate::restore::uploads::{self, Content, MOST_BYTES, Uploads};
-use crate::restore::wrapping;
 
 /// Emails in one request.
 const MOST_EMAILS: usize = 100;
 /// Requests in flight: importing is the heaviest thing a server is asked to do.
-pub(super) const IN_FLIGHT: usize = 4;
+pub(in crate::restore) const IN_FLIGHT: usize = 4;
 
 /// Where imported emails go.
-pub(super) struct Import<'a> {
-    pub(super) target: Target<'a>,
-    pub(super) landing: &'a Landing,
-    pub(super) snapshot: &'a Arc<Snapshot>,
-    pub(super) map: &'a Map,
-    pub(super) staging: &'a Staging<'a>,
+pub(in crate::restore) struct Import<'a> {
+    pub(in crate::restore) target: Target<'a>,
+    pub(in crate::restore) landing: &'a Landing,
+    pub(in crate::restore) snapshot: &'a Arc<Snapshot>,
+    pub(in crate::restore) map: &'a Map,
+    pub(in crate::restore) staging: &'a Staging<'a>,
     /// By their positions, why the server refuses these emails: each comes as the attachment of another one.
-    pub(super) wraps: Option<&'a BTreeMap<usize, Arc<str>>>,
+    pub(in crate::restore) wraps: Option<&'a BTreeMap<usize, Arc<str>>>,
 }
 
 /// What became of one email.
-pub(super) struct Outcome {
-    pub(super) position: usize,
-    pub(super) email: EmailRecord,
+pub(in crate::restore) struct Outcome {
+    pub(in crate::restore) position: usize,
+    pub(in crate::restore) email: EmailRecord,
     /// The server's refusal, or what is wrong with our bytes.
-    pub(super) refusal: Option<String>,
+    pub(in crate::restore) refusal: Option<String>,
     /// The server does not take it for an email.
-    pub(super) is_no_email: bool,
+    pub(in crate::restore) is_no_email: bool,
 }
 
 /// An email on its way.
@@ -58,7 +58,7 @@ struct Parcel {
 
 impl Import<'_> {
     /// Imports what the letters hold and tells what became of each.
-    pub(super) async fn run<W: FnMut(usize, &EmailRecord) -> bool + Send>(
+    pub(in crate::restore) async fn run<W: FnMut(usize, &EmailRecord) -> bool + Send>(
         &self,
         letters: Letters<'_, W>,
         mut tell: impl FnMut(Outcome),
