@@ -16,7 +16,7 @@ pub(crate) enum FleetCommand {
     Work(RoleArgs),
     /// Fleet: bring the catalogue's schema up to date
     Migrate(RoleArgs),
-    /// Fleet: make the catalogue anew from the stores
+    /// Fleet: make the catalogue again from the stores
     #[command(subcommand)]
     Catalog(CatalogCommand),
     /// Fleet: look at the configuration

@@ -116,7 +116,7 @@ settings! {
         pub silent: Duration = Duration::from_secs(120), "producer.silent_seconds": seconds(1..=MOST_SECONDS);
         /// A ticket so old, whose job still waits, is published again if the broker has fewer than it should.
         pub lost_after: Duration = Duration::from_secs(HOUR / 2), "producer.lost_after_seconds": seconds(1..=MOST_SECONDS);
-        /// How long jobs that ended well are kept: longer than the longest outage that shall be caught up.
+        /// How long jobs that ended well are kept: longer than the longest outage that is to be caught up.
         pub keep_finished: Duration = Duration::from_secs(60 * 24 * HOUR);
         /// How long the audit log goes back, and how long dead jobs are kept that nobody redrives or drops.
         pub keep_audit: Duration = Duration::from_secs(400 * 24 * HOUR), "producer.keep_audit_days": days(1..=MOST_DAYS);

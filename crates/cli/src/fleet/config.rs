@@ -28,7 +28,7 @@ settings! {
     pub(crate) struct Config {
         /// The zone in which the mail servers are: a store in the same zone is refused, because it would be lost together with the mail.
         pub(crate) production_zone: String = String::new(), "production_zone": required(name("the name of a zone"));
-        /// The file with the keys of all repositories, made by `malle key new --output`. Whoever has it can read every backup, and without
+        /// The file with the keys of all repositories, made by `malle key new --output`. Who has it can read every backup, and without
         /// it nobody can.
         pub(crate) key_file: PathBuf = PathBuf::new(), "key_file": required(path());
         /// A mail server or a store that is not on this machine may have an `http://` URL: for a network that is safe by itself.
@@ -43,7 +43,7 @@ settings! {
         pub(crate) stores: Vec<Store> = Vec::new(), "stores": Tables::Many;
         pub(crate) producer: producer::Settings = producer::Settings::default(), "producer": Nested;
         pub(crate) retry: planning::RetryPolicy = planning::RetryPolicy::default(), "plan": Nested;
-        /// Where the HTTP API listens, behind whatever ends TLS; there is none without it.
+        /// Where the HTTP API listens, behind a proxy that ends TLS. Without it there is no API.
         pub(crate) listen: Option<SocketAddr> = None, "producer.listen": optional(parsed("an address like 0.0.0.0:8080"));
         pub(crate) connections: producer::Connections = producer::Connections::default(), "producer": Nested;
         /// Who may use the HTTP API.

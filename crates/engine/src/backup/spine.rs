@@ -69,7 +69,7 @@ pub(crate) async fn try_once(
         }
         Err(error) => {
             if slice.0.is_some() && run.draft.counts.fetched > 0 && is_of_server(&error) {
-                // Best effort: what came is not fetched again. Whoever watches the progress hears if it went well.
+                // Best effort: what came is not fetched again. `Progress` is told if it went well.
                 let _ = run.keep_fetched().await;
             }
             Err(error)
