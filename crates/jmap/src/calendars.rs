@@ -1,7 +1,8 @@
 //! Calendars by CalDAV (RFC 4791), which shows of them what JMAP does not: on Stalwart 0.16 changed occurrences of all-day series,
 //! and time zones that a calendar defines itself.
 //!
-//! RFC 6764 leads users to calendars of their own, and nobody to those of others. Stalwart has an account's at `/dav/cal/<its name>/`.
+
+use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
 use percent_encoding::percent_decode_str;
@@ -10,16 +11,19 @@ use reqwest::header::{HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH};
 use url::Url;
 
 use crate::client::Client;
-use crate::dav::{Told, malformed, multistatus};
+use crate::collections::{Home, LISTED_BYTES, NAMESPACES, whole};
+use crate::dav::{Told, Wanted, malformed};
 use crate::error::Error;
 use crate::http::transport::{Body, Dav, Outgoing, Repeat};
 use crate::session::Account;
 
-/// Longest list of an account's calendars, and of what lies in one.
-const LISTED_BYTES: u64 = 64 << 20;
-const XML: &str = "application/xml; charset=utf-8";
 const ICALENDAR: &str = "text/calendar; charset=utf-8";
-const NAMESPACES: &str = "xmlns=\"DAV:\" xmlns:c=\"urn:ietf:params:xml:ns:caldav\"";
+/// What a calendar takes (RFC 4791 section 4.1), and what is listed of it.
+const COMPONENTS: [&str; 3] = ["VEVENT", "VTODO", "VJOURNAL"];
+/// Parts in which a calendar is listed. Stalwart 0.16 tells of 2,000 resources at once.
+const MOST_PARTS: usize = 2_000;
+/// What UIDs are told apart by: ASCII text of at most so many characters.
+const LONGEST_PIECE: usize = 3;
 
 /// A calendar's place.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,33 +58,57 @@ impl Client {
     /// [`Error::Status`] where the server has none there (404, 405) or does not show them (403), and whatever keeps a request from
     /// succeeding.
     pub async fn calendar_places(&self, account: &Account) -> Result<Vec<CalendarPlace>, Error> {
-        let mut url = self.found().api.clone();
-        url.set_query(None);
-        url.set_path("/dav/cal");
-        url.path_segments_mut().map_err(|()| malformed("no place"))?.push(&account.name).push("");
+        let url = self.home(account, Home::Calendars)?;
         let body = format!("<propfind {NAMESPACES}><prop><resourcetype/><displayname/></prop></propfind>");
-        let told = self.ask_about("PROPFIND", &url, body, LISTED_BYTES).await?;
+        let told = whole(self.ask_about("PROPFIND", &url, body, LISTED_BYTES, Wanted::Known).await?)?;
         let calendars = told.into_iter().filter(|told| told.is_calendar);
         calendars.map(|told| Ok(CalendarPlace { url: within(&url, &told)?, name: told.name })).collect()
     }
 
-    /// What lies in a calendar.
+    /// What lies in a calendar. One with more than the server tells at once is listed in parts, by pieces of UIDs.
     ///
     /// # Errors
-    /// As [`Client::calendar_places`].
+    /// [`Error::Malformed`] where no parts are small enough; others as [`Client::calendar_places`].
     pub async fn events_in(&self, calendar: &CalendarPlace) -> Result<Vec<EventPlace>, Error> {
+        let (events, is_cut) = self.some_events(calendar, "").await?;
+        if !is_cut {
+            return Ok(events);
+        }
+        let mut parts: Vec<Part> = COMPONENTS.map(Part::of).into();
+        let mut found = BTreeMap::new();
+        let mut asked = 0;
+        while let Some(part) = parts.pop() {
+            asked += 1;
+            let (events, is_cut) = self.some_events(calendar, &part.filter()).await?;
+            if is_cut {
+                let piece = dividing(&events).filter(|_| asked < MOST_PARTS);
+                let piece = piece.ok_or_else(|| malformed("it does not tell all that lies in a calendar"))?;
+                parts.extend([false, true].map(|has_it| part.with(&piece, has_it)));
+            }
+            found.extend(events.into_iter().map(|event| (event.url.clone(), event)));
+        }
+        Ok(found.into_values().collect())
+    }
+
+    /// What of a calendar matches, and whether there is more.
+    async fn some_events(
+        &self,
+        calendar: &CalendarPlace,
+        filter: &str,
+    ) -> Result<(Vec<EventPlace>, bool), Error> {
         let uid = |component| format!("<c:comp name=\"{component}\"><c:prop name=\"UID\"/></c:comp>");
-        let uids = ["VEVENT", "VTODO", "VJOURNAL"].map(uid).concat();
+        let uids = COMPONENTS.map(uid).concat();
         let body = format!(
             "<c:calendar-query {NAMESPACES}><prop><getetag/><c:calendar-data><c:comp name=\"VCALENDAR\">{uids}</c:comp>\
-             </c:calendar-data></prop><c:filter><c:comp-filter name=\"VCALENDAR\"/></c:filter></c:calendar-query>"
+             </c:calendar-data></prop><c:filter><c:comp-filter name=\"VCALENDAR\">{filter}</c:comp-filter></c:filter>\
+             </c:calendar-query>"
         );
-        let told = self.ask_about("REPORT", &calendar.url, body, LISTED_BYTES).await?;
-        let places = told.into_iter().filter_map(|told| {
+        let told = self.ask_about("REPORT", &calendar.url, body, LISTED_BYTES, Wanted::Known).await?;
+        let places = told.told.into_iter().filter_map(|told| {
             let uid = uid_of(&told.calendar)?;
             Some(within(&calendar.url, &told).map(|url| EventPlace { url, etag: told.etag, uid }))
         });
-        places.collect()
+        Ok((places.collect::<Result<_, _>>()?, told.is_cut))
     }
 
     /// Events in full. Those that are gone are left out. `limit`: the longest answer in bytes.
@@ -97,7 +125,7 @@ impl Client {
         let body = format!(
             "<c:calendar-multiget {NAMESPACES}><prop><c:calendar-data/></prop>{hrefs}</c:calendar-multiget>"
         );
-        let told = self.ask_about("REPORT", &calendar.url, body, limit).await?;
+        let told = whole(self.ask_about("REPORT", &calendar.url, body, limit, Wanted::Known).await?)?;
         let texts = told.into_iter().filter_map(|told| {
             let uid = uid_of(&told.calendar)?;
             Some(EventText { uid, text: with_line_ends(&told.calendar) })
@@ -143,20 +171,6 @@ impl Client {
         let request = Outgoing { url, body: Body::Dav(dav), accept: "*/*" };
         self.shared.transport.fetch(&request, LISTED_BYTES).await.map(drop)
     }
-
-    async fn ask_about(
-        &self,
-        method: &'static str,
-        url: &Url,
-        body: String,
-        limit: u64,
-    ) -> Result<Vec<Told>, Error> {
-        let repeat = Repeat::Always;
-        let method = Method::from_bytes(method.as_bytes()).map_err(|_| malformed("no method"))?;
-        let dav = Dav { method, media_type: XML, condition: None, body: body.into(), repeat };
-        let request = Outgoing { url: url.clone(), body: Body::Dav(dav), accept: "*/*" };
-        multistatus(&self.shared.transport.fetch(&request, limit).await?)
-    }
 }
 
 impl EventPlace {
@@ -164,6 +178,65 @@ impl EventPlace {
     fn path(&self) -> String {
         self.url.path().replace('&', "&amp;").replace('<', "&lt;")
     }
+}
+
+/// A part of what lies in a calendar.
+#[derive(Debug, Clone)]
+struct Part {
+    component: &'static str,
+    /// Pieces that its UIDs have, or have not.
+    pieces: Vec<(String, bool)>,
+}
+
+impl Part {
+    fn of(component: &'static str) -> Part {
+        Part { component, pieces: Vec::new() }
+    }
+
+    fn with(&self, piece: &str, has_it: bool) -> Part {
+        let mut part = self.clone();
+        part.pieces.push((piece.to_owned(), has_it));
+        part
+    }
+
+    /// RFC 4791 section 9.7. All conditions have to be met.
+    fn filter(&self) -> String {
+        let condition = |(piece, has_it): &(String, bool)| {
+            let negated = if *has_it { "no" } else { "yes" };
+            format!(
+                "<c:prop-filter name=\"UID\"><c:text-match negate-condition=\"{negated}\">{piece}</c:text-match></c:prop-filter>"
+            )
+        };
+        let conditions: String = self.pieces.iter().map(condition).collect();
+        format!("<c:comp-filter name=\"{}\">{conditions}</c:comp-filter>", self.component)
+    }
+}
+
+/// The piece that comes closest to half of these UIDs; `None`: each piece is in all of them.
+fn dividing(events: &[EventPlace]) -> Option<String> {
+    // Servers compare without regard to case.
+    let uids: Vec<Vec<u8>> = events.iter().map(|event| event.uid.to_ascii_lowercase().into_bytes()).collect();
+    // How many have it, and which was the last one.
+    let mut counts: HashMap<&[u8], (usize, usize)> = HashMap::new();
+    for (at, uid) in uids.iter().enumerate() {
+        for length in 1..=LONGEST_PIECE {
+            for piece in uid.windows(length).filter(|piece| piece.iter().all(is_plain)) {
+                let (count, last) = counts.entry(piece).or_insert((0, usize::MAX));
+                if std::mem::replace(last, at) != at {
+                    *count += 1;
+                }
+            }
+        }
+    }
+    let half = events.len() / 2;
+    let some = counts.into_iter().filter(|(_, (count, _))| *count < events.len());
+    let (piece, _) = some.min_by_key(|(piece, (count, _))| (count.abs_diff(half), *piece))?;
+    String::from_utf8(piece.to_vec()).ok()
+}
+
+/// What stands for itself in XML and in iCalendar.
+fn is_plain(character: &u8) -> bool {
+    character.is_ascii_alphanumeric() || b"-_.@".contains(character)
 }
 
 /// The UID in iCalendar text: all components of a resource have the same one (RFC 4791 section 4.1).
@@ -207,7 +280,7 @@ fn with_line_ends(text: &str) -> Bytes {
 }
 
 /// The place that an answer names, which lies in the one that was asked about.
-fn within(asked: &Url, told: &Told) -> Result<Url, Error> {
+pub(crate) fn within(asked: &Url, told: &Told) -> Result<Url, Error> {
     let url = asked.join(&told.href).map_err(|_| malformed("it names no place"))?;
     let [place, asked_place] = [&url, asked].map(|url| percent_decode_str(url.path()).collect::<Vec<u8>>());
     let is_within = url.origin() == asked.origin() && place.starts_with(&asked_place);
@@ -227,6 +300,29 @@ mod tests {
         assert_eq!(uid(r"UID:a\n\\nb\;c\").as_deref(), Some("a\n\\nb;c\\"));
         assert_eq!(uid("BEGIN:VCALENDAR\nEND:VCALENDAR"), None);
         assert_eq!(with_line_ends("a\nb\r\nc"), "a\r\nb\r\nc\r\n");
+    }
+
+    #[test]
+    fn a_piece_divides_uids() {
+        let divided = |uids: &[&str]| {
+            let url: Url = "http://a.example/".parse().unwrap();
+            let event =
+                |uid: &&str| EventPlace { url: url.clone(), etag: String::new(), uid: (*uid).to_owned() };
+            dividing(&uids.iter().map(event).collect::<Vec<_>>())
+        };
+        assert_eq!(divided(&["ab1@x", "AB2@x", "ac3@x", "ac4@x"]).as_deref(), Some("ab"));
+        assert_eq!(divided(&["é1", "é2", "é2"]).as_deref(), Some("1"));
+        for equal in [&["a", "A"][..], &["é", "ü"], &["a"], &[]] {
+            assert_eq!(divided(equal), None, "{equal:?}");
+        }
+        let part = Part::of("VTODO").with("ab", true).with("1", false);
+        let condition = |piece, negated| {
+            format!(
+                "<c:prop-filter name=\"UID\"><c:text-match negate-condition=\"{negated}\">{piece}</c:text-match></c:prop-filter>"
+            )
+        };
+        let conditions = condition("ab", "no") + &condition("1", "yes");
+        assert_eq!(part.filter(), format!("<c:comp-filter name=\"VTODO\">{conditions}</c:comp-filter>"));
     }
 
     #[test]

@@ -1,4 +1,6 @@
-//! WebDAV's answers about many resources (RFC 4918 section 13), as far as CalDAV needs them.
+//! WebDAV's answers about many resources (RFC 4918 section 13), as far as CalDAV and CardDAV need them.
+
+use std::collections::BTreeMap;
 
 use quick_xml::XmlVersion;
 use quick_xml::escape::resolve_predefined_entity;
@@ -7,6 +9,7 @@ use quick_xml::name::{Namespace, ResolveResult};
 use quick_xml::reader::NsReader;
 
 use crate::error::Error;
+use crate::property::{ElementCopy, Properties};
 
 /// Elements in one another.
 const DEEPEST: usize = 32;
@@ -16,6 +19,17 @@ const MOST_TOLD: usize = 250_000;
 
 const DAV: &[u8] = b"DAV:";
 const CALDAV: &[u8] = b"urn:ietf:params:xml:ns:caldav";
+const CARDDAV: &[u8] = b"urn:ietf:params:xml:ns:carddav";
+/// There is more than the server tells at once (RFC 5323 section 5.17, RFC 6578 section 3.6).
+const INSUFFICIENT_STORAGE: u16 = 507;
+
+/// What an answer says.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Multistatus {
+    pub(crate) told: Vec<Told>,
+    /// The server left resources out.
+    pub(crate) is_cut: bool,
+}
 
 /// What an answer says of one resource. What the server does not give of it is empty.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -24,9 +38,14 @@ pub(crate) struct Told {
     pub(crate) href: String,
     pub(crate) name: String,
     pub(crate) is_calendar: bool,
+    pub(crate) is_address_book: bool,
     pub(crate) etag: String,
     /// iCalendar text with the line ends of XML.
     pub(crate) calendar: String,
+    /// All properties that it has, if they are wanted.
+    pub(crate) properties: Properties,
+    /// Names of the others, and the HTTP status of each, if they are wanted.
+    pub(crate) refused: BTreeMap<String, u16>,
 }
 
 /// An element whose text counts.
@@ -34,9 +53,13 @@ pub(crate) struct Told {
 enum Element {
     Response,
     Href,
+    Status,
+    Propstat,
+    Prop,
     Name,
     Etag,
     Calendar,
+    AddressBook,
     CalendarData,
     Other,
 }
@@ -46,46 +69,148 @@ fn element(namespace: &ResolveResult<'_>, name: &[u8]) -> Element {
     match (*namespace, name) {
         (DAV, b"response") => Element::Response,
         (DAV, b"href") => Element::Href,
+        (DAV, b"status") => Element::Status,
+        (DAV, b"propstat") => Element::Propstat,
+        (DAV, b"prop") => Element::Prop,
         (DAV, b"displayname") => Element::Name,
         (DAV, b"getetag") => Element::Etag,
         (CALDAV, b"calendar") => Element::Calendar,
         (CALDAV, b"calendar-data") => Element::CalendarData,
+        (CARDDAV, b"addressbook") => Element::AddressBook,
         _ => Element::Other,
     }
 }
 
+/// What of each resource is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// What [`Told`] names.
+    Known,
+    /// All properties, too.
+    Properties,
+}
+
 /// Reads a `multistatus`. Resources that the server says not to have are among them, with nothing but their address.
-pub(crate) fn multistatus(body: &[u8]) -> Result<Vec<Told>, Error> {
+pub(crate) fn multistatus(body: &[u8], wanted: Wanted) -> Result<Multistatus, Error> {
     let mut reader = NsReader::from_reader(body);
-    let mut path: Vec<Element> = Vec::new();
-    let mut told: Vec<Told> = Vec::new();
+    let mut answer = Answer::new(wanted);
     loop {
         let (namespace, event) = reader.read_resolved_event().map_err(|_| malformed("no XML"))?;
         match event {
             Event::Start(start) => {
-                let element = element(&namespace, start.local_name().as_ref());
-                open(&path, element, &mut told)?;
-                path.push(element);
+                answer.copy.start(&namespace, &start)?;
+                answer.open(element(&namespace, start.local_name().as_ref()))?;
             }
-            Event::Empty(empty) => open(&path, element(&namespace, empty.local_name().as_ref()), &mut told)?,
-            Event::End(_) => drop(path.pop()),
-            Event::Text(text) => put(&path, &plain(text.xml_content(XmlVersion::Implicit1_0))?, &mut told),
-            Event::CData(text) => put(&path, &plain(text.xml_content(XmlVersion::Implicit1_0))?, &mut told),
-            Event::GeneralRef(reference) => put(&path, &meant(&reference)?, &mut told),
+            Event::Empty(empty) => {
+                answer.copy.start(&namespace, &empty)?;
+                answer.open(element(&namespace, empty.local_name().as_ref()))?;
+                answer.close();
+            }
+            Event::End(_) => answer.close(),
+            Event::Text(text) => answer.put(&plain(text.xml_content(XmlVersion::Implicit1_0))?),
+            Event::CData(text) => answer.put(&plain(text.xml_content(XmlVersion::Implicit1_0))?),
+            Event::GeneralRef(reference) => answer.put(&meant(&reference)?),
             Event::DocType(_) => return Err(malformed("it defines its own document type")),
-            Event::Eof if path.is_empty() => return Ok(told),
+            Event::Eof if answer.path.is_empty() => return Ok(answer.read),
             Event::Eof => return Err(malformed("it ends too early")),
             Event::Comment(_) | Event::Decl(_) | Event::PI(_) => {}
         }
     }
 }
 
-fn plain<T, E>(text: Result<T, E>) -> Result<T, Error> {
+/// An answer while it is read.
+struct Answer {
+    read: Multistatus,
+    wanted: Wanted,
+    path: Vec<Element>,
+    /// Of the `propstat` that is read.
+    copy: ElementCopy,
+    properties: Properties,
+    status: String,
+}
+
+impl Answer {
+    fn new(wanted: Wanted) -> Answer {
+        let (read, path, copy) = (Multistatus::default(), Vec::new(), ElementCopy::default());
+        Answer { read, wanted, path, copy, properties: Properties::new(), status: String::new() }
+    }
+
+    fn open(&mut self, element: Element) -> Result<(), Error> {
+        let told = &mut self.read.told;
+        match element {
+            _ if self.path.len() == DEEPEST => {
+                return Err(malformed("its elements are too deep in one another"));
+            }
+            Element::Response if told.len() == MOST_TOLD => {
+                return Err(malformed("it names too many things"));
+            }
+            Element::Response => told.push(Told::default()),
+            Element::Calendar if self.path.contains(&Element::Response) => {
+                told.last_mut().into_iter().for_each(|told| told.is_calendar = true);
+            }
+            Element::AddressBook if self.path.contains(&Element::Response) => {
+                told.last_mut().into_iter().for_each(|told| told.is_address_book = true);
+            }
+            Element::Status => self.status.clear(),
+            _ => {}
+        }
+        let is_of_propstat = self.path.last() == Some(&Element::Propstat);
+        if element == Element::Prop && is_of_propstat && self.wanted == Wanted::Properties {
+            self.copy = ElementCopy::begin();
+        }
+        self.path.push(element);
+        Ok(())
+    }
+
+    fn close(&mut self) {
+        let element = self.path.pop();
+        if let Some((name, property)) = self.copy.end() {
+            self.properties.insert(name, property);
+        }
+        let (status, told) = (status_of(&self.status), self.read.told.last_mut());
+        match (element, self.path.last(), told) {
+            (Some(Element::Propstat), _, Some(told)) => {
+                let properties = std::mem::take(&mut self.properties);
+                match status {
+                    200..300 => told.properties.extend(properties),
+                    _ => told.refused.extend(properties.into_keys().map(|name| (name, status))),
+                }
+            }
+            (Some(Element::Status), Some(Element::Response), Some(_)) => {
+                self.read.is_cut |= status == INSUFFICIENT_STORAGE;
+            }
+            _ => {}
+        }
+    }
+
+    fn put(&mut self, text: &str) {
+        self.copy.text(text);
+        let ([.., parent, element], Some(told)) = (self.path.as_slice(), self.read.told.last_mut()) else {
+            return;
+        };
+        match element {
+            // Errors and principals have addresses, too.
+            Element::Href if *parent == Element::Response => told.href.push_str(text),
+            Element::Status => self.status.push_str(text),
+            Element::Name => told.name.push_str(text),
+            Element::Etag => told.etag.push_str(text),
+            Element::CalendarData => told.calendar.push_str(text),
+            _ => {}
+        }
+    }
+}
+
+/// The code in a status line (`HTTP/1.1 200 OK`); 0: there is none.
+fn status_of(line: &str) -> u16 {
+    line.split_ascii_whitespace().nth(1).and_then(|code| code.parse().ok()).unwrap_or(0)
+}
+
+pub(crate) fn plain<T, E>(text: Result<T, E>) -> Result<T, Error> {
     text.map_err(|_| malformed("its text is no text"))
 }
 
 /// What stands for itself under another name.
-fn meant(reference: &BytesRef<'_>) -> Result<String, Error> {
+pub(crate) fn meant(reference: &BytesRef<'_>) -> Result<String, Error> {
     if let Some(character) = plain(reference.resolve_char_ref())? {
         return Ok(character.to_string());
     }
@@ -93,33 +218,8 @@ fn meant(reference: &BytesRef<'_>) -> Result<String, Error> {
     named.map(str::to_owned).ok_or_else(|| malformed("an unknown entity"))
 }
 
-fn open(path: &[Element], element: Element, told: &mut Vec<Told>) -> Result<(), Error> {
-    match element {
-        _ if path.len() == DEEPEST => return Err(malformed("its elements are too deep in one another")),
-        Element::Response if told.len() == MOST_TOLD => return Err(malformed("it names too many things")),
-        Element::Response => told.push(Told::default()),
-        Element::Calendar if path.contains(&Element::Response) => {
-            told.last_mut().into_iter().for_each(|told| told.is_calendar = true);
-        }
-        _ => {}
-    }
-    Ok(())
-}
-
-fn put(path: &[Element], text: &str, told: &mut [Told]) {
-    let ([.., parent, element], Some(told)) = (path, told.last_mut()) else { return };
-    match element {
-        // Errors and principals have addresses, too.
-        Element::Href if *parent == Element::Response => told.href.push_str(text),
-        Element::Name => told.name.push_str(text),
-        Element::Etag => told.etag.push_str(text),
-        Element::CalendarData => told.calendar.push_str(text),
-        _ => {}
-    }
-}
-
 pub(crate) fn malformed(why: &'static str) -> Error {
-    Error::Malformed { what: "answer about calendars", why: why.to_owned() }
+    Error::Malformed { what: "answer by CalDAV or CardDAV", why: why.to_owned() }
 }
 
 #[cfg(test)]
@@ -136,7 +236,7 @@ mod tests {
 SUMMARY:<b>
 END:VCALENDAR]]></c:calendar-data><owner><href>/other</href></owner></prop></propstat></response>
           <x:response><x:href>/a/2.ics</x:href><x:status>HTTP/1.1 404 Not Found</x:status></x:response></x:multistatus>"#;
-        let told = multistatus(body).expect("it is well-formed");
+        let told = multistatus(body, Wanted::Known).expect("it is well-formed").told;
         let calendar =
             Told { href: "/a/".into(), name: "A & B".into(), is_calendar: true, ..Told::default() };
         let event = Told {
@@ -153,8 +253,29 @@ END:VCALENDAR]]></c:calendar-data><owner><href>/other</href></owner></prop></pro
         let deep = "<a>".repeat(DEEPEST + 1);
         let entity = "<!DOCTYPE a [<!ENTITY b \"c\">]><a>&b;</a>";
         for body in ["<a", "<a></b>", "<a>&b;</a>", "<a>", entity, &deep] {
-            assert!(matches!(multistatus(body.as_bytes()), Err(Error::Malformed { .. })), "{body}");
+            let read = multistatus(body.as_bytes(), Wanted::Properties);
+            assert!(matches!(read, Err(Error::Malformed { .. })), "{body}");
         }
-        assert_eq!(multistatus(b"<a/>").expect("it says nothing"), []);
+        let nothing = multistatus(b"<a/>", Wanted::Properties).expect("it says nothing");
+        assert_eq!(nothing, Multistatus::default());
+    }
+
+    #[test]
+    fn properties_are_those_that_the_resource_has() {
+        let body = br##"<d:multistatus xmlns:d="DAV:" xmlns:a="urn:a"><d:response><d:href>/a/</d:href>
+            <d:propstat><d:prop><a:gone/></d:prop><d:status>HTTP/1.1 404 Not Found</d:status></d:propstat>
+            <d:propstat><d:prop><d:displayname>A</d:displayname><color xmlns="urn:b" x="1" a:y="&lt;">#<i/>&amp;</color></d:prop>
+              <d:status>HTTP/1.1 200 OK</d:status></d:propstat></d:response>
+          <d:response><d:href>/</d:href><d:status>HTTP/1.1 507 Insufficient Storage</d:status>
+            <d:error><d:number-of-matches-within-limits/></d:error></d:response></d:multistatus>"##;
+        let read = multistatus(body, Wanted::Properties).expect("it is well-formed");
+        let told = &read.told[0];
+        assert_eq!((told.name.as_str(), read.is_cut, read.told.len()), ("A", true, 2));
+        let [color, name] = ["{urn:b}color", "{DAV:}displayname"].map(|name| told.properties[name].as_str());
+        assert_eq!(color, r##"<color xmlns="urn:b" a:y="&lt;" x="1">#<i/>&amp;</color>"##);
+        assert_eq!(name, r#"<displayname xmlns="DAV:">A</displayname>"#);
+        assert_eq!((told.properties.len(), told.refused["{urn:a}gone"]), (2, 404));
+        let known = multistatus(body, Wanted::Known).expect("it is well-formed");
+        assert!(known.told[0].properties.is_empty() && known.is_cut);
     }
 }

@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 use anyhow::{Context, Result, bail};
 use futures::{StreamExt, stream};
 use jmap::{
-    Account, AccountId, AccountRef, Batch, CalendarPlace, Capability, Client, DataType, Error, Id, Ids,
-    MethodErrorKind, Query, Set, Upload,
+    Account, AccountId, AccountRef, Batch, CalendarPlace, Capability, Client, Collection, DataType, Error,
+    Home, Id, Ids, MethodErrorKind, Properties, Query, Set, Upload,
 };
 use serde_json::{Value, json};
 
@@ -94,9 +94,11 @@ async fn unreadable(client: &Client, account: &Account) -> Result<Permissions> {
         note(&mut missing, "Blob", "Get", client.call(&batch).await?.take(blobs))?;
     }
     for calendar in calendars(client, account, &mut missing).await?.iter().take(1) {
-        note_of_calendars(&mut missing, "Query", client.events_in(calendar).await)?;
-        note_of_calendars(&mut missing, "MultiGet", client.event_texts(calendar, &[], MOST_BYTES).await)?;
+        note_of_dav(&mut missing, "davCalQuery", client.events_in(calendar).await)?;
+        let texts = client.event_texts(calendar, &[], MOST_BYTES).await;
+        note_of_dav(&mut missing, "davCalMultiGet", texts)?;
     }
+    collections(client, account, Home::AddressBooks, &mut missing).await?;
     Ok(missing)
 }
 
@@ -109,8 +111,47 @@ async fn calendars(
     if !client.session().offers(DataType::CalendarEvent.capability()) {
         return Ok(Vec::new());
     }
-    let places = note_of_calendars(missing, "PropFind", client.calendar_places(account).await)?;
+    let places = note_of_dav(missing, "davCalPropFind", client.calendar_places(account).await)?;
     Ok(places.unwrap_or_default())
+}
+
+/// Collections with what programs set by CalDAV and CardDAV.
+async fn collections(
+    client: &Client,
+    account: &Account,
+    home: Home,
+    missing: &mut Permissions,
+) -> Result<Vec<Collection>> {
+    let (of_type, permission) = match home {
+        Home::Calendars => (DataType::Calendar, "davCalPropFind"),
+        Home::AddressBooks => (DataType::AddressBook, "davCardPropFind"),
+    };
+    if !client.session().offers(of_type.capability()) {
+        return Ok(Vec::new());
+    }
+    let collections = note_of_dav(missing, permission, client.collections(account, home).await)?;
+    Ok(collections.unwrap_or_default())
+}
+
+/// Tries what restores ask about collections.
+async fn unwritable_collections(client: &Client, own: &Account, missing: &mut Permissions) -> Result<()> {
+    // A server's own property, which nobody can set.
+    let etag = ("{DAV:}getetag".to_owned(), "<getetag xmlns=\"DAV:\"/>".to_owned());
+    let properties = Properties::from([etag]);
+    for (home, permission) in [(Home::Calendars, "davCalPropPatch"), (Home::AddressBooks, "davCardPropPatch")]
+    {
+        let found = collections(client, own, home, &mut Permissions::new()).await?;
+        for collection in found.iter().take(1) {
+            let set = client.change_properties(collection, &properties, &[]).await;
+            note_of_dav(missing, permission, set)?;
+            if home == Home::Calendars {
+                // Its place is taken.
+                let made = client.make_calendar(own, &collection.place(), ABSENT, &Properties::new()).await;
+                note_of_dav(missing, "davCalMkCol", made)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 async fn unwritable(client: &Client, own: &Account) -> Result<Permissions> {
@@ -145,13 +186,14 @@ async fn unwritable(client: &Client, own: &Account) -> Result<Permissions> {
     for calendar in calendars(client, own, &mut Permissions::new()).await?.iter().take(1) {
         // No iCalendar: no server takes it.
         let put = client.add_event(calendar, ABSENT, ABSENT.into()).await;
-        if note_of_calendars(&mut missing, "Put", put)?.is_some() {
+        if note_of_dav(&mut missing, "davCalPut", put)?.is_some() {
             let account = &own.name;
             bail!(
                 "try what restores need: the server made an event {ABSENT} of nothing in {account}; remove it by hand"
             );
         }
     }
+    unwritable_collections(client, own, &mut missing).await?;
     let upload = Upload::new("text/plain", 1, || stream::iter([Ok("m".into())]).boxed());
     note(&mut missing, "Blob", "Upload", client.upload(&own.id, &upload).await)?;
     Ok(missing)
@@ -202,17 +244,17 @@ fn note<T>(
     Ok(None)
 }
 
-/// The same of a request by CalDAV. A server that offers none answers that there is no such place, or method.
-fn note_of_calendars<T>(
+/// The same of a request by CalDAV or CardDAV. A server that offers none answers that there is no such place, or method.
+fn note_of_dav<T>(
     missing: &mut Permissions,
-    verb: &str,
+    permission: &str,
     answer: Result<T, Error>,
 ) -> Result<Option<T>> {
     match answer {
         Ok(answer) => Ok(Some(answer)),
         Err(error) => match error.class() {
             jmap::Class::Auth => {
-                missing.insert(format!("davCal{verb}"));
+                missing.insert(permission.to_owned());
                 Ok(None)
             }
             jmap::Class::Permanent | jmap::Class::Corrupt => Ok(None),
@@ -301,15 +343,21 @@ mod tests {
                 cases.push((format!("{of_type}/query"), vec![permission("Query")]));
             }
         }
-        let of_calendars = [("PROPFIND", "PropFind"), ("calendar-query", "Query")];
-        let of_calendars =
-            of_calendars.into_iter().chain([("calendar-multiget", "MultiGet"), ("PUT", "Put")]);
-        cases.extend(
-            of_calendars.map(|(method, verb)| (format!("CalDAV/{method}"), vec![format!("davCal{verb}")])),
-        );
+        for (method, permission) in [
+            ("CalDAV/PROPFIND", "davCalPropFind"),
+            ("CalDAV/calendar-query", "davCalQuery"),
+            ("CalDAV/calendar-multiget", "davCalMultiGet"),
+            ("CalDAV/PUT", "davCalPut"),
+            ("CalDAV/PROPPATCH", "davCalPropPatch"),
+            ("CalDAV/MKCALENDAR", "davCalMkCol"),
+            ("CardDAV/PROPFIND", "davCardPropFind"),
+            ("CardDAV/PROPPATCH", "davCardPropPatch"),
+        ] {
+            cases.push((method.to_owned(), vec![permission.to_owned()]));
+        }
         for (method, expected) in cases {
             let server = server().await;
-            let refused = match method.starts_with("CalDAV/") {
+            let refused = match method.contains("DAV/") {
                 true => Effect::Status { code: 403, retry_after: None },
                 false => Effect::MethodError("forbidden".into()),
             };

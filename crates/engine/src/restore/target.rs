@@ -80,8 +80,8 @@ impl<'a> Target<'a> {
     }
 
     /// Who reads and writes objects of this type: those of which users have something of their own, the owner if possible.
-    fn of(&self, data_type: DataType) -> &'a Client {
-        self.owner.filter(|_| is_each_users(from_jmap(data_type))).unwrap_or(self.client)
+    pub(super) fn of(&self, data_type: model::DataType) -> &'a Client {
+        self.owner.filter(|_| is_each_users(data_type)).unwrap_or(self.client)
     }
 }
 
@@ -133,10 +133,11 @@ impl Target<'_> {
             DataType::Mailbox => {
                 let mut batch = Batch::new(&self.account.id);
                 let call = batch.get(data_type, ids);
-                self.of(data_type).call(&batch).await.and_then(|answer| answer.take(call))
+                self.of(from_jmap(data_type)).call(&batch).await.and_then(|answer| answer.take(call))
             }
             _ => {
-                let whole = self.of(data_type).get_whole(&self.account.id, data_type, &ids, None).await;
+                let whole =
+                    self.of(from_jmap(data_type)).get_whole(&self.account.id, data_type, &ids, None).await;
                 whole.map(|whole| whole.objects)
             }
         };
@@ -176,7 +177,7 @@ impl Target<'_> {
     pub(super) async fn set(&self, what: &'static str, data_type: DataType, set: Set) -> Result<Written> {
         let mut batch = Batch::new(&self.account.id);
         let call = batch.set(data_type, set);
-        let answer = self.of(data_type).change(&batch).await.and_then(|answer| answer.take(call));
+        let answer = self.of(from_jmap(data_type)).change(&batch).await.and_then(|answer| answer.take(call));
         answer.map_err(|source| written(what, source))
     }
 

@@ -167,6 +167,11 @@ impl<'a> RemoteAccount<'a> {
         self.account.is_personal || self.owner.is_some_and(Owner::is_signed_in)
     }
 
+    /// Who reads objects of this type.
+    pub(crate) async fn reader_of(&self, data_type: DataType) -> Result<&Client, jmap::Error> {
+        Ok(self.owner_of(data_type).await?.unwrap_or(self.client))
+    }
+
     /// The account's owner, who reads a type of which each user has something of their own, where somebody else signs in and may act as
     /// the owner.
     async fn owner_of(&self, data_type: DataType) -> Result<Option<&Client>, jmap::Error> {

@@ -33,7 +33,9 @@ const MOST_BYTES_ALONE: u64 = 64 << 20;
 /// What a snapshot lacks where a server does not show calendars by CalDAV; stands beside properties that are not given.
 const TEXT: &str = "text by CalDAV";
 /// The same where it shows them, and these events not among them.
-const SOME_TEXT: &str = "text of some events by CalDAV";
+const SOME_TEXT: &str = "text of events that CalDAV does not list";
+/// The same as Malle wrote it while it listed long calendars in part.
+const SOME_TEXT_OF_A_PART: &str = "text of some events by CalDAV";
 /// The same where it shows them, and does not say which text is whose.
 const UNTOLD_TEXT: &str = "text of events whose UID is also in another calendar of the same name (give one of the two another name)";
 
@@ -128,6 +130,9 @@ impl Run<'_> {
     /// Whether the server shows texts of events that the base lacks because it did not.
     pub(crate) async fn shows_texts_now(&self, base: Option<&TypeState>) -> bool {
         let lacks = |text| base.is_some_and(|base| base.not_given.iter().any(|name| name == text));
+        if lacks(SOME_TEXT_OF_A_PART) {
+            return true;
+        }
         if !lacks(TEXT) && !lacks(UNTOLD_TEXT) {
             return false;
         }

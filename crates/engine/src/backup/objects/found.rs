@@ -78,6 +78,12 @@ impl Found {
         }
     }
 
+    /// Puts more of an object in its place.
+    pub(crate) fn replace(&mut self, id: String, json: Bytes) {
+        self.held += json.len();
+        self.objects.insert(id, Some(json));
+    }
+
     /// Takes these out of what the server named and then said not to have.
     pub(crate) fn explain(&mut self, gone: &BTreeSet<Id>) {
         self.doubted.retain(|doubted| !gone.iter().any(|id| id.as_str() == doubted));

@@ -3,6 +3,7 @@
 mod collections;
 mod events;
 pub(crate) mod found;
+mod properties;
 mod put;
 pub(super) mod reading;
 mod sync;

@@ -14,6 +14,7 @@ use crate::backup::states::TypeStates;
 use crate::error::{Error, Result};
 use crate::server::account::is_fatal;
 use crate::server::owner::is_each_users;
+use crate::server::properties;
 
 /// Types with more objects than this are brought up to date by `/changes`.
 const LONG_TYPE: u64 = 400;
@@ -48,7 +49,7 @@ impl Run<'_> {
             Offer::State(None, None) => "",
         };
         let witness = match offer {
-            Offer::State(Some(_), Some(fingerprint)) => self.draft.hasher.short(fingerprint).max(1),
+            Offer::State(Some(_), Some(fingerprint)) => self.witness_of(t, fingerprint),
             _ => 0,
         };
         let base = self.draft.base_state(t).cloned();
@@ -92,12 +93,20 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// Tells of the flags of a type's objects, and of what is read beside them: a base that was made without it is read as a whole.
+    fn witness_of(&self, t: DataType, fingerprint: &str) -> u64 {
+        let beside = properties::home_of(t).map_or("", |_| properties::MEMBER);
+        self.draft.hasher.short(&format!("{fingerprint}{beside}")).max(1)
+    }
+
     /// Whether all of a type has to be read because the server shows more of it than the base holds: the owner's view instead of somebody
-    /// else's, or texts of events. Nobody signs in as the owner for what did not change.
+    /// else's, texts of events, or properties of collections. Nobody signs in as the owner for what did not change.
     async fn shows_more_now(&self, t: DataType, base: Option<&TypeState>, unchanged: bool) -> bool {
         let is_others = is_each_users(t) && !base.is_some_and(|base| base.of_owner);
         let may_ask = is_others && (self.server.has_reached_owner() || !unchanged);
-        may_ask && self.server.is_owners(t).await || self.shows_texts_now(base).await
+        may_ask && self.server.is_owners(t).await
+            || self.shows_texts_now(base).await
+            || self.server.shows_properties_now(t, base).await
     }
 
     /// Syncs one type. `since`: what the rows of the base, or of an earlier call of this run, are the state of.
@@ -106,8 +115,14 @@ impl Run<'_> {
         data_type: DataType,
         since: Option<State>,
     ) -> Result<Result<SyncedObjects, Unread>> {
-        let read = read_type(&self.server, &self.draft.hasher, data_type, since).await;
-        let ReadType { mut found, state, status } = match read {
+        let read = match read_type(&self.server, &self.draft.hasher, data_type, since).await {
+            Ok(mut read) => {
+                let lacks = self.server.add_properties(data_type, &mut read.found).await;
+                lacks.map(|lacks| (read, lacks))
+            }
+            Err(error) => Err(error),
+        };
+        let (ReadType { mut found, state, status }, lacks) = match read {
             Ok(read) => read,
             Err(source) if is_fatal(&source) => {
                 return Err(Error::Server { what: "the account's objects", source });
@@ -119,7 +134,7 @@ impl Run<'_> {
         let put = self.put_objects(data_type, found, &mut known).await;
         let count = known.len() as u64;
         *self.draft.objects_of(data_type).await? = known;
-        if let Some(lacks) = put? {
+        for lacks in put?.into_iter().chain(lacks) {
             not_given.get_or_insert_default().insert(lacks);
         }
         let not_given = not_given.map(|names| names.into_iter().map(str::to_owned).collect());

@@ -15,6 +15,7 @@ mod icalendar;
 mod left_out;
 pub(super) mod pairs;
 mod places;
+mod properties;
 mod putting;
 mod removing;
 pub(super) mod rules;
@@ -38,8 +39,10 @@ use crate::restore::request::{Mode, Restore};
 use crate::restore::staging::Staging;
 use crate::restore::target::Target;
 use crate::server::owner::is_each_users;
+use crate::server::properties::MEMBER;
 use crate::server::types::to_jmap;
 use pairs::{NewIds, Thing, levels, pair, patch, read_thing, thing};
+use properties::{differ, has_own_components};
 use rules::Refers;
 use steps::Step;
 use text::Text;
@@ -393,6 +396,8 @@ impl<'a> Objects<'a> {
             Mode::Missing => rules::is_pristine(data_type, now),
             Mode::Exact => is_held,
         };
+        // An attempt was cut off between CalDAV and JMAP.
+        let may_change = may_change || is_ours && has_own_components(&wanted);
         let mut patch = patch(&wanted, now, &rules);
         if !self.snapshot.info().is_of_owner(data_type) {
             patch.remove(SUBSCRIBED);
@@ -404,13 +409,14 @@ impl<'a> Objects<'a> {
             self.note_left_out(data_type, &wanted, now);
             if is_ours {
                 report.notes.extend(came_without(&wanted, now, &rules));
+                return Ok(self.property_change(wanted, now, report));
             } else if self.how.mode == Mode::Missing && self.was_filled(data_type, &wanted, now) {
                 report.changed += 1;
             }
             return Ok(None);
         }
         let has_other_content = self.how.mode == Mode::Exact && self.has_other_content(&wanted, now).await?;
-        if patch.is_empty() && !has_other_content {
+        if patch.is_empty() && !has_other_content && !differ(&wanted, now) {
             if !is_ours && self.was_changed(&wanted, now, there, &rules).await? {
                 report.changed += 1;
             }
@@ -431,7 +437,17 @@ impl<'a> Objects<'a> {
         if data_type == DataType::FileNode {
             rules::keep_modified(&mut patch, &wanted);
         }
-        Ok(Some(Step::change(wanted, now.clone(), patch, has_other_content)))
+        let properties = self.property_difference(&wanted, now, report);
+        let is_nothing = patch.is_empty() && !has_other_content && properties.is_empty();
+        let step = Step::change(wanted, now.clone(), patch, has_other_content).with(properties);
+        Ok(Some(step).filter(|_| !is_nothing))
+    }
+
+    /// What gives its properties to an object that an earlier attempt made.
+    fn property_change(&self, wanted: Thing, now: &Thing, report: &mut RestoredObjects) -> Option<Step> {
+        let properties = self.property_difference(&wanted, now, report);
+        let is_nothing = properties.is_empty();
+        (!is_nothing).then(|| Step::change(wanted, now.clone(), Map::new(), false).with(properties))
     }
 }
 
@@ -460,7 +476,7 @@ fn things(records: &[ObjectRecord]) -> Vec<Thing> {
 }
 
 /// Members that are not sent and that owners change.
-const OWNERS: [&str; 3] = ["blobId", "shareWith", "isSubscribed"];
+const OWNERS: [&str; 4] = ["blobId", "shareWith", "isSubscribed", MEMBER];
 
 /// Whether nobody touched it meanwhile. What the server says of an object by itself (when it was last looked at) makes no
 /// difference.

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use super::pairs::{Key, Rules, Thing};
 use crate::restore::request::Mode;
+use crate::server::properties;
 
 /// In the order in which they come back: what is referred to comes first.
 pub(super) const ORDER: [DataType; 9] = [
@@ -51,7 +52,9 @@ pub(super) fn rules(data_type: DataType) -> Rules {
         DataType::SieveScript => &["id", "isActive", "blobId"],
         DataType::Identity => &["id", "mayDelete"],
         DataType::ParticipantIdentity => &["id", "isDefault"],
-        DataType::AddressBook | DataType::Calendar => &["id", "isDefault", "myRights", "shareWith"],
+        DataType::AddressBook | DataType::Calendar => {
+            &["id", "isDefault", "myRights", "shareWith", properties::MEMBER]
+        }
         DataType::CalendarEvent => &["id", "baseEventId", "isOrigin", "method", "utcStart", "utcEnd"],
         DataType::VacationResponse => &["id", "isEnabled"],
         DataType::FileNode => {
@@ -128,8 +131,15 @@ pub(in crate::restore) fn is_pristine(data_type: DataType, thing: &Thing) -> boo
 }
 
 /// What owners give to address books and calendars besides a name.
-const OF_CONTAINERS: [&str; 6] =
-    ["description", "color", "timeZone", "sortOrder", "defaultAlertsWithTime", "defaultAlertsWithoutTime"];
+const OF_CONTAINERS: [&str; 7] = [
+    "description",
+    "color",
+    "timeZone",
+    "sortOrder",
+    "defaultAlertsWithTime",
+    "defaultAlertsWithoutTime",
+    properties::MEMBER,
+];
 
 /// Whether its owner never hid it, nor took it out of what others see of their time. (Nobody is subscribed to one that Stalwart 0.16
 /// makes again after all were destroyed.)

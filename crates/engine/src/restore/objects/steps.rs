@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use jmap::{Id, MethodErrorKind, Set, SetError, State, Written};
 
 use super::pairs::{Thing, creation, not_kept};
+use super::properties::{Difference, has_own_components};
 use super::{NEW, Objects, is_as_before, read_thing, rules};
 use crate::error::{Error, Result};
 use crate::restore::emails::landing::Landing;
@@ -33,6 +34,10 @@ pub(super) struct Step {
     of: Option<Thing>,
     object: Map<String, Value>,
     has_content: bool,
+    /// What follows by CalDAV or CardDAV.
+    properties: Difference,
+    /// The account's id of what was made by CalDAV.
+    made: Option<String>,
     /// What was left away because the server does not take it.
     dropped: Vec<String>,
 }
@@ -41,11 +46,27 @@ impl Step {
     pub(super) fn create(data_type: DataType, thing: Thing) -> Step {
         let object = creation(&thing, &rules::rules(data_type));
         let has_content = thing.json.get("blobId").is_some_and(|blob| !blob.is_null());
-        Step { thing, of: None, object, has_content, dropped: Vec::new() }
+        let properties = Difference::of_new(&thing);
+        Step { thing, of: None, object, has_content, properties, made: None, dropped: Vec::new() }
     }
 
     pub(super) fn change(thing: Thing, of: Thing, patch: Map<String, Value>, has_content: bool) -> Step {
-        Step { thing, of: Some(of), object: patch, has_content, dropped: Vec::new() }
+        let (of, properties) = (Some(of), Difference::default());
+        Step { thing, of, object: patch, has_content, properties, made: None, dropped: Vec::new() }
+    }
+
+    pub(super) fn with(self, properties: Difference) -> Step {
+        Step { properties, ..self }
+    }
+
+    pub(super) fn properties(&self) -> &Difference {
+        &self.properties
+    }
+
+    /// The account's object that the request is about; `None`: it creates one.
+    fn updates(&self) -> Option<Id> {
+        let id = self.of.as_ref().map(|of| &of.id).or(self.made.as_ref())?;
+        Id::new(id).ok()
     }
 
     pub(super) fn creates(&self) -> bool {
@@ -116,6 +137,9 @@ impl Objects<'_> {
         report: &mut RestoredObjects,
     ) -> Result<()> {
         let (mut open, failure) = self.upload(data_type, batch, report).await?;
+        for step in open.iter_mut().filter(|step| step.of.is_none() && has_own_components(&step.thing)) {
+            step.made = self.make_by_dav(&step.thing, &step.object, report).await?;
+        }
         let mut looks = 0;
         while !open.is_empty() {
             let state;
@@ -146,6 +170,7 @@ impl Objects<'_> {
                 match take_refusal(&mut written, &step, n) {
                     None => {
                         let id = written.created.remove(&n.to_string()).map(|created| created.id.to_string());
+                        let id = id.or_else(|| step.made.clone());
                         let of = step.of.as_ref().map(|of| of.id.clone());
                         self.succeeded(data_type, &step, id.clone(), report);
                         done.extend(id.or(of).map(|id| (id, step)));
@@ -155,6 +180,7 @@ impl Objects<'_> {
                 }
             }
             open = again;
+            self.give_properties(data_type, &done, report).await?;
             self.note_unkept(data_type, done, report).await?;
         }
         failure.map_or(Ok(()), Err)
@@ -175,7 +201,9 @@ impl Objects<'_> {
         let now = self.target.objects_at(to_jmap(data_type), ids).await?;
         let state = now.state.clone();
         let now = now.list.iter().filter_map(|object| read_thing(object.id.as_str(), &object.json));
-        let now: BTreeMap<String, Thing> = now.map(|thing| (thing.id.clone(), thing)).collect();
+        let mut now: Vec<Thing> = now.collect();
+        self.target.add_properties(data_type, &mut now).await?;
+        let now: BTreeMap<String, Thing> = now.into_iter().map(|thing| (thing.id.clone(), thing)).collect();
         let (mut open, mut touched) = (Vec::new(), Vec::new());
         for step in steps {
             let live = step.of.as_ref().and_then(|of| Some((of, now.get(&of.id)?)));
@@ -257,9 +285,9 @@ impl Objects<'_> {
         let mut set = Set::new();
         for (n, step) in open.iter().enumerate() {
             let object = Value::Object(step.object.clone());
-            match step.of.as_ref().map(|of| Id::new(&of.id)) {
-                Some(Ok(id)) => set.update(&id, object),
-                Some(Err(_)) | None => set.create(n.to_string(), object),
+            match step.updates() {
+                Some(id) => set.update(&id, object),
+                None => set.create(n.to_string(), object),
             }
         }
         let activates = |step: &Step| step.of.is_none() && step.thing.is("isActive");
@@ -379,9 +407,9 @@ fn is_of_state(error: &jmap::Error) -> bool {
 }
 
 fn take_refusal(written: &mut Written, step: &Step, n: usize) -> Option<SetError> {
-    match step.of.as_ref().map(|of| Id::new(&of.id)) {
-        Some(Ok(id)) => written.not_updated.remove(&id),
-        Some(Err(_)) | None => written.not_created.remove(&n.to_string()),
+    match step.updates() {
+        Some(id) => written.not_updated.remove(&id),
+        None => written.not_created.remove(&n.to_string()),
     }
 }
 

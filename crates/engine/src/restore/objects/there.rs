@@ -8,6 +8,7 @@ use repository::{ObjectRecord, Snapshot};
 use serde_json::Value;
 
 use super::pairs::{Rules, Thing, creation, not_kept, patch};
+use super::properties::differ;
 use super::rules;
 use super::{Objects, is_as_before, steps, thing, things};
 use crate::error::Result;
@@ -38,6 +39,7 @@ impl Objects<'_> {
             live.extend(thing(object.id.as_str(), &object.json, None));
         }
         live.retain(|thing| !rules::is_hidden(data_type, thing));
+        self.target.add_properties(data_type, &mut live).await?;
         let Some(safety) = self.safety else {
             // A dry run: nothing will be touched.
             let is_held = vec![true; live.len()];
@@ -94,7 +96,9 @@ impl Objects<'_> {
         rules: &Rules,
     ) -> Result<bool> {
         let Some(first) = there.first.get(&now.id) else { return Ok(false) };
-        Ok(!patch(wanted, first, rules).is_empty() || self.has_other_content(wanted, first).await?)
+        Ok(!patch(wanted, first, rules).is_empty()
+            || differ(wanted, first)
+            || self.has_other_content(wanted, first).await?)
     }
 
     /// Why the content of an object of the account must not go: the store cannot give it back.
