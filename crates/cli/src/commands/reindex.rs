@@ -54,7 +54,9 @@ async fn reindex(mailbox: &Mailbox, out: &Out) -> Result<Exit> {
     let done = noting(&mailbox.repository, work).await?;
     drop(shown);
     print(mailbox, &done, out)?;
+    let history = mailbox.name_unreadable();
     Ok(match done.damaged {
+        0 if history != Exit::Good => history,
         0 if mailbox.snapshots.is_empty() => Exit::NotFound,
         0 => Exit::Good,
         _ => Exit::Damage,
@@ -95,7 +97,8 @@ fn print(mailbox: &Mailbox, done: &Reindexed, out: &Out) -> Result<()> {
     }
     let name = one_line(mailbox.name(), 200);
     if mailbox.snapshots.is_empty() {
-        return out.line(format_args!("{name}: nothing is backed up yet"));
+        let what = if mailbox.unreadable.is_empty() { "is backed up yet" } else { "can be read" };
+        return out.line(format_args!("{name}: nothing {what}"));
     }
     let (emails, renewed) = (count(done.emails, "email"), done.renewed);
     out.line(format_args!("{name}: {emails} looked at, {renewed} of them indexed again"))?;
