@@ -188,15 +188,20 @@ impl Objects<'_> {
             staging.assert_alive().await?;
         }
         let collections = self.target.collections(data_type).await?.unwrap_or_default();
-        let mut put = Vec::new();
-        for (id, name) in self.names_of(data_type, &needed).await? {
+        let mut put: Vec<(&Collection, &Difference)> = Vec::new();
+        let names = self.names_of(data_type, &needed).await?;
+        for (at, (id, name)) in names.iter().enumerate() {
             let difference = needed[id.as_str()];
-            match find(&name, difference, &collections) {
+            let is_alike = |it: &&(String, String)| it.1 == *name && needed[it.0.as_str()] == difference;
+            let alike = names[at..].iter().filter(is_alike).count();
+            let is_left = |it: &&Collection| put.iter().all(|(taken, _)| !taken.is_at(it));
+            let called = collections.iter().filter(|it| it.name == *name).filter(is_left).collect();
+            match find(called, difference, alike) {
                 Ok(collection) => {
                     self.put_properties(data_type, collection, difference, report).await?;
                     put.push((collection, difference));
                 }
-                Err(reason) => note_without(&name, &difference.names(), reason, report),
+                Err(reason) => note_without(name, &difference.names(), reason, report),
             }
         }
         // What a server takes is not what it keeps.
@@ -255,18 +260,18 @@ impl Objects<'_> {
     }
 }
 
-/// The collection that an object of this name is.
+/// The collection that an object is. `called`: those with its name that got nothing yet; `alike`: how many with this name get the same.
 fn find<'c>(
-    name: &str,
+    called: Vec<&'c Collection>,
     difference: &Difference,
-    collections: &'c [Collection],
+    alike: usize,
 ) -> std::result::Result<&'c Collection, &'static str> {
-    let called: Vec<&Collection> = collections.iter().filter(|collection| collection.name == name).collect();
     let as_before: Vec<&Collection> =
         called.iter().filter(|collection| collection.properties == difference.before).copied().collect();
     match (called.as_slice(), as_before.as_slice()) {
         ([], _) => Err(UNSHOWN),
         ([only], _) | (_, [only]) => Ok(only),
+        ([first, ..], _) if called.len() == alike => Ok(first),
         _ => Err(UNTOLD),
     }
 }
