@@ -4,11 +4,11 @@ mod backup;
 mod envelope;
 mod error;
 mod export;
-mod letters;
 mod reindex;
 mod restore;
 mod search;
 mod server;
+mod stored_emails;
 
 pub use crate::export::{Export, Exported, Loss, Losses, Source, export};
 pub use backup::attempts::{Ended, backup, backup_slice};

@@ -18,7 +18,7 @@ use crate::backup::emails::renewal::{Reading, read_envelope};
 use crate::backup::options::Progress;
 use crate::envelope::is_outdated;
 use crate::error::{Error, Result};
-use crate::letters::{Letter, Letters, WINDOW};
+use crate::stored_emails::{StoredEmail, StoredEmails, WINDOW};
 
 /// How often in a row another writer may be first.
 const MOST_LOST: u32 = 5;
@@ -207,10 +207,10 @@ impl Piece {
             emails.fetch_add(is_new.into(), Relaxed);
             is_new && is_outdated(&email.envelope)
         };
-        let mut letters = Letters::new(base, wanted).await?;
+        let mut stored = StoredEmails::new(base, wanted).await?;
         let is_over = loop {
             let seen = emails.load(Relaxed);
-            let window = letters.next_window().await?;
+            let window = stored.next_window().await?;
             how.progress.advance(emails.load(Relaxed) - seen, 0);
             if window.is_empty() {
                 break true;
@@ -218,11 +218,11 @@ impl Piece {
             if self.behind == behind {
                 check_base(base, writer).await?;
             }
-            let last = window.iter().map(|letter| &letter.email.id).max_by_key(|id| id.as_str());
+            let last = window.iter().map(|stored_email| &stored_email.email.id).max_by_key(|id| id.as_str());
             self.behind = last.cloned();
             let is_last = window.len() < WINDOW;
-            for letter in window {
-                self.renew_one(base, writer, letter).await?;
+            for stored_email in window {
+                self.renew_one(base, writer, stored_email).await?;
             }
             writer.look_for_rival().await?;
             if is_last || self.bytes >= how.piece {
@@ -237,7 +237,7 @@ impl Piece {
         &mut self,
         base: &Snapshot,
         writer: &mut SnapshotWriter,
-        Letter { email, blob, .. }: Letter,
+        StoredEmail { email, blob, .. }: StoredEmail,
     ) -> Result<()> {
         let read = match blob {
             Some(place) => read_envelope(base, place, || true).await?,

@@ -91,7 +91,7 @@ impl Run<'_> {
     /// False if what the server says of changes is not true.
     async fn bring_up_to_date(&mut self, types: &mut TypeStates) -> Result<bool> {
         let Probe { offers, look } = self.probe().await?;
-        self.draft.trusts &= !look.as_ref().is_some_and(|look| self.is_another_past(look));
+        self.draft.trusts &= !look.as_ref().is_some_and(|look| self.history_was_rolled_back(look));
         if let Some(Look::Recent(seen)) = &look {
             self.emails.unexplained.clone_from(&seen.differing);
         }

@@ -21,7 +21,7 @@ use crate::error::{Error, Result};
 use crate::export::request::{Export, Exported, Loss, Source};
 use crate::export::wanted::Wanted;
 use crate::export::writing::{Step, write};
-use crate::letters::{Letter, Letters};
+use crate::stored_emails::{StoredEmail, StoredEmails};
 
 /// A batch is sent when it is that long.
 const BATCH_BYTES: usize = 1 << 20;
@@ -121,10 +121,10 @@ impl Feed<'_> {
                 self.object(data_type, id, object).await?;
             }
         }
-        let mut letters = Letters::new(self.snapshot, |_, email| wanted.email(email)).await?;
-        while let Some(letter) = letters.next().await? {
-            told(&letter.email);
-            self.email(letter).await?;
+        let mut stored = StoredEmails::new(self.snapshot, |_, email| wanted.email(email)).await?;
+        while let Some(stored_email) = stored.next().await? {
+            told(&stored_email.email);
+            self.email(stored_email).await?;
         }
         self.push(Step::End).await?;
         self.flush().await
@@ -178,8 +178,8 @@ impl Feed<'_> {
         }
     }
 
-    async fn email(&mut self, letter: Letter) -> Result<()> {
-        let Letter { email, blob, .. } = letter;
+    async fn email(&mut self, stored_email: StoredEmail) -> Result<()> {
+        let StoredEmail { email, blob, .. } = stored_email;
         match blob {
             Some(located) => {
                 self.push(Step::Email(email, located.length())).await?;

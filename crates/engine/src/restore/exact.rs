@@ -19,7 +19,7 @@ use serde_json::{Map, Value, json};
 use crate::backup::emails::rows::server_blob;
 use crate::backup::options::Progress;
 use crate::error::{Error, Result};
-use crate::restore::emails::held::Held;
+use crate::restore::emails::account_emails::AccountEmails;
 use crate::restore::emails::ledger::Ledger;
 use crate::restore::folders::mapping;
 use crate::restore::folders::own::is_own;
@@ -53,7 +53,7 @@ pub(super) struct Exact<'a> {
     pub(super) target: Target<'a>,
     pub(super) snapshot: &'a Snapshot,
     pub(super) safety: &'a Safety,
-    pub(super) held: &'a Held,
+    pub(super) held: &'a AccountEmails,
     pub(super) map: &'a mapping::Map,
     pub(super) staging: &'a Staging<'a>,
     pub(super) progress: &'a dyn Progress,
@@ -262,7 +262,7 @@ impl Exact<'_> {
 pub(super) async fn read_surplus(
     backup: &Snapshot,
     snapshot: &Snapshot,
-    held: &Held,
+    held: &AccountEmails,
     ledger: &Ledger,
 ) -> Result<()> {
     let is_kept = ledger.paired(held.len());

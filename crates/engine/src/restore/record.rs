@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::restore::folders::own::is_own;
-use crate::restore::objects::pairs::read_thing;
+use crate::restore::objects::pairs::read_object;
 use crate::restore::objects::rules::is_pristine;
 use crate::restore::request::{Mode, Restore, RestoreId};
 use crate::restore::target::Target;
@@ -155,7 +155,7 @@ impl Before {
                 found => found?,
             };
             let name = data_type.name();
-            let things = found.iter().filter_map(|object| read_thing(object.id.as_str(), &object.json));
+            let things = found.iter().filter_map(|object| read_object(object.id.as_str(), &object.json));
             let mut things: Vec<_> = things.collect();
             target.add_properties(data_type, &mut things).await?;
             for thing in things {

@@ -6,8 +6,8 @@ use jmap::{Email, Id};
 use model::{DataType, EmailRecord, FolderId};
 
 use crate::error::Result;
+use crate::restore::emails::account_emails::{AccountEmails, each};
 use crate::restore::emails::dates;
-use crate::restore::emails::held::{Held, each};
 use crate::restore::emails::ledger::Mark;
 use crate::restore::exact::patch;
 use crate::restore::folders::mapping::Map;
@@ -76,7 +76,7 @@ impl Work<'_> {
     }
 
     /// Emails that are there, in other folders or with other keywords.
-    async fn tell_changes(&mut self, held: &Held, map: &Map, tell: &Tell<'_>) -> Result<()> {
+    async fn tell_changes(&mut self, held: &AccountEmails, map: &Map, tell: &Tell<'_>) -> Result<()> {
         let most = self.target.client.session().limits.max_objects_in_get;
         let mut emails = self.snapshot.emails().await?;
         let (mut pairs, mut position) = (BTreeMap::new(), 0);
@@ -122,7 +122,7 @@ impl Work<'_> {
         Ok(changed)
     }
 
-    async fn tell_removals(&mut self, held: &Held, tell: &Tell<'_>) -> Result<()> {
+    async fn tell_removals(&mut self, held: &AccountEmails, tell: &Tell<'_>) -> Result<()> {
         let is_kept = self.ledger.paired(held.len());
         let surplus = (0..held.len()).filter(|at| !is_kept[*at]);
         let surplus: Vec<Id> = surplus.filter_map(|at| Id::new(held.id(at)).ok()).collect();

@@ -10,11 +10,10 @@ use model::{DataType, EmailRecord, ErrorClass, FolderId};
 use repository::Snapshot;
 
 use crate::error::{Error, Result};
-use crate::letters::Letters;
-use crate::restore::emails::held::{Held, each};
+use crate::restore::emails::account_emails::{AccountEmails, each};
 use crate::restore::emails::import::{Import, Outcome};
-use crate::restore::emails::landing::Landing;
 use crate::restore::emails::ledger::{Ledger, Mark};
+use crate::restore::emails::upload_target::UploadTarget;
 use crate::restore::emails::wrapping;
 use crate::restore::exact::{Exact, Safety};
 use crate::restore::folders::mapping::Map;
@@ -30,6 +29,7 @@ use crate::restore::staging::Staging;
 use crate::restore::target::{Folder, Target};
 use crate::restore::told::Report;
 use crate::search::folders::FolderTree;
+use crate::stored_emails::StoredEmails;
 
 /// Attempts in a row that brought nothing back.
 const IDLE_ATTEMPTS: u32 = 6;
@@ -101,12 +101,12 @@ async fn restore_all(
     let ledger = Ledger::open(snapshot, is_wanted).await?;
     let done = Restored { lacks_rows: snapshot.lacks_rows(), ..Restored::nothing(&how.id) };
     let objects = BTreeMap::new();
-    let landing = Landing::of(account);
+    let upload_target = UploadTarget::of(account);
     let before = records.as_ref().map(|records| records.record.before.clone());
     let why_wrapped = BTreeMap::new();
     let mut work = Work {
         target,
-        landing,
+        upload_target,
         snapshot,
         how,
         has_emails,
@@ -151,7 +151,7 @@ fn may_be_exact(snapshot: &Snapshot, how: &Restore<'_>) -> Result<()> {
 
 pub(super) struct Work<'a> {
     pub(super) target: Target<'a>,
-    landing: Landing,
+    upload_target: UploadTarget,
     pub(super) snapshot: &'a Arc<Snapshot>,
     pub(super) how: &'a Restore<'a>,
     pub(super) has_emails: bool,
@@ -341,7 +341,7 @@ impl Work<'_> {
         self.how.progress.phase("comparing");
         // What was there at the last look may have come into this restore's folder since.
         self.ledger.forget(&[Mark::Present]);
-        let held = Held::list(self.target, None, Some(&staging.folder), None).await?;
+        let held = AccountEmails::list(self.target, None, Some(&staging.folder), None).await?;
         if held.len() > 0 {
             let copies = held.mark_restored(self.target, self.snapshot, &mut self.ledger, map).await?;
             self.done.odd_folders.extend(staging.destroy_copies(&copies).await?);
@@ -353,18 +353,18 @@ impl Work<'_> {
     }
 
     /// Marks what the account holds. `but`: what lies in this folder is left out.
-    pub(super) async fn compare(&mut self, but: Option<&Id>) -> Result<Held> {
+    pub(super) async fn compare(&mut self, but: Option<&Id>) -> Result<AccountEmails> {
         self.how.progress.phase("comparing");
         self.ledger.forget(&[Mark::Present]);
         let same = self.how.same_account;
         let hasher = same.then(|| self.snapshot.hasher());
-        let mut held = Held::list(self.target, hasher.as_ref(), None, but).await?;
+        let mut held = AccountEmails::list(self.target, hasher.as_ref(), None, but).await?;
         held.mark_present(self.target, self.snapshot, &mut self.ledger, same).await?;
         Ok(held)
     }
 
-    /// `workshop`: the restore's own folder; without it nothing is written.
-    pub(super) async fn map(&self, workshop: Option<&Id>) -> Result<Map> {
+    /// `staging_folder`: the restore's own folder; without it nothing is written.
+    pub(super) async fn map(&self, staging_folder: Option<&Id>) -> Result<Map> {
         let folders = match self.has_emails {
             true => self.snapshot.objects_of(DataType::Mailbox).await?,
             false => Vec::new(),
@@ -387,7 +387,7 @@ impl Work<'_> {
             Mode::Beside | Mode::Missing => Places::Missing { same_account: self.how.same_account },
             Mode::Exact => Places::Exact { same_account: self.how.same_account },
         };
-        place(self.target, &folders, places, workshop).await
+        place(self.target, &folders, places, staging_folder).await
     }
 
     /// The folder beside everything else: when, which backup (by the fleet's number, if it has one), which restore.
@@ -402,10 +402,10 @@ impl Work<'_> {
         self.how.progress.phase("importing");
         self.how.progress.expect(self.ledger.count(Mark::Open));
         let open = self.ledger.positions(Mark::Open);
-        let letters = Letters::new(self.snapshot, |position, _| open[position]).await?;
+        let stored = StoredEmails::new(self.snapshot, |position, _| open[position]).await?;
         let import = Import {
             target: self.target,
-            landing: &self.landing,
+            upload_target: &self.upload_target,
             snapshot: self.snapshot,
             map,
             staging,
@@ -415,7 +415,7 @@ impl Work<'_> {
         let (wraps_refused, mut wraps) = (self.how.wrap_refused, BTreeMap::new());
         let mut reasons = Reasons::default();
         import
-            .run(letters, |Outcome { position, email, refusal, is_no_email }| match refusal {
+            .run(stored, |Outcome { position, email, refusal, is_no_email }| match refusal {
                 // Stays open: an attempt that ends before it is wrapped is told so once more.
                 Some(reason) if wraps_refused && is_no_email && email.size <= wrapping::MOST_BYTES => {
                     wraps.insert(position, reasons.of(&reason));
@@ -450,13 +450,13 @@ impl Work<'_> {
         map: &Map,
         staging: &Staging<'_>,
     ) -> Result<()> {
-        let letters = Letters::new(self.snapshot, |position, _| wraps.contains_key(&position)).await?;
-        let (target, landing, snapshot) = (self.target, &self.landing, self.snapshot);
-        let import = Import { target, landing, snapshot, map, staging, wraps: Some(&wraps) };
+        let stored = StoredEmails::new(self.snapshot, |position, _| wraps.contains_key(&position)).await?;
+        let (target, upload_target, snapshot) = (self.target, &self.upload_target, self.snapshot);
+        let import = Import { target, upload_target, snapshot, map, staging, wraps: Some(&wraps) };
         let (ledger, done, progress) = (&mut self.ledger, &mut self.done, self.how.progress);
         let why_wrapped = &mut self.why_wrapped;
         import
-            .run(letters, |Outcome { position, email, refusal, .. }| {
+            .run(stored, |Outcome { position, email, refusal, .. }| {
                 progress.advance(1, email.size);
                 let why = wraps.get(&position).map_or_else(|| Arc::from(""), Arc::clone);
                 match refusal {
@@ -478,7 +478,7 @@ impl Work<'_> {
     async fn make_exact(
         &mut self,
         safety: &Safety,
-        held: &Held,
+        held: &AccountEmails,
         map: &Map,
         staging: &Staging<'_>,
     ) -> Result<NewIds> {

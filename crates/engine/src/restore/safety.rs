@@ -7,7 +7,7 @@ use repository::{Origin, Repository, Snapshot, SnapshotInfo};
 
 use crate::backup::options::Backup;
 use crate::error::{Error, Result};
-use crate::restore::emails::held::Held;
+use crate::restore::emails::account_emails::AccountEmails;
 use crate::restore::emails::ledger::Mark;
 use crate::restore::exact::{Safety, read_surplus};
 use crate::restore::record::{Pinned, Records};
@@ -29,7 +29,7 @@ impl Work<'_> {
         repository: &Repository,
         records: &mut Records<'_>,
         staging: &Staging<'_>,
-    ) -> Result<(Safety, Held)> {
+    ) -> Result<(Safety, AccountEmails)> {
         let named = match &records.record.safety {
             Some(safety) => Some(safety.clone()),
             None => self.unnamed(repository).await?,
@@ -103,14 +103,14 @@ impl Work<'_> {
         repository: &Repository,
         first: Option<Arc<Snapshot>>,
         staging: &Staging<'_>,
-    ) -> Result<(Safety, Held)> {
+    ) -> Result<(Safety, AccountEmails)> {
         let now = self.back_up(repository, first.is_none(), staging).await?;
         let safety = Safety { first: first.unwrap_or_else(|| Arc::clone(&now)), now };
         self.how.progress.phase("comparing");
         // What an earlier attempt brought back is in the backup, and must be found there: what is not is too much.
         self.ledger.forget(&[Mark::Present, Mark::Restored, Mark::Wrapped]);
         let same = self.how.same_account;
-        let mut held = Held::of_backup(&safety.now, same, staging).await?;
+        let mut held = AccountEmails::of_backup(&safety.now, same, staging).await?;
         held.mark_present(self.target, self.snapshot, &mut self.ledger, same).await?;
         self.ledger.claim(|at| held.brought_by_us(at));
         Ok((safety, held))
@@ -124,7 +124,12 @@ impl Work<'_> {
     }
 
     /// Reads what may be removed from the store, and notes what does not open: the next backup fetches it from the server again.
-    async fn has_damage(&self, repository: &Repository, safety: &Safety, held: &Held) -> Result<bool> {
+    async fn has_damage(
+        &self,
+        repository: &Repository,
+        safety: &Safety,
+        held: &AccountEmails,
+    ) -> Result<bool> {
         self.how.progress.phase("reading back");
         // Opened once more: what it keeps in memory must prove nothing when the removing begins.
         let backup = repository.snapshot(Some(safety.now.info().number)).await?;

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::error::Result;
-use crate::restore::objects::pairs::{NewIds, Thing, read_thing};
+use crate::restore::objects::pairs::{JmapObject, NewIds, read_object};
 use crate::restore::request::{Mode, Restore};
 use crate::restore::target::{Target, pointer, read};
 use crate::server::types::to_jmap;
@@ -58,11 +58,12 @@ pub(super) async fn settle(
         if how.mode != Mode::Beside {
             shares.extend(shared_since(target, data_type, &all, how, ids).await?);
         }
-        let shared: Vec<Thing> = all.into_iter().filter(is_shared).collect();
+        let shared: Vec<JmapObject> = all.into_iter().filter(is_shared).collect();
         if shared.is_empty() {
             continue;
         }
-        let there = |thing: &Thing| ids.get(&(data_type, thing.id.clone())).and_then(|id| Id::new(id).ok());
+        let there =
+            |thing: &JmapObject| ids.get(&(data_type, thing.id.clone())).and_then(|id| Id::new(id).ok());
         let now = shared_with(target, data_type, shared.iter().filter_map(there).collect()).await?;
         let (mut set, mut open) = (Set::new(), Vec::new());
         for thing in &shared {
@@ -111,11 +112,11 @@ fn grants(now: Option<&Value>, with: &Value) -> bool {
 async fn shared_since(
     target: Target<'_>,
     data_type: DataType,
-    things: &[Thing],
+    things: &[JmapObject],
     how: &Restore<'_>,
     ids: &NewIds,
 ) -> Result<Vec<Share>> {
-    let there = |thing: &Thing| ids.get(&(data_type, thing.id.clone())).and_then(|id| Id::new(id).ok());
+    let there = |thing: &JmapObject| ids.get(&(data_type, thing.id.clone())).and_then(|id| Id::new(id).ok());
     let now = shared_with(target, data_type, things.iter().filter_map(there).collect()).await?;
     let shares = things.iter().filter_map(|thing| {
         let id = there(thing)?;
@@ -148,12 +149,12 @@ fn gained(now: Option<&Value>, with: Option<&Value>) -> u64 {
     now.and_then(Value::as_object).into_iter().flatten().filter(has_more).count() as u64
 }
 
-async fn of_type(snapshot: &Snapshot, data_type: DataType) -> Result<Vec<Thing>> {
+async fn of_type(snapshot: &Snapshot, data_type: DataType) -> Result<Vec<JmapObject>> {
     let objects = snapshot.objects_of(data_type).await?;
-    Ok(objects.iter().filter_map(|object| read_thing(&object.id, &object.json)).collect())
+    Ok(objects.iter().filter_map(|object| read_object(&object.id, &object.json)).collect())
 }
 
-fn is_shared(thing: &Thing) -> bool {
+fn is_shared(thing: &JmapObject) -> bool {
     thing.json.get(MEMBER).and_then(Value::as_object).is_some_and(|with| !with.is_empty())
 }
 

@@ -7,7 +7,7 @@ use repository::{ObjectRecord, Snapshot};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
-use crate::restore::objects::pairs::read_thing;
+use crate::restore::objects::pairs::read_object;
 use crate::restore::report::{ObjectRefusal, Refusal, Refusals, Restored, RestoredObjects, Unremoved};
 use crate::restore::request::RestoreId;
 use crate::restore::shares::Share;
@@ -176,7 +176,7 @@ impl ToldObjects {
                 Err(error) if is_damage(&error) => None,
                 found => found?,
             };
-            let thing = object.as_ref().and_then(|object| read_thing(&object.id, &object.json));
+            let thing = object.as_ref().and_then(|object| read_object(&object.id, &object.json));
             refused.push(ObjectRefusal {
                 id: told.id.clone(),
                 name: told.name.clone(),

@@ -13,7 +13,7 @@ use repository::{Located, Snapshot};
 use serde_json::json;
 
 use crate::error::{Error, Result};
-use crate::restore::emails::landing::Landing;
+use crate::restore::emails::upload_target::UploadTarget;
 use crate::restore::target::Target;
 
 /// Raw bytes in one request: what the server has to hold at once for each.
@@ -74,7 +74,7 @@ pub(super) type Uploaded = Option<Result<String, SetError>>;
 /// Uploads of one kind.
 pub(super) struct Uploads<'a> {
     pub(super) target: Target<'a>,
-    pub(super) landing: &'a Landing,
+    pub(super) upload_target: &'a UploadTarget,
     pub(super) snapshot: &'a Arc<Snapshot>,
     pub(super) media_type: &'static str,
     /// What it is, for people.
@@ -103,7 +103,7 @@ impl Uploads<'_> {
             if set.len() < 2 || !self.target.client.session().offers(jmap::Capability::BLOB) {
                 break BTreeMap::new();
             }
-            let account = self.landing.account(set.len(), length);
+            let account = self.upload_target.account(set.len(), length);
             let mut request = Batch::new(&account);
             let call = request.upload(set);
             match self.target.client.call(&request).await.and_then(|answer| answer.take(call)) {
@@ -131,7 +131,7 @@ impl Uploads<'_> {
 
     /// Whether it may go through when it is sent again, to the account itself.
     fn is_refused(&self, account: &AccountId, error: &jmap::Error) -> bool {
-        is_permanent(error) && !is_too_large(error) && self.landing.is_refused(account)
+        is_permanent(error) && !is_too_large(error) && self.upload_target.is_refused(account)
     }
 
     async fn send_alone(&self, content: &Content) -> Result<Result<String, SetError>> {
@@ -153,7 +153,7 @@ impl Uploads<'_> {
             }
         };
         let answer = loop {
-            let account = self.landing.account(1, upload.length());
+            let account = self.upload_target.account(1, upload.length());
             match self.target.client.upload(&account, &upload).await {
                 Err(error) if self.is_refused(&account, &error) => {}
                 answer => break answer,

@@ -15,7 +15,7 @@ use repository::{Located, Snapshot};
 use crate::backup::run::Run;
 use crate::envelope::{EnvelopeScanner, is_outdated};
 use crate::error::{Error, Result};
-use crate::letters::locate;
+use crate::stored_emails::locate;
 
 /// Rows that one backup renews.
 pub(crate) const MOST_ROWS: usize = 8_192;

@@ -105,7 +105,7 @@ impl Sample {
 
 impl Run<'_> {
     /// Whether the server is at the state of the base's emails and yet shows others.
-    pub(crate) fn is_another_past(&self, look: &Look) -> bool {
+    pub(crate) fn history_was_rolled_back(&self, look: &Look) -> bool {
         let Some(base) = self.draft.base_state(DataType::Email) else { return false };
         match look {
             Look::Sample(sample) => {

@@ -14,14 +14,14 @@ use repository::{Located, Snapshot};
 use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
-use crate::letters::{Letter, Letters};
 use crate::restore::emails::dates;
-use crate::restore::emails::landing::Landing;
+use crate::restore::emails::upload_target::UploadTarget;
 use crate::restore::emails::wrapping;
 use crate::restore::folders::mapping::Map;
 use crate::restore::staging::Staging;
 use crate::restore::target::{Target, written};
 use crate::restore::uploads::{self, Content, MOST_BYTES, Uploads};
+use crate::stored_emails::{StoredEmail, StoredEmails};
 
 /// Emails in one request.
 const MOST_EMAILS: usize = 100;
@@ -31,7 +31,7 @@ pub(in crate::restore) const IN_FLIGHT: usize = 4;
 /// Where imported emails go.
 pub(in crate::restore) struct Import<'a> {
     pub(in crate::restore) target: Target<'a>,
-    pub(in crate::restore) landing: &'a Landing,
+    pub(in crate::restore) upload_target: &'a UploadTarget,
     pub(in crate::restore) snapshot: &'a Arc<Snapshot>,
     pub(in crate::restore) map: &'a Map,
     pub(in crate::restore) staging: &'a Staging<'a>,
@@ -57,21 +57,21 @@ struct Parcel {
 }
 
 impl Import<'_> {
-    /// Imports what the letters hold and tells what became of each.
+    /// Imports stored emails and tells what became of each.
     pub(in crate::restore) async fn run<W: FnMut(usize, &EmailRecord) -> bool + Send>(
         &self,
-        letters: Letters<'_, W>,
+        stored: StoredEmails<'_, W>,
         mut tell: impl FnMut(Outcome),
     ) -> Result<()> {
         let limits = self.target.client.session().limits;
         let in_flight = IN_FLIGHT.min(limits.max_concurrent_upload);
         let has_failed = &AtomicBool::new(false);
-        let batches = stream::try_unfold((letters, None), move |(mut letters, mut over)| async move {
+        let batches = stream::try_unfold((stored, None), move |(mut stored, mut over)| async move {
             if has_failed.load(Relaxed) {
                 return Ok(None);
             }
-            let batch = self.next_batch(&mut letters, &mut over).await?;
-            Ok::<_, Error>((!batch.is_empty()).then_some((batch, (letters, over))))
+            let batch = self.next_batch(&mut stored, &mut over).await?;
+            Ok::<_, Error>((!batch.is_empty()).then_some((batch, (stored, over))))
         });
         let mut outcomes = batches.map_ok(|batch| self.send(batch)).try_buffer_unordered(in_flight).boxed();
         // What is under way when one fails is brought to its end: it may be all that gets through.
@@ -91,30 +91,30 @@ impl Import<'_> {
     /// Emails that go together; `over` is one that did not fit any more. Empty at the end.
     async fn next_batch<W: FnMut(usize, &EmailRecord) -> bool>(
         &self,
-        letters: &mut Letters<'_, W>,
-        over: &mut Option<Letter>,
+        stored: &mut StoredEmails<'_, W>,
+        over: &mut Option<StoredEmail>,
     ) -> Result<Vec<Parcel>> {
         let limits = self.target.client.session().limits;
         let most = MOST_EMAILS.min(limits.max_objects_in_set);
         let (mut batch, mut bytes) = (Vec::new(), 0);
         while batch.len() < most
-            && let Some(letter) = match over.take() {
-                Some(letter) => Some(letter),
-                None => letters.next().await?,
+            && let Some(stored_email) = match over.take() {
+                Some(stored_email) => Some(stored_email),
+                None => stored.next().await?,
             }
         {
-            bytes += letter.email.size;
+            bytes += stored_email.email.size;
             if bytes > MOST_BYTES && !batch.is_empty() {
-                *over = Some(letter);
+                *over = Some(stored_email);
                 break;
             }
-            batch.push(self.parcel(letter).await?);
+            batch.push(self.parcel(stored_email).await?);
         }
         Ok(batch)
     }
 
-    async fn parcel(&self, letter: Letter) -> Result<Parcel> {
-        let Letter { position, email, blob } = letter;
+    async fn parcel(&self, stored_email: StoredEmail) -> Result<Parcel> {
+        let StoredEmail { position, email, blob } = stored_email;
         let content = match self.wraps.and_then(|wraps| wraps.get(&position)) {
             None => Content::read(self.snapshot, blob).await?,
             Some(reason) => self.wrapped(&email, blob, reason).await?,
@@ -136,8 +136,9 @@ impl Import<'_> {
     }
 
     async fn send(&self, batch: Vec<Parcel>) -> Result<Vec<Outcome>> {
-        let Import { target, landing, snapshot, .. } = *self;
-        let uploads = Uploads { target, landing, snapshot, media_type: "message/rfc822", what: "emails" };
+        let Import { target, upload_target, snapshot, .. } = *self;
+        let uploads =
+            Uploads { target, upload_target, snapshot, media_type: "message/rfc822", what: "emails" };
         let contents: Vec<&Content> = batch.iter().map(|parcel| &parcel.content).collect();
         let (blobs, failure) = uploads.send(&contents).await?;
         let mut set = Set::new();
@@ -203,7 +204,7 @@ impl Import<'_> {
             }),
             // An upload that the server has forgotten, a folder that is gone: look again.
             "blobNotFound" | "notFound" | "rateLimit" => {
-                self.landing.give_up();
+                self.upload_target.give_up();
                 let reason = "it has forgotten what it was sent, or is in a hurry";
                 Err(Error::Unsettled {
                     what: "emails",

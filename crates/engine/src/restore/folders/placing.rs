@@ -17,12 +17,12 @@ use crate::restore::request::RestoreId;
 use crate::restore::target::{Folder, Target};
 
 /// Finds the snapshot's folders in the account and makes those that are missing; in mode *exact* gives them their names and
-/// places too. `workshop`: the folder of the restore; without it nothing is written, and the result is what would be.
+/// places too. `staging_folder`: the folder of the restore; without it nothing is written, and the result is what would be.
 pub(in crate::restore) async fn place(
     target: Target<'_>,
     snapshot: &[Folder],
     how: Places<'_>,
-    workshop: Option<&Id>,
+    staging_folder: Option<&Id>,
 ) -> Result<Map> {
     let mut there = target.folders().await?;
     there.retain(|folder| !is_own(folder));
@@ -31,7 +31,8 @@ pub(in crate::restore) async fn place(
         matches!(how, Places::Missing { same_account: true } | Places::Exact { same_account: true });
     let finder = Finder::new(snapshot, &there, is_same_account);
     let kept = if matches!(how, Places::Exact { .. }) { finder.same_ids() } else { BTreeSet::new() };
-    let mut placing = Placing { target, how, snapshot, workshop, there, taken, odd, finder, kept, made: 0 };
+    let mut placing =
+        Placing { target, how, snapshot, staging_folder, there, taken, odd, finder, kept, made: 0 };
     let root = match how {
         Places::Below(name) => Some(placing.root(name).await?),
         Places::Missing { .. } | Places::Exact { .. } => None,
@@ -74,7 +75,7 @@ struct Placing<'a> {
     target: Target<'a>,
     how: Places<'a>,
     snapshot: &'a [Folder],
-    workshop: Option<&'a Id>,
+    staging_folder: Option<&'a Id>,
     there: Vec<Folder>,
     /// Folders of the account that are one of the snapshot's.
     taken: BTreeSet<Id>,
@@ -181,7 +182,7 @@ impl Placing<'_> {
             return Ok(Ok(()));
         }
         // A twin is refused where it is named, but not where it is moved to.
-        let by_detour = json!({ "name": name, "parentId": self.workshop });
+        let by_detour = json!({ "name": name, "parentId": self.staging_folder });
         if self.change(id, by_detour).await?.is_ok()
             && self.change(id, json!({ "parentId": parent })).await?.is_ok()
         {
@@ -232,7 +233,7 @@ impl Placing<'_> {
     /// Somebody may have made the folder meanwhile: its owner, or whoever took this restore over.
     async fn look_again(&mut self, name: &str, parent: Option<&Id>) -> Result<Option<Id>> {
         let folders = self.target.folders().await?;
-        if !folders.iter().any(|folder| Some(&folder.id) == self.workshop) {
+        if !folders.iter().any(|folder| Some(&folder.id) == self.staging_folder) {
             return Err(Error::Superseded);
         }
         self.there = folders.into_iter().filter(|folder| !is_own(folder)).collect();
@@ -261,7 +262,7 @@ impl Placing<'_> {
         name: &str,
         parent: Option<&Id>,
     ) -> Result<Option<Id>> {
-        let object = self.object(wanted, name, self.workshop);
+        let object = self.object(wanted, name, self.staging_folder);
         let Ok(id) = self.create(object).await? else { return Ok(None) };
         if self.change(&id, json!({ "parentId": parent })).await?.is_ok() {
             return Ok(Some(id));
@@ -303,7 +304,7 @@ impl Placing<'_> {
     }
 
     async fn create(&mut self, object: Value) -> Refusable<Id> {
-        let created = match self.workshop {
+        let created = match self.staging_folder {
             Some(_) => self.target.create("a folder", DataType::Mailbox, object.clone()).await?,
             None => Ok(Id::new(&format!("new-{}", self.made)).expect("an id")),
         };
@@ -318,7 +319,7 @@ impl Placing<'_> {
     }
 
     async fn change(&mut self, id: &Id, patch: Value) -> Refusable<()> {
-        if self.workshop.is_some() {
+        if self.staging_folder.is_some() {
             let mut set = Set::new();
             set.update(id, patch.clone());
             let mut written = self.target.set("a folder", DataType::Mailbox, set).await?;

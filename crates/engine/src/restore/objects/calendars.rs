@@ -6,7 +6,7 @@ use jmap::{CalendarPlace, Class, EventPlace};
 use model::DataType;
 
 use super::Objects;
-use super::pairs::Thing;
+use super::pairs::JmapObject;
 use super::text::Text;
 use crate::error::Result;
 use crate::restore::target::read;
@@ -66,7 +66,7 @@ impl Objects<'_> {
     /// The calendar of the account that one of the snapshot's came back as, by its name.
     async fn calendar_of<'c>(
         &self,
-        event: &Thing,
+        event: &JmapObject,
         there: &'c Calendars,
     ) -> Result<Option<&'c CalendarPlace>> {
         let set = event.json.get("calendarIds").and_then(serde_json::Value::as_object);
@@ -75,7 +75,7 @@ impl Objects<'_> {
         let ids: Vec<jmap::Id> = ids.filter_map(|id| jmap::Id::new(id).ok()).collect();
         for calendar in self.target.calendars_as_we_see_them(ids).await? {
             let name =
-                super::read_thing(calendar.id.as_str(), &calendar.json).map(|calendar| calendar.name());
+                super::read_object(calendar.id.as_str(), &calendar.json).map(|calendar| calendar.name());
             let mut places = there.calendars.iter().filter(|place| name.as_ref() == Some(&place.name));
             // Which of two of one name it is is not told.
             if let (Some(place), None) = (places.next(), places.next()) {

@@ -4,7 +4,7 @@ use jmap::Set;
 use model::DataType;
 use serde_json::{Map, Value};
 
-use super::pairs::Thing;
+use super::pairs::JmapObject;
 use super::there::There;
 use super::{Objects, rules};
 use crate::error::Result;
@@ -16,8 +16,8 @@ impl Objects<'_> {
     /// owner gave it, which is told.
     pub(super) fn keep_name(
         &self,
-        wanted: &Thing,
-        now: &Thing,
+        wanted: &JmapObject,
+        now: &JmapObject,
         may_change: bool,
         patch: &mut Map<String, Value>,
         report: &mut RestoredObjects,

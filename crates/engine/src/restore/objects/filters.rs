@@ -7,9 +7,9 @@ use jmap::{Id, Set};
 use model::DataType;
 use serde_json::{Map, Value, json};
 
-use super::pairs::{Thing, patch};
+use super::pairs::{JmapObject, patch};
 use super::there::readable;
-use super::{Objects, rules, thing, things};
+use super::{Objects, jmap_object, jmap_objects, rules};
 use crate::error::{Error, Result};
 use crate::restore::report::RestoredObjects;
 use crate::restore::request::{Act, Mode, Planned};
@@ -22,14 +22,14 @@ impl Objects<'_> {
     /// Gives the vacation response back, and in mode *exact* activates the script that was active.
     pub(super) async fn give_vacation(&mut self, report: &mut RestoredObjects) -> Result<()> {
         let data_type = DataType::VacationResponse;
-        let kept = things(&readable(self.snapshot, data_type).await?.0).pop();
+        let kept = jmap_objects(&readable(self.snapshot, data_type).await?.0).pop();
         report.wanted = u64::from(kept.is_some() && self.how.mode != Mode::Beside);
         if !self.target.account.offers(to_jmap(data_type)) {
             report.left_out = kept.map(|_| "the mail server does not offer it".to_owned());
             return Ok(());
         }
         let now = self.target.objects(to_jmap(data_type)).await?;
-        let now = now.first().and_then(|object| thing(object.id.as_str(), &object.json, None));
+        let now = now.first().and_then(|object| jmap_object(object.id.as_str(), &object.json, None));
         let now = now.unwrap_or_else(nothing);
         match self.how.mode {
             Mode::Beside => self.leave_vacation(kept, &now, report).await,
@@ -62,13 +62,13 @@ impl Objects<'_> {
     /// There is only one: beside it lies, at best, the script that the server made of it.
     async fn leave_vacation(
         &self,
-        kept: Option<Thing>,
-        now: &Thing,
+        kept: Option<JmapObject>,
+        now: &JmapObject,
         report: &mut RestoredObjects,
     ) -> Result<()> {
         let Some(kept) = kept else { return Ok(()) };
         let is_same = patch(&kept, now, &rules::rules(DataType::VacationResponse)).is_empty();
-        let scripts = things(&readable(self.snapshot, DataType::SieveScript).await?.0);
+        let scripts = jmap_objects(&readable(self.snapshot, DataType::SieveScript).await?.0);
         let is_script = scripts.iter().any(|script| rules::is_hidden(DataType::SieveScript, script));
         if !is_same && !is_script && !rules::is_pristine(DataType::VacationResponse, &kept) {
             report.left_out =
@@ -79,15 +79,15 @@ impl Objects<'_> {
 
     async fn set_vacation(
         &self,
-        kept: &Thing,
-        now: &Thing,
+        kept: &JmapObject,
+        now: &JmapObject,
         may_be_on: bool,
         report: &mut RestoredObjects,
     ) -> Result<()> {
         let is_on = kept.is("isEnabled") && may_be_on;
         let rules = rules::rules(DataType::VacationResponse);
         let is_as_kept =
-            |thing: &Thing| patch(kept, thing, &rules).is_empty() && is_on == thing.is("isEnabled");
+            |thing: &JmapObject| patch(kept, thing, &rules).is_empty() && is_on == thing.is("isEnabled");
         if is_as_kept(now) {
             let first = self.vacation_before().await?;
             if let Some(first) = first.filter(|first| !is_as_kept(first)) {
@@ -122,17 +122,17 @@ impl Objects<'_> {
     }
 
     /// What the account's was before the first attempt, as far as that is known and may differ.
-    async fn vacation_before(&self) -> Result<Option<Thing>> {
+    async fn vacation_before(&self) -> Result<Option<JmapObject>> {
         let data_type = DataType::VacationResponse;
         if let Some(safety) = self.safety {
-            let first = things(&readable(&safety.first, data_type).await?.0).pop();
+            let first = jmap_objects(&readable(&safety.first, data_type).await?.0).pop();
             return Ok((!safety.is_first()).then(|| first.unwrap_or_else(nothing)));
         }
         Ok(None)
     }
 
     /// Whether an earlier attempt put the snapshot's into one that was empty (mode *missing*).
-    fn was_vacation_filled(&self, kept: &Thing, now: &Thing) -> bool {
+    fn was_vacation_filled(&self, kept: &JmapObject, now: &JmapObject) -> bool {
         let data_type = DataType::VacationResponse;
         let was_empty = self.before.is_some_and(|before| {
             before.was_pristine(data_type, SINGLETON) || !before.has(data_type, SINGLETON)
@@ -142,7 +142,7 @@ impl Objects<'_> {
 
     /// The account's id of the script that was active, as far as it came back.
     async fn wanted_script(&self) -> Result<Option<String>> {
-        let scripts = things(&readable(self.snapshot, DataType::SieveScript).await?.0);
+        let scripts = jmap_objects(&readable(self.snapshot, DataType::SieveScript).await?.0);
         let active = scripts.into_iter().find(|script| script.is("isActive"));
         Ok(active.and_then(|script| self.ids.get(&(DataType::SieveScript, script.id)).cloned()))
     }
@@ -151,7 +151,7 @@ impl Objects<'_> {
     async fn active_script(&self) -> Result<Option<String>> {
         let scripts = self.scripts().await?;
         let is_it =
-            |script: &&Thing| script.is("isActive") && !rules::is_hidden(DataType::SieveScript, script);
+            |script: &&JmapObject| script.is("isActive") && !rules::is_hidden(DataType::SieveScript, script);
         Ok(scripts.iter().find(is_it).map(|script| script.id.clone()))
     }
 
@@ -166,17 +166,17 @@ impl Objects<'_> {
         }
         let responses = self.target.objects(data_type).await?;
         let mut responses =
-            responses.iter().filter_map(|object| thing(object.id.as_str(), &object.json, None));
+            responses.iter().filter_map(|object| jmap_object(object.id.as_str(), &object.json, None));
         Ok(responses.any(|response| response.is("isEnabled")))
     }
 
-    async fn scripts(&self) -> Result<Vec<Thing>> {
+    async fn scripts(&self) -> Result<Vec<JmapObject>> {
         let data_type = to_jmap(DataType::SieveScript);
         if !self.target.account.offers(data_type) {
             return Ok(Vec::new());
         }
         let scripts = self.target.objects(data_type).await?;
-        Ok(scripts.iter().filter_map(|object| thing(object.id.as_str(), &object.json, None)).collect())
+        Ok(scripts.iter().filter_map(|object| jmap_object(object.id.as_str(), &object.json, None)).collect())
     }
 
     async fn set_scripts(&self, set: Set) -> Result<()> {
@@ -194,7 +194,7 @@ fn count(was_pristine: bool, report: &mut RestoredObjects) {
     }
 }
 
-fn nothing() -> Thing {
+fn nothing() -> JmapObject {
     let json: Map<String, Value> = Map::from_iter([("isEnabled".to_owned(), json!(false))]);
-    Thing { id: SINGLETON.to_owned(), json, content: None, text: None }
+    JmapObject { id: SINGLETON.to_owned(), json, content: None, text: None }
 }

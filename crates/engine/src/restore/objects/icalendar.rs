@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-use super::pairs::Thing;
+use super::pairs::JmapObject;
 
 /// What makes servers write to people (RFC 6638).
 const SCHEDULING: [&str; 2] = ["ORGANIZER", "ATTENDEE"];
@@ -21,7 +21,7 @@ pub(super) struct Shown {
 
 impl Shown {
     /// `None`: JMAP shows all there is of such events, so that their text need not be read.
-    pub(super) fn of(event: &Thing) -> Option<Shown> {
+    pub(super) fn of(event: &JmapObject) -> Option<Shown> {
         let json = &event.json;
         let has = |member: &str| json.get(member).is_some_and(|value| !value.is_null());
         let is_occurrence = has("recurrenceId");
@@ -56,7 +56,7 @@ impl Shown {
 }
 
 /// How many occurrences of their own JMAP shows of an event.
-fn occurrences(event: &Thing) -> usize {
+fn occurrences(event: &JmapObject) -> usize {
     // Occurrences that are left out or added are no components of the text.
     let is_own = |patch: &Value| {
         patch.as_object().is_some_and(|patch| !patch.is_empty() && !patch.contains_key("excluded"))
@@ -69,7 +69,7 @@ fn occurrences(event: &Thing) -> usize {
 
 /// Whether a text says what no server makes of an event that came over JMAP: occurrences that JMAP does not show, or time zones.
 /// Somebody has put it by CalDAV.
-pub(super) fn was_put(text: &str, event: &Thing) -> bool {
+pub(super) fn was_put(text: &str, event: &JmapObject) -> bool {
     let told = Told::of(text);
     told.has_zones || told.occurrences > occurrences(event)
 }
@@ -202,7 +202,7 @@ pub(super) fn has_same_hidden(one: &str, other: &str) -> bool {
 
 /// The text in the zone that JMAP shows, and without the definition of that: everybody knows it by its name (IANA). A zone for which a
 /// server shows a fixed offset instead stays what the text says.
-pub(super) fn in_shown_zone(text: &str, event: &Thing) -> String {
+pub(super) fn in_shown_zone(text: &str, event: &JmapObject) -> String {
     let text = unfolded(text);
     let Some(shown) = event.json.get("timeZone").and_then(Value::as_str) else { return text };
     let own = zone_of(&text).filter(|own| own == shown || !shown.starts_with("Etc/"));
@@ -264,7 +264,7 @@ mod tests {
 
     fn shown(json: &Value) -> Option<Shown> {
         let json = json.as_object().expect("an object").clone();
-        Shown::of(&Thing { id: "e".into(), json, content: None, text: None })
+        Shown::of(&JmapObject { id: "e".into(), json, content: None, text: None })
     }
 
     fn text(events: &[&str]) -> String {
@@ -313,7 +313,7 @@ mod tests {
     fn the_definition_of_a_zone_that_jmap_shows_is_no_loss() {
         let event = |zone: &str| {
             let json = json!({ "timeZone": zone }).as_object().expect("an object").clone();
-            Thing { id: "e".into(), json, content: None, text: None }
+            JmapObject { id: "e".into(), json, content: None, text: None }
         };
         let lost = |zone: &str, own: &str| {
             let quoted = if own.contains(' ') { format!("\"{own}\"") } else { own.to_owned() };

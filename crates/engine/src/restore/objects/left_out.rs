@@ -5,17 +5,18 @@ use model::DataType;
 use serde_json::{Map, Value};
 
 use super::Objects;
-use super::pairs::Thing;
+use super::pairs::JmapObject;
 use super::rules::{self, Refers};
 use crate::restore::report::RestoredObjects;
 use crate::restore::request::Mode;
 
 impl Objects<'_> {
     /// Counts an object for each container that this restore made and that it was in.
-    pub(super) fn note_left_out(&mut self, data_type: DataType, wanted: &Thing, now: &Thing) {
+    pub(super) fn note_left_out(&mut self, data_type: DataType, wanted: &JmapObject, now: &JmapObject) {
         let Refers::Set(container, member) = rules::refers(data_type) else { return };
-        let set =
-            |thing: &Thing| thing.json.get(member).and_then(Value::as_object).cloned().unwrap_or_default();
+        let set = |thing: &JmapObject| {
+            thing.json.get(member).and_then(Value::as_object).cloned().unwrap_or_default()
+        };
         let now: Map<String, Value> = set(now);
         for id in set(wanted).into_iter().map(|(id, _)| id).filter(|id| !now.contains_key(id)) {
             let key = (container, id);

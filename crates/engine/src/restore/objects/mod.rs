@@ -41,7 +41,7 @@ use crate::restore::target::Target;
 use crate::server::owner::is_each_users;
 use crate::server::properties::MEMBER;
 use crate::server::types::to_jmap;
-use pairs::{NewIds, Thing, levels, pair, patch, read_thing, thing};
+use pairs::{JmapObject, NewIds, jmap_object, levels, pair, patch, read_object};
 use properties::{differ, has_own_components};
 use rules::Refers;
 use steps::Step;
@@ -77,7 +77,7 @@ pub(super) struct Objects<'a> {
     /// What lies beside is called so.
     label: &'a str,
     ids: NewIds,
-    surplus: Vec<(DataType, Vec<Thing>)>,
+    surplus: Vec<(DataType, Vec<JmapObject>)>,
     /// What the server took, and does not keep as it was sent.
     unkept: Vec<steps::Unkept>,
     /// Events of the snapshot that come by their texts, because another one has their UID.
@@ -232,7 +232,7 @@ impl<'a> Objects<'a> {
     fn creation(
         &self,
         data_type: DataType,
-        thing: Thing,
+        thing: JmapObject,
         there: &There,
         report: &mut RestoredObjects,
     ) -> Option<Step> {
@@ -259,8 +259,9 @@ impl<'a> Objects<'a> {
     }
 
     /// Why an event cannot come beside another version of itself.
-    fn is_taken(&self, data_type: DataType, event: &Thing, there: &There) -> Option<&'static str> {
-        let is_of_uid = |one: &Thing| !event.text("uid").is_empty() && one.text("uid") == event.text("uid");
+    fn is_taken(&self, data_type: DataType, event: &JmapObject, there: &There) -> Option<&'static str> {
+        let is_of_uid =
+            |one: &JmapObject| !event.text("uid").is_empty() && one.text("uid") == event.text("uid");
         let is_event = data_type == DataType::CalendarEvent && self.how.mode == Mode::Beside;
         (is_event && there.things.iter().any(is_of_uid)).then_some(
             "the account has another version of this event, and servers take each UID once; restore it in mode exact, or export it",
@@ -268,13 +269,13 @@ impl<'a> Objects<'a> {
     }
 
     /// What of the snapshot is wanted, under the names it will have.
-    async fn wanted(&self, data_type: DataType, report: &mut RestoredObjects) -> Result<Vec<Thing>> {
+    async fn wanted(&self, data_type: DataType, report: &mut RestoredObjects) -> Result<Vec<JmapObject>> {
         let is_beside = self.how.mode == Mode::Beside;
         let (found, lost) = readable(self.snapshot, data_type).await?;
         for (id, reason) in lost {
             report.refuse(&id, id.clone(), reason, &Map::new(), None);
         }
-        let mut things = things(&found);
+        let mut things = jmap_objects(&found);
         things.iter_mut().for_each(|thing| self.subscribe(data_type, thing));
         match data_type {
             DataType::SieveScript if is_beside => things.iter_mut().for_each(|thing| self.label(thing)),
@@ -290,7 +291,7 @@ impl<'a> Objects<'a> {
                     thing.json.insert("parentId".to_owned(), json!(ROOT));
                 }
                 let json = Map::from_iter([("name".to_owned(), json!(self.label))]);
-                things.push(Thing { id: ROOT.to_owned(), json, content: None, text: None });
+                things.push(JmapObject { id: ROOT.to_owned(), json, content: None, text: None });
             }
             _ => {}
         }
@@ -299,7 +300,7 @@ impl<'a> Objects<'a> {
 
     /// Of what users subscribe to: as its owner had it, or subscribed, as mail programs show what is. Nobody subscribes for somebody
     /// else.
-    fn subscribe(&self, data_type: DataType, thing: &mut Thing) {
+    fn subscribe(&self, data_type: DataType, thing: &mut JmapObject) {
         if !is_each_users(data_type) || !thing.json.contains_key(SUBSCRIBED) {
             return;
         }
@@ -311,7 +312,7 @@ impl<'a> Objects<'a> {
         }
     }
 
-    fn label(&self, thing: &mut Thing) {
+    fn label(&self, thing: &mut JmapObject) {
         let name: String = thing.text("name").chars().take(LONGEST_NAME / 4).collect();
         thing.json.insert("name".to_owned(), json!(format!("{name} – {}", self.label)));
     }
@@ -319,7 +320,7 @@ impl<'a> Objects<'a> {
     /// Ids of the address books or calendars that hold something.
     async fn used(&self, data_type: DataType) -> Result<Vec<String>> {
         let Some((contents, member)) = rules::contents_of(data_type) else { return Ok(Vec::new()) };
-        let contents = things(&readable(self.snapshot, contents).await?.0);
+        let contents = jmap_objects(&readable(self.snapshot, contents).await?.0);
         let sets = contents.iter().filter_map(|thing| thing.json.get(member)?.as_object());
         let mut used: Vec<String> = sets.flat_map(|set| set.keys().cloned()).collect();
         used.sort_unstable();
@@ -328,7 +329,12 @@ impl<'a> Objects<'a> {
     }
 
     /// Puts the account's ids in place of the snapshot's. What refers to something that did not come back cannot either.
-    fn refer(&self, data_type: DataType, things: Vec<Thing>, report: &mut RestoredObjects) -> Vec<Thing> {
+    fn refer(
+        &self,
+        data_type: DataType,
+        things: Vec<JmapObject>,
+        report: &mut RestoredObjects,
+    ) -> Vec<JmapObject> {
         let mut referring = Vec::with_capacity(things.len());
         for mut thing in things {
             match self.references(data_type, &thing) {
@@ -346,7 +352,7 @@ impl<'a> Objects<'a> {
     fn references(
         &self,
         data_type: DataType,
-        thing: &Thing,
+        thing: &JmapObject,
     ) -> Result<Option<(&'static str, Value)>, &'static str> {
         match rules::refers(data_type) {
             Refers::Nothing => Ok(None),
@@ -377,7 +383,7 @@ impl<'a> Objects<'a> {
     async fn change(
         &mut self,
         data_type: DataType,
-        wanted: Thing,
+        wanted: JmapObject,
         there: &There,
         at: usize,
         report: &mut RestoredObjects,
@@ -444,7 +450,12 @@ impl<'a> Objects<'a> {
     }
 
     /// What gives its properties to an object that an earlier attempt made.
-    fn property_change(&self, wanted: Thing, now: &Thing, report: &mut RestoredObjects) -> Option<Step> {
+    fn property_change(
+        &self,
+        wanted: JmapObject,
+        now: &JmapObject,
+        report: &mut RestoredObjects,
+    ) -> Option<Step> {
         let properties = self.property_difference(&wanted, now, report);
         let is_nothing = properties.is_empty();
         (!is_nothing).then(|| Step::change(wanted, now.clone(), Map::new(), false).with(properties))
@@ -452,13 +463,13 @@ impl<'a> Objects<'a> {
 }
 
 /// What is not one of the snapshot's, and may go.
-fn surplus(there: There, free: Vec<bool>) -> Vec<Thing> {
+fn surplus(there: There, free: Vec<bool>) -> Vec<JmapObject> {
     let all = there.things.into_iter().zip(there.is_held).zip(free);
     all.filter(|((_, is_held), free)| *free && *is_held).map(|((thing, _), _)| thing).collect()
 }
 
 /// Of a type whose objects need names: what somebody else made has none for its owner.
-fn named(data_type: DataType, mut thing: Thing) -> Thing {
+fn named(data_type: DataType, mut thing: JmapObject) -> JmapObject {
     let is_container = rules::contents_of(data_type).is_some();
     if is_container && thing.text("name").is_empty() {
         thing.json.insert("name".to_owned(), json!(NAMELESS));
@@ -466,11 +477,14 @@ fn named(data_type: DataType, mut thing: Thing) -> Thing {
     thing
 }
 
-fn things(records: &[ObjectRecord]) -> Vec<Thing> {
+fn jmap_objects(records: &[ObjectRecord]) -> Vec<JmapObject> {
     let read = |record: &ObjectRecord| {
         let is_event = record.data_type == DataType::CalendarEvent;
         let content = record.blob.filter(|_| !is_event);
-        Some(Thing { text: record.blob.filter(|_| is_event), ..thing(&record.id, &record.json, content)? })
+        Some(JmapObject {
+            text: record.blob.filter(|_| is_event),
+            ..jmap_object(&record.id, &record.json, content)?
+        })
     };
     records.iter().filter_map(read).collect()
 }
@@ -480,11 +494,11 @@ const OWNERS: [&str; 4] = ["blobId", "shareWith", "isSubscribed", MEMBER];
 
 /// Whether nobody touched it meanwhile. What the server says of an object by itself (when it was last looked at) makes no
 /// difference.
-fn is_as_before(data_type: DataType, before: &Thing, now: &Thing) -> bool {
+fn is_as_before(data_type: DataType, before: &JmapObject, now: &JmapObject) -> bool {
     let rules = rules::rules(data_type);
     let servers = rules.not_sent.iter().filter(|member| !OWNERS.contains(*member));
     let servers: Vec<&str> = servers.chain(rules.not_compared).chain(&FLAGS).copied().collect();
-    let says = |thing: &Thing| {
+    let says = |thing: &JmapObject| {
         let mut json = thing.json.clone();
         json.retain(|member, _| !servers.contains(&member.as_str()));
         json
@@ -501,8 +515,9 @@ mod tests {
     #[test]
     fn a_blob_beside_the_uri_of_a_photo_is_not_sent() {
         let photo = |more: Value| json!({ "uid": "u", "blobId": "own", "media": { "p": more } });
-        let read =
-            |json: Value| Value::from(thing("c", json.to_string().as_bytes(), None).expect("an object").json);
+        let read = |json: Value| {
+            Value::from(jmap_object("c", json.to_string().as_bytes(), None).expect("an object").json)
+        };
         let both = json!({ "kind": "photo", "uri": "data:,x", "blobId": "b" });
         assert_eq!(read(photo(both)), photo(json!({ "kind": "photo", "uri": "data:,x" })));
         let as_it_is = [

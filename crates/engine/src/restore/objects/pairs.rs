@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 /// An object of the snapshot, or of the account.
 #[derive(Debug, Clone)]
-pub(in crate::restore) struct Thing {
+pub(in crate::restore) struct JmapObject {
     pub(in crate::restore) id: String,
     /// References are ids of the account, on both sides.
     pub(in crate::restore) json: Map<String, Value>,
@@ -17,7 +17,7 @@ pub(in crate::restore) struct Thing {
     pub(in crate::restore) text: Option<BlobId>,
 }
 
-impl Thing {
+impl JmapObject {
     pub(super) fn text(&self, member: &str) -> &str {
         self.json.get(member).and_then(Value::as_str).unwrap_or_default()
     }
@@ -51,14 +51,14 @@ impl Thing {
 pub(in crate::restore) type NewIds = BTreeMap<(DataType, String), String>;
 
 /// An object of the account, if it can be read.
-pub(in crate::restore) fn read_thing(id: &str, json: &[u8]) -> Option<Thing> {
-    thing(id, json, None)
+pub(in crate::restore) fn read_object(id: &str, json: &[u8]) -> Option<JmapObject> {
+    jmap_object(id, json, None)
 }
 
-pub(super) fn thing(id: &str, json: &[u8], content: Option<BlobId>) -> Option<Thing> {
+pub(super) fn jmap_object(id: &str, json: &[u8], content: Option<BlobId>) -> Option<JmapObject> {
     let mut json: Map<String, Value> = serde_json::from_slice(json).ok()?;
     drop_idle_blob_ids(&mut json);
-    Some(Thing { id: id.to_owned(), json, content, text: None })
+    Some(JmapObject { id: id.to_owned(), json, content, text: None })
 }
 
 /// Removes the id of a blob that a photo's URI stands beside. Stalwart 0.16 lets one be set by a patch, and takes no card that has one.
@@ -82,11 +82,16 @@ pub(super) struct Rules {
 }
 
 /// What makes two objects the same; `None`: this key says nothing of the object.
-pub(super) type Key = Box<dyn Fn(&Thing) -> Option<String> + Send + Sync>;
+pub(super) type Key = Box<dyn Fn(&JmapObject) -> Option<String> + Send + Sync>;
 
 /// For each wanted object the index of the one there that it is, as far as there is one. The first key decides where it can,
 /// each further one about what is left. What is paired is taken out of `free`.
-pub(super) fn pair(wanted: &[Thing], there: &[Thing], free: &mut [bool], keys: &[Key]) -> Vec<Option<usize>> {
+pub(super) fn pair(
+    wanted: &[JmapObject],
+    there: &[JmapObject],
+    free: &mut [bool],
+    keys: &[Key],
+) -> Vec<Option<usize>> {
     let mut pairs = vec![None; wanted.len()];
     for key in keys {
         let mut by_key: BTreeMap<String, VecDeque<usize>> = BTreeMap::new();
@@ -107,7 +112,7 @@ pub(super) fn pair(wanted: &[Thing], there: &[Thing], free: &mut [bool], keys: &
 
 /// What makes `there` equal to `wanted`. `null` and absent are one; a member that the snapshot does not know at all stays,
 /// unless the type is open: then its owner has added it.
-pub(super) fn patch(wanted: &Thing, there: &Thing, rules: &Rules) -> Map<String, Value> {
+pub(super) fn patch(wanted: &JmapObject, there: &JmapObject, rules: &Rules) -> Map<String, Value> {
     let added = there.json.keys().filter(|name| rules.is_open && !wanted.json.contains_key(*name));
     let is_said = |name: &&String| {
         !rules.not_sent.contains(&name.as_str()) && !rules.not_compared.contains(&name.as_str())
@@ -135,7 +140,7 @@ fn is_same(want: &Value, is: &Value, rules: &Rules) -> bool {
 }
 
 /// What is sent to create it.
-pub(super) fn creation(wanted: &Thing, rules: &Rules) -> Map<String, Value> {
+pub(super) fn creation(wanted: &JmapObject, rules: &Rules) -> Map<String, Value> {
     let sent = wanted
         .json
         .iter()
@@ -144,7 +149,7 @@ pub(super) fn creation(wanted: &Thing, rules: &Rules) -> Map<String, Value> {
 }
 
 /// Members of what was sent that the server keeps otherwise, or not at all. What it adds makes no difference.
-pub(super) fn not_kept<'s>(sent: &'s Map<String, Value>, now: &Thing, rules: &Rules) -> Vec<&'s str> {
+pub(super) fn not_kept<'s>(sent: &'s Map<String, Value>, now: &JmapObject, rules: &Rules) -> Vec<&'s str> {
     let is_own = |name: &str| rules.not_sent.contains(&name) || rules.not_compared.contains(&name);
     let differs = |name: &str, value: &Value| {
         let now = now.json.get(name).unwrap_or(&Value::Null);
@@ -178,12 +183,12 @@ fn is_nothing(value: &Value) -> bool {
 }
 
 /// Things so that each comes in a later group than the one `parentId` names. What hangs in a circle hangs at the top.
-pub(super) fn levels(things: Vec<Thing>) -> Vec<Vec<Thing>> {
-    let mut levels: Vec<Vec<Thing>> = Vec::new();
+pub(super) fn levels(things: Vec<JmapObject>) -> Vec<Vec<JmapObject>> {
+    let mut levels: Vec<Vec<JmapObject>> = Vec::new();
     let mut rest = things;
     while !rest.is_empty() {
         let waiting: BTreeSet<String> = rest.iter().map(|thing| thing.id.clone()).collect();
-        let (mut ready, mut later): (Vec<Thing>, Vec<Thing>) =
+        let (mut ready, mut later): (Vec<JmapObject>, Vec<JmapObject>) =
             rest.into_iter().partition(|thing| !waiting.contains(thing.text("parentId")));
         if ready.is_empty() {
             ready = std::mem::take(&mut later);
@@ -201,9 +206,9 @@ mod tests {
 
     use super::*;
 
-    fn thing(id: &str, json: Value) -> Thing {
+    fn jmap_object(id: &str, json: Value) -> JmapObject {
         let Value::Object(json) = json else { panic!("no object") };
-        Thing { id: id.to_owned(), json, content: None, text: None }
+        JmapObject { id: id.to_owned(), json, content: None, text: None }
     }
 
     fn by(member: &'static str) -> Key {
@@ -212,7 +217,7 @@ mod tests {
 
     #[test]
     fn the_first_key_decides_and_twins_are_counted() {
-        let named = |id: &str, name: &str| thing(id, json!({ "name": name }));
+        let named = |id: &str, name: &str| jmap_object(id, json!({ "name": name }));
         let wanted = [named("1", "a"), named("2", "a"), named("3", "b"), named("4", "")];
         let there = [named("3", "a"), named("9", "b"), named("8", "")];
         let mut free = vec![true; 3];
@@ -224,12 +229,12 @@ mod tests {
 
     #[test]
     fn a_patch_says_what_differs_and_null_is_absent() {
-        let wanted = thing("1", json!({ "a": 1, "b": null, "c": { "x": 1 }, "size": 3, "updated": 1 }));
-        let there = thing("2", json!({ "a": 1, "c": { "x": 2 }, "d": true, "e": null, "size": 4 }));
+        let wanted = jmap_object("1", json!({ "a": 1, "b": null, "c": { "x": 1 }, "size": 3, "updated": 1 }));
+        let there = jmap_object("2", json!({ "a": 1, "c": { "x": 2 }, "d": true, "e": null, "size": 4 }));
         let rules = |is_open| Rules { not_sent: &["size"], not_compared: &["updated"], is_open };
         assert_eq!(Value::from(patch(&wanted, &there, &rules(true))), json!({ "c": { "x": 1 }, "d": null }));
         assert_eq!(Value::from(patch(&wanted, &there, &rules(false))), json!({ "c": { "x": 1 } }));
-        let within = thing("2", json!({ "a": 1, "c": { "x": 1, "updated": 7 } }));
+        let within = jmap_object("2", json!({ "a": 1, "c": { "x": 1, "updated": 7 } }));
         assert!(patch(&wanted, &within, &rules(true)).is_empty());
         let sent = json!({ "a": 1, "c": { "x": 1 }, "updated": 1 });
         assert_eq!(Value::from(creation(&wanted, &rules(true))), sent);
@@ -237,7 +242,7 @@ mod tests {
 
     #[test]
     fn what_a_server_adds_is_no_loss_and_what_it_leaves_away_is() {
-        let now = thing("1", json!({ "a": { "x": 1, "@type": "A" }, "b": [{ "y": 2 }], "d": "other" }));
+        let now = jmap_object("1", json!({ "a": { "x": 1, "@type": "A" }, "b": [{ "y": 2 }], "d": "other" }));
         let rules = Rules { not_sent: &["blobId"], not_compared: &["updated"], is_open: true };
         for (sent, lost) in [
             (json!({ "a": { "x": 1, "updated": 1 }, "b": [{}], "blobId": "b" }), vec![]),
@@ -253,20 +258,21 @@ mod tests {
     fn a_journal_is_called_by_its_jcal() {
         let properties = json!([["uid", {}, "unknown", "journal-1"], ["summary", {}, "unknown", "Diary"]]);
         let jcal = json!({ "name": "vcalendar", "components": [["vjournal", properties, []]] });
-        let journal = thing("c", json!({ "@type": "Group", "iCalendar": jcal }));
+        let journal = jmap_object("c", json!({ "@type": "Group", "iCalendar": jcal }));
         assert!(
-            journal.is_journal() && !thing("b", json!({ "@type": "Event", "iCalendar": jcal })).is_journal()
+            journal.is_journal()
+                && !jmap_object("b", json!({ "@type": "Event", "iCalendar": jcal })).is_journal()
         );
         assert_eq!((journal.journal("uid"), journal.name().as_str()), (Some("journal-1"), "Diary"));
         for odd in [json!(null), json!({ "components": [] }), json!({ "components": [[1, "x"]] })] {
-            let odd = thing("c", json!({ "@type": "Group", "iCalendar": odd }));
+            let odd = jmap_object("c", json!({ "@type": "Group", "iCalendar": odd }));
             assert_eq!((odd.journal("uid"), odd.name().as_str()), (None, "c"));
         }
     }
 
     #[test]
     fn directories_come_before_what_is_in_them_and_circles_are_cut() {
-        let in_dir = |id: &str, parent: &str| thing(id, json!({ "parentId": parent }));
+        let in_dir = |id: &str, parent: &str| jmap_object(id, json!({ "parentId": parent }));
         let groups = levels(vec![in_dir("c", "b"), in_dir("b", "a"), in_dir("a", "lost"), in_dir("x", "x")]);
         let ids: Vec<Vec<&str>> =
             groups.iter().map(|group| group.iter().map(|thing| thing.id.as_str()).collect()).collect();

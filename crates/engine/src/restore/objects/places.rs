@@ -6,7 +6,7 @@ use jmap::{Id, Set};
 use model::DataType;
 use serde_json::{Map, json};
 
-use super::pairs::Thing;
+use super::pairs::JmapObject;
 use super::there::There;
 use super::{DESTROYED_AT_ONCE, Objects, rules};
 use crate::error::Result;
@@ -18,12 +18,12 @@ impl Objects<'_> {
     /// names when it is their turn, or go at the end. What its owner made there meanwhile stays, and is taken for the snapshot's.
     pub(super) async fn make_room(
         &self,
-        coming: &[Thing],
+        coming: &[JmapObject],
         pairs: &mut [Option<usize>],
         there: &mut There,
         free: &mut [bool],
     ) -> Result<()> {
-        let place = |thing: &Thing| (thing.text("parentId").to_owned(), thing.text("name").to_owned());
+        let place = |thing: &JmapObject| (thing.text("parentId").to_owned(), thing.text("name").to_owned());
         let occupied: BTreeMap<_, _> =
             there.things.iter().enumerate().map(|(at, thing)| (place(thing), at)).collect();
         let mut in_the_way = Vec::new();

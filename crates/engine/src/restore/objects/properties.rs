@@ -10,7 +10,7 @@ use jmap::{COMPONENTS, Collection, Id, Properties};
 use model::DataType;
 use serde_json::{Map, Value};
 
-use super::pairs::{Thing, read_thing};
+use super::pairs::{JmapObject, read_object};
 use super::steps::{Step, otherwise, without};
 use super::text::refused_for_good;
 use super::{Objects, rules};
@@ -36,7 +36,7 @@ pub(super) struct Difference {
 
 impl Difference {
     /// Of a collection that does not exist yet, or that takes the kinds of entries that it has to take.
-    pub(super) fn of_new(wanted: &Thing) -> Difference {
+    pub(super) fn of_new(wanted: &JmapObject) -> Difference {
         let mut properties = of(&wanted.json).unwrap_or_default();
         properties.remove(COMPONENTS);
         Difference::between(&properties, Properties::new())
@@ -67,12 +67,12 @@ impl Difference {
 }
 
 /// Whether an object of the account has other properties than are wanted, as far as both are known.
-pub(super) fn differ(wanted: &Thing, now: &Thing) -> bool {
+pub(super) fn differ(wanted: &JmapObject, now: &JmapObject) -> bool {
     matches!((of(&wanted.json), of(&now.json)), (Some(wanted), Some(now)) if wanted != now)
 }
 
 /// Whether an object has to be made by CalDAV.
-pub(super) fn has_own_components(thing: &Thing) -> bool {
+pub(super) fn has_own_components(thing: &JmapObject) -> bool {
     of(&thing.json).is_some_and(|properties| properties.contains_key(COMPONENTS))
 }
 
@@ -81,7 +81,7 @@ impl Target<'_> {
     pub(in crate::restore) async fn add_properties(
         &self,
         data_type: DataType,
-        live: &mut [Thing],
+        live: &mut [JmapObject],
     ) -> Result<()> {
         if let Some(collections) = self.collections(data_type).await? {
             for thing in live {
@@ -103,8 +103,8 @@ impl Objects<'_> {
     /// What has to be set of an object that is there, and may be changed.
     pub(super) fn property_difference(
         &self,
-        wanted: &Thing,
-        now: &Thing,
+        wanted: &JmapObject,
+        now: &JmapObject,
         report: &mut RestoredObjects,
     ) -> Difference {
         let Some(properties) = of(&wanted.json) else { return Difference::default() };
@@ -132,7 +132,7 @@ impl Objects<'_> {
     /// Makes a calendar that takes some kinds of entries only, and returns its id. `None`: it has to be made as others are.
     pub(super) async fn make_by_dav(
         &self,
-        thing: &Thing,
+        thing: &JmapObject,
         object: &Map<String, Value>,
         report: &mut RestoredObjects,
     ) -> Result<Option<String>> {
@@ -165,7 +165,7 @@ impl Objects<'_> {
 
     async fn ids_called(&self, name: &str) -> Result<BTreeSet<String>> {
         let calendars = self.target.objects(to_jmap(DataType::Calendar)).await?;
-        let things = calendars.iter().filter_map(|object| read_thing(object.id.as_str(), &object.json));
+        let things = calendars.iter().filter_map(|object| read_object(object.id.as_str(), &object.json));
         Ok(things.filter(|thing| thing.text("name") == name).map(|thing| thing.id).collect())
     }
 
@@ -224,7 +224,7 @@ impl Objects<'_> {
     ) -> Result<Vec<(String, String)>> {
         let ids = needed.keys().filter_map(|id| Id::new(*id).ok()).collect();
         let found = self.target.objects_of(to_jmap(data_type), ids).await?;
-        let things = found.iter().filter_map(|object| read_thing(object.id.as_str(), &object.json));
+        let things = found.iter().filter_map(|object| read_object(object.id.as_str(), &object.json));
         Ok(things.map(|thing| (thing.id.clone(), thing.text("name").to_owned())).collect())
     }
 

@@ -9,7 +9,7 @@ use model::DataType;
 
 use super::calendars::Calendars;
 use super::icalendar::{has_participants, has_same_hidden, is_same, was_put};
-use super::pairs::{Thing, patch};
+use super::pairs::{JmapObject, patch};
 use super::text::{MOST_BYTES, Needed, Text, refused_for_good};
 use super::there::There;
 use super::{Objects, rules};
@@ -164,7 +164,7 @@ impl Objects<'_> {
     }
 
     /// Whether JMAP shows an event just as an earlier attempt made it.
-    fn is_as_made(&self, event: &Thing, now: &Thing) -> bool {
+    fn is_as_made(&self, event: &JmapObject, now: &JmapObject) -> bool {
         let mut wanted = event.clone();
         if let Ok(Some((member, references))) = self.references(DataType::CalendarEvent, event) {
             wanted.json.insert(member.to_owned(), references);

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use jmap::{Id, Set};
 use model::DataType;
 
-use super::pairs::{Thing, levels};
-use super::{DESTROYED_AT_ONCE, Objects, is_as_before, rules, thing};
+use super::pairs::{JmapObject, levels};
+use super::{DESTROYED_AT_ONCE, Objects, is_as_before, jmap_object, rules};
 use crate::error::Result;
 use crate::restore::report::RestoredObjects;
 use crate::restore::request::{Act, Planned};
@@ -50,15 +50,15 @@ impl Objects<'_> {
     async fn destroy(
         &self,
         data_type: DataType,
-        things: &[Thing],
+        things: &[JmapObject],
         report: &mut RestoredObjects,
     ) -> Result<()> {
         let ids = things.iter().filter_map(|thing| Id::new(&thing.id).ok()).collect();
         let mut set = Set::new();
         for object in self.target.objects_of(to_jmap(data_type), ids).await? {
-            let now = thing(object.id.as_str(), &object.json, None);
+            let now = jmap_object(object.id.as_str(), &object.json, None);
             let is_same =
-                |doomed: &Thing| now.as_ref().is_some_and(|now| is_as_before(data_type, doomed, now));
+                |doomed: &JmapObject| now.as_ref().is_some_and(|now| is_as_before(data_type, doomed, now));
             let doomed = things.iter().find(|doomed| doomed.id == object.id.as_str() && is_same(doomed));
             let Some(doomed) = doomed else { continue };
             match self.is_irreplaceable(doomed).await? {
@@ -78,7 +78,7 @@ impl Objects<'_> {
         let stays = |kind: &str| kind == "notFound" || kind.contains("Has");
         for (id, refusal) in written.not_destroyed.iter().filter(|(_, refusal)| !stays(&refusal.kind)) {
             let name =
-                things.iter().find(|thing| thing.id == id.as_str()).map(Thing::name).unwrap_or_default();
+                things.iter().find(|thing| thing.id == id.as_str()).map(JmapObject::name).unwrap_or_default();
             report.notes.push(format!("{name} is still there: {refusal}"));
         }
         Ok(())

@@ -3,7 +3,7 @@
 use model::DataType;
 use serde_json::{Map, Value};
 
-use super::pairs::{Key, Rules, Thing};
+use super::pairs::{JmapObject, Key, Rules};
 use crate::restore::request::Mode;
 use crate::server::properties;
 
@@ -79,16 +79,16 @@ pub(super) fn is_essential(member: &str) -> bool {
 }
 
 /// Whether both are files, or both directories.
-pub(super) fn are_of_one_kind(one: &Thing, other: &Thing) -> bool {
+pub(super) fn are_of_one_kind(one: &JmapObject, other: &JmapObject) -> bool {
     is_file(one) == is_file(other)
 }
 
-fn is_file(node: &Thing) -> bool {
+fn is_file(node: &JmapObject) -> bool {
     node.json.get("blobId").is_some_and(|blob| !blob.is_null())
 }
 
 /// Says when a file was changed last: where nobody says so, Stalwart takes the present time.
-pub(super) fn keep_modified(patch: &mut Map<String, Value>, file: &Thing) {
+pub(super) fn keep_modified(patch: &mut Map<String, Value>, file: &JmapObject) {
     let modified = file.json.get("modified").filter(|modified| !modified.is_null());
     patch.extend(modified.map(|modified| ("modified".to_owned(), modified.clone())));
 }
@@ -99,17 +99,17 @@ pub(super) fn has_default(data_type: DataType) -> bool {
 }
 
 /// Why it is not sent. Tried on Stalwart 0.16.19: of a journal that is sent it makes a VCALENDAR within a VCALENDAR, or an event.
-pub(super) fn cannot_be_sent(thing: &Thing) -> Option<&'static str> {
+pub(super) fn cannot_be_sent(thing: &JmapObject) -> Option<&'static str> {
     thing.is_journal().then_some("the mail server cannot take a journal (VJOURNAL) over JMAP")
 }
 
 /// Stalwart keeps the vacation response as a script of this name, and lets nobody touch that.
-pub(super) fn is_hidden(data_type: DataType, thing: &Thing) -> bool {
+pub(super) fn is_hidden(data_type: DataType, thing: &JmapObject) -> bool {
     data_type == DataType::SieveScript && thing.text("name").eq_ignore_ascii_case("vacation")
 }
 
 /// Nothing was ever put in: what the server made by itself, and may be filled without taking anything away.
-pub(in crate::restore) fn is_pristine(data_type: DataType, thing: &Thing) -> bool {
+pub(in crate::restore) fn is_pristine(data_type: DataType, thing: &JmapObject) -> bool {
     let members: &[&str] = match data_type {
         DataType::Identity => &["textSignature", "htmlSignature", "replyTo", "bcc"],
         DataType::VacationResponse => &["subject", "textBody", "htmlBody", "fromDate", "toDate"],
@@ -143,24 +143,24 @@ const OF_CONTAINERS: [&str; 7] = [
 
 /// Whether its owner never hid it, nor took it out of what others see of their time. (Nobody is subscribed to one that Stalwart 0.16
 /// makes again after all were destroyed.)
-fn is_as_made(container: &Thing) -> bool {
+fn is_as_made(container: &JmapObject) -> bool {
     let is = |member: &str, usual: Value| container.json.get(member).is_none_or(|value| *value == usual);
     is("isVisible", true.into()) && is("includeInAvailability", "all".into())
 }
 
-fn is_called_by_its_address(identity: &Thing) -> bool {
+fn is_called_by_its_address(identity: &JmapObject) -> bool {
     let name = identity.text("name");
     name.is_empty() || name == identity.text("calendarAddress").trim_start_matches("mailto:")
 }
 
 /// Whether the name is what a server gives to the default one of this account.
-pub(super) fn is_servers_name(thing: &Thing, account: &str) -> bool {
+pub(super) fn is_servers_name(thing: &JmapObject, account: &str) -> bool {
     thing.text("name").ends_with(&format!(" ({account})"))
 }
 
 /// Whether two names are those that one server gives to the default ones of two accounts: `Stalwart Calendar (alice@example.org)`.
-pub(super) fn are_servers_names(one: &Thing, other: &Thing) -> bool {
-    let stem = |thing: &Thing| thing.text("name").rsplit_once(" (").map(|(stem, _)| stem.to_owned());
+pub(super) fn are_servers_names(one: &JmapObject, other: &JmapObject) -> bool {
+    let stem = |thing: &JmapObject| thing.text("name").rsplit_once(" (").map(|(stem, _)| stem.to_owned());
     stem(one).is_some() && stem(one) == stem(other)
 }
 
@@ -211,7 +211,7 @@ pub(super) fn keys(data_type: DataType, mode: Mode, same_account: bool) -> Vec<K
         DataType::FileNode => {
             // What was made at another time in its place is another one: servers let nobody change `created`. Where nothing is
             // changed, its place is enough.
-            let made: fn(&Thing) -> &str = match mode {
+            let made: fn(&JmapObject) -> &str = match mode {
                 Mode::Exact => |thing| thing.text("created"),
                 Mode::Beside | Mode::Missing => |_| "",
             };
@@ -257,7 +257,7 @@ fn whole(data_type: DataType, except: &'static [&'static str]) -> Key {
 }
 
 /// A file is no directory.
-fn node(key: impl Fn(&Thing) -> String + Send + Sync + 'static) -> Key {
+fn node(key: impl Fn(&JmapObject) -> String + Send + Sync + 'static) -> Key {
     Box::new(move |thing| Some(format!("{} {}", is_file(thing), key(thing))))
 }
 

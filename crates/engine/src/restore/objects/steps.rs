@@ -8,11 +8,11 @@ use serde_json::{Map, Value, json};
 
 use jmap::{Id, MethodErrorKind, Set, SetError, State, Written};
 
-use super::pairs::{Thing, creation, not_kept};
+use super::pairs::{JmapObject, creation, not_kept};
 use super::properties::{Difference, has_own_components};
-use super::{NEW, Objects, is_as_before, read_thing, rules};
+use super::{NEW, Objects, is_as_before, read_object, rules};
 use crate::error::{Error, Result};
-use crate::restore::emails::landing::Landing;
+use crate::restore::emails::upload_target::UploadTarget;
 use crate::restore::report::RestoredObjects;
 use crate::restore::request::{Act, Mode, Planned};
 use crate::restore::uploads::{Content, MOST_BYTES, Uploaded, Uploads};
@@ -29,9 +29,9 @@ pub(super) type Unkept = (String, String, Map<String, Value>);
 
 /// One object to be created or changed.
 pub(super) struct Step {
-    thing: Thing,
+    thing: JmapObject,
     /// The account's object that is changed, as it was when it was last looked at; `None`: it is created.
-    of: Option<Thing>,
+    of: Option<JmapObject>,
     object: Map<String, Value>,
     has_content: bool,
     /// What follows by CalDAV or CardDAV.
@@ -43,14 +43,19 @@ pub(super) struct Step {
 }
 
 impl Step {
-    pub(super) fn create(data_type: DataType, thing: Thing) -> Step {
+    pub(super) fn create(data_type: DataType, thing: JmapObject) -> Step {
         let object = creation(&thing, &rules::rules(data_type));
         let has_content = thing.json.get("blobId").is_some_and(|blob| !blob.is_null());
         let properties = Difference::of_new(&thing);
         Step { thing, of: None, object, has_content, properties, made: None, dropped: Vec::new() }
     }
 
-    pub(super) fn change(thing: Thing, of: Thing, patch: Map<String, Value>, has_content: bool) -> Step {
+    pub(super) fn change(
+        thing: JmapObject,
+        of: JmapObject,
+        patch: Map<String, Value>,
+        has_content: bool,
+    ) -> Step {
         let (of, properties) = (Some(of), Difference::default());
         Step { thing, of, object: patch, has_content, properties, made: None, dropped: Vec::new() }
     }
@@ -200,10 +205,11 @@ impl Objects<'_> {
         }
         let now = self.target.objects_at(to_jmap(data_type), ids).await?;
         let state = now.state.clone();
-        let now = now.list.iter().filter_map(|object| read_thing(object.id.as_str(), &object.json));
-        let mut now: Vec<Thing> = now.collect();
+        let now = now.list.iter().filter_map(|object| read_object(object.id.as_str(), &object.json));
+        let mut now: Vec<JmapObject> = now.collect();
         self.target.add_properties(data_type, &mut now).await?;
-        let now: BTreeMap<String, Thing> = now.into_iter().map(|thing| (thing.id.clone(), thing)).collect();
+        let now: BTreeMap<String, JmapObject> =
+            now.into_iter().map(|thing| (thing.id.clone(), thing)).collect();
         let (mut open, mut touched) = (Vec::new(), Vec::new());
         for step in steps {
             let live = step.of.as_ref().and_then(|of| Some((of, now.get(&of.id)?)));
@@ -266,7 +272,7 @@ impl Objects<'_> {
                 found => found?,
             };
             for object in found {
-                let Some(now) = read_thing(object.id.as_str(), &object.json) else { continue };
+                let Some(now) = read_object(object.id.as_str(), &object.json) else { continue };
                 let Some((id, name, sent)) = written.iter().find(|(id, ..)| *id == now.id) else { continue };
                 let lost = not_kept(sent, &now, &rules);
                 let lost = lost
@@ -306,8 +312,9 @@ impl Objects<'_> {
         report: &mut RestoredObjects,
     ) -> Result<(Vec<Step>, Option<Error>)> {
         let (media_type, what) = ("application/octet-stream", rules::plural(data_type));
-        let landing = &Landing::own(self.target.account);
-        let uploads = Uploads { target: self.target, landing, snapshot: self.snapshot, media_type, what };
+        let upload_target = &UploadTarget::own(self.target.account);
+        let uploads =
+            Uploads { target: self.target, upload_target, snapshot: self.snapshot, media_type, what };
         let mut contents = Vec::new();
         for (_, place) in batch.iter().filter(|(step, _)| step.has_content) {
             contents.push(Content::read(self.snapshot, place.clone()).await?);

@@ -5,7 +5,7 @@ use jmap::Class;
 use model::BlobId;
 
 use super::icalendar::Shown;
-use super::pairs::Thing;
+use super::pairs::JmapObject;
 use crate::server::account::is_fatal;
 
 /// Longest answer with one event.
@@ -13,11 +13,11 @@ pub(super) const MOST_BYTES: u64 = 64 << 20;
 
 /// An event whose text may say more than JMAP takes.
 pub(super) struct Text {
-    pub(super) event: Thing,
+    pub(super) event: JmapObject,
     /// The account's id of it.
     pub(super) replaces: Option<String>,
     /// The account's event before this attempt, if an earlier attempt of this restore made it.
-    pub(super) was_there: Option<Thing>,
+    pub(super) was_there: Option<JmapObject>,
     /// A dry run: the event would be created or changed over JMAP first, and what the server would make of that is not known.
     pub(super) is_planned: bool,
     pub(super) uid: String,
@@ -39,11 +39,11 @@ pub(super) struct Needed {
 
 impl Text {
     /// Whether an event that has none may have been more than JMAP shows.
-    pub(super) fn is_missing(event: &Thing) -> bool {
+    pub(super) fn is_missing(event: &JmapObject) -> bool {
         event.text.is_none() && event.is("showWithoutTime") && Shown::of(event).is_some()
     }
 
-    pub(super) fn of(event: &Thing) -> Option<Text> {
+    pub(super) fn of(event: &JmapObject) -> Option<Text> {
         let (blob, shown) = (event.text?, Shown::of(event));
         let uid = match event.text("uid") {
             "" => event.journal("uid")?,

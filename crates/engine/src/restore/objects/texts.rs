@@ -13,7 +13,7 @@ use repository::Located;
 
 use super::calendars::Calendars;
 use super::icalendar::{in_shown_zone, lacking};
-use super::pairs::{Thing, creation};
+use super::pairs::{JmapObject, creation};
 use super::steps::{otherwise, without};
 use super::text::{MOST_BYTES, Needed, Text, refused_for_good};
 use super::there::There;
@@ -35,13 +35,13 @@ type Places = BTreeMap<BlobId, Located>;
 
 impl Objects<'_> {
     /// Whether an event comes back by its text alone.
-    pub(super) fn comes_by_text(&self, event: &Thing) -> bool {
+    pub(super) fn comes_by_text(&self, event: &JmapObject) -> bool {
         (event.is_journal() || self.twins.contains(&event.id)) && event.text.is_some()
     }
 
     /// Remembers the events that are missing and whose UID another event has or gets: over JMAP Stalwart 0.16 takes each UID once, by
     /// CalDAV once in each calendar. Mode *beside* brings no other version of what is there.
-    pub(super) fn note_twins(&mut self, events: &[Thing], pairs: &[Option<usize>], there: &There) {
+    pub(super) fn note_twins(&mut self, events: &[JmapObject], pairs: &[Option<usize>], there: &There) {
         let taken: BTreeSet<&str> = there.things.iter().map(|event| event.text("uid")).collect();
         let mut coming = BTreeSet::new();
         for event in events.iter().zip(pairs).filter(|(_, pair)| pair.is_none()).map(|(event, _)| event) {

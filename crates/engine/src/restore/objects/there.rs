@@ -7,10 +7,10 @@ use model::{BlobId, DataType};
 use repository::{ObjectRecord, Snapshot};
 use serde_json::Value;
 
-use super::pairs::{Rules, Thing, creation, not_kept, patch};
+use super::pairs::{JmapObject, Rules, creation, not_kept, patch};
 use super::properties::differ;
 use super::rules;
-use super::{Objects, is_as_before, steps, thing, things};
+use super::{Objects, is_as_before, jmap_object, jmap_objects, steps};
 use crate::error::Result;
 use crate::restore::content::hash_blob;
 use crate::restore::exact::prove;
@@ -20,23 +20,23 @@ use crate::server::types::to_jmap;
 
 /// What the account holds of a type.
 pub(super) struct There {
-    pub(super) things: Vec<Thing>,
+    pub(super) things: Vec<JmapObject>,
     /// Whether the safety backups hold it, the latest just so.
     pub(super) is_held: Vec<bool>,
     /// Before the first attempt (mode *exact*, from the second attempt on).
-    pub(super) first: BTreeMap<String, Thing>,
+    pub(super) first: BTreeMap<String, JmapObject>,
 }
 
 impl Objects<'_> {
     pub(super) async fn there(
         &self,
         data_type: DataType,
-        wanted: &[Thing],
+        wanted: &[JmapObject],
         report: &mut RestoredObjects,
     ) -> Result<There> {
-        let mut live: Vec<Thing> = Vec::new();
+        let mut live: Vec<JmapObject> = Vec::new();
         for object in self.target.objects(to_jmap(data_type)).await? {
-            live.extend(thing(object.id.as_str(), &object.json, None));
+            live.extend(jmap_object(object.id.as_str(), &object.json, None));
         }
         live.retain(|thing| !rules::is_hidden(data_type, thing));
         self.target.add_properties(data_type, &mut live).await?;
@@ -49,11 +49,11 @@ impl Objects<'_> {
         for (id, reason) in lost.into_iter().filter(|(id, _)| live.iter().any(|thing| thing.id == *id)) {
             report.notes.push(format!("{id} was left as it is: {reason}"));
         }
-        let (held, first) = (things(&held), things(&readable(&safety.first, data_type).await?.0));
-        let mut first: BTreeMap<String, Thing> =
+        let (held, first) = (jmap_objects(&held), jmap_objects(&readable(&safety.first, data_type).await?.0));
+        let mut first: BTreeMap<String, JmapObject> =
             first.into_iter().map(|thing| (thing.id.clone(), thing)).collect();
         first.retain(|_, thing| !rules::is_hidden(data_type, thing));
-        let held: BTreeMap<&str, &Thing> = held.iter().map(|thing| (thing.id.as_str(), thing)).collect();
+        let held: BTreeMap<&str, &JmapObject> = held.iter().map(|thing| (thing.id.as_str(), thing)).collect();
         let mut is_held = Vec::with_capacity(live.len());
         for thing in &mut live {
             let known = held.get(thing.id.as_str());
@@ -82,7 +82,7 @@ impl Objects<'_> {
     }
 
     /// Whether an earlier attempt put something into an object that was there and empty.
-    pub(super) fn was_filled(&self, data_type: DataType, wanted: &Thing, now: &Thing) -> bool {
+    pub(super) fn was_filled(&self, data_type: DataType, wanted: &JmapObject, now: &JmapObject) -> bool {
         let was_pristine = self.before.is_some_and(|before| before.was_pristine(data_type, &now.id));
         was_pristine && !rules::is_pristine(data_type, wanted)
     }
@@ -90,8 +90,8 @@ impl Objects<'_> {
     /// Whether an earlier attempt changed an object that is now as the snapshot has it.
     pub(super) async fn was_changed(
         &self,
-        wanted: &Thing,
-        now: &Thing,
+        wanted: &JmapObject,
+        now: &JmapObject,
         there: &There,
         rules: &Rules,
     ) -> Result<bool> {
@@ -102,14 +102,14 @@ impl Objects<'_> {
     }
 
     /// Why the content of an object of the account must not go: the store cannot give it back.
-    pub(super) async fn is_irreplaceable(&self, thing: &Thing) -> Result<Option<String>> {
+    pub(super) async fn is_irreplaceable(&self, thing: &JmapObject) -> Result<Option<String>> {
         let content = thing.content.or(thing.text);
         let (Some(safety), Some(content)) = (self.safety, content) else { return Ok(None) };
         let place = safety.now.locate(&[content]).await?.remove(&content);
         prove(&safety.now, place).await
     }
 
-    pub(super) async fn has_other_content(&self, wanted: &Thing, now: &Thing) -> Result<bool> {
+    pub(super) async fn has_other_content(&self, wanted: &JmapObject, now: &JmapObject) -> Result<bool> {
         let same_account = self.how.same_account;
         match (wanted.content, now.content, self.safety) {
             (None, ..) => Ok(false),
@@ -161,7 +161,7 @@ pub(super) async fn readable(
 }
 
 /// What an object that an earlier attempt created lacks: the server did not take it.
-pub(super) fn came_without(wanted: &Thing, now: &Thing, rules: &Rules) -> Option<String> {
+pub(super) fn came_without(wanted: &JmapObject, now: &JmapObject, rules: &Rules) -> Option<String> {
     let sent = creation(wanted, rules);
     let is_there = |name: &&str| !now.json.get(*name).unwrap_or(&Value::Null).is_null();
     let (others, missing): (Vec<&str>, Vec<&str>) =

@@ -24,7 +24,7 @@ pub(crate) async fn locate(snapshot: &Snapshot, mut ids: Vec<BlobId>) -> Result<
 }
 
 /// An email and its bytes.
-pub(crate) struct Letter {
+pub(crate) struct StoredEmail {
     /// Its position among all emails of the snapshot, ordered by id.
     pub(crate) position: usize,
     pub(crate) email: EmailRecord,
@@ -33,23 +33,23 @@ pub(crate) struct Letter {
 }
 
 /// The emails of a snapshot that are wanted.
-pub(crate) struct Letters<'a, W> {
+pub(crate) struct StoredEmails<'a, W> {
     snapshot: &'a Snapshot,
     emails: Emails,
     position: usize,
     wanted: W,
-    window: std::vec::IntoIter<Letter>,
+    window: std::vec::IntoIter<StoredEmail>,
 }
 
-impl<'a, W: FnMut(usize, &EmailRecord) -> bool> Letters<'a, W> {
+impl<'a, W: FnMut(usize, &EmailRecord) -> bool> StoredEmails<'a, W> {
     /// `wanted` is asked once for each email, in order.
-    pub(crate) async fn new(snapshot: &'a Snapshot, wanted: W) -> Result<Letters<'a, W>> {
+    pub(crate) async fn new(snapshot: &'a Snapshot, wanted: W) -> Result<StoredEmails<'a, W>> {
         let emails = snapshot.emails().await?;
-        Ok(Letters { snapshot, emails, position: 0, wanted, window: Vec::new().into_iter() })
+        Ok(StoredEmails { snapshot, emails, position: 0, wanted, window: Vec::new().into_iter() })
     }
 
     /// The next one, `None` at the end.
-    pub(crate) async fn next(&mut self) -> Result<Option<Letter>> {
+    pub(crate) async fn next(&mut self) -> Result<Option<StoredEmail>> {
         if self.window.len() == 0 {
             self.window = self.next_window().await?.into_iter();
         }
@@ -57,7 +57,7 @@ impl<'a, W: FnMut(usize, &EmailRecord) -> bool> Letters<'a, W> {
     }
 
     /// The next ones that are looked up together, in the order of their places; none at the end.
-    pub(crate) async fn next_window(&mut self) -> Result<Vec<Letter>> {
+    pub(crate) async fn next_window(&mut self) -> Result<Vec<StoredEmail>> {
         let mut emails = Vec::new();
         while emails.len() < WINDOW
             && let Some(email) = self.emails.next().await?
@@ -68,13 +68,13 @@ impl<'a, W: FnMut(usize, &EmailRecord) -> bool> Letters<'a, W> {
             self.position += 1;
         }
         let places = locate(self.snapshot, emails.iter().map(|(_, email)| email.blob).collect()).await?;
-        let letter = |(position, email): (usize, EmailRecord)| Letter {
+        let stored_email = |(position, email): (usize, EmailRecord)| StoredEmail {
             position,
             blob: places.get(&email.blob).cloned(),
             email,
         };
-        let mut window: Vec<Letter> = emails.into_iter().map(letter).collect();
-        window.sort_by_cached_key(|letter| letter.blob.as_ref().map(Located::order));
+        let mut window: Vec<StoredEmail> = emails.into_iter().map(stored_email).collect();
+        window.sort_by_cached_key(|stored_email| stored_email.blob.as_ref().map(Located::order));
         Ok(window)
     }
 }

@@ -13,7 +13,6 @@ use repository::{BlobHasher, Located, Snapshot};
 
 use crate::backup::emails::rows::server_blob;
 use crate::error::Result;
-use crate::letters::{Letters, locate};
 use crate::restore::content::{bytes_of, hash_all};
 use crate::restore::emails::dates;
 use crate::restore::emails::ledger::{Ledger, Mark};
@@ -24,12 +23,13 @@ use crate::restore::staging::Staging;
 use crate::restore::target::Target;
 use crate::restore::uploads::{self, is_damage};
 use crate::server::listing::IdList;
+use crate::stored_emails::{StoredEmails, locate};
 
 /// Emails whose bytes are looked up together.
 const LOOKED_UP: usize = 4096;
 
 /// The emails of an account, or of one folder: some 30 bytes each.
-pub(in crate::restore) struct Held {
+pub(in crate::restore) struct AccountEmails {
     source: Source,
     ids: IdList,
     /// Of each email, in the order of ids; `None` for one that went meanwhile, or whose counterpart is found.
@@ -56,14 +56,14 @@ enum Source {
     SameMailbox(Arc<Snapshot>),
 }
 
-impl Held {
+impl AccountEmails {
     /// Lists them. `hasher`: the snapshot's, if it is of the same account. `but`: those that lie in this folder are left out.
     pub(in crate::restore) async fn list(
         target: Target<'_>,
         hasher: Option<&BlobHasher>,
         folder: Option<&jmap::Id>,
         but: Option<&jmap::Id>,
-    ) -> Result<Held> {
+    ) -> Result<AccountEmails> {
         let ids = target.emails(folder).await?;
         let (mut keys, mut digests) = (vec![None; ids.len()], vec![0; hasher.map_or(0, |_| ids.len())]);
         let mut labels = vec![0; folder.map_or(0, |_| ids.len())];
@@ -89,7 +89,7 @@ impl Held {
             }
         }
         let (source, ours, standing) = (Source::Server, Vec::new(), BTreeSet::new());
-        Ok(Held { source, ids, keys, digests, ours, labels, wrapped, standing })
+        Ok(AccountEmails { source, ids, keys, digests, ours, labels, wrapped, standing })
     }
 
     /// What a backup of the account holds. Those in the folder of the restore are its own; those in the folders of what was
@@ -98,7 +98,7 @@ impl Held {
         backup: &Arc<Snapshot>,
         same_mailbox: bool,
         staging: &Staging<'_>,
-    ) -> Result<Held> {
+    ) -> Result<AccountEmails> {
         let source = match same_mailbox {
             true => Source::SameMailbox(Arc::clone(backup)),
             false => Source::Backup(Arc::clone(backup)),
@@ -106,7 +106,7 @@ impl Held {
         let (ids, ours) = (IdList::default(), Vec::new());
         let (keys, digests, labels) = (Vec::new(), Vec::new(), Vec::new());
         let (wrapped, standing) = (BTreeMap::new(), BTreeSet::new());
-        let mut held = Held { source, ids, keys, digests, ours, labels, wrapped, standing };
+        let mut held = AccountEmails { source, ids, keys, digests, ours, labels, wrapped, standing };
         let mut emails = backup.emails().await?;
         while let Some(email) = emails.next().await? {
             let lies_in = |is_meant: &dyn Fn(&str) -> bool| {
@@ -436,12 +436,12 @@ fn label(folders: impl Iterator<Item = String>, keywords: impl Iterator<Item = S
 
 /// The hashes of emails of another mailbox's backup, read in the order in which they lie there.
 async fn rehash(backup: &Snapshot, hasher: &BlobHasher, doubtful: &[bool], twins: &mut Twins) -> Result<()> {
-    let mut letters = Letters::new(backup, |at, _| doubtful[at]).await?;
-    while let Some(letter) = letters.next().await? {
-        let Some(blob) = letter.blob else { continue };
+    let mut stored = StoredEmails::new(backup, |at, _| doubtful[at]).await?;
+    while let Some(stored_email) = stored.next().await? {
+        let Some(blob) = stored_email.blob else { continue };
         // What cannot be read is no email of the snapshot's: it stays, and what it may have been comes beside it.
         if let Some(hash) = hash_located(backup, hasher, blob).await? {
-            twins.set_bytes(letter.position, &hash);
+            twins.set_bytes(stored_email.position, &hash);
         }
     }
     Ok(())

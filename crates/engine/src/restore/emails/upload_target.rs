@@ -12,12 +12,12 @@ use jmap::{Account, AccountId};
 /// As many go to one id: half of what an account may be sent in an hour by default.
 const MOST_FILES: usize = 500;
 const MOST_BYTES: u64 = 25_000_000;
-/// Letters are digits of 5 bits to Stalwart, and `z` is the 26th: ids are numbers from 838,860,800 on, far above those given out.
+/// StoredEmails are digits of 5 bits to Stalwart, and `z` is the 26th: ids are numbers from 838,860,800 on, far above those given out.
 const FIRST: char = 'z';
 const FURTHER: usize = 5;
 
 /// Where uploads go. Once it was refused, to the account itself.
-pub(in crate::restore) struct Landing {
+pub(in crate::restore) struct UploadTarget {
     own: AccountId,
     elsewhere: Mutex<Option<Elsewhere>>,
 }
@@ -28,16 +28,16 @@ struct Elsewhere {
     bytes: u64,
 }
 
-impl Landing {
+impl UploadTarget {
     /// The account itself.
-    pub(in crate::restore) fn own(account: &Account) -> Landing {
-        Landing { own: account.id.clone(), elsewhere: Mutex::new(None) }
+    pub(in crate::restore) fn own(account: &Account) -> UploadTarget {
+        UploadTarget { own: account.id.clone(), elsewhere: Mutex::new(None) }
     }
 
     /// Ids that nobody has, unless the account is the user's own.
-    pub(in crate::restore) fn of(account: &Account) -> Landing {
+    pub(in crate::restore) fn of(account: &Account) -> UploadTarget {
         let elsewhere = (!account.is_personal).then(Elsewhere::new);
-        Landing { own: account.id.clone(), elsewhere: Mutex::new(elsewhere) }
+        UploadTarget { own: account.id.clone(), elsewhere: Mutex::new(elsewhere) }
     }
 
     /// The id for so much more.
@@ -88,27 +88,29 @@ mod tests {
 
     #[test]
     fn ids_change_when_they_have_taken_their_share() {
-        let landing = Landing::of(&account(false));
-        let first = landing.account(MOST_FILES - 1, 1);
-        assert_eq!(landing.account(1, 1), first);
-        let second = landing.account(1, 1);
+        let upload_target = UploadTarget::of(&account(false));
+        let first = upload_target.account(MOST_FILES - 1, 1);
+        assert_eq!(upload_target.account(1, 1), first);
+        let second = upload_target.account(1, 1);
         assert_ne!(second, first);
-        let third = landing.account(1, MOST_BYTES);
+        let third = upload_target.account(1, MOST_BYTES);
         assert_ne!(third, second, "even if it is too much by itself");
-        assert_ne!(landing.account(1, 1), third);
+        assert_ne!(upload_target.account(1, 1), third);
         assert!(first.as_str().starts_with('z') && first.as_str().len() == 6);
     }
 
     #[test]
     fn the_account_itself_after_a_refusal_and_for_its_owner() {
-        let landing = Landing::of(&account(false));
-        let elsewhere = landing.account(1, 1);
+        let upload_target = UploadTarget::of(&account(false));
+        let elsewhere = upload_target.account(1, 1);
         assert_ne!(elsewhere.as_str(), "b");
         // Of several in flight each is told.
-        assert!(landing.is_refused(&elsewhere) && landing.is_refused(&elsewhere));
-        assert!(!landing.is_refused(&landing.account(1, 1)));
-        for landing in [landing, Landing::of(&account(true)), Landing::own(&account(false))] {
-            assert_eq!(landing.account(1, 1).as_str(), "b");
+        assert!(upload_target.is_refused(&elsewhere) && upload_target.is_refused(&elsewhere));
+        assert!(!upload_target.is_refused(&upload_target.account(1, 1)));
+        for upload_target in
+            [upload_target, UploadTarget::of(&account(true)), UploadTarget::own(&account(false))]
+        {
+            assert_eq!(upload_target.account(1, 1).as_str(), "b");
         }
     }
 }
