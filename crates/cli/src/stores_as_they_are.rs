@@ -63,7 +63,7 @@ impl Bucket {
             let email = EmailRecord {
                 id: EmailId::from(format!("e{number}")),
                 blob: hasher.id(&bytes),
-                server_blob: 0,
+                source_hash: 0,
                 received_at: 0,
                 size: bytes.len() as u64,
                 folders: vec![FolderId::from("inbox")],

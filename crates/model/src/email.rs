@@ -9,7 +9,7 @@ pub struct EmailRecord {
     pub blob: BlobId,
     /// A keyed hash of the server's `blobId`, `size` and `receivedAt`: enough to see that the bytes may be others, too
     /// little to ask for them.
-    pub server_blob: u64,
+    pub source_hash: u64,
     /// `receivedAt`, seconds since 1970 UTC.
     pub received_at: i64,
     /// Length of the raw bytes, as read, not as the server claimed.

@@ -9,7 +9,7 @@ impl From<EmailRecord> for Row {
             key: String::from(record.id).into_bytes().into(),
             content: Some(Content::Email(Email {
                 blob: record.blob.0.to_vec().into(),
-                server_blob: record.server_blob,
+                source_hash: record.source_hash,
                 received_at: record.received_at,
                 size: record.size,
                 folders: record.folders.into_iter().map(String::from).collect(),
@@ -41,7 +41,7 @@ impl TryFrom<Row> for EmailRecord {
         Ok(EmailRecord {
             id: EmailId::from(id),
             blob: BlobId(email.blob.as_ref().try_into().map_err(|_| NotAnEmail)?),
-            server_blob: email.server_blob,
+            source_hash: email.source_hash,
             received_at: email.received_at,
             size: email.size,
             folders: email.folders.into_iter().map(FolderId::from).collect(),
@@ -69,7 +69,7 @@ mod tests {
         EmailRecord {
             id: EmailId::from("e1"),
             blob: BlobId([7; 32]),
-            server_blob: 0x0102_0304_0506_0708,
+            source_hash: 0x0102_0304_0506_0708,
             received_at: -1,
             size: 300,
             folders: vec![FolderId::from("a")],

@@ -216,12 +216,12 @@ mod tests {
             lists in (texts(4), texts(4)),
         ) -> EmailRecord {
             let [id, from, to, subject, message_id] = one;
-            let (server_blob, received_at, size, date, version) = numbers;
+            let (source_hash, received_at, size, date, version) = numbers;
             let (keywords, attachments) = lists;
             EmailRecord {
                 id: EmailId::from(id),
                 blob: BlobId([7; 32]),
-                server_blob,
+                source_hash,
                 received_at,
                 size,
                 folders: folders.into_iter().map(FolderId::from).collect(),

@@ -29,7 +29,7 @@ use crate::storage::objects::MailboxObjects;
 /// Requests in flight while segments are opened or blocks looked up.
 const READS_IN_FLIGHT: usize = 8;
 /// A chunked blob that is read whole is not longer than this.
-const MAX_BLOB: u64 = 1 << 30;
+const MAX_READ_AT_ONCE: u64 = 1 << 30;
 
 /// A snapshot, opened for reading. Segments are opened when first needed.
 pub struct Snapshot {
@@ -241,7 +241,7 @@ impl Snapshot {
     /// The bytes of a blob, hashed again: what comes back is what the id names.
     pub async fn blob(&self, id: &BlobId) -> Result<Bytes> {
         let place = self.place(id).await?;
-        if place.length() > MAX_BLOB {
+        if place.length() > MAX_READ_AT_ONCE {
             return Err(Error::corrupt("segments", format!("a blob claims {} bytes", place.length())));
         }
         let mut whole = BytesMut::new();

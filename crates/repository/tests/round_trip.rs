@@ -28,7 +28,7 @@ fn email(i: usize, hasher: &repository::BlobHasher) -> (EmailRecord, Bytes) {
     let record = EmailRecord {
         id: EmailId::from(format!("e{:06}", i * 7919 % 1_000_003)),
         blob: hasher.id(&bytes),
-        server_blob: i as u64,
+        source_hash: i as u64,
         received_at: i as i64,
         size: bytes.len() as u64,
         folders: vec![FolderId::from("a")],
@@ -85,7 +85,7 @@ async fn nights_add_up_and_every_byte_comes_back() {
     let mut emails = snapshot.emails().await.expect("reads");
     let mut seen = Vec::new();
     while let Some(email) = emails.next().await.expect("reads") {
-        let i = usize::try_from(email.server_blob).expect("small");
+        let i = usize::try_from(email.source_hash).expect("small");
         seen.push(i);
         assert_eq!(snapshot.blob(&email.blob).await.expect("reads"), bytes_of(i));
     }

@@ -207,7 +207,7 @@ mod tests {
         let email = EmailRecord {
             id: id.into(),
             blob: BlobId([0; 32]),
-            server_blob: 0,
+            source_hash: 0,
             received_at: 0,
             size: length,
             folders: Vec::new(),

@@ -16,7 +16,7 @@ use model::{BlobId, EmailId, EmailRecord};
 use repository::{Located, ObjectRecord, Snapshot};
 use serde_json::{Map, Value, json};
 
-use crate::backup::emails::rows::server_blob;
+use crate::backup::emails::rows::source_hash;
 use crate::backup::options::Progress;
 use crate::error::{Error, Result};
 use crate::restore::emails::account_emails::AccountEmails;
@@ -144,7 +144,7 @@ impl Exact<'_> {
         loop {
             let email = emails.next().await?;
             let is_end = email.is_none();
-            surplus.extend(email.filter(|_| !is_kept[at]).map(|email| (email.id, email.server_blob)));
+            surplus.extend(email.filter(|_| !is_kept[at]).map(|email| (email.id, email.source_hash)));
             at += 1;
             if surplus.len() == READ_BACK || is_end {
                 let read = self.read_back(std::mem::take(&mut surplus), &mut unremoved).await?;
@@ -204,7 +204,7 @@ impl Exact<'_> {
         let hasher = self.safety.now.hasher();
         let at_first = self.held_at_first(surplus.iter().map(|(id, _)| id)).await?;
         let held = |email: &jmap::Email| {
-            let is_same = digests.get(email.id.as_str()) == Some(&server_blob(&hasher, email));
+            let is_same = digests.get(email.id.as_str()) == Some(&source_hash(&hasher, email));
             is_same && (at_first.contains(email.id.as_str()) || self.staging.holds(email))
         };
         let there = self.target.metadata(&ids).await?;

@@ -282,7 +282,7 @@ mod tests {
         EmailRecord {
             id: "e".into(),
             blob: BlobId([0; 32]),
-            server_blob: 0,
+            source_hash: 0,
             received_at,
             size: 0,
             folders: folders.iter().map(|id| FolderId::from(id.as_str())).collect(),

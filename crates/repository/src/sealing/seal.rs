@@ -83,7 +83,7 @@ impl BlobHasher {
         blake3::Hasher::new_keyed(&self.0)
     }
 
-    /// Short keyed hash of a server's blob id (see `model::EmailRecord::server_blob`).
+    /// Short keyed hash of a server's blob id (see `model::EmailRecord::source_hash`).
     pub fn short(&self, text: &str) -> u64 {
         let hash = blake3::keyed_hash(&self.0, text.as_bytes());
         hash.as_bytes()[..8].iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte))

@@ -101,7 +101,7 @@ pub(crate) fn record(id: &str, bytes: &Bytes, hasher: &BlobHasher) -> EmailRecor
     EmailRecord {
         id: EmailId::from(id),
         blob: hasher.id(bytes),
-        server_blob: hasher.short(id),
+        source_hash: hasher.short(id),
         received_at: i64::try_from(bytes.len()).expect("short"),
         size: bytes.len() as u64,
         folders: vec![FolderId::from("inbox")],

@@ -26,7 +26,7 @@ pub(crate) async fn hashing_alone(messages: &[Message]) -> Result<Duration> {
         let record = EmailRecord {
             id: EmailId::from(format!("{i}")),
             blob,
-            server_blob: 0,
+            source_hash: 0,
             received_at: 0,
             size: message.raw.len() as u64,
             folders: Vec::new(),

@@ -10,7 +10,7 @@ use repository::Snapshot;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::renewal::is_renewable;
-use super::rows::{folders_of, relabelled, server_blob, wanted_email};
+use super::rows::{folders_of, relabelled, source_hash, wanted_email};
 use crate::backup::fetch::pump::Planner;
 use crate::backup::fetch::step::Step;
 use crate::backup::slice::Alarm;
@@ -96,7 +96,7 @@ impl Join {
             (Metadata::Gone, _) => Step::Doubted(EmailId::from(id.as_str())),
             (Metadata::Unreadable(reason), _) => Step::Unreadable(EmailId::from(id.as_str()), reason),
             (Metadata::Found(email), Some(record))
-                if record.server_blob == server_blob(&self.hasher, &email)
+                if record.source_hash == source_hash(&self.hasher, &email)
                     && !self.failed.contains(record.id.as_str())
                     && !self.lost.contains(&record.id) =>
             {

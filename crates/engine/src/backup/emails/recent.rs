@@ -10,7 +10,7 @@ use jmap::{Changes, Email, Emails, Id};
 use model::{EmailId, EmailRecord, FolderId};
 use repository::{BlobHasher, RowDigest};
 
-use super::rows::{folders_of, server_blob};
+use super::rows::{folders_of, source_hash};
 
 /// Rows kept of each kind of change: the last ones that the server named.
 const EACH: usize = 6;
@@ -103,11 +103,11 @@ pub(crate) fn differing(rows: &[RowDigest], now: &Emails, hasher: &BlobHasher) -
 
 /// Never 0.
 pub(crate) fn digest_of_row(hasher: &BlobHasher, record: &EmailRecord) -> u64 {
-    digest(hasher, record.server_blob, &record.folders, &record.keywords)
+    digest(hasher, record.source_hash, &record.folders, &record.keywords)
 }
 
 fn digest_of(hasher: &BlobHasher, email: &Email) -> u64 {
-    digest(hasher, server_blob(hasher, email), &folders_of(email), &email.keywords)
+    digest(hasher, source_hash(hasher, email), &folders_of(email), &email.keywords)
 }
 
 fn digest<K: AsRef<str>>(hasher: &BlobHasher, blob: u64, folders: &[FolderId], keywords: &[K]) -> u64 {

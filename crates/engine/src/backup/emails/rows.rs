@@ -7,7 +7,7 @@ use crate::backup::fetch::step::{Subject, Wanted};
 
 /// By which an email's bytes are known to be those we have. Ids alone do not prove it: a server that was restored from an
 /// old copy gives them out again.
-pub(crate) fn server_blob(hasher: &BlobHasher, email: &jmap::Email) -> u64 {
+pub(crate) fn source_hash(hasher: &BlobHasher, email: &jmap::Email) -> u64 {
     hasher.short(&format!("{} {} {}", email.blob_id, email.size, email.received_at.unix_seconds()))
 }
 
@@ -29,7 +29,7 @@ pub(crate) fn record_of(
     EmailRecord {
         id: EmailId::from(email.id.as_str()),
         blob,
-        server_blob: server_blob(hasher, email),
+        source_hash: source_hash(hasher, email),
         received_at: email.received_at.unix_seconds(),
         size: length,
         folders: folders_of(email),

@@ -15,7 +15,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::join::Join;
 use super::listed::Listed;
 use super::renewal::MOST_ROWS;
-use super::rows::{relabelled, server_blob, wanted_email};
+use super::rows::{relabelled, source_hash, wanted_email};
 use crate::backup::fetch::step::Wanted;
 use crate::backup::probe::Offer;
 use crate::backup::run::Run;
@@ -209,7 +209,7 @@ impl Run<'_> {
                     let is_same = |r: &&EmailRecord| {
                         !failed
                             && !self.draft.lost.contains(&id)
-                            && r.server_blob == server_blob(&self.draft.hasher, &email)
+                            && r.source_hash == source_hash(&self.draft.hasher, &email)
                     };
                     match record.filter(is_same) {
                         None => wanted.push(wanted_email(email, record)),

@@ -11,7 +11,7 @@ use model::{DataType, EmailId};
 use repository::{BlobHasher, RowDigest, TypeStatus};
 
 use super::recent;
-use super::rows::{folders_of, relabelled, server_blob};
+use super::rows::{folders_of, relabelled, source_hash};
 use crate::backup::run::Run;
 use crate::backup::states::TypeStates;
 use crate::error::{Error, Result};
@@ -96,7 +96,7 @@ impl Sample {
     pub(crate) fn witness(&self, hasher: &BlobHasher) -> u64 {
         let mut text = self.total.to_string();
         for email in &self.emails {
-            let blob = server_blob(hasher, email);
+            let blob = source_hash(hasher, email);
             text += &format!("\n{} {blob} {:?} {:?}", email.id, folders_of(email), email.keywords);
         }
         hasher.short(&text).max(1)
@@ -141,7 +141,7 @@ impl Run<'_> {
         Ok(sample.emails.iter().filter(|email| !failed(email)).all(|email| {
             let record = records.get(&EmailId::from(email.id.as_str()));
             record.is_some_and(|record| {
-                record.server_blob == server_blob(&self.draft.hasher, email)
+                record.source_hash == source_hash(&self.draft.hasher, email)
                     && relabelled(record, email).is_none()
             })
         }))

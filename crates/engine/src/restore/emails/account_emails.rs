@@ -11,7 +11,7 @@ use std::sync::Arc;
 use model::{BlobId, EmailId, EmailRecord};
 use repository::{BlobHasher, Located, Snapshot};
 
-use crate::backup::emails::rows::server_blob;
+use crate::backup::emails::rows::source_hash;
 use crate::error::Result;
 use crate::restore::content::{bytes_of, hash_all};
 use crate::restore::emails::dates;
@@ -83,7 +83,7 @@ impl AccountEmails {
                         labels[at] = label(others.map(ToString::to_string), keywords);
                     }
                     if let Some(hasher) = hasher {
-                        digests[at] = server_blob(hasher, &email);
+                        digests[at] = source_hash(hasher, &email);
                     }
                 }
             }
@@ -120,7 +120,7 @@ impl AccountEmails {
             held.ids.push(email.id.as_str());
             held.keys.push((!is_left_out).then(|| key(email.size, email.received_at)));
             if same_mailbox {
-                held.digests.push(email.server_blob);
+                held.digests.push(email.source_hash);
             }
         }
         Ok(held)
@@ -385,7 +385,7 @@ impl AccountEmails {
     async fn mark_by_id(&mut self, snapshot: &Snapshot, ledger: &mut Ledger) -> Result<()> {
         each(snapshot, |position, email| {
             let at = self.ids.position(email.id.as_str());
-            let is_same = |at: &usize| self.keys[*at].is_some() && self.digests[*at] == email.server_blob;
+            let is_same = |at: &usize| self.keys[*at].is_some() && self.digests[*at] == email.source_hash;
             if let Some(at) = at.filter(is_same).filter(|_| ledger.get(position) == Mark::Open) {
                 ledger.pair(position, at, Mark::Present);
                 self.keys[at] = None;

@@ -239,7 +239,7 @@ mod tests {
         EmailRecord {
             id: EmailId::from("e"),
             blob: BlobId([bytes; 32]),
-            server_blob: 0,
+            source_hash: 0,
             received_at,
             size,
             folders: Vec::new(),

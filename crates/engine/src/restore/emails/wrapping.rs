@@ -151,7 +151,7 @@ mod tests {
         EmailRecord {
             id: "e".into(),
             blob: BlobId([0; 32]),
-            server_blob: 0,
+            source_hash: 0,
             received_at,
             size: 0,
             folders: Vec::new(),
