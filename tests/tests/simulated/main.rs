@@ -11,6 +11,7 @@ mod find;
 mod heal;
 mod hostile;
 mod incremental;
+mod long_calendars;
 mod owner;
 mod race;
 mod reindex;

@@ -157,7 +157,9 @@ impl Before {
             let name = data_type.name();
             let things = found.iter().filter_map(|object| read_object(object.id.as_str(), &object.json));
             let mut things: Vec<_> = things.collect();
-            target.add_properties(data_type, &mut things).await?;
+            if how.mode == Mode::Missing && things.iter().any(|thing| is_pristine(data_type, thing)) {
+                target.add_properties(data_type, &mut things).await?;
+            }
             for thing in things {
                 if is_pristine(data_type, &thing) {
                     before.pristine.entry(name.to_owned()).or_default().insert(thing.id.clone());

@@ -71,6 +71,10 @@ pub(super) fn differ(wanted: &JmapObject, now: &JmapObject) -> bool {
     matches!((of(&wanted.json), of(&now.json)), (Some(wanted), Some(now)) if wanted != now)
 }
 
+pub(super) fn has_properties(thing: &JmapObject) -> bool {
+    of(&thing.json).is_some_and(|properties| !properties.is_empty())
+}
+
 /// Whether an object has to be made by CalDAV.
 pub(super) fn has_own_components(thing: &JmapObject) -> bool {
     of(&thing.json).is_some_and(|properties| properties.contains_key(COMPONENTS))

@@ -8,13 +8,14 @@ use repository::{ObjectRecord, Snapshot};
 use serde_json::Value;
 
 use super::pairs::{JmapObject, Rules, creation, not_kept, patch};
-use super::properties::differ;
+use super::properties::{differ, has_properties};
 use super::rules;
 use super::{Objects, is_as_before, jmap_object, jmap_objects, steps};
 use crate::error::Result;
 use crate::restore::content::hash_blob;
 use crate::restore::exact::prove;
 use crate::restore::report::RestoredObjects;
+use crate::restore::request::Mode;
 use crate::restore::uploads::is_damage;
 use crate::server::types::to_jmap;
 
@@ -39,7 +40,14 @@ impl Objects<'_> {
             live.extend(jmap_object(object.id.as_str(), &object.json, None));
         }
         live.retain(|thing| !rules::is_hidden(data_type, thing));
-        self.target.add_properties(data_type, &mut live).await?;
+        let matters = match self.how.mode {
+            Mode::Exact => true,
+            Mode::Missing => live.iter().any(|thing| rules::is_pristine(data_type, thing)),
+            Mode::Beside => false,
+        };
+        if matters || wanted.iter().any(has_properties) {
+            self.target.add_properties(data_type, &mut live).await?;
+        }
         let Some(safety) = self.safety else {
             // A dry run: nothing will be touched.
             let is_held = vec![true; live.len()];
