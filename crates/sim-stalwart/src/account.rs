@@ -16,7 +16,7 @@ use crate::log::{Entry, Log};
 use crate::mail::Mails;
 use crate::own::Own;
 use crate::quota::Quota;
-use crate::resources::Texts;
+use crate::resources::{Shown, Texts};
 use crate::spec::{AccountSpec, BlobIds};
 use crate::stock::Stock;
 
@@ -75,6 +75,8 @@ pub(crate) struct Account {
     pub(crate) own: Own,
     /// What clients have put by CalDAV and CardDAV.
     pub(crate) texts: Texts,
+    /// What they have set of properties.
+    pub(crate) shown: Shown,
     pub(crate) listings: Listings,
     /// Types whose `get` and `changes` always fail, until told otherwise.
     pub(crate) failing: BTreeSet<DataType>,
@@ -113,6 +115,7 @@ impl Account {
             quota: None,
             own: Own::new(),
             texts: Texts::new(),
+            shown: Shown::new(),
             listings: Listings::default(),
             failing: BTreeSet::new(),
             has_chosen_default: BTreeSet::from([DataType::Calendar]),

@@ -33,7 +33,7 @@ impl AccountHandle {
         let id = self.calendar_named(calendar_name);
         let mut account = self.lock();
         let event = account.resource(Dialect::CalDav, &id, resource_name).map(|resource| resource.item);
-        account.put_text(Dialect::CalDav, (&id, resource_name), event, Text { body, size: text.len() })
+        account.put_text(Dialect::CalDav, (&id, resource_name), event, Text::put(body, text.len()))
     }
 
     fn calendar_named(&self, name: &str) -> String {

@@ -51,6 +51,13 @@ pub(crate) fn rfc5322(seconds: u64) -> String {
     format!("{weekday}, {day} {month} {year} {hour:02}:{minute:02}:{second:02} +0000")
 }
 
+/// `Thu, 29 Feb 2024 12:00:01 GMT` (RFC 9110 §5.6.7).
+pub(crate) fn http(seconds: u64) -> String {
+    let text = rfc5322(seconds).replace("+0000", "GMT");
+    // Here a day has two digits.
+    if text.as_bytes().get(6) == Some(&b' ') { text.replacen(", ", ", 0", 1) } else { text }
+}
+
 /// Seconds of a JMAP `UTCDate` from 1970 on; none for any other notation.
 pub(crate) fn parse(text: &str) -> Option<u64> {
     u64::try_from(parse_signed(text)?).ok()
@@ -101,6 +108,8 @@ mod tests {
         assert_eq!(rfc3339(0), "1970-01-01T00:00:00Z");
         assert_eq!(rfc3339(1_709_208_001), "2024-02-29T12:00:01Z");
         assert_eq!(rfc5322(1_709_208_001), "Thu, 29 Feb 2024 12:00:01 +0000");
+        assert_eq!(http(1_709_208_001), "Thu, 29 Feb 2024 12:00:01 GMT");
+        assert_eq!(http(0), "Thu, 01 Jan 1970 00:00:00 GMT");
     }
 
     #[test]

@@ -3,12 +3,22 @@
 
 mod access;
 mod answer;
+mod asked;
+mod dead;
+mod draft;
 mod home;
+mod listing;
+mod mkcol;
+mod name;
+mod outcome;
+mod patch;
 mod place;
 mod propfind;
+mod proppatch;
 mod query;
 mod report;
 mod resource;
+mod shown;
 mod xml;
 
 use axum::body::Body;
@@ -61,6 +71,8 @@ struct Visit<'a> {
     login: &'a Login,
     parts: &'a Parts,
     body: &'a Bytes,
+    /// Most results of a request.
+    most: usize,
 }
 
 /// Whether the server answers paths of a dialect.
@@ -101,7 +113,7 @@ pub(crate) fn serve(
     let call = call(dialect, parts, body);
     server.meters.call(&call);
     server.faults.before_dav(&call);
-    let visit = Visit { dialect, server, login, parts, body };
+    let visit = Visit { dialect, server, login, parts, body, most: settings.limits.dav_results };
     let place = Place::parse(dialect, parts.uri.path());
     visit.churn(&place, |churn| churn.before);
     let served = match (dialect, settings.caldav) {
@@ -120,6 +132,9 @@ impl Visit<'_> {
         match self.parts.method.as_str() {
             "OPTIONS" => Ok(options()),
             "PROPFIND" => self.propfind(place),
+            "PROPPATCH" => self.proppatch(place),
+            "MKCALENDAR" if self.dialect == Dialect::CalDav => self.mkcol(place),
+            "MKCOL" => self.mkcol(place),
             "REPORT" => self.report(place),
             "GET" | "HEAD" => self.get(place),
             "PUT" => self.put(place),
@@ -166,8 +181,9 @@ fn options() -> Response {
     let headers = response.headers_mut();
     headers.insert(
         HeaderName::from_static("dav"),
-        HeaderValue::from_static("1, 2, 3, calendar-access, addressbook"),
+        HeaderValue::from_static("1, 2, 3, extended-mkcol, calendar-access, addressbook"),
     );
-    headers.insert(ALLOW, HeaderValue::from_static("OPTIONS, GET, HEAD, PUT, DELETE, PROPFIND, REPORT"));
+    let methods = "OPTIONS, GET, HEAD, PUT, DELETE, MKCALENDAR, MKCOL, PROPFIND, PROPPATCH, REPORT";
+    headers.insert(ALLOW, HeaderValue::from_static(methods));
     response
 }

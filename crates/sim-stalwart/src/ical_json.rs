@@ -157,10 +157,15 @@ fn overrides(calendar: &Component, main: &Component) -> Map<String, Value> {
     overrides
 }
 
+/// Whether a name is one of the IANA's, as far as the simulator can tell.
+pub(crate) fn is_zone(name: &str) -> bool {
+    name.contains('/') || name == "UTC"
+}
+
 /// A zone that the IANA knows; a calendar's own zones are in the text alone, as in Stalwart.
 fn zone(property: &Property) -> Option<&str> {
     match property.parameter("TZID") {
-        Some(zone) => Some(zone).filter(|zone| zone.contains('/') || *zone == "UTC"),
+        Some(zone) => Some(zone).filter(|zone| is_zone(zone)),
         None => property.value.ends_with('Z').then_some("Etc/UTC"),
     }
 }

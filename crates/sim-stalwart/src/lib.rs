@@ -44,6 +44,7 @@ mod mail;
 mod own;
 mod patch;
 mod principals;
+mod properties;
 mod query;
 mod quota;
 mod recipe;

@@ -29,6 +29,8 @@ pub struct Limits {
     pub query_page: usize,
     /// Ids that one page of `/changes` has at most.
     pub changes_page: usize,
+    /// Resources that a `PROPFIND` or report of CalDAV and CardDAV answers with. An answer with so many says 507 of the requested path.
+    pub dav_results: usize,
     /// Requests a user may make in a window of time; one more is answered 429 with `Retry-After`.
     pub rate: Option<RateLimit>,
 }
@@ -47,6 +49,7 @@ impl Default for Limits {
             max_size_upload: 50_000_000,
             query_page: 5_000,
             changes_page: 5_000,
+            dav_results: 2_000,
             rate: None,
         }
     }

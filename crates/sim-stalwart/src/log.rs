@@ -79,6 +79,15 @@ impl<K: Clone + Eq + Ord + Hash, V> Log<K, V> {
         dropped.map_or(0, |last| self.entries[last].modseq).max(self.floor)
     }
 
+    /// The states of each object's first and last change.
+    pub(crate) fn moments(&self) -> HashMap<&K, (u64, u64)> {
+        let mut moments = HashMap::new();
+        for entry in &self.entries {
+            moments.entry(&entry.key).or_insert((entry.modseq, entry.modseq)).1 = entry.modseq;
+        }
+        moments
+    }
+
     fn window(&self, from: u64, to: u64) -> &[Entry<K, V>] {
         let start = self.entries.partition_point(|entry| entry.modseq <= from);
         let end = self.entries.partition_point(|entry| entry.modseq <= to);

@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::account::Account;
 use crate::dialect::Dialect;
 use crate::kind::DataType;
+use crate::properties::Properties;
 
 /// A text as a client has put it.
 #[derive(Debug)]
@@ -24,6 +25,9 @@ pub(crate) struct Written {
 
 /// The texts of an account by type and id of the item, oldest first.
 pub(crate) type Texts = BTreeMap<(DataType, String), Vec<Written>>;
+
+/// The properties of objects by type and id, oldest first, each with the state in which they were set.
+pub(crate) type Shown = BTreeMap<(DataType, String), Vec<(u64, Properties)>>;
 
 /// A resource and where it lies.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,18 +45,28 @@ pub(crate) struct Text {
     pub(crate) body: String,
     /// Bytes of what the client sent.
     pub(crate) size: usize,
+    /// The state in which the resource's properties were set; 0 if they never were.
+    pub(crate) properties_set: u64,
 }
 
 impl Text {
     /// The entity tag, with its quotes.
     pub(crate) fn etag(&self) -> String {
-        etag(self.body.as_bytes())
+        etag(&self.body, self.properties_set)
+    }
+
+    /// What a client puts.
+    pub(crate) const fn put(body: String, size: usize) -> Self {
+        Self { body, size, properties_set: 0 }
     }
 }
 
-/// An entity tag, with its quotes.
-pub(crate) fn etag(of: &[u8]) -> String {
-    let hash = blake3::hash(of);
+/// The entity tag, with its quotes, of a content and of the state in which its properties were set.
+pub(crate) fn etag(of: &str, properties_set: u64) -> String {
+    let hash = match properties_set {
+        0 => blake3::hash(of.as_bytes()),
+        state => blake3::hash(format!("{state} {of}").as_bytes()),
+    };
     let [first, second, third, fourth, ..] = hash.as_bytes();
     format!("\"{}\"", u32::from_be_bytes([*first, *second, *third, *fourth]))
 }
@@ -65,8 +79,22 @@ fn drawn(seed: u64, kind: DataType, id: &str) -> String {
 }
 
 impl Account {
-    /// The name of a collection in paths: `default` is the first one that the account ever had.
+    /// What a client has set of an object, and in which state.
+    pub(crate) fn properties(&self, kind: DataType, id: &str) -> (u64, Properties) {
+        self.shown.get(&(kind, id.to_owned())).and_then(|set| set.last()).cloned().unwrap_or_default()
+    }
+
+    /// Sets the properties of an object that was just put.
+    pub(crate) fn set_properties(&mut self, kind: DataType, id: &str, properties: Properties) {
+        let modseq = self.modseq;
+        self.shown.entry((kind, id.to_owned())).or_default().push((modseq, properties));
+    }
+
+    /// The name of a collection in paths: what a client chose, or `default` for the first one that the account ever had.
     pub(crate) fn collection_name(&self, dialect: Dialect, id: &str) -> String {
+        if let Some(name) = self.properties(dialect.container(), id).1.name {
+            return name;
+        }
         if id == crate::ids::short(0) {
             return "default".to_owned();
         }
@@ -104,6 +132,11 @@ impl Account {
 
     /// The text of an event or card as it is now.
     pub(crate) fn text(&self, dialect: Dialect, item: &str) -> Option<Text> {
+        let (properties_set, _) = self.properties(dialect.item(), item);
+        Some(Text { properties_set, ..self.present_text(dialect, item)? })
+    }
+
+    fn present_text(&self, dialect: Dialect, item: &str) -> Option<Text> {
         let object = self.object(dialect.item(), item)?;
         let body = match self.last_written(dialect, item) {
             None => dialect.text(object)?,
@@ -116,7 +149,8 @@ impl Account {
                 body
             }
         };
-        Some(Text { size: body.len(), body })
+        let size = body.len();
+        Some(Text::put(body, size))
     }
 
     /// Puts a text into a collection, over an item if one is given; returns the item's id.
@@ -158,8 +192,9 @@ impl Account {
         self.put_object(kind, &resource.item, elsewhere.then_some(object));
     }
 
-    /// Forgets the texts that were put after this moment.
+    /// Forgets the texts and properties that were put after this moment.
     pub(crate) fn roll_back_texts(&mut self, modseq: u64) {
+        self.shown.values_mut().for_each(|set| set.retain(|(state, _)| *state <= modseq));
         self.texts.values_mut().for_each(|written| written.retain(|written| written.modseq <= modseq));
     }
 }

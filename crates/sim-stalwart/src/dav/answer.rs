@@ -5,70 +5,77 @@ use axum::response::Response;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, StatusCode};
 
-use super::xml::{CALENDAR_SERVER, DAV, escaped};
+use super::asked::Asked;
+use super::dead;
+use super::name::Name;
+use super::xml::escaped;
 use crate::dialect::Dialect;
-
-/// A property by namespace and name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Name {
-    pub(super) namespace: String,
-    pub(super) name: String,
-}
-
-impl Name {
-    pub(super) fn new(namespace: &str, name: &str) -> Self {
-        Self { namespace: namespace.to_owned(), name: name.to_owned() }
-    }
-
-    fn prefix(&self) -> Option<&'static str> {
-        match self.namespace.as_str() {
-            DAV => Some("D"),
-            CALENDAR_SERVER => Some("C"),
-            other => Dialect::ALL.into_iter().find(|it| it.namespace() == other).map(Dialect::prefix),
-        }
-    }
-
-    /// The element with what is in it, already escaped.
-    fn element(&self, inside: &str) -> String {
-        let name = &self.name;
-        match self.prefix() {
-            None => format!("<{name} xmlns=\"{}\"/>", escaped(&self.namespace)),
-            Some(prefix) if inside.is_empty() => format!("<{prefix}:{name}/>"),
-            Some(prefix) => format!("<{prefix}:{name}>{inside}</{prefix}:{name}>"),
-        }
-    }
-}
+use crate::properties::Properties;
 
 /// A `multistatus` while it is written.
 #[derive(Debug, Default)]
 pub(super) struct Multistatus {
     responses: String,
+    limit: Option<Limit>,
+}
+
+/// How many responses with properties an answer has at most.
+#[derive(Debug)]
+struct Limit {
+    /// The requested path.
+    path: String,
+    left: usize,
+    most: usize,
 }
 
 impl Multistatus {
-    /// Adds the properties of a path: found ones with what is in them, and those that are not there.
+    /// From here on adds the properties of so many paths. As in Stalwart, an answer with exactly so many says that there are more.
+    pub(super) fn limit(&mut self, path: &str, most: usize) {
+        self.limit = Some(Limit { path: path.to_owned(), left: most, most });
+    }
+
+    /// Adds the properties of a path that it is asked for: those that are there, and those that are not. `found` gives what is in a
+    /// live property.
     pub(super) fn properties(
         &mut self,
         href: &str,
-        wanted: &[Name],
+        asked: &Asked,
+        own: &Properties,
         found: impl Fn(&Name) -> Option<String>,
     ) {
+        match &mut self.limit {
+            Some(Limit { left: 0, .. }) => return,
+            Some(limit) => limit.left -= 1,
+            None => {}
+        }
         let (mut present, mut missing) = (String::new(), String::new());
-        for name in wanted {
-            match found(name) {
+        for name in &asked.names {
+            let inside = if name.is_live() { found(name) } else { own.dead(&name.name).map(dead::inside) };
+            match inside {
                 Some(inside) => present.push_str(&name.element(&inside)),
-                None => missing.push_str(&name.element("")),
+                None if asked.mentions_missing(name) => missing.push_str(&name.empty()),
+                None => {}
             }
         }
-        self.responses.push_str(&format!("<D:response><D:href>{href}</D:href>"));
-        for (elements, status) in [(present, "200 OK"), (missing, "404 Not Found")] {
-            if !elements.is_empty() {
-                self.responses.push_str(&format!(
-                    "<D:propstat><D:prop>{elements}</D:prop><D:status>HTTP/1.1 {status}</D:status></D:propstat>"
-                ));
-            }
+        if asked.is_all() {
+            own.dead.iter().for_each(|property| present.push_str(&dead::element(property)));
         }
-        self.responses.push_str("</D:response>");
+        let parts = [(present, StatusCode::OK), (missing, StatusCode::NOT_FOUND)];
+        let mut stats: String = parts
+            .iter()
+            .filter(|(names, _)| !names.is_empty())
+            .map(|(names, code)| propstat(names, *code, ""))
+            .collect();
+        if stats.is_empty() {
+            stats = propstat("", StatusCode::OK, "");
+        }
+        self.responses.push_str(&format!("<D:response><D:href>{href}</D:href>{stats}</D:response>"));
+    }
+
+    /// Adds what became of a change of properties.
+    pub(super) fn outcome(&mut self, href: &str, stats: &str) {
+        self.responses
+            .push_str(&format!("<D:response><D:href>{}</D:href>{stats}</D:response>", escaped(href)));
     }
 
     /// Adds the status of a path, with words about it if there are any.
@@ -90,11 +97,29 @@ impl Multistatus {
             Declared::CalendarServer => " xmlns:C=\"http://calendarserver.org/ns/\"",
         };
         let (names, responses) = (namespaces(dialect), self.responses);
+        let exceeded =
+            self.limit.filter(|limit| limit.left == 0).map(|limit| limit.response()).unwrap_or_default();
         document(
             StatusCode::MULTI_STATUS,
-            &format!("<D:multistatus {names}{more}>{responses}</D:multistatus>"),
+            &format!("<D:multistatus {names}{more}>{responses}{exceeded}</D:multistatus>"),
         )
     }
+}
+
+impl Limit {
+    fn response(&self) -> String {
+        let (path, code, most) = (escaped(&self.path), StatusCode::INSUFFICIENT_STORAGE, self.most);
+        format!(
+            "<D:response><D:href>{path}</D:href><D:status>HTTP/1.1 {code}</D:status>\
+             <D:error><D:number-of-matches-within-limits/></D:error>\
+             <D:responsedescription>The number of matches exceeds the limit of {most}</D:responsedescription></D:response>"
+        )
+    }
+}
+
+/// Properties with one status, and what is said about it.
+pub(super) fn propstat(names: &str, code: StatusCode, about: &str) -> String {
+    format!("<D:propstat><D:prop>{names}</D:prop><D:status>HTTP/1.1 {code}</D:status>{about}</D:propstat>")
 }
 
 /// The namespaces that an answer declares.
@@ -112,6 +137,12 @@ pub(super) fn error(dialect: Dialect, code: StatusCode, condition: &str) -> Resp
     let mut response = document(code, &format!("<D:error {names}>{condition}</D:error>"));
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     response
+}
+
+/// The answer about the properties of a collection that was to be made.
+pub(super) fn made(dialect: Dialect, code: StatusCode, element: &str, stats: &str) -> Response {
+    let names = namespaces(dialect);
+    document(code, &format!("<{element} {names}>{stats}</{element}>"))
 }
 
 fn namespaces(dialect: Dialect) -> String {

@@ -66,6 +66,11 @@ pub(super) fn home(dialect: Dialect, account: &str) -> String {
     format!("{}/{}/", dialect.root(), encoded(account))
 }
 
+/// The path of a user among all users.
+pub(super) fn principal(user: &str) -> String {
+    format!("/dav/pal/{}/", encoded(user))
+}
+
 /// The path of a collection.
 pub(super) fn collection(dialect: Dialect, account: &str, collection: &str) -> String {
     format!("{}{}/", home(dialect, account), encoded(collection))

@@ -3,21 +3,15 @@
 use axum::response::Response;
 use http::StatusCode;
 
-use super::answer::{Declared, Multistatus, Name};
-use super::home::Depth;
+use super::answer::{Declared, Multistatus};
+use super::asked::Asked;
+use super::listing::Depth;
+use super::name::Name;
 use super::place::Place;
-use super::xml::{self, CALENDAR_SERVER, DAV};
+use super::xml;
 use super::{Refusal, Visit};
+use crate::properties::Properties;
 use crate::server::lock;
-
-/// What is answered when nothing is asked for.
-const USUAL: [(&str, &str); 5] = [
-    (DAV, "displayname"),
-    (DAV, "getetag"),
-    (DAV, "getcontentlength"),
-    (DAV, "resourcetype"),
-    (DAV, "sync-token"),
-];
 
 impl Visit<'_> {
     pub(super) fn propfind(&self, place: &Place) -> Result<Response, Refusal> {
@@ -29,44 +23,43 @@ impl Visit<'_> {
             }
             _ => Depth::One,
         };
-        let wanted = self.wanted()?;
+        let asked = self.asked()?;
         let mut answer = Multistatus::default();
         if *place == Place::Root {
             let resourcetype =
                 |name: &Name| (name.name == "resourcetype").then(|| "<D:collection/>".to_owned());
-            answer.properties(&format!("{}/", self.dialect.root()), &wanted, resourcetype);
+            let root = format!("{}/", self.dialect.root());
+            answer.properties(&root, &asked, &Properties::default(), resourcetype);
             if let Some((name, account)) = self.own().filter(|_| depth == Depth::One) {
-                self.home(&name, &lock(&account)).add(&mut answer, &wanted);
+                self.home(&name, &lock(&account)).add(&mut answer, &asked);
             }
         } else {
             let owner = place.account().ok_or(StatusCode::NOT_FOUND)?;
             let account = self.account(owner)?;
             let account = lock(&account);
-            self.home(owner, &account).list(&mut answer, place, depth, &wanted)?;
+            self.home(owner, &account).list(
+                &mut answer,
+                (place, depth),
+                &asked,
+                (self.parts.uri.path(), self.most),
+            )?;
         }
-        Ok(answer.finish(self.dialect, declared(place, depth, &wanted)))
+        Ok(answer.finish(self.dialect, declared(place, depth, &asked)))
     }
 
-    /// The properties that the body names.
-    fn wanted(&self) -> Result<Vec<Name>, Refusal> {
-        let usual = || USUAL.iter().map(|(namespace, name)| Name::new(namespace, name)).collect();
+    /// The properties that the body asks for.
+    fn asked(&self) -> Result<Asked, Refusal> {
         if self.body.is_empty() {
-            return Ok(usual());
+            return Ok(Asked::all(None));
         }
         let request = xml::parse(self.body).filter(|root| root.name == "propfind");
-        let request = request.ok_or_else(|| self.unreadable())?;
-        Ok(request.child("prop").map_or_else(usual, names))
+        Ok(Asked::of(&request.ok_or_else(|| self.unreadable())?))
     }
-}
-
-/// The properties that a `prop` element names.
-pub(super) fn names(prop: &xml::Element) -> Vec<Name> {
-    prop.children.iter().map(|child| Name::new(&child.namespace, &child.name)).collect()
 }
 
 /// As Stalwart does: of a home at depth 0 the prefix of `getctag` is used and not declared.
-fn declared(place: &Place, depth: Depth, wanted: &[Name]) -> Declared {
-    let is_named = wanted.iter().any(|name| name.namespace == CALENDAR_SERVER);
+fn declared(place: &Place, depth: Depth, asked: &Asked) -> Declared {
+    let is_named = asked.wants_calendar_server();
     let is_home_alone = matches!(place, Place::Home { .. }) && depth == Depth::Zero;
     if is_named && !is_home_alone { Declared::CalendarServer } else { Declared::Usual }
 }

@@ -19,8 +19,7 @@ impl Part {
         match dialect {
             Dialect::CalDav => data.child("comp").map(ComponentPart::parse).map(Self::Components),
             Dialect::CardDav => {
-                let names: Vec<String> =
-                    data.children("prop").map(|prop| upper(prop.named.as_deref())).collect();
+                let names: Vec<String> = data.children("prop").map(|prop| upper(prop.named())).collect();
                 (!names.is_empty()).then_some(Self::Lines(names))
             }
         }
@@ -61,8 +60,8 @@ pub(super) struct ComponentPart {
 impl ComponentPart {
     fn parse(comp: &Element) -> Self {
         Self {
-            name: upper(comp.named.as_deref()),
-            properties: comp.children("prop").map(|prop| upper(prop.named.as_deref())).collect(),
+            name: upper(comp.named()),
+            properties: comp.children("prop").map(|prop| upper(prop.named())).collect(),
             components: comp.children("comp").map(Self::parse).collect(),
         }
     }
@@ -106,23 +105,67 @@ pub(super) fn is_wanted(dialect: Dialect, filter: &Element, text: &str) -> bool 
 /// Whether all filters in a filter match a component. As in Stalwart, a `prop-filter` with nothing in it says nothing; time ranges are ignored.
 fn passes(filter: &Element, component: &Component) -> bool {
     let has = |inner: &Element| {
-        let name = upper(inner.named.as_deref());
+        let name = upper(inner.named());
         let found = component.components.iter().any(|it| it.name == name && passes(inner, it));
         found != inner.child("is-not-defined").is_some()
     };
     let says = |inner: &Element| {
-        let name = upper(inner.named.as_deref());
+        let name = upper(inner.named());
         let mut lines = component.properties.iter().filter(|line| line.name == name);
         if inner.child("is-not-defined").is_some() {
             return lines.next().is_none();
         }
         let Some(wanted) = inner.child("text-match") else { return true };
-        let wanted = wanted.text.to_lowercase();
-        lines.any(|line| unescaped(&line.value).to_lowercase().contains(&wanted))
+        lines.any(|line| matches(wanted, &unescaped(&line.value)))
     };
     filter.children("comp-filter").all(has) && filter.children("prop-filter").all(says)
 }
 
+/// Whether a `text-match` holds for a text: any case of letters unless the collation is `i;octet`, anywhere in the text unless a match
+/// type says where (RFC 6352 §10.5.4; Stalwart takes it in calendars, too).
+fn matches(wanted: &Element, text: &str) -> bool {
+    let folded = |text: &str| match wanted.attribute("collation") {
+        Some("i;octet") => text.to_owned(),
+        _ => text.to_lowercase(),
+    };
+    let (sought, text) = (folded(&wanted.text()), folded(text));
+    let found = match wanted.attribute("match-type") {
+        Some("equals") => text == sought,
+        Some("starts-with") => text.starts_with(&sought),
+        Some("ends-with") => text.ends_with(&sought),
+        _ => text.contains(&sought),
+    };
+    found != (wanted.attribute("negate-condition") == Some("yes"))
+}
+
 fn upper(name: Option<&str>) -> String {
     name.unwrap_or_default().to_ascii_uppercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dav::xml;
+
+    #[test]
+    fn texts_match_as_on_the_real_server() {
+        for (attributes, sought, text, expected) in [
+            ("", "alpha", "x-ALPHA-1", true),
+            ("", "", "any", true),
+            ("negate-condition=\"yes\"", "alpha", "x-ALPHA-1", false),
+            ("negate-condition=\"yes\"", "alpha", "beta", true),
+            ("negate-condition=\"YES\"", "alpha", "alpha", true),
+            ("negate-condition=\"no\"", "alpha", "beta", false),
+            ("collation=\"i;octet\"", "alpha", "ALPHA", false),
+            ("collation=\"i;ascii-casemap\"", "alpha", "ALPHA", true),
+            ("match-type=\"equals\"", "alpha-1", "ALPHA-1", true),
+            ("match-type=\"equals\"", "alpha", "ALPHA-1", false),
+            ("match-type=\"starts-with\"", "al", "ALPHA-1", true),
+            ("match-type=\"ends-with\"", "al", "ALPHA-1", false),
+        ] {
+            let wanted =
+                xml::parse(format!("<text-match {attributes}>{sought}</text-match>").as_bytes()).unwrap();
+            assert_eq!(matches(&wanted, text), expected, "{attributes} {sought} in {text}");
+        }
+    }
 }

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use axum::response::Response;
 use http::StatusCode;
 
-use super::answer::{Declared, Multistatus, Name};
-use super::home::{Home, of_resource};
+use super::answer::{Declared, Multistatus};
+use super::asked::Asked;
+use super::home::Home;
 use super::place::Place;
-use super::propfind::names;
 use super::query::{Part, is_wanted};
+use super::shown::{Shown, Times};
 use super::xml::{self, Element};
 use super::{Refusal, Visit};
 use crate::dialect::Dialect;
@@ -19,7 +20,7 @@ use crate::server::lock;
 /// The properties that a report wants of each resource.
 struct Wanted {
     dialect: Dialect,
-    names: Vec<Name>,
+    asked: Asked,
     /// The part of the text; none for all.
     part: Option<Part>,
 }
@@ -29,16 +30,24 @@ impl Wanted {
         let prop = report.child("prop");
         let data = prop.and_then(|prop| prop.child(dialect.data_element()));
         let part = data.and_then(|data| Part::of_data(dialect, data));
-        Self { dialect, names: prop.map(names).unwrap_or_default(), part }
+        Self { dialect, asked: Asked::of(report), part }
     }
 
-    fn add(&self, answer: &mut Multistatus, path: &str, text: &Text) {
-        let cut = self.part.as_ref().map(|part| Text { body: part.cut(&text.body), size: text.size });
-        answer.properties(path, &self.names, |name| match &cut {
-            Some(cut) if name.name == self.dialect.data_element() => of_resource(self.dialect, name, cut),
-            _ => of_resource(self.dialect, name, text),
+    fn add(&self, answer: &mut Multistatus, shown: &Shown) {
+        let body = self.part.as_ref().map(|part| part.cut(&shown.text.body));
+        let cut = body.map(|body| shown.with_body(body));
+        answer.properties(&shown.path, &self.asked, &shown.common.own, |name| match &cut {
+            Some(cut) if name.name == self.dialect.data_element() => cut.value(name),
+            _ => shown.value(name),
         });
     }
+}
+
+/// Most results of a report: what the server allows, or fewer that the client wants of an `addressbook-query`.
+fn most(allowed: usize, report: &Element) -> usize {
+    let wanted = report.child("limit").and_then(|limit| limit.child("nresults"));
+    let wanted = wanted.and_then(|wanted| wanted.text().trim().parse().ok());
+    wanted.filter(|wanted| *wanted > 0).map_or(allowed, |wanted: usize| wanted.min(allowed))
 }
 
 impl Visit<'_> {
@@ -71,54 +80,59 @@ impl Visit<'_> {
         let passes = |text: &Text| {
             report.child("filter").is_none_or(|filter| is_wanted(self.dialect, filter, &text.body))
         };
+        let times = Times::of(home, &wanted.asked);
+        answer.limit(self.parts.uri.path(), most(self.most, report));
         for resource in home.resources(&id) {
-            if let Some(text) = home.text(&resource).filter(passes) {
-                wanted.add(&mut answer, &home.href(&resource), &text);
+            if let Some(shown) = Shown::of(home, &resource, &times).filter(|shown| passes(&shown.text)) {
+                wanted.add(&mut answer, &shown);
             }
         }
         Ok(answer.finish(self.dialect, Declared::Usual))
     }
 
-    /// Looks up the paths that the report names, wherever they are; those that are not there come first.
+    /// Looks up the paths that the report names, wherever they are; those that are not there come first; the limit is on the others alone.
     fn multiget(&self, report: &Element) -> Response {
-        let (mut answer, mut texts) = (Multistatus::default(), Vec::new());
+        let (mut answer, mut found) = (Multistatus::default(), Vec::new());
+        let wanted = Wanted::parse(self.dialect, report);
         let mut accounts = BTreeMap::new();
-        for path in report.children("href").map(|href| href.text.trim()) {
+        for path in report.children("href").map(Element::text) {
+            let path = path.trim();
             let place = Place::parse(self.dialect, path);
-            let account =
-                accounts.entry(place.account().map(str::to_owned)).or_insert_with(|| self.texts(&place));
+            let name = place.account().map(str::to_owned);
+            let account = accounts.entry(name).or_insert_with(|| self.texts(&place, &wanted.asked));
             match account.as_ref().map_err(|code| (*code, "")).and_then(|texts| texts.find(&place)) {
-                Ok(found) => texts.push(found),
+                Ok(shown) => found.push(shown),
                 Err((code, words)) => answer.status(path, code, words),
             }
         }
-        let wanted = Wanted::parse(self.dialect, report);
-        texts.iter().for_each(|(path, text)| wanted.add(&mut answer, path, text));
+        answer.limit(self.parts.uri.path(), self.most);
+        found.iter().for_each(|shown| wanted.add(&mut answer, shown));
         answer.finish(self.dialect, Declared::Usual)
     }
 
-    fn texts(&self, place: &Place) -> Result<Texts, StatusCode> {
+    fn texts(&self, place: &Place, asked: &Asked) -> Result<Texts, StatusCode> {
         let owner = place.account().ok_or(StatusCode::NOT_FOUND)?;
         let account = self.account(owner)?;
         let account = lock(&account);
-        Ok(Texts::of(self.home(owner, &account)))
+        Ok(Texts::of(self.home(owner, &account), asked))
     }
 }
 
-/// The texts of an account at one moment with their paths, by names of collection and resource.
-struct Texts(BTreeMap<(String, String), (String, Text)>);
+/// The resources of an account at one moment, by names of collection and resource.
+struct Texts(BTreeMap<(String, String), Shown>);
 
 impl Texts {
-    fn of(home: Home<'_>) -> Self {
-        let texts = home.account.resources(home.dialect).into_iter().filter_map(|resource| {
-            let (path, text) = (home.href(&resource), home.text(&resource)?);
+    fn of(home: Home<'_>, asked: &Asked) -> Self {
+        let times = Times::of(home, asked);
+        let shown = home.account.resources(home.dialect).into_iter().filter_map(|resource| {
+            let shown = Shown::of(home, &resource, &times)?;
             let collection = home.account.collection_name(home.dialect, &resource.collection);
-            Some(((collection, resource.name), (path, text)))
+            Some(((collection, resource.name), shown))
         });
-        Self(texts.collect())
+        Self(shown.collect())
     }
 
-    fn find(&self, place: &Place) -> Result<(String, Text), (StatusCode, &'static str)> {
+    fn find(&self, place: &Place) -> Result<Shown, (StatusCode, &'static str)> {
         match place {
             Place::Resource { collection, name, .. } => {
                 let found = self.0.get(&(collection.clone(), name.clone())).cloned();

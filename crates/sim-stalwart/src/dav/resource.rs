@@ -85,8 +85,13 @@ impl Visit<'_> {
     /// `If-Match` and `If-None-Match` (RFC 9110 §13.1).
     fn check_conditions(&self, home: Home<'_>, present: Option<&Resource>) -> Result<(), StatusCode> {
         let tag = present.and_then(|resource| home.text(resource)).map(|text| text.etag());
+        self.check_tag(tag.as_deref())
+    }
+
+    /// The conditions on what has this entity tag; none: on what is not there.
+    pub(super) fn check_tag(&self, tag: Option<&str>) -> Result<(), StatusCode> {
         let matches = |tags: &str| {
-            tag.as_ref().is_some_and(|tag| tags.split(',').any(|it| it.trim() == "*" || it.trim() == tag))
+            tag.is_some_and(|tag| tags.split(',').any(|it| it.trim() == "*" || it.trim() == tag))
         };
         let holds =
             self.header("if-match").is_none_or(matches) && !self.header("if-none-match").is_some_and(matches);
@@ -101,7 +106,7 @@ impl Visit<'_> {
         }
         let body = self.dialect.read(self.body);
         let body = body.map_err(|condition| failed(format!("<{prefix}:{condition}/>")))?;
-        Ok(Text { body, size })
+        Ok(Text::put(body, size))
     }
 }
 
@@ -151,7 +156,7 @@ fn check_quota(account: &Account, more: usize) -> Result<(), Refusal> {
     account.check_quota(more as u64).map_err(|_| failed("<D:quota-not-exceeded/>".to_owned()))
 }
 
-fn tag(response: &mut Response, etag: &str) {
+pub(super) fn tag(response: &mut Response, etag: &str) {
     if let Ok(etag) = HeaderValue::from_str(etag) {
         response.headers_mut().insert(ETAG, etag);
     }

@@ -12,19 +12,57 @@ pub(super) const CALENDAR_SERVER: &str = "http://calendarserver.org/ns/";
 pub(super) struct Element {
     pub(super) namespace: String,
     pub(super) name: String,
-    /// The value of the attribute `name`.
-    pub(super) named: Option<String>,
-    pub(super) text: String,
-    pub(super) children: Vec<Self>,
+    /// Names with their prefixes, and values as they were written; without those that declare namespaces.
+    pub(super) attributes: Vec<(String, String)>,
+    pub(super) content: Vec<Node>,
+}
+
+/// A part of what is in an element.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Node {
+    Element(Element),
+    /// Up to the next reference or tag. Stalwart drops what is blank, and so `a &amp; &amp; b` has one blank less.
+    Text(String),
 }
 
 impl Element {
     pub(super) fn child(&self, name: &str) -> Option<&Self> {
-        self.children.iter().find(|child| child.name == name)
+        self.elements().find(|child| child.name == name)
     }
 
     pub(super) fn children<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Self> {
-        self.children.iter().filter(move |child| child.name == name)
+        self.elements().filter(move |child| child.name == name)
+    }
+
+    pub(super) fn elements(&self) -> impl Iterator<Item = &Self> {
+        self.content.iter().filter_map(|node| match node {
+            Node::Element(element) => Some(element),
+            Node::Text(_) => None,
+        })
+    }
+
+    /// The texts in the element and in what is in it.
+    pub(super) fn text(&self) -> String {
+        let text = |node: &Node| match node {
+            Node::Element(element) => element.text(),
+            Node::Text(text) => text.clone(),
+        };
+        self.content.iter().map(text).collect()
+    }
+
+    pub(super) fn attribute(&self, name: &str) -> Option<&str> {
+        self.attributes.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The value of the attribute `name`.
+    pub(super) fn named(&self) -> Option<&str> {
+        self.attribute("name")
+    }
+
+    fn push_text(&mut self, text: &str) {
+        if !text.bytes().all(|byte| byte.is_ascii_whitespace()) {
+            self.content.push(Node::Text(text.to_owned()));
+        }
     }
 }
 
@@ -39,13 +77,18 @@ pub(super) fn parse(body: &[u8]) -> Option<Element> {
         match reader.read_resolved_event().ok()? {
             (namespace, Event::Start(start)) if open.len() < DEPTH => open.push(element(&namespace, &start)?),
             (_, Event::Start(_)) => return None,
-            (namespace, Event::Empty(start)) => open.last_mut()?.children.push(element(&namespace, &start)?),
+            (namespace, Event::Empty(start)) => {
+                let empty = element(&namespace, &start)?;
+                open.last_mut()?.content.push(Node::Element(empty));
+            }
             (_, Event::End(_)) => {
                 let closed = open.pop()?;
-                open.last_mut()?.children.push(closed);
+                open.last_mut()?.content.push(Node::Element(closed));
             }
-            (_, Event::Text(text)) => open.last_mut()?.text.push_str(&text.decode().ok()?),
-            (_, Event::CData(text)) => open.last_mut()?.text.push_str(&text.decode().ok()?),
+            (_, Event::Text(text)) => open.last_mut()?.push_text(&text.decode().ok()?),
+            (_, Event::CData(text)) => {
+                open.last_mut()?.content.push(Node::Text(text.decode().ok()?.into_owned()))
+            }
             (_, Event::GeneralRef(reference)) => {
                 let letter = match reference.decode().ok()?.as_ref() {
                     "amp" => '&',
@@ -55,14 +98,14 @@ pub(super) fn parse(body: &[u8]) -> Option<Element> {
                     "apos" => '\'',
                     _ => reference.resolve_char_ref().ok()??,
                 };
-                open.last_mut()?.text.push(letter);
+                open.last_mut()?.content.push(Node::Text(letter.to_string()));
             }
             (_, Event::Eof) => break,
             _ => {}
         }
     }
-    let mut document = open.pop().filter(|_| open.is_empty())?;
-    document.children.pop()
+    let document = open.pop().filter(|_| open.is_empty())?;
+    document.elements().last().cloned()
 }
 
 fn element(namespace: &ResolveResult<'_>, start: &BytesStart<'_>) -> Option<Element> {
@@ -72,8 +115,14 @@ fn element(namespace: &ResolveResult<'_>, start: &BytesStart<'_>) -> Option<Elem
         ResolveResult::Unbound => String::new(),
         ResolveResult::Unknown(_) => return None,
     };
-    let named = start.try_get_attribute("name").ok()?.and_then(|attribute| text(&attribute.value));
-    Some(Element { namespace, name: text(start.local_name().as_ref())?, named, ..Element::default() })
+    let mut attributes = Vec::new();
+    for attribute in start.attributes().flatten() {
+        let (key, value) = (text(attribute.key.as_ref())?, text(&attribute.value)?);
+        if key != "xmlns" && !key.starts_with("xmlns:") {
+            attributes.push((key, value));
+        }
+    }
+    Some(Element { namespace, name: text(start.local_name().as_ref())?, attributes, content: Vec::new() })
 }
 
 /// Escapes a text for an element, as Stalwart does.
@@ -92,8 +141,13 @@ mod tests {
         let root = parse(body.as_bytes()).unwrap();
         let comp = root.child("comp").unwrap();
         assert_eq!((root.namespace.as_str(), root.name.as_str()), (DAV, "p"));
-        assert_eq!((comp.namespace.as_str(), comp.named.as_deref()), ("u:c", Some("VEVENT")));
-        assert_eq!(root.child("href").unwrap().text, "/a&bA");
+        assert_eq!((comp.namespace.as_str(), comp.named()), ("u:c", Some("VEVENT")));
+        assert_eq!(root.child("href").unwrap().text(), "/a&bA");
+        let mixed = parse(b"<p q='a&amp;b'> t &amp; &amp; <![CDATA[<x>]]> <i/> </p>").unwrap();
+        assert_eq!(
+            (mixed.text().as_str(), mixed.attribute("q"), mixed.content.len()),
+            (" t &&<x>", Some("a&amp;b"), 5)
+        );
         for broken in ["", "hello", "<a", "<a>", "<a></b>", "<x:a/>", &"<a>".repeat(40)] {
             assert_eq!(parse(broken.as_bytes()), None, "{broken}");
         }
