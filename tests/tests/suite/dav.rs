@@ -59,17 +59,17 @@ const CARDS: [(&str, &str); 3] = [
 ];
 
 /// One user's collections.
-struct Dav {
+pub(crate) struct Dav {
     url: String,
     user: User,
 }
 
 impl Dav {
-    fn of(place: &impl Place, user: User) -> Dav {
+    pub(crate) fn of(place: &impl Place, user: User) -> Dav {
         Dav { url: place.url(), user }
     }
 
-    async fn request(&self, method: &str, path: &str, more: &str, body: &str) -> (u16, String) {
+    pub(crate) async fn request(&self, method: &str, path: &str, more: &str, body: &str) -> (u16, String) {
         let authorization = STANDARD.encode(format!("{}:{}", self.user.name, self.user.password));
         let head = format!("{method} {path} HTTP/1.0\r\nAuthorization: Basic {authorization}{more}");
         let address = self.url.trim_start_matches("http://");
@@ -81,7 +81,7 @@ impl Dav {
         format!("/dav/{kind}/{}/default/", self.user.name.replace('@', "%40"))
     }
 
-    async fn put(&self, kind: &str, name: &str, text: &str) {
+    pub(crate) async fn put(&self, kind: &str, name: &str, text: &str) {
         let media = if kind == "cal" { "calendar" } else { "vcard" };
         let more = format!("\r\nContent-Type: text/{media}; charset=utf-8");
         let path = format!("{}{name}", self.collection(kind));
@@ -90,13 +90,13 @@ impl Dav {
     }
 
     /// The paths of what lies in the collection.
-    async fn listed(&self, kind: &str) -> Vec<String> {
+    pub(crate) async fn listed(&self, kind: &str) -> Vec<String> {
         let (_, listing) = self.request("PROPFIND", &self.collection(kind), "\r\nDepth: 1", "").await;
         let hrefs = listing.split("<D:href>").skip(1).filter_map(|rest| rest.split('<').next());
         hrefs.filter(|href| !href.ends_with('/')).map(str::to_owned).collect()
     }
 
-    async fn empty(&self, kind: &str) {
+    pub(crate) async fn empty(&self, kind: &str) {
         for href in self.listed(kind).await {
             let (status, _) = self.request("DELETE", &href, "", "").await;
             assert_eq!(status, 204, "{href}");
