@@ -7,6 +7,7 @@ mod asked;
 mod dead;
 mod draft;
 mod home;
+mod listing;
 mod mkcol;
 mod name;
 mod outcome;

@@ -5,7 +5,8 @@
 
 mod alive;
 mod dav;
-mod dav_properties;
+mod dav_found;
+mod dav_made;
 mod dav_requests;
 mod exactly;
 mod faithful;
@@ -101,14 +102,13 @@ scenarios! {
     }
     dav {
         dav::calendars_and_contacts_come_back_as_other_programs_see_them,
-        dav_properties::what_programs_set_to_calendars_comes_back,
         dav_requests::properties_are_set_found_and_removed,
         dav_requests::properties_are_refused,
         dav_requests::live_properties_are_those_of_jmap,
         dav_requests::members_have_properties_too,
-        dav_requests::calendars_are_made_with_properties,
-        dav_requests::address_books_are_made_with_properties,
-        dav_requests::calendar_queries_match_uids,
-        dav_requests::answers_are_limited,
+        dav_made::calendars_are_made_with_properties,
+        dav_made::address_books_are_made_with_properties,
+        dav_found::calendar_queries_match_uids,
+        dav_found::answers_are_limited,
     }
 }

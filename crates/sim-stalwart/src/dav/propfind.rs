@@ -5,7 +5,7 @@ use http::StatusCode;
 
 use super::answer::{Declared, Multistatus};
 use super::asked::Asked;
-use super::home::Depth;
+use super::listing::Depth;
 use super::name::Name;
 use super::place::Place;
 use super::xml;

@@ -90,7 +90,7 @@ impl Visit<'_> {
         Ok(answer.finish(self.dialect, Declared::Usual))
     }
 
-    /// Looks up the paths that the report names, wherever they are; those that are not there come first, and no limit is on them.
+    /// Looks up the paths that the report names, wherever they are; those that are not there come first; the limit is on the others alone.
     fn multiget(&self, report: &Element) -> Response {
         let (mut answer, mut found) = (Multistatus::default(), Vec::new());
         let wanted = Wanted::parse(self.dialect, report);

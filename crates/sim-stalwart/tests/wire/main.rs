@@ -7,6 +7,8 @@ mod carddav;
 #[cfg(test)]
 mod client;
 #[cfg(test)]
+mod dav_properties;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod history;
