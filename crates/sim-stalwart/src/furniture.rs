@@ -177,8 +177,8 @@ fn contacts(account: &mut Account, count: u32, rng: &mut Rng) {
 fn events(account: &mut Account, count: u32, rng: &mut Rng) {
     let calendar = add(account, DataType::Calendar, |id| {
         json!({
-            "id": id, "name": "Stalwart Calendar", "description": null, "color": "#aa3377", "sortOrder": 0,
-            "isDefault": true, "isSubscribed": true, "timeZone": "Europe/Paris", "includeInAvailability": "all",
+            "id": id, "name": "Stalwart Calendar", "description": null, "color": null, "sortOrder": 0,
+            "isDefault": true, "isSubscribed": true, "timeZone": null, "includeInAvailability": "all",
             "isVisible": true, "defaultAlertsWithTime": {}, "defaultAlertsWithoutTime": {}, "shareWith": {},
         })
     });

@@ -58,8 +58,8 @@ async fn every_event_of_a_long_calendar_comes_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_server_never_tells_is_named() {
     let uids: Vec<(&str, String)> =
-        ["\u{e9}", "\u{fc}", "\u{f6}"].map(|uid| ("VEVENT", uid.to_owned())).into();
-    let two = two_with(2, &uids).await;
+        ["\u{e9}", "\u{fc}", "\u{f6}", "\u{e4}", "\u{e5}"].map(|uid| ("VEVENT", uid.to_owned())).into();
+    let two = two_with(4, &uids).await;
     let report = two.home.backup().await;
     assert_eq!(report.state, BackupState::Partial, "{report:#?}");
     let failures: Vec<&str> = report.failures.iter().map(|failure| failure.reason.as_str()).collect();

@@ -69,6 +69,10 @@ impl Dav {
         Dav { url: place.url(), user }
     }
 
+    pub(crate) fn name(&self) -> &str {
+        self.user.name
+    }
+
     pub(crate) async fn request(&self, method: &str, path: &str, more: &str, body: &str) -> (u16, String) {
         let authorization = STANDARD.encode(format!("{}:{}", self.user.name, self.user.password));
         let head = format!("{method} {path} HTTP/1.0\r\nAuthorization: Basic {authorization}{more}");

@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 
 use engine::{Mode, RestoreId, Restored};
-use jmap::{AccountRef, Client, Collection, Config, Credentials, Home};
+use jmap::{AccountRef, Client, Collection, Home};
 use model::DataType;
 use serde_json::{Value, json};
-use tests::Plain;
+use tests::{Bed, Plain};
 
 use crate::dav::Dav;
 use crate::place::{ALICE, NEIGHBOUR, Place, User, bed};
@@ -41,9 +41,7 @@ struct Seen {
 
 impl Seen {
     async fn of(place: &impl Place, user: User) -> Seen {
-        let url = place.url().parse().expect("a URL");
-        let config = Config::new(url, Credentials::basic(user.name, user.password.to_owned()));
-        let client = Client::connect(config).await.expect("signs in");
+        let client = Bed::new(user.name, user.password).client(&place.url()).await.expect("signs in");
         let account = client.resolve_account(&AccountRef::Own).await.expect("is there");
         let calls = Plain::sign_in(&place.url(), user.name, user.password).await.expect("signs in");
         Seen { dav: Dav::of(place, user), calls, client, account }

@@ -7,6 +7,7 @@ mod alive;
 mod dav;
 mod dav_found;
 mod dav_made;
+mod dav_properties;
 mod dav_requests;
 mod exactly;
 mod faithful;
@@ -102,6 +103,7 @@ scenarios! {
     }
     dav {
         dav::calendars_and_contacts_come_back_as_other_programs_see_them,
+        dav_properties::what_programs_set_to_calendars_comes_back,
         dav_requests::properties_are_set_found_and_removed,
         dav_requests::properties_are_refused,
         dav_requests::live_properties_are_those_of_jmap,
