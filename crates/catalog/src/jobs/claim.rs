@@ -11,8 +11,8 @@ use tokio_postgres::types::Json;
 use crate::catalog::{Catalog, changed, row};
 use crate::columns::{Number, get, small_count, storable, word};
 use crate::error::{Error, Result};
-use crate::mailboxes::{COLUMNS, Mailbox};
-use crate::pauses::PAUSED;
+use crate::mailboxes::mailbox::{COLUMNS, Mailbox};
+use crate::mailboxes::pauses::PAUSED;
 
 /// The right to run a job, until somebody else claims a job of the same mailbox. Every write is checked against it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use model::{JobKind, Timestamp};
 use crate::catalog::Catalog;
 use crate::columns::{count, word};
 use crate::error::Result;
-use crate::running::WAITS_AGAIN;
+use crate::jobs::running::WAITS_AGAIN;
 
 impl Catalog {
     /// Jobs whose heart has not beaten for `silent` wait again, with the attempt used up; answers the kind of each.

@@ -3,9 +3,9 @@ use serde_json::Value;
 use tokio_postgres::types::Json;
 
 use crate::catalog::{Catalog, Parameters};
-use crate::claim::Claim;
 use crate::columns::{Number, get};
 use crate::error::{Error, Result};
+use crate::jobs::claim::Claim;
 
 /// The job still runs under the claim.
 const HELD: &str = "SELECT FROM jobs WHERE id = $1 AND epoch = $2 AND state = 'running' FOR UPDATE";

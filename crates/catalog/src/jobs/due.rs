@@ -6,7 +6,7 @@ use tokio_postgres::types::ToSql;
 use crate::catalog::{Catalog, changed, row};
 use crate::columns::{Number, get, small_count, word};
 use crate::error::Result;
-use crate::pauses::PAUSED;
+use crate::mailboxes::pauses::PAUSED;
 
 /// What planning needs to know of a mailbox.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,9 +5,9 @@ use deadpool_postgres::GenericClient;
 use model::{BackupNumber, Epoch, MailboxId};
 
 use crate::catalog::{Catalog, changed, row};
-use crate::claim::Claim;
 use crate::columns::Number;
 use crate::error::{Error, Result};
+use crate::jobs::claim::Claim;
 
 /// When the newest good backup of the mailbox `m` began. A statement before the one that sets it
 /// must lock the mailbox's row: a statement that waited for the row still sees the backups as they were.

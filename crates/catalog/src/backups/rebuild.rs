@@ -7,12 +7,12 @@ use model::{BackupNumber, Date, JobKind, LogPosition, MailboxIdentity, SnapshotN
 use serde_json::{Value, json};
 use tokio_postgres::types::Json;
 
-use crate::backups::Facts;
+use crate::backups::backup::Facts;
+use crate::backups::damage::NEWEST_GOOD;
 use crate::catalog::{Catalog, changed, row, rows};
 use crate::columns::Number;
-use crate::damage::NEWEST_GOOD;
 use crate::error::Result;
-use crate::mailboxes::Address;
+use crate::mailboxes::mailbox::Address;
 
 /// A snapshot as its log entry tells of it.
 #[derive(Debug, Clone)]

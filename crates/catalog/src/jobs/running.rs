@@ -3,9 +3,9 @@
 use model::{BackupNumber, ErrorClass, JobState, Timestamp};
 
 use crate::catalog::Catalog;
-use crate::claim::Claim;
 use crate::columns::{Number, get, storable, word};
 use crate::error::{Error, Result};
+use crate::jobs::claim::Claim;
 
 /// What somebody wants of a running job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use model::{AccountId, Plan, Timestamp};
 use crate::catalog::{Catalog, Parameters, changed, row, rows};
 use crate::columns::get;
 use crate::error::Result;
-use crate::mailboxes::Address;
+use crate::mailboxes::mailbox::Address;
 
 /// A mailbox as somebody lists it. What is `None` leaves what is known as it is.
 #[derive(Debug, Clone)]

@@ -6,7 +6,7 @@ use tokio_postgres::Row;
 use crate::catalog::Catalog;
 use crate::columns::{Number, get, small_count, storable, word};
 use crate::error::Result;
-use crate::mailboxes::Address;
+use crate::mailboxes::mailbox::Address;
 
 /// A job, for people and programs that watch it.
 #[derive(Debug, Clone, PartialEq, Eq)]

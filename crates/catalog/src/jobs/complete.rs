@@ -11,11 +11,11 @@ use model::{BackupNumber, BackupState, Date, Epoch, JobState, MailboxId};
 use tokio_postgres::Row;
 use tokio_postgres::types::Json;
 
-use crate::backups::Facts;
+use crate::backups::backup::Facts;
 use crate::catalog::{Catalog, changed, row};
-use crate::claim::Claim;
 use crate::columns::{Number, get, word};
 use crate::error::{Error, Result};
+use crate::jobs::claim::Claim;
 
 /// A backup that was just committed to its store.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,0 +1,5 @@
+//! Backups, as people see them.
+
+pub(crate) mod backup;
+pub(crate) mod damage;
+pub(crate) mod rebuild;
