@@ -5,13 +5,13 @@ use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{Client, FromRedisValue, RedisResult, Script, TlsCertificates};
 use tokio::time::timeout;
 
-use crate::abandoned::Abandoned;
-use crate::breaker::Breaker;
-use crate::outage::Outage;
-use crate::places::{KEEP, Places};
-use crate::redis_budget::{REPORT, TAKE};
-use crate::redis_leases::{RELEASE, RENEW};
-use crate::redis_sign_ins::{ACCEPT, REFUSE, STANDING};
+use crate::redis::abandoned::Abandoned;
+use crate::redis::breaker::Breaker;
+use crate::redis::budget::{REPORT, TAKE};
+use crate::redis::leases::{RELEASE, RENEW};
+use crate::redis::outage::Outage;
+use crate::redis::places::{KEEP, Places};
+use crate::redis::sign_ins::{ACCEPT, REFUSE, STANDING};
 use crate::token::random;
 use crate::{CoordinationError, Memory, Settings};
 

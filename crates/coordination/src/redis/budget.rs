@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use crate::adaptive::{Adaptive, Observation, Outcome};
 use crate::bucket::Rates;
 use crate::budget::POLL;
-use crate::places::LIFE;
+use crate::redis::places::LIFE;
 use crate::token::{milliseconds, random};
 use crate::{Budget, BudgetRules, CoordinationError, Memory, Permit, Redis, Share};
 

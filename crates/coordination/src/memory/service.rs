@@ -2,10 +2,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::LeaseTerms;
-use crate::memory_budget::Servers;
-use crate::memory_leases::Holders;
-use crate::memory_progress::Entries;
-use crate::memory_sign_ins::Refused;
+use crate::memory::budget::Servers;
+use crate::memory::leases::Holders;
+use crate::memory::progress::Entries;
+use crate::memory::sign_ins::Refused;
 
 /// Coordination within one process: for a single worker without Redis, for tests, and for shares while Redis is away.
 #[derive(Debug, Clone)]
