@@ -11,9 +11,9 @@ use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider, SpanData, SpanExporter};
 use tokio::runtime::Handle;
 
-use crate::mask::mask;
-use crate::registry::TraceMetrics;
-use crate::sparingly::Sparingly;
+use crate::logs::mask::mask;
+use crate::metrics::registry::TraceMetrics;
+use crate::traces::sparingly::Sparingly;
 use crate::{Error, Otlp, Settings};
 
 /// How often a failure to export is logged at most.

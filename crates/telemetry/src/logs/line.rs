@@ -8,7 +8,7 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::LogFormat;
-use crate::mask::mask;
+use crate::logs::mask::mask;
 
 /// Formats as the inner one, masks addresses, and names the trace, so that one leads from a log line to it.
 pub(crate) struct LogLine<F> {
