@@ -11,7 +11,7 @@ use model::BackupNumber;
 use repository::{Repository, SnapshotInfo};
 
 use crate::error::{self, Error};
-use crate::job::Job;
+use crate::job::run::Job;
 
 /// Enters them in the catalogue.
 pub(crate) struct SafetyBackups<'a> {

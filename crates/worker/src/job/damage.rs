@@ -9,9 +9,9 @@ use catalog::Backup;
 use model::{BackupNumber, BackupState, MailboxId, MailboxIdentity};
 use repository::{BlobHasher, Listing, Repository, SnapshotInfo};
 
-use crate::adopt::is_same;
 use crate::error::{Error, Result};
-use crate::job::Job;
+use crate::job::adopt::is_same;
+use crate::job::run::Job;
 
 /// More than a mailbox has.
 const ALL: u32 = 100_000;

@@ -12,10 +12,10 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::Instrument;
 
 use crate::error::{Error, Result};
-use crate::job::Job;
+use crate::job::run::Job;
+use crate::job::sign_in::as_they_are;
+use crate::servers::throttle::Paced;
 use crate::settings::MailServer;
-use crate::sign_in::as_they_are;
-use crate::throttle::Paced;
 
 /// What late work has by day, of the server's budget: a fourth.
 const REDUCED: u32 = 4;

@@ -8,8 +8,8 @@ use engine::{KnownRestore, RestoreId};
 use repository::Repository;
 
 use crate::error::{Error, Result};
-use crate::job::Job;
-use crate::server::Reached;
+use crate::job::run::Job;
+use crate::job::server::Reached;
 
 impl Job<'_> {
     /// Takes away what is left. A failure ends nothing: the next job tries again.

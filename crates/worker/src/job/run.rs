@@ -12,11 +12,11 @@ use planning::Budget;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::claim::shown::Shown;
+use crate::claim::watch::Answer;
 use crate::error::{Error, Result};
-use crate::run::Worker;
-use crate::shown::Shown;
 use crate::steps::Step;
-use crate::watch::Answer;
+use crate::worker::Worker;
 
 /// See the module.
 pub(crate) struct Job<'a> {

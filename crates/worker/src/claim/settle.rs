@@ -6,10 +6,10 @@ use catalog::{Claimed, Failure};
 use model::{ErrorClass, JobState};
 use tokio::time::{Instant, sleep};
 
-use crate::disposition::{Disposition, Ended, Interrupt, Rules};
+use crate::claim::disposition::{Disposition, Ended, Interrupt, Rules};
 use crate::error::Error;
 use crate::metrics::ending;
-use crate::run::Worker;
+use crate::worker::Worker;
 
 /// Waits before what could not be written is written again: a restarted Postgres is back by then.
 const WAITS: [Duration; 4] =

@@ -11,13 +11,13 @@ use model::{BackupNumber, BackupParameters, SnapshotNumber};
 use repository::{Repository, SnapshotInfo};
 use tracing::Instrument;
 
-use crate::adopt::{committed_earlier, facts, origin};
-use crate::disposition::wants_another;
+use crate::claim::disposition::wants_another;
+use crate::claim::watch::Answer;
 use crate::error::{Error, Result};
-use crate::job::Job;
-use crate::server::Reached;
+use crate::job::adopt::{committed_earlier, facts, origin};
+use crate::job::run::Job;
+use crate::job::server::Reached;
 use crate::steps::Step;
-use crate::watch::Answer;
 
 impl Job<'_> {
     pub(crate) async fn back_up(&self, parameters: BackupParameters) -> Result<Answer> {

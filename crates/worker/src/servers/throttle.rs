@@ -12,7 +12,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 use tokio_util::task::TaskTracker;
 
-use crate::line::Line;
+use crate::servers::line::Line;
 
 const ABANDONED: Observation =
     Observation { outcome: coordination::Outcome::Abandoned, latency: Duration::ZERO };

@@ -8,11 +8,11 @@ use repository::Depth;
 use telemetry::Verification;
 use tracing::Instrument;
 
-use crate::adopt::assert_same;
+use crate::claim::watch::Answer;
 use crate::error::{Error, Result};
-use crate::job::Job;
+use crate::job::adopt::assert_same;
+use crate::job::run::Job;
 use crate::steps::Step;
-use crate::watch::Answer;
 
 impl Job<'_> {
     pub(crate) async fn verify(&self, parameters: VerifyParameters) -> Result<Answer> {

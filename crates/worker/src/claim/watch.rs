@@ -11,11 +11,11 @@ use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::disposition::{Ended, Interrupt};
+use crate::claim::disposition::{Ended, Interrupt};
+use crate::claim::shown::Shown;
+use crate::claim::window::ScheduledSlot;
 use crate::error::{Error, Result};
 use crate::settings::Times;
-use crate::shown::Shown;
-use crate::window::ScheduledSlot;
 
 /// What the work itself answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

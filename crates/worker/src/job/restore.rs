@@ -11,13 +11,13 @@ use repository::{Repository, Snapshot};
 use serde_json::{Value, json};
 use tracing::Instrument;
 
-use crate::adopt::assert_same;
+use crate::claim::watch::Answer;
 use crate::error::{Error, Result};
-use crate::job::Job;
-use crate::safety::SafetyBackups;
-use crate::server::Reached;
+use crate::job::adopt::assert_same;
+use crate::job::run::Job;
+use crate::job::safety::SafetyBackups;
+use crate::job::server::Reached;
 use crate::steps::Step;
-use crate::watch::Answer;
 
 /// With a selection only these come back; an email without its folders makes no sense.
 const SELECTED: [DataType; 2] = [DataType::Mailbox, DataType::Email];
