@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::content::{Replay, Spool};
+use crate::formats::utf7;
 use crate::item::Email;
 use crate::layout::{Out, Parsed};
 use crate::name::{Name, SafePath, Taken};
 use crate::report::Topic;
-use crate::side::{Mail, Place, PlaceOf};
+use crate::side::directory::{Mail, Place, PlaceOf};
 use crate::tree::{Folder, Tree};
-use crate::{Result, dates, utf7};
+use crate::{Result, dates};
 
 pub(crate) const ROOT: &str = "Maildir";
 pub(crate) const INBOX: &str = "INBOX";

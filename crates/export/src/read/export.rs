@@ -1,44 +1,19 @@
-//! Reads an export back. Everything in one is taken for hostile: names, sizes, counts, links, tables.
-
-mod account;
-mod array;
-mod maildir;
-mod mbox;
-mod root;
-mod side;
-mod tarball;
-mod unpack;
-mod vandelay;
-mod zip;
-
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
+use super::limits::Limits;
+use super::root::Root;
+use super::unpack::Unpack;
+use super::{account, maildir, mbox, side, tarball, vandelay, zip};
 use crate::error::Doing;
+use crate::formats::maildir as maildir_names;
+use crate::formats::vandelay::archive::ARCHIVE;
 use crate::item::Receiver;
 use crate::private::private_directory;
-use crate::{Error, Format, Result, maildir as maildir_names, vandelay as vandelay_names};
-use root::Root;
-use unpack::Unpack;
-
-/// How much of an export is read before it is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// Files and directories in it.
-    pub files: u64,
-    /// Bytes in it, unpacked.
-    pub bytes: u64,
-    /// Bytes of the description of one item: its JSON, or a line of a side file.
-    pub description: u64,
-}
-
-impl Limits {
-    /// For a mailbox of up to twenty million emails and four terabytes.
-    pub const GENEROUS: Limits = Limits { files: 40_000_000, bytes: 4 << 40, description: 64 << 20 };
-}
+use crate::{Error, Format, Result};
 
 /// Reads the export at `path`, a directory or a `.tar.zst` or `.zip` of one, and hands its items over: objects first, then
 /// emails. An archive is unpacked into a private directory below `temporary`, which needs room for all of it.
@@ -94,7 +69,7 @@ fn read_directory(path: &Path, limits: Limits, receiver: &mut dyn Receiver) -> R
 
 /// What a directory is, and where in it that begins.
 fn recognise(path: &Path) -> Option<(PathBuf, Format)> {
-    let archive = path.join(vandelay_names::ARCHIVE);
+    let archive = path.join(ARCHIVE);
     let root = path.join(maildir_names::ROOT);
     if is(&archive, fs::Metadata::is_file) {
         return Some((archive, Format::Vandelay));
@@ -106,7 +81,7 @@ fn recognise(path: &Path) -> Option<(PathBuf, Format)> {
         return Some((path.to_owned(), Format::Maildir));
     }
     let mut boxes = fs::read_dir(path).ok()?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    let has_mail = is(&path.join(crate::mbox::MAIL), fs::Metadata::is_dir);
+    let has_mail = is(&path.join(crate::formats::mbox::MAIL), fs::Metadata::is_dir);
     (has_mail || boxes.any(|name| name.ends_with(".mbox"))).then(|| (path.to_owned(), Format::Mbox))
 }
 

@@ -1,5 +1,8 @@
 //! The tables of a Vandelay archive that come from JMAP, and two of our own (prefix `malle_`, which Vandelay leaves alone).
 
+/// What is being done when a statement fails.
+pub(crate) const WRITING: &str = "write the archive's database";
+
 pub(crate) const TABLES: &str = "
 CREATE TABLE blobs (id INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, data BLOB NOT NULL);
 

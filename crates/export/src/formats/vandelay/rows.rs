@@ -4,7 +4,7 @@ use model::DataType;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::{Map, Value, json};
 
-use super::{Unique, json_column};
+use super::unique::Unique;
 use crate::layout::Out;
 use crate::report::Topic;
 
@@ -22,10 +22,10 @@ const NOT_OF_AN_EVENT: [&str; 9] = [
 ];
 
 /// An object as it was handed over.
-pub(super) struct Kept {
-    pub(super) row: i64,
-    pub(super) id: String,
-    pub(super) map: Map<String, Value>,
+pub(crate) struct Kept {
+    pub(crate) row: i64,
+    pub(crate) id: String,
+    pub(crate) map: Map<String, Value>,
     blob: Option<i64>,
 }
 
@@ -54,29 +54,29 @@ impl Kept {
 }
 
 /// The object of a type that follows a row.
-pub(super) fn next(db: &Connection, data_type: DataType, after: i64) -> rusqlite::Result<Option<Kept>> {
+pub(crate) fn next(db: &Connection, data_type: DataType, after: i64) -> rusqlite::Result<Option<Kept>> {
     let sql = "SELECT id, jmap_id, json, blob_id FROM malle_objects NOT INDEXED \
         WHERE id > ?2 AND type_name = ?1 ORDER BY id LIMIT 1";
     db.prepare_cached(sql)?.query_row(params![data_type.name(), after], Kept::from_row).optional()
 }
 
-pub(super) fn find(db: &Connection, data_type: DataType, id: &str) -> rusqlite::Result<Kept> {
+pub(crate) fn find(db: &Connection, data_type: DataType, id: &str) -> rusqlite::Result<Kept> {
     let sql = "SELECT id, jmap_id, json, blob_id FROM malle_objects WHERE type_name = ?1 AND jmap_id = ?2";
     db.prepare_cached(sql)?.query_row(params![data_type.name(), id], Kept::from_row)
 }
 
 /// What is needed to turn objects into rows.
-pub(super) struct Rows<'a> {
-    pub(super) db: &'a Connection,
-    pub(super) names: &'a mut Unique,
-    pub(super) out: &'a mut Out,
+pub(crate) struct Rows<'a> {
+    pub(crate) db: &'a Connection,
+    pub(crate) names: &'a mut Unique,
+    pub(crate) out: &'a mut Out,
 }
 
 type Local = rusqlite::Result<Option<i64>>;
 
 impl Rows<'_> {
     /// The row that an object became, if the format has a place for it.
-    pub(super) fn insert(&mut self, data_type: DataType, kept: &Kept, parent: Option<i64>) -> Local {
+    pub(crate) fn insert(&mut self, data_type: DataType, kept: &Kept, parent: Option<i64>) -> Local {
         match data_type {
             DataType::Identity => self.identity(kept),
             DataType::SieveScript => self.script(kept),
@@ -291,4 +291,9 @@ fn drop_blobs(value: &mut Value) -> bool {
         Value::Array(values) => values.iter_mut().fold(false, |is_lost, value| drop_blobs(value) | is_lost),
         _ => false,
     }
+}
+
+/// A JSON column: `NULL` when there is nothing to say.
+fn json_column(map: &Map<String, Value>, key: &str) -> Option<String> {
+    map.get(key).filter(|value| !value.is_null()).map(Value::to_string)
 }

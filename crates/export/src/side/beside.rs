@@ -2,15 +2,15 @@
 
 use model::DataType;
 
-use crate::collected::{Collected, Kind};
 use crate::content::Replay;
 use crate::convert::Calendar;
-use crate::files::Files;
+use crate::dates::now;
 use crate::layout::{Out, Parsed};
 use crate::name::{Name, SafePath, Taken};
 use crate::report::Topic;
-use crate::side::{Placed, SIDE};
-use crate::sink::now;
+use crate::side::collected::{Collected, Kind};
+use crate::side::files::Files;
+use crate::side::placed::{Placed, SIDE};
 use crate::{Result, convert};
 
 /// Longest text of an event that is held in memory.

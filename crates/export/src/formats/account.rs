@@ -12,9 +12,9 @@ use crate::layout::{Out, Parsed};
 use crate::lines::JsonArray;
 use crate::name::{Name, SafePath};
 use crate::report::Topic;
-use crate::side::{Mail, Place, PlaceOf};
+use crate::side::directory::{Mail, Place, PlaceOf};
 use crate::tree::{Folder, Tree};
-use crate::{Result, dates, sink};
+use crate::{Result, dates};
 
 pub(crate) struct Account {
     emails: JsonArray,
@@ -48,7 +48,7 @@ impl Account {
 
     fn script(&mut self, object: &Parsed<'_>, content: &mut Replay, out: &mut Out) -> Result<()> {
         let (blob, path) = self.blob('s');
-        out.replay(&path, sink::now(), content)?;
+        out.replay(&path, dates::now(), content)?;
         let mut script = picked(object, &["name", "isActive"]);
         script.insert("blobId".to_owned(), blob.into());
         self.scripts.push(&script)

@@ -1,22 +1,11 @@
-//! Where the files of an export go: a directory, a tar stream, a zip stream.
-
-mod deflated;
-mod file;
-mod folder;
-mod place;
-mod tarball;
-mod zip;
-
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::Path;
 
-use crate::content::{Replay, Spool};
+use crate::Result;
+use crate::content::Replay;
 use crate::error::Doing;
-use crate::format::{Output, Target};
 use crate::name::SafePath;
-use crate::stop::Stopper;
-use crate::{Result, dates};
 
 /// Takes files one after the other. Dropped before `finish` it leaves nothing that could be taken for a whole export.
 pub(crate) trait Sink: Send {
@@ -55,33 +44,4 @@ pub(crate) trait Sink: Send {
 
     /// Makes the export whole.
     fn finish(self: Box<Self>) -> Result<()>;
-}
-
-/// The sink for a target.
-pub(crate) fn open(target: Target, spool: &mut Spool, stopper: &Stopper) -> Result<Box<dyn Sink>> {
-    Ok(match target {
-        Target::Folder(path) => Box::new(folder::FolderSink::create(&path)?),
-        Target::TarZst(output) => {
-            archive(output, stopper, |out| Ok(Box::new(tarball::TarSink::create(out)?)))?
-        }
-        Target::Zip(output) => {
-            archive(output, stopper, |out| Ok(Box::new(zip::ZipSink::create(out, spool)?)))?
-        }
-    })
-}
-
-fn archive(
-    output: Output,
-    stopper: &Stopper,
-    create: impl FnOnce(Box<dyn Write + Send>) -> Result<Box<dyn Sink>>,
-) -> Result<Box<dyn Sink>> {
-    match output {
-        Output::Stream(out) => create(out),
-        Output::File(place) => Ok(Box::new(file::FileSink::create(&place, stopper, create)?)),
-    }
-}
-
-/// The modification time of files that have none of their own.
-pub(crate) fn now() -> u32 {
-    dates::file_time(jiff::Timestamp::now().as_second())
 }

@@ -10,14 +10,14 @@ use std::path::{Path, PathBuf};
 use crate::content::{Replay, Spool};
 use crate::error::Doing;
 use crate::format::Options;
+use crate::formats::quote::Quoting;
 use crate::item::Email;
 use crate::layout::{Out, Parsed};
 use crate::name::{Name, SafePath, Taken};
-use crate::quote::Quoting;
 use crate::report::Topic;
-use crate::side::{Mail, Place, PlaceOf};
+use crate::side::directory::{Mail, Place, PlaceOf};
 use crate::tree::{Folder, Tree};
-use crate::{Result, dates, sink};
+use crate::{Result, dates};
 
 const BUFFER: usize = 64 << 10;
 /// Longest `X-Keywords` line.
@@ -144,8 +144,8 @@ impl Mbox {
             };
             let length = places.enter(&path, part);
             match is_as_spooled {
-                true => out.sink.adopt(&path, sink::now(), &spooled)?,
-                false => out.sink.file(&path, sink::now(), length, &mut Pieces::open(&spooled, part)?)?,
+                true => out.sink.adopt(&path, dates::now(), &spooled)?,
+                false => out.sink.file(&path, dates::now(), length, &mut Pieces::open(&spooled, part)?)?,
             }
         }
         match is_as_spooled {

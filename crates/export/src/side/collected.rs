@@ -9,11 +9,11 @@ use serde_json::Value;
 
 use crate::Result;
 use crate::convert::Calendar;
+use crate::dates::now;
 use crate::error::Doing;
 use crate::layout::{Out, Parsed};
 use crate::name::{SafePath, Taken};
 use crate::report::Topic;
-use crate::sink::now;
 use crate::zones::Zones;
 
 const HEAD: &str = "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//malle//export//EN\r\n";

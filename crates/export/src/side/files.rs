@@ -6,12 +6,12 @@ use std::path::PathBuf;
 
 use crate::Result;
 use crate::content::Replay;
+use crate::dates;
 use crate::error::Doing;
 use crate::layout::{Out, Parsed};
 use crate::name::{SafePath, Taken};
 use crate::report::Topic;
-use crate::side::Placed;
-use crate::{dates, sink};
+use crate::side::placed::Placed;
 
 #[derive(Default)]
 pub(crate) struct Files {
@@ -50,7 +50,7 @@ impl Node {
             placed: Placed::new(object, None),
             name: object.text("name").unwrap_or_default().to_owned(),
             kind,
-            modified: modified.map_or_else(sink::now, dates::file_time),
+            modified: modified.map_or_else(dates::now, dates::file_time),
             spooled: None,
         }
     }

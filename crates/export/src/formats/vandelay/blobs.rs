@@ -2,7 +2,7 @@ use std::io;
 
 use rusqlite::{Connection, MAIN_DB, OptionalExtension, params};
 
-use super::WRITING;
+use super::schema::WRITING;
 use crate::Result;
 use crate::content::Replay;
 use crate::error::{Doing, DoingSql};
@@ -13,7 +13,7 @@ const AT_ONCE: u64 = 1 << 20;
 const MOST: u64 = 999_000_000;
 
 /// The row of a blob, new or not; `None` if it is too long for SQLite.
-pub(super) fn intern(db: &Connection, content: &mut Replay) -> Result<Option<i64>> {
+pub(crate) fn intern(db: &Connection, content: &mut Replay) -> Result<Option<i64>> {
     if content.size > MOST {
         return Ok(None);
     }

@@ -1,17 +1,13 @@
-//! Vandelay archive: one SQLite file, built in the spool. Objects are kept as they come and turned into rows when all are
-//! there, in the order in which rows refer to each other.
-
-mod blobs;
-mod rows;
-mod schema;
-
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 
 use model::DataType;
 use rusqlite::{Connection, params};
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
+use super::schema::WRITING;
+use super::unique::Unique;
+use super::{blobs, rows, schema};
 use crate::content::{Replay, Spool};
 use crate::error::DoingSql;
 use crate::head::{Head, MOST_HEAD};
@@ -20,12 +16,11 @@ use crate::layout::{Layout, Out, Parsed};
 use crate::name::SafePath;
 use crate::report::Topic;
 use crate::tree::{Folder, Tree};
-use crate::{Result, dates, sink};
+use crate::{Result, dates};
 
 /// The archive's name inside an export.
 pub(crate) const ARCHIVE: &str = "archive.sqlite";
 const CREATING: &str = "create the archive's database";
-const WRITING: &str = "write the archive's database";
 
 pub(crate) struct Vandelay {
     db: Connection,
@@ -231,48 +226,6 @@ impl Layout for Vandelay {
     fn finish(self: Box<Self>, _: &Tree, out: &mut Out) -> Result<()> {
         self.db.execute_batch("COMMIT").doing(WRITING)?;
         self.db.close().map_err(|(_, error)| error).doing(WRITING)?;
-        out.sink.adopt(&SafePath::top(ARCHIVE), sink::now(), &self.path)
-    }
-}
-
-/// Names that may exist only once, each in its scope.
-#[derive(Default)]
-struct Unique(HashMap<String, u32>);
-
-impl Unique {
-    fn claim(&mut self, scope: &str, name: &str) -> String {
-        let counted = format!("{scope}\n{name}");
-        let mut number = self.0.get(&counted).copied().unwrap_or_default();
-        loop {
-            number += 1;
-            let free = if number == 1 { name.to_owned() } else { format!("{name} ({number})") };
-            let key = format!("{scope}\n{free}");
-            if free == name || !self.0.contains_key(&key) {
-                self.0.entry(key).or_insert(1);
-                self.0.insert(counted, number);
-                return free;
-            }
-        }
-    }
-}
-
-/// A JSON column: `NULL` when there is nothing to say.
-fn json_column(map: &Map<String, Value>, key: &str) -> Option<String> {
-    map.get(key).filter(|value| !value.is_null()).map(Value::to_string)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_told_apart() {
-        let mut unique = Unique::default();
-        let mut claim = |name| unique.claim("s", name);
-        assert_eq!(
-            ["a", "a", "a (2)", "a", "A", "a (2)"].map(&mut claim),
-            ["a", "a (2)", "a (2) (2)", "a (3)", "A", "a (2) (3)"]
-        );
-        assert_eq!(unique.claim("t", "a"), "a");
+        out.sink.adopt(&SafePath::top(ARCHIVE), dates::now(), &self.path)
     }
 }
