@@ -8,14 +8,14 @@ use anyhow::Result;
 use clap::{CommandFactory, FromArgMatches};
 
 use crate::allocator;
-use crate::args::{Cli, Command, MANUAL};
+use crate::args::cli::{Cli, Command, MANUAL};
 use crate::commands;
-use crate::exit::{self, Exit, Work};
-use crate::failure;
 #[cfg(feature = "fleet")]
 use crate::fleet;
-use crate::output::{Out, remark};
 use crate::signals::Signals;
+use crate::terminal::exit::{self, Exit, Work};
+use crate::terminal::failure;
+use crate::terminal::output::{Out, remark};
 
 /// How long blocking work (one file written, one frame compressed) may take to end after everything else did.
 const LAST_BREATH: Duration = Duration::from_secs(5);

@@ -7,12 +7,13 @@ use anyhow::Result;
 use repository::Store;
 use serde::Serialize;
 
-use crate::args::{InitArgs, KeyFile, StoreArgs};
-use crate::exit::Exit;
+use crate::args::shared::{KeyFile, StoreArgs};
+use crate::args::upkeep::InitArgs;
+use crate::store::from_url;
+use crate::terminal::exit::Exit;
 #[cfg(not(feature = "fleet"))]
-use crate::failure::Failure;
-use crate::output::{Out, or_dash};
-use crate::store_url;
+use crate::terminal::failure::Failure;
+use crate::terminal::output::{Out, or_dash};
 
 /// Runs it. What is made: the stores of `--config`, else `--store` or its variable, else those of the variable's configuration.
 pub(crate) async fn run(args: &InitArgs, out: &Out) -> Result<Exit> {
@@ -26,9 +27,9 @@ pub(crate) async fn run(args: &InitArgs, out: &Out) -> Result<Exit> {
     let (zone, single_writer) = (args.zone.clone(), args.single_writer);
     let place = StoreArgs { store, key, zone, single_writer };
     if !args.again {
-        store_url::may_begin(&place).await?;
+        from_url::may_begin(&place).await?;
     }
-    let made = store_url::open_or_init(&place).await?;
+    let made = from_url::open_or_init(&place).await?;
     print(&made.store, &made.place, made.is_new, out)?;
     Ok(Exit::Good)
 }
