@@ -14,11 +14,11 @@ mod tls;
 
 pub use audit::AuditEntry;
 pub use backups::backup::{Backup, Facts};
+pub use backups::complete::NewBackup;
 pub use backups::rebuild::{Found, FoundLog, Rebuilt};
 pub use catalog::Catalog;
 pub use error::{Error, Result};
 pub use jobs::claim::{Claim, ClaimAnswer, Claimed};
-pub use jobs::complete::NewBackup;
 pub use jobs::due::{NewJob, Plannable};
 pub use jobs::job::{Cancel, Job, Redrive};
 pub use jobs::outbox::Ticket;

@@ -1,7 +1,6 @@
 //! Jobs, from the request or the plan to their end.
 
 pub(crate) mod claim;
-pub(crate) mod complete;
 pub(crate) mod due;
 pub(crate) mod job;
 pub(crate) mod outbox;
