@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod claim;
+mod disposition;
 mod error;
 mod job;
 mod lane;

@@ -2,7 +2,7 @@ use engine::Report;
 use model::{BackupState, JobKind};
 use telemetry::{BackupMetrics, Ending, JobMetrics, Registry, ServerMetrics};
 
-use crate::claim::disposition::{Disposition, Ended, Interrupt};
+use crate::disposition::{Disposition, Ended, Interrupt};
 use crate::settings::MailServer;
 
 /// What a worker counts; names and meanings stand in the README of `telemetry`.

@@ -13,10 +13,10 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span};
 
-use crate::claim::disposition::Ended;
 use crate::claim::shown::Shown;
 use crate::claim::watch::Watch;
 use crate::claim::window::Window;
+use crate::disposition::Ended;
 use crate::error::Error;
 use crate::job::run::Job;
 use crate::steps::Step;

@@ -1,6 +1,5 @@
-//! One claim: what goes on beside its job, and what becomes of the job when it is over.
+//! One claim: what goes on beside its job, and how the catalogue learns what became of it.
 
-pub(crate) mod disposition;
 pub(crate) mod settle;
 pub(crate) mod shown;
 pub(crate) mod watch;

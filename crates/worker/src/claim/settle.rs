@@ -6,7 +6,7 @@ use catalog::{Claimed, Failure};
 use model::{ErrorClass, JobState};
 use tokio::time::{Instant, sleep};
 
-use crate::claim::disposition::{Disposition, Ended, Interrupt, Rules};
+use crate::disposition::{Disposition, Ended, Interrupt, Rules};
 use crate::error::Error;
 use crate::metrics::ending;
 use crate::worker::Worker;

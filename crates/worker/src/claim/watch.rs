@@ -11,9 +11,9 @@ use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::claim::disposition::{Ended, Interrupt};
 use crate::claim::shown::Shown;
 use crate::claim::window::ScheduledSlot;
+use crate::disposition::{Ended, Interrupt};
 use crate::error::{Error, Result};
 use crate::settings::Times;
 

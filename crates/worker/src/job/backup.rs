@@ -11,8 +11,8 @@ use model::{BackupNumber, BackupParameters, SnapshotNumber};
 use repository::{Repository, SnapshotInfo};
 use tracing::Instrument;
 
-use crate::claim::disposition::wants_another;
 use crate::claim::watch::Answer;
+use crate::disposition::wants_another;
 use crate::error::{Error, Result};
 use crate::job::adopt::{committed_earlier, facts, origin};
 use crate::job::run::Job;
