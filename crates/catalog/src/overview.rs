@@ -89,7 +89,7 @@ impl Catalog {
                  WHERE m.state = 'active' AND greatest(coalesce(m.newest_good_at, m.first_seen_at), m.plan_since) < s.since) \
              SELECT plan, count(*) FILTER (WHERE NOT paused) AS mailboxes, count(*) FILTER (WHERE paused) AS paused \
              FROM late GROUP BY plan ORDER BY plan",
-            paused = crate::pauses::PAUSED
+            paused = crate::mailboxes::pauses::PAUSED
         );
         let plans: Vec<_> = since.iter().map(|(plan, _)| plan.as_str()).collect();
         let times: Vec<_> = since.iter().map(|(_, time)| *time).collect();
@@ -130,7 +130,7 @@ impl Catalog {
         let sql = format!(
             "SELECT m.plan, count(*) AS mailboxes FROM mailboxes m \
              WHERE m.state = 'active' AND m.plan IS NOT NULL AND {paused} GROUP BY m.plan ORDER BY m.plan",
-            paused = crate::pauses::PAUSED
+            paused = crate::mailboxes::pauses::PAUSED
         );
         let rows = self.query(&sql, &[]).await?;
         rows.iter().map(|row| Ok((word(row, "plan")?, count(row, "mailboxes")?))).collect()

@@ -1,6 +1,7 @@
 //! The process: arguments in, one command, exit code out.
 
 use std::io;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -8,14 +9,14 @@ use anyhow::Result;
 use clap::{CommandFactory, FromArgMatches};
 
 use crate::allocator;
-use crate::args::{Cli, Command, MANUAL};
+use crate::args::cli::{Cli, Command, MANUAL};
 use crate::commands;
-use crate::exit::{self, Exit, Work};
-use crate::failure;
 #[cfg(feature = "fleet")]
 use crate::fleet;
-use crate::output::{Out, remark};
 use crate::signals::Signals;
+use crate::terminal::exit::{self, Exit, Work};
+use crate::terminal::failure;
+use crate::terminal::output::{Out, remark};
 
 /// How long blocking work (one file written, one frame compressed) may take to end after everything else did.
 const LAST_BREATH: Duration = Duration::from_secs(5);
@@ -74,7 +75,10 @@ fn command<'a>(cli: &'a Cli, out: &'a Out) -> Result<Work<'a>> {
         Command::Restore(args) => {
             Box::pin(commands::restore::run(commands::restore::prepare(args, out)?, out))
         }
-        Command::Init(args) => Box::pin(commands::init::run(args, out)),
+        Command::Init(args) => match commands::init::configuration(args) {
+            Some(file) => Box::pin(stores_of(file, out)),
+            None => Box::pin(commands::init::run(args, out)),
+        },
         Command::Repair(args) => Box::pin(commands::repair::run(commands::repair::prepare(args, out)?, out)),
         Command::Reindex(args) => Box::pin(commands::reindex::run(args, out)),
         Command::Export(args) => Box::pin(commands::export::run(args, out)),
@@ -89,6 +93,19 @@ fn command<'a>(cli: &'a Cli, out: &'a Out) -> Result<Work<'a>> {
         #[cfg(feature = "fleet")]
         Command::Fleet(command) => fleet::command(command, out),
     })
+}
+
+/// Makes each store of the fleet's configuration.
+#[cfg(feature = "fleet")]
+async fn stores_of(file: PathBuf, out: &Out) -> Result<Exit> {
+    fleet::init(&file, out).await
+}
+
+#[cfg(not(feature = "fleet"))]
+async fn stores_of(_file: PathBuf, _out: &Out) -> Result<Exit> {
+    let what = "this malle was built without the fleet, whose configuration this is";
+    Err(failure::Failure::usage(what, "name the store by --store, or build it with `--features fleet`")
+        .into())
 }
 
 /// A signal drops the command where it stands: what was committed stays, the rest was never announced.

@@ -13,10 +13,10 @@ use jmap::{Credentials, Renewal};
 use repository::KeyRing;
 use zeroize::Zeroizing;
 
-use crate::args::KeyFile;
-use crate::exit::Exit;
-use crate::failure::Failure;
-use crate::output::Out;
+use crate::args::shared::KeyFile;
+use crate::terminal::exit::Exit;
+use crate::terminal::failure::Failure;
+use crate::terminal::output::Out;
 
 /// No file with a secret, and no configuration, is larger.
 const MOST: u64 = 1 << 20;

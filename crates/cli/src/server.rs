@@ -9,11 +9,12 @@ use jmap::{Account, AccountId, AccountRef, Class, Client, Config};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use crate::args::ServerArgs;
-use crate::exit::Exit;
-use crate::failure::Failure;
-use crate::output::Out;
-use crate::{secrets, waiting};
+use crate::args::shared::ServerArgs;
+use crate::secrets;
+use crate::terminal::exit::Exit;
+use crate::terminal::failure::Failure;
+use crate::terminal::output::Out;
+use crate::terminal::waiting;
 
 /// How a certificate in a PEM file begins.
 const PEM: &[u8] = b"-----BEGIN CERTIFICATE-----";

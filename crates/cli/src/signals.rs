@@ -4,7 +4,7 @@ use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::exit::Exit;
+use crate::terminal::exit::Exit;
 
 /// Catches both from now on.
 pub(crate) struct Signals {

@@ -6,7 +6,7 @@ use model::settings;
 use tokio::time::sleep;
 
 use crate::adaptive::{Adaptive, Observation};
-use crate::places::Place;
+use crate::redis::places::Place;
 
 settings! {
     /// What one mail server may be asked for, by all workers together.

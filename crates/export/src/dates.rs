@@ -27,6 +27,11 @@ pub(crate) fn asctime(seconds: i64) -> Dated {
     dated(seconds, "%a %b %e %H:%M:%S %Y")
 }
 
+/// The modification time of files that have none of their own.
+pub(crate) fn now() -> u32 {
+    file_time(Timestamp::now().as_second())
+}
+
 /// What every file system and archive can keep as a modification time.
 pub(crate) fn file_time(seconds: i64) -> u32 {
     u32::try_from(seconds.max(0)).unwrap_or(u32::MAX)

@@ -5,11 +5,12 @@ use serde_json::{Map, Value};
 
 use crate::Result;
 use crate::content::{Replay, Spool};
+use crate::dates::now;
 use crate::format::Options;
 use crate::item::Email;
 use crate::name::SafePath;
 use crate::report::{Report, Topic};
-use crate::sink::{Sink, now};
+use crate::sink::contract::Sink;
 use crate::tree::{Folder, Tree};
 
 /// What every format writes with.

@@ -9,9 +9,10 @@ use serde::de::DeserializeOwned;
 
 use crate::Result;
 use crate::content::Spool;
+use crate::dates::now;
 use crate::error::Doing;
 use crate::name::SafePath;
-use crate::sink::{Sink, now};
+use crate::sink::contract::Sink;
 
 /// A spooled file.
 pub(crate) struct Spooled {

@@ -6,15 +6,17 @@ use serde_json::{Map, Value};
 
 use crate::content::{Replay, Spool};
 use crate::format::{Format, Options, Target};
+use crate::formats::vandelay::archive::Vandelay;
+use crate::formats::{account, maildir, mbox};
 use crate::item::{Email, Object, Origin, Receiver};
 use crate::layout::{Layout, Out, Parsed};
 use crate::name::SafePath;
 use crate::report::{Report, Topic};
-use crate::side::Directory;
+use crate::side::directory::Directory;
+use crate::sink::open::open;
 use crate::stop::Stopper;
 use crate::tree::{Folder, Tree};
-use crate::vandelay::Vandelay;
-use crate::{Error, Result, account, maildir, mbox, sink};
+use crate::{Error, Result};
 
 /// Writes one mailbox in one format. Dropped before [`Writer::finish`], or after an error, it leaves no export behind.
 pub struct Writer {
@@ -44,7 +46,7 @@ impl Writer {
             Format::Vandelay => Box::new(Vandelay::create(&mut spool, origin)?),
         };
         let stopper = Stopper::default();
-        let sink = sink::open(target, &mut spool, &stopper)?;
+        let sink = open(target, &mut spool, &stopper)?;
         let options = Options { portable_names: !sink.takes_any_name(), ..Options::default() };
         let out = Out { sink, spool, report: Report::new(format), options };
         Ok(Writer { layout, out, tree: Tree::default(), phase: Phase::Objects, stopper })

@@ -3,8 +3,6 @@ use std::collections::HashMap;
 use model::Timestamp;
 use planning::{Calendar, Moment, zone};
 
-use crate::settings::PlanSettings;
-
 /// The calendar in the service's time zone, and in those of mailboxes.
 pub(crate) struct Calendars {
     settings: planning::Settings,
@@ -12,9 +10,9 @@ pub(crate) struct Calendars {
 }
 
 impl Calendars {
-    pub(crate) fn new(settings: &PlanSettings) -> Result<Calendars, planning::Error> {
-        let usual = Calendar::new(settings.calendar, zone(&settings.time_zone)?)?;
-        Ok(Calendars { settings: settings.calendar, usual })
+    pub(crate) fn new(settings: planning::Settings, time_zone: &str) -> Result<Calendars, planning::Error> {
+        let usual = Calendar::new(settings, zone(time_zone)?)?;
+        Ok(Calendars { settings, usual })
     }
 
     /// That of the service.

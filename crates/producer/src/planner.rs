@@ -46,7 +46,7 @@ impl Planner {
         settings: &PlanSettings,
         metrics: OutboxMetrics,
     ) -> Result<Planner, planning::Error> {
-        let calendars = Calendars::new(settings)?;
+        let calendars = Calendars::new(settings.calendar, &settings.time_zone)?;
         Ok(Planner { catalog, clock, calendars, settings: settings.clone(), metrics })
     }
 

@@ -70,7 +70,7 @@ async fn begin(
 ) -> Result<JoinSet<Result<(), Error>>, Error> {
     settings.check()?;
     let Parts { catalog, broker, clock, outbox, fleet, health, directories, read_selection } = parts;
-    let calendar = Calendars::new(&settings.plan)?.usual().clone();
+    let calendar = Calendars::new(settings.plan.calendar, &settings.plan.time_zone)?.usual().clone();
     let planner = Planner::new(catalog.clone(), clock.clone(), &settings.plan, outbox.clone())?;
     let asking = Asking::new(catalog.clone(), clock.clone(), settings.requests.clone(), read_selection);
     let api = match &settings.api {

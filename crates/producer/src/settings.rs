@@ -44,7 +44,7 @@ impl Settings {
     /// # Errors
     /// Windows or a time zone that cannot be used, an HTTP API without a token, a token that can be guessed.
     pub fn check(&self) -> Result<(), Error> {
-        Calendars::new(&self.plan)?;
+        Calendars::new(self.plan.calendar, &self.plan.time_zone)?;
         self.api.as_ref().map_or(Ok(()), ApiSettings::check)
     }
 }

@@ -10,9 +10,10 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{EnvFilter, Layer};
 
-use crate::log_line::LogLine;
-use crate::registry::TraceMetrics;
-use crate::{Error, LogFormat, Registry, Settings, otlp};
+use crate::logs::line::LogLine;
+use crate::metrics::registry::TraceMetrics;
+use crate::traces::otlp;
+use crate::{Error, LogFormat, Registry, Settings};
 
 /// What has to be ended with the role: spans still under way.
 #[must_use = "spans of the last seconds are lost without shutdown()"]

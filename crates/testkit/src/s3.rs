@@ -19,8 +19,7 @@ use tokio::task::JoinHandle;
 use crate::quirk::{Quirk, Step};
 use crate::wire::{Answer, Request, head, send};
 
-/// The only bucket.
-pub const BUCKET: &str = "bucket";
+pub use crate::wire::BUCKET;
 
 /// Keys on a page of a listing, as on real stores.
 const PAGE: usize = 1000;

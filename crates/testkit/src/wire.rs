@@ -7,7 +7,8 @@ use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::s3::BUCKET;
+/// The only bucket.
+pub const BUCKET: &str = "bucket";
 
 /// One request.
 #[derive(Debug)]

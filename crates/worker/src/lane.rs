@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Result};
-use crate::run::Worker;
+use crate::worker::Worker;
 
 /// Serves tickets until it is told to drain, or the broker is lost for good, which drains the other lanes as well. Then jobs have the
 /// grace, from that moment on.

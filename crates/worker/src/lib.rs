@@ -1,40 +1,29 @@
 #![doc = include_str!("../README.md")]
 
-mod adopt;
-mod backup;
-mod damage;
+mod claim;
 mod disposition;
 mod error;
 mod job;
 mod lane;
-mod leftovers;
-mod line;
 mod metrics;
 mod readiness;
-mod restore;
-mod run;
-mod safety;
+mod role;
 mod serve;
-mod server;
+mod servers;
 mod settings;
-mod settle;
-mod shown;
-mod sign_in;
 mod steps;
 mod stores;
-mod throttle;
-mod verify;
-mod watch;
-mod window;
+mod worker;
 
-pub use adopt::facts;
-pub use damage::lost_backups;
 pub use error::{Error, Result};
+pub use job::adopt::facts;
+pub use job::damage::lost_backups;
 pub use metrics::Metrics;
-pub use run::{MakeSlice, Services, run};
+pub use role::run;
 pub use settings::{BackupStore, Limits, MailServer, Rings, Settings, Slots, Times, is_same_zone};
+pub use worker::{MakeSlice, Services};
 
 #[cfg(feature = "steps")]
-pub use run::run_watched;
+pub use role::run_watched;
 #[cfg(feature = "steps")]
 pub use steps::{Step, Steps};

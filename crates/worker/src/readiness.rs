@@ -7,7 +7,7 @@ use telemetry::probe;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::run::Services;
+use crate::worker::Services;
 
 /// Between two looks.
 const EVERY: Duration = Duration::from_secs(2);

@@ -13,14 +13,14 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span};
 
+use crate::claim::shown::Shown;
+use crate::claim::watch::Watch;
+use crate::claim::window::Window;
 use crate::disposition::Ended;
 use crate::error::Error;
-use crate::job::Job;
-use crate::run::Worker;
-use crate::shown::Shown;
+use crate::job::run::Job;
 use crate::steps::Step;
-use crate::watch::Watch;
-use crate::window::Window;
+use crate::worker::Worker;
 
 impl Worker {
     /// Runs the ticket's job if it may be run now. Whatever comes of it is the catalogue's, so the ticket is acknowledged.

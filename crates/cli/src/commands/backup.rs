@@ -7,21 +7,23 @@ use engine::{Backup, Ended, Report, Slice};
 use futures::{StreamExt, stream};
 use jmap::{Account, Batch, Client};
 use model::{BackupState, MailboxIdentity, SystemClock};
-use repository::{Error, FailureRecord, KeyRing, Origin, Store};
+use repository::{Error, KeyRing, Origin, Store};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::kept::Kept;
-use super::show::TypeRow;
-use crate::args::BackupArgs;
-use crate::exit::Exit;
-use crate::failure::{Failure, one_line};
-use crate::output::{Out, bytes, count, duration, remark};
-use crate::owner::{Held, Owner};
-use crate::progress;
+use super::rows::{FailureRow, TypeRow, print_failures};
+use crate::args::backup::BackupArgs;
+use crate::mailboxes::account_in_store::{AccountInStore, Held};
+use crate::mailboxes::numbers;
+use crate::secrets;
 use crate::server::{AsOwner, Server, host};
 use crate::signals::Signals;
-use crate::{numbers, secrets, store_url};
+use crate::store::from_url;
+use crate::terminal::exit::Exit;
+use crate::terminal::failure::{Failure, one_line};
+use crate::terminal::output::{Out, bytes, count, duration, remark};
+use crate::terminal::progress;
 
 /// Mailboxes that are tried before a ring is called the wrong one.
 const RING_TRIALS: usize = 64;
@@ -111,14 +113,14 @@ async fn back_up_until(
     let as_owner = server.as_owner();
     let (client, account, _cancelled_when_dropped) = server.open(name, id, out).await?;
     let as_owner = as_owner(&account);
-    let store = store_url::open_to_write(&args.store).await?;
-    let owner = Owner::new((&store, &ring), &account, host(&url), args.server_name.as_deref());
+    let store = from_url::open_to_write(&args.store).await?;
+    let in_store = AccountInStore::new((&store, &ring), &account, host(&url), args.server_name.as_deref());
     let slice =
         Slice { length: Duration::MAX, stop: stop.clone(), keep: Some(Duration::from_secs(args.keep_every)) };
     kept.begin();
     let Made { identity, held, is_first, ended } =
-        Box::pin(back_up(args, out, &owner, (&client, &as_owner), (&slice, kept))).await?;
-    owner.remember_name();
+        Box::pin(back_up(args, out, &in_store, (&client, &as_owner), (&slice, kept))).await?;
+    in_store.remember_name();
     let Ended::Done(report) = ended else { return Ok(None) };
     let done = Done {
         report: &report,
@@ -148,7 +150,7 @@ struct Made {
 async fn back_up(
     args: &BackupArgs,
     out: &Out,
-    owner: &Owner<'_>,
+    in_store: &AccountInStore<'_>,
     (client, as_owner): (&Client, &AsOwner<'_>),
     (slice, kept): (&Slice, &Kept),
 ) -> Result<Made> {
@@ -161,25 +163,25 @@ async fn back_up(
         progress: kept,
         clock: &SystemClock,
     };
-    let (identity, held) = owner.mailbox((&args.history).into()).await?;
+    let (identity, held) = in_store.mailbox((&args.history).into()).await?;
     match held {
         Some(held) => {
-            match engine::backup_slice(client, owner.account, &held.repository, &how, slice).await {
+            match engine::backup_slice(client, in_store.account, &held.repository, &how, slice).await {
                 // Only the key is there: a first backup was cut off before its log began.
                 Err(engine::Error::Repository(Error::NoMailbox)) => {}
                 ended => return Ok(Made { identity, held, is_first: false, ended: ended? }),
             }
         }
         None if args.new_ring => {}
-        None => refuse_foreign_ring(owner.store, owner.ring).await?,
+        None => refuse_foreign_ring(in_store.store, in_store.ring).await?,
     }
     if !args.new_history {
-        owner.refuse_second_history(&identity).await?;
+        in_store.refuse_second_history(&identity).await?;
     }
-    refuse_unreadable(client, owner.account).await?;
-    announce(owner, &identity, out)?;
-    let held = owner.begin(&identity).await?;
-    let ended = engine::backup_slice(client, owner.account, &held.repository, &how, slice).await?;
+    refuse_unreadable(client, in_store.account).await?;
+    announce(in_store, &identity, out)?;
+    let held = in_store.begin(&identity).await?;
+    let ended = engine::backup_slice(client, in_store.account, &held.repository, &how, slice).await?;
     Ok(Made { identity, held, is_first: true, ended })
 }
 
@@ -196,12 +198,12 @@ async fn refuse_unreadable(client: &Client, account: &Account) -> Result<()> {
 }
 
 /// Says that a history begins: whoever expected an old one to go on stops here.
-fn announce(owner: &Owner<'_>, identity: &MailboxIdentity, out: &Out) -> Result<()> {
+fn announce(in_store: &AccountInStore<'_>, identity: &MailboxIdentity, out: &Out) -> Result<()> {
     match out.json() {
         true => Ok(()),
         false => out.line(format_args!(
             "first backup of {} on {}: a new history begins",
-            one_line(&owner.account.name, 200),
+            one_line(&in_store.account.name, 200),
             identity.server
         )),
     }
@@ -275,27 +277,6 @@ struct DoneObject<'a> {
     retries: u64,
     types: Vec<TypeRow>,
     failures: Vec<FailureRow>,
-}
-
-/// What could not be fetched, in JSON.
-#[derive(Debug, Serialize)]
-pub(crate) struct FailureRow {
-    #[serde(rename = "type")]
-    data_type: &'static str,
-    id: String,
-    reason: String,
-    attempts: u32,
-}
-
-impl From<&FailureRecord> for FailureRow {
-    fn from(record: &FailureRecord) -> FailureRow {
-        FailureRow {
-            data_type: record.data_type.name(),
-            id: record.id.clone(),
-            reason: record.reason.clone(),
-            attempts: record.attempts,
-        }
-    }
 }
 
 impl Done<'_> {
@@ -387,18 +368,4 @@ fn print_incomplete(types: &[TypeRow], out: &Out) -> Result<()> {
         out.line(format_args!("  {name}: {status}{}", row.because()))?;
     }
     Ok(())
-}
-
-/// Objects that could not be fetched, by name.
-pub(crate) fn print_failures(failures: &[FailureRecord], most: usize, out: &Out) -> Result<()> {
-    for failure in failures.iter().take(most) {
-        let id = one_line(&failure.id, 80);
-        let reason = one_line(&failure.reason, 200);
-        let tried = count(failure.attempts.into(), "time");
-        out.line(format_args!("  {} {id}: {reason} (tried {tried})", failure.data_type))?;
-    }
-    match failures.len().saturating_sub(most) {
-        0 => Ok(()),
-        more => out.line(format_args!("  and {more} more; --json lists them all")),
-    }
 }

@@ -7,12 +7,13 @@ use engine::{Found, Selection, Test};
 use model::{EmailId, EmailRecord};
 use repository::Snapshot;
 
-use crate::args::CatArgs;
-use crate::exit::Exit;
-use crate::failure::{Failure, one_line};
-use crate::mailbox::{self, Mailbox};
-use crate::output::Out;
-use crate::{secrets, store_url};
+use crate::args::find::CatArgs;
+use crate::mailboxes::mailbox::{self, Mailbox};
+use crate::secrets;
+use crate::store::from_url;
+use crate::terminal::exit::Exit;
+use crate::terminal::failure::{Failure, one_line};
+use crate::terminal::output::Out;
 
 /// Emails of one Message-ID that are looked at.
 const SAME_ID: usize = 10;
@@ -24,7 +25,7 @@ pub(crate) async fn run(args: &CatArgs, out: &Out) -> Result<Exit> {
         return Err(Failure::usage("print the email: its bytes may disturb the terminal", hint).into());
     }
     let ring = secrets::ring(&args.store.key, out)?;
-    let store = store_url::open(&args.store).await?;
+    let store = from_url::open(&args.store).await?;
     let mailbox = mailbox::find(&store, &ring, &args.which).await?;
     mailbox::noting(&mailbox.repository, Box::pin(print(args, &mailbox))).await?;
     Ok(Exit::Good)

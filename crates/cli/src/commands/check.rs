@@ -4,18 +4,19 @@ use anyhow::Result;
 use repository::{Depth, Error};
 
 use super::checked::{Checked, depth};
-use crate::args::CheckArgs;
-use crate::exit::Exit;
-use crate::failure::explain;
-use crate::mailbox::{self, Opened};
-use crate::output::{Out, bytes, count, remark};
-use crate::temporaries::Temporaries;
-use crate::{secrets, store_url};
+use crate::args::upkeep::CheckArgs;
+use crate::mailboxes::mailbox::{self, Opened};
+use crate::secrets;
+use crate::store::from_url;
+use crate::store::temporaries::Temporaries;
+use crate::terminal::exit::Exit;
+use crate::terminal::failure::explain;
+use crate::terminal::output::{Out, bytes, count, remark};
 
 /// Runs it.
 pub(crate) async fn run(args: &CheckArgs, out: &Out) -> Result<Exit> {
     let ring = secrets::ring(&args.store.key, out)?;
-    let store = store_url::open(&args.store).await?;
+    let store = from_url::open(&args.store).await?;
     let depth = depth(args.read_data);
     let (mut total, mut empty, mut worst) = (0, 0, Exit::Good);
     if let Some(name) = store.damaged_copy().await? {
@@ -44,7 +45,7 @@ pub(crate) async fn run(args: &CheckArgs, out: &Out) -> Result<Exit> {
             _ => "not everything could be checked".to_owned(),
         };
         out.line(format_args!("{} checked: {verdict}", count(total, "mailbox").replace("xs", "xes")))?;
-        let left = Temporaries::below(store_url::directory_of(&args.store, None)).await;
+        let left = Temporaries::below(from_url::directory_of(&args.store, None)).await;
         if left.count > 0 {
             let (files, size) = (count(left.count, "temporary file"), bytes(left.bytes));
             out.line(format_args!(
@@ -61,7 +62,7 @@ async fn check(opened: Opened, args: &CheckArgs, depth: Depth) -> Result<Option<
     let checked = match opened.mailbox {
         Ok(None) | Err(Error::Erased { .. }) => return Ok(None),
         Ok(Some(mailbox)) => {
-            let temporaries = Temporaries::below(store_url::directory_of(&args.store, Some(&dir))).await;
+            let temporaries = Temporaries::below(from_url::directory_of(&args.store, Some(&dir))).await;
             match mailbox.repository.check(None, depth).await {
                 Ok(report) => Checked::of(&mailbox, report, temporaries).await,
                 Err(error) => Err(error),

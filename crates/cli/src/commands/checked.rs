@@ -4,12 +4,12 @@ use anyhow::Result;
 use repository::{CheckReport, Depth, Problem, Repository};
 use serde::Serialize;
 
-use crate::exit::Exit;
-use crate::failure::one_line;
-use crate::mailbox::{self, Mailbox};
-use crate::numbers::Numbers;
-use crate::output::{Out, bytes, count};
-use crate::temporaries::Temporaries;
+use crate::mailboxes::mailbox::{self, Mailbox};
+use crate::mailboxes::numbers::Numbers;
+use crate::store::temporaries::Temporaries;
+use crate::terminal::exit::Exit;
+use crate::terminal::failure::one_line;
+use crate::terminal::output::{Out, bytes, count};
 
 /// One mailbox's result, in JSON.
 #[derive(Debug, Serialize)]

@@ -8,17 +8,18 @@ use model::{DataType, EmailRecord, FolderId, SnapshotNumber};
 use serde::Serialize;
 
 use super::find::EmailFacts;
-use crate::args::DiffArgs;
-use crate::exit::Exit;
-use crate::failure::one_line;
-use crate::mailbox::{self, Mailbox};
-use crate::output::{Out, count, minute, or_dash};
-use crate::{secrets, store_url};
+use crate::args::find::DiffArgs;
+use crate::mailboxes::mailbox::{self, Mailbox};
+use crate::secrets;
+use crate::store::from_url;
+use crate::terminal::exit::Exit;
+use crate::terminal::failure::one_line;
+use crate::terminal::output::{Out, count, minute, or_dash};
 
 /// Runs it.
 pub(crate) async fn run(args: &DiffArgs, out: &Out) -> Result<Exit> {
     let ring = secrets::ring(&args.store.key, out)?;
-    let store = store_url::open(&args.store).await?;
+    let store = from_url::open(&args.store).await?;
     let mailbox = mailbox::find(&store, &ring, &args.which).await?;
     let comparing = Box::pin(compare(args, &mailbox, out));
     mailbox::noting(&mailbox.repository, comparing).await?;

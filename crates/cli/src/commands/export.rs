@@ -12,13 +12,15 @@ use serde::Serialize;
 
 use super::find::{refuse_empty, selection};
 use super::show::{lost, row};
-use crate::args::ExportArgs;
-use crate::exit::Exit;
-use crate::export_args::ExportFormat;
-use crate::failure::{Failure, one_line};
-use crate::mailbox::{self, Mailbox};
-use crate::output::{Out, bytes, count, duration};
-use crate::{progress, secrets, store_url};
+use crate::args::export::ExportArgs;
+use crate::args::export::ExportFormat;
+use crate::mailboxes::mailbox::{self, Mailbox};
+use crate::secrets;
+use crate::store::from_url;
+use crate::terminal::exit::Exit;
+use crate::terminal::failure::{Failure, one_line};
+use crate::terminal::output::{Out, bytes, count, duration};
+use crate::terminal::progress;
 
 /// Losses that are named on a terminal.
 const NAMED: usize = 20;
@@ -43,7 +45,7 @@ pub(crate) async fn run(args: &ExportArgs, out: &Out) -> Result<Exit> {
     let place = Place::of(&args.to)?;
     let selection = args.select.as_ref().map(|query| selection(std::slice::from_ref(query))).transpose()?;
     let ring = secrets::ring(&args.store.key, out)?;
-    let store = store_url::open(&args.store).await?;
+    let store = from_url::open(&args.store).await?;
     let mailbox = mailbox::find(&store, &ring, &args.which).await?;
     let snapshot = mailbox.snapshot(args.snapshot).await?;
     let snapshot = mailbox.readable(snapshot).await?;

@@ -8,19 +8,20 @@ use model::{EmailRecord, SnapshotNumber, Timestamp};
 use repository::{Error, SnapshotInfo};
 use serde::Serialize;
 
-use crate::args::FindArgs;
-use crate::exit::Exit;
-use crate::failure::{Failure, one_line};
-use crate::mailbox::{self, Mailbox};
-use crate::numbers::SnapshotName;
-use crate::output::{Out, Table, bytes, count, minute, or_dash};
-use crate::{secrets, store_url};
+use crate::args::find::FindArgs;
+use crate::args::snapshot_name::SnapshotName;
+use crate::mailboxes::mailbox::{self, Mailbox};
+use crate::secrets;
+use crate::store::from_url;
+use crate::terminal::exit::Exit;
+use crate::terminal::failure::{Failure, one_line};
+use crate::terminal::output::{Out, Table, bytes, count, minute, or_dash};
 
 /// Runs it.
 pub(crate) async fn run(args: &FindArgs, out: &Out) -> Result<Exit> {
     let selection = selection(&args.query)?;
     let ring = secrets::ring(&args.store.key, out)?;
-    let store = store_url::open(&args.store).await?;
+    let store = from_url::open(&args.store).await?;
     let mailbox = mailbox::find(&store, &ring, &args.which).await?;
     let snapshots = snapshots(&mailbox, args.snapshot)?;
     let limit = usize::try_from(args.limit)?;

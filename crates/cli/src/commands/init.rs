@@ -1,47 +1,39 @@
 //! `malle init`: makes a place a store. Nothing else does: a store that is not there has vanished, or its URL is mistyped.
 
 use std::env;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Result;
 use repository::Store;
 use serde::Serialize;
 
-use crate::args::{InitArgs, KeyFile, StoreArgs};
-use crate::exit::Exit;
-#[cfg(not(feature = "fleet"))]
-use crate::failure::Failure;
-use crate::output::{Out, or_dash};
-use crate::store_url;
+use crate::args::shared::{KeyFile, StoreArgs};
+use crate::args::upkeep::InitArgs;
+use crate::store::from_url;
+use crate::terminal::exit::Exit;
+use crate::terminal::output::{Out, or_dash};
 
-/// Runs it. What is made: the stores of `--config`, else `--store` or its variable, else those of the variable's configuration.
-pub(crate) async fn run(args: &InitArgs, out: &Out) -> Result<Exit> {
-    let store = args.store.clone().filter(|store| !store.is_empty());
+/// Returns the fleet's configuration whose stores are to be made: that of `--config`, or of its variable where no store is named.
+pub(crate) fn configuration(args: &InitArgs) -> Option<PathBuf> {
     let by_variable = || env::var_os("MALLE_CONFIG").filter(|file| !file.is_empty()).map(PathBuf::from);
-    let config = args.config.clone().or_else(|| by_variable().filter(|_| store.is_none()));
-    if let Some(config) = config {
-        return stores_of(&config, out).await;
-    }
+    args.config.clone().or_else(|| by_variable().filter(|_| named(args).is_none()))
+}
+
+fn named(args: &InitArgs) -> Option<String> {
+    args.store.clone().filter(|store| !store.is_empty())
+}
+
+/// Makes the store of `--store` or its variable.
+pub(crate) async fn run(args: &InitArgs, out: &Out) -> Result<Exit> {
     let key = KeyFile { key_file: None };
     let (zone, single_writer) = (args.zone.clone(), args.single_writer);
-    let place = StoreArgs { store, key, zone, single_writer };
+    let place = StoreArgs { store: named(args), key, zone, single_writer };
     if !args.again {
-        store_url::may_begin(&place).await?;
+        from_url::may_begin(&place).await?;
     }
-    let made = store_url::open_or_init(&place).await?;
+    let made = from_url::open_or_init(&place).await?;
     print(&made.store, &made.place, made.is_new, out)?;
     Ok(Exit::Good)
-}
-
-#[cfg(feature = "fleet")]
-async fn stores_of(config: &Path, out: &Out) -> Result<Exit> {
-    crate::fleet::init(config, out).await
-}
-
-#[cfg(not(feature = "fleet"))]
-async fn stores_of(_config: &Path, _out: &Out) -> Result<Exit> {
-    let what = "this malle was built without the fleet, whose configuration this is";
-    Err(Failure::usage(what, "name the store by --store, or build it with `--features fleet`").into())
 }
 
 #[derive(Serialize)]

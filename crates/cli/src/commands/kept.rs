@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use engine::{Paused, Progress};
 
-use crate::output::{bytes, count};
+use crate::terminal::output::{bytes, count};
 
 /// Hears of the slices that a backup commits, and passes everything on to what people see.
 pub(crate) struct Kept {

@@ -10,12 +10,14 @@ use anyhow::{Context, Result};
 use repository::{KeyRing, OlderWraps};
 use serde::Serialize;
 
-use crate::args::{KeyCommand, KeyFile, RewrapArgs};
-use crate::exit::Exit;
-use crate::failure::{Failure, explain};
-use crate::mailbox::{self, Opened};
-use crate::output::{Out, count, remark};
-use crate::{secrets, store_url};
+use crate::args::shared::KeyFile;
+use crate::args::upkeep::{KeyCommand, RewrapArgs};
+use crate::mailboxes::mailbox::{self, Opened};
+use crate::secrets;
+use crate::store::from_url;
+use crate::terminal::exit::Exit;
+use crate::terminal::failure::{Failure, explain};
+use crate::terminal::output::{Out, count, remark};
 
 /// Runs it.
 pub(crate) async fn run(command: &KeyCommand, out: &Out) -> Result<Exit> {
@@ -130,7 +132,7 @@ struct Rewrapped {
 
 async fn rewrap(args: &RewrapArgs, out: &Out) -> Result<Exit> {
     let ring = secrets::ring(&args.store.key, out)?;
-    let store = store_url::open(&args.store).await?;
+    let store = from_url::open(&args.store).await?;
     let older = if args.safe_copy_exists { OlderWraps::Remove } else { OlderWraps::KeepOne };
     let (mut exit, mut total, mut gone) = (Exit::Good, 0, 0);
     for Opened { dir, mailbox } in mailbox::open_all(&store, &ring).await? {

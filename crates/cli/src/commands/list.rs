@@ -3,17 +3,19 @@
 use anyhow::Result;
 use serde::Serialize;
 
-use crate::args::ListArgs;
-use crate::exit::Exit;
-use crate::failure::{explain, one_line};
-use crate::mailbox::{self, Mailbox, Opened};
-use crate::output::{Out, SnapshotRow, Table, bytes, duration, minute, or_dash, remark};
-use crate::{secrets, store_url};
+use crate::args::find::ListArgs;
+use crate::mailboxes::mailbox::{self, Mailbox, Opened};
+use crate::mailboxes::snapshot_row::SnapshotRow;
+use crate::secrets;
+use crate::store::from_url;
+use crate::terminal::exit::Exit;
+use crate::terminal::failure::{explain, one_line};
+use crate::terminal::output::{Out, Table, bytes, duration, minute, or_dash, remark};
 
 /// Runs it.
 pub(crate) async fn run(args: &ListArgs, out: &Out) -> Result<Exit> {
     let ring = secrets::ring(&args.store.key, out)?;
-    let store = store_url::open(&args.store).await?;
+    let store = from_url::open(&args.store).await?;
     let which = &args.which;
     if which.account.is_none() && which.mailbox.is_none() {
         let mut opened = mailbox::open_all(&store, &ring).await?;

@@ -7,12 +7,14 @@ use repository::{Error, Object};
 use serde::Serialize;
 
 use super::check::worse;
-use crate::args::ReindexArgs;
-use crate::exit::Exit;
-use crate::failure::{explain, one_line};
-use crate::mailbox::{self, Mailbox, noting};
-use crate::output::{Out, bytes, count, remark};
-use crate::{progress, secrets, store_url};
+use crate::args::upkeep::ReindexArgs;
+use crate::mailboxes::mailbox::{self, Mailbox, noting};
+use crate::secrets;
+use crate::store::from_url;
+use crate::terminal::exit::Exit;
+use crate::terminal::failure::{explain, one_line};
+use crate::terminal::output::{Out, bytes, count, remark};
+use crate::terminal::progress;
 
 /// Raw bytes of emails that one snapshot renews: minutes of reading from a bucket.
 const PIECE: u64 = 8 << 30;
@@ -20,7 +22,7 @@ const PIECE: u64 = 8 << 30;
 /// Reindexes one mailbox or all.
 pub(crate) async fn run(args: &ReindexArgs, out: &Out) -> Result<Exit> {
     let ring = secrets::ring(&args.store.key, out)?;
-    let store = store_url::open(&args.store).await?;
+    let store = from_url::open(&args.store).await?;
     let history = (&args.history).into();
     if args.which.account.is_some() || args.which.mailbox.is_some() {
         let mailbox = mailbox::find_with(&store, &ring, &args.which, history).await?;

@@ -6,17 +6,20 @@ use model::{BackupState, SnapshotNumber, SystemClock};
 use repository::{CheckReport, Depth, Error, KeyRing, Object, Origin, Store};
 use serde::Serialize;
 
-use super::backup::{FailureRow, print_failures};
 use super::check::worse;
 use super::checked::{LOST, ProblemRow, is_repairable};
-use crate::args::RepairArgs;
-use crate::exit::Exit;
-use crate::failure::{Failure, causes, explain, one_line};
-use crate::mailbox::{self, Mailbox};
-use crate::output::{Out, bytes, count, remark};
-use crate::owner::Owner;
+use super::rows::{FailureRow, print_failures};
+use crate::args::upkeep::RepairArgs;
+use crate::mailboxes::account_in_store::AccountInStore;
+use crate::mailboxes::mailbox::{self, Mailbox};
+use crate::mailboxes::numbers;
+use crate::secrets;
 use crate::server::{Server, host};
-use crate::{numbers, progress, secrets, store_url};
+use crate::store::from_url;
+use crate::terminal::exit::Exit;
+use crate::terminal::failure::{Failure, causes, explain, one_line};
+use crate::terminal::output::{Out, bytes, count, remark};
+use crate::terminal::progress;
 
 /// Failures that are named on a terminal.
 const NAMED_FAILURES: usize = 100;
@@ -50,7 +53,7 @@ fn is_one(args: &RepairArgs) -> bool {
 /// Runs it.
 pub(crate) async fn run(prepared: Prepared<'_>, out: &Out) -> Result<Exit> {
     let Prepared { args, ring, server } = prepared;
-    let store = store_url::open(&args.store).await?;
+    let store = from_url::open(&args.store).await?;
     if let Some(healed) = store.heal_copies().await? {
         out.warn(format_args!("{healed} was missing or damaged and is written again from its second copy"));
     }
@@ -163,7 +166,7 @@ async fn fetch(
     let as_owner = server.as_owner();
     let (client, account, _cancelled_when_dropped) =
         server.open(None, Some(mailbox.identity.account.as_str()), out).await?;
-    if !Owner::new((store, ring), &account, host, name).is_of(mailbox).await? {
+    if !AccountInStore::new((store, ring), &account, host, name).is_of(mailbox).await? {
         let what = format!(
             "fetch what {} has lost: this mail server's account of that id is another one",
             mailbox.describe()

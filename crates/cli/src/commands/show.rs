@@ -4,74 +4,26 @@ use model::BackupState;
 use std::fmt::Display;
 
 use anyhow::Result;
-use repository::{FailureRecord, Losses, Snapshot, TypeState, TypeStatus};
+use repository::{FailureRecord, Losses, Snapshot, TypeState};
 use serde::Serialize;
 
-use super::backup::{FailureRow, print_failures};
-use crate::args::ShowArgs;
-use crate::exit::Exit;
-use crate::failure::one_line;
-use crate::mailbox::{self, Mailbox};
-use crate::output::{Out, SnapshotRow, Table, bytes, count, duration, minute, or_dash};
-use crate::{secrets, store_url};
+use super::rows::{FailureRow, TypeRow, print_failures};
+use crate::args::find::ShowArgs;
+use crate::mailboxes::mailbox::{self, Mailbox};
+use crate::mailboxes::snapshot_row::SnapshotRow;
+use crate::secrets;
+use crate::store::from_url;
+use crate::terminal::exit::Exit;
+use crate::terminal::failure::one_line;
+use crate::terminal::output::{Out, Table, bytes, count, duration, minute, or_dash};
 
 /// Failures that are named on a terminal.
 const NAMED_FAILURES: usize = 100;
 
-/// How well a snapshot knows one type.
-#[derive(Debug, Serialize)]
-pub(crate) struct TypeRow {
-    #[serde(rename = "type")]
-    pub(crate) name: &'static str,
-    pub(crate) status: &'static str,
-    pub(crate) count: u64,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    reason: String,
-    /// Properties that the mail server did not give.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    not_given: Vec<String>,
-    /// Whether what each user has of their own is the owner's; of other types nothing is said.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    of_owner: Option<bool>,
-}
-
-impl From<&TypeState> for TypeRow {
-    fn from(state: &TypeState) -> TypeRow {
-        TypeRow {
-            name: state.data_type.name(),
-            status: match state.status {
-                TypeStatus::Complete => "complete",
-                TypeStatus::NotOffered => "not offered",
-                TypeStatus::Moving => "moving",
-                TypeStatus::Stale => "stale",
-            },
-            count: state.count,
-            reason: state.reason.clone(),
-            not_given: state.not_given.clone(),
-            of_owner: (engine::is_each_users(state.data_type) && state.count > 0).then_some(state.of_owner),
-        }
-    }
-}
-
-impl TypeRow {
-    /// Neither complete nor absent by nature.
-    pub(crate) fn is_incomplete(&self) -> bool {
-        matches!(self.status, "moving" | "stale")
-    }
-
-    /// `: the reason`, if there is one.
-    pub(crate) fn because(&self) -> String {
-        match one_line(&self.reason, 200) {
-            reason if reason.is_empty() => reason,
-            reason => format!(": {reason}"),
-        }
-    }
-}
-
 /// Runs it.
 pub(crate) async fn run(args: &ShowArgs, out: &Out) -> Result<Exit> {
     let ring = secrets::ring(&args.store.key, out)?;
-    let store = store_url::open(&args.store).await?;
+    let store = from_url::open(&args.store).await?;
     let mailbox = mailbox::find(&store, &ring, &args.which).await?;
     let snapshot = mailbox.snapshot(args.snapshot).await?;
     let losses =

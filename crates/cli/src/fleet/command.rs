@@ -1,11 +1,20 @@
 //! Which command of the fleet is run.
 
-use super::{
-    accept_history, backups, check, dlq, enqueue, expired, import, job, migrate, produce, rebuild, top, work,
-};
-use crate::exit::Work;
-use crate::fleet_args::{CatalogCommand, ConfigCommand, FleetCommand, MailboxCommand};
-use crate::output::Out;
+use super::commands::backups::backups;
+use super::commands::check::check;
+use super::commands::dlq::dlq;
+use super::commands::enqueue::enqueue;
+use super::commands::expired::expired;
+use super::commands::history::accept_history;
+use super::commands::import::import;
+use super::commands::job::job;
+use super::commands::migrate::migrate;
+use super::commands::rebuild::rebuild;
+use super::commands::top::top;
+use super::roles::role::{produce, work};
+use crate::args::fleet::{CatalogCommand, ConfigCommand, FleetCommand, MailboxCommand};
+use crate::terminal::exit::Work;
+use crate::terminal::output::Out;
 
 /// Asks for everything it needs.
 pub(crate) fn command<'a>(command: &'a FleetCommand, out: &'a Out) -> Work<'a> {

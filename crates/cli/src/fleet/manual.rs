@@ -7,8 +7,8 @@ use std::path::Path;
 
 use model::settings::{Allowed, Key, Section, Table, Tables, Value, Visitor};
 
-use super::config::Config;
-use super::settings_file;
+use super::settings::config::Config;
+use super::settings::file;
 
 /// Keys of the example that show another value than the usual one.
 const SHOWN_OTHERWISE: [&str; 1] = ["allow_plain_http"];
@@ -159,7 +159,7 @@ pub(super) fn example(with_all_keys: bool) -> String {
 #[test]
 fn the_example_shows_every_key_with_its_usual_value() {
     let text = example(true);
-    let table = settings_file::parse(&text).unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
+    let table = file::parse(&text).unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
     let mut compared = 0;
     for key in keys() {
         assert!(text.contains(&format!("{} = ", key.key)), "deploy/malle.toml does not show {}", key.name());

@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 
 use model::settings::Allowed;
 
-use super::config::Config;
 use super::manual::{Described, example, keys};
+use super::settings::config::Config;
 
 /// What keys that must be set are set to, and what else a whole file needs.
 const BASE: [(&str, &str, &str); 21] = [

@@ -7,8 +7,8 @@ use serde_json::json;
 
 use super::root::Root;
 use crate::Result;
+use crate::formats::maildir::{FLAGS, INBOX, KEYWORDS, PORTABLE, ROOT, folder_name};
 use crate::item::{Email, Object, Receiver};
-use crate::maildir::{FLAGS, INBOX, KEYWORDS, PORTABLE, ROOT, folder_name};
 
 pub(super) fn read(root: &Root, receiver: &mut dyn Receiver) -> Result<()> {
     let base = if root.exists(ROOT) { format!("{ROOT}/") } else { String::new() };

@@ -10,9 +10,9 @@ use serde_json::json;
 
 use super::root::{Root, printable};
 use crate::error::Doing;
+use crate::formats::mbox::{BOX, DIRECTORY, LETTERS, MAIL};
+use crate::formats::quote::Unquoted;
 use crate::item::{Email, Object, Receiver};
-use crate::mbox::{BOX, DIRECTORY, LETTERS, MAIL};
-use crate::quote::Unquoted;
 use crate::{Error, Result};
 
 /// How Thunderbird's own indexes of its files end.

@@ -2,8 +2,8 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
+use super::limits::Limits;
 use crate::error::Doing;
-use crate::read::Limits;
 use crate::{Error, Result};
 
 /// The parts of a path that comes from outside and stays inside.

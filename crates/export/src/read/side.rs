@@ -7,9 +7,9 @@ use serde::Deserialize;
 
 use super::root::Root;
 use crate::error::Doing;
+use crate::formats::quote::Unquoted;
 use crate::item::{Content, Email, Object, Receiver};
-use crate::quote::Unquoted;
-use crate::side::{EMAILS, EmailLine, OBJECTS, ObjectLine, SIDE};
+use crate::side::placed::{EMAILS, EmailLine, OBJECTS, ObjectLine, SIDE};
 use crate::{Error, Result};
 
 pub(super) fn is_there(root: &Root) -> bool {

@@ -3,9 +3,9 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use super::limits::Limits;
 use super::root::{parts, printable};
 use crate::error::Doing;
-use crate::read::Limits;
 use crate::{Error, Result};
 
 /// Puts the entries of an archive below an empty directory, and nowhere else.

@@ -9,9 +9,9 @@ use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
 use rusqlite::{Connection, MAIN_DB, OpenFlags, Row};
 
+use super::limits::Limits;
 use crate::error::{Doing, DoingSql};
 use crate::item::{Content, Email, Object, Receiver};
-use crate::read::Limits;
 use crate::{Error, Result, dates};
 
 const READING: &str = "read the archive's database";

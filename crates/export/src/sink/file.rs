@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::{Builder, NamedTempFile};
 
-use super::Sink;
+use super::contract::Sink;
 use super::place::{beside, occupied, refuse_what_is_there};
 use crate::Result;
 use crate::error::Doing;

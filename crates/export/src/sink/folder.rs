@@ -8,7 +8,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use tempfile::TempDir;
 
-use super::Sink;
+use super::contract::Sink;
 use super::place::{beside, refuse_what_is_there};
 use crate::content::Replay;
 use crate::error::Doing;

@@ -5,8 +5,9 @@ use std::io::{Read, Write};
 use tar::{Builder, EntryType, Header};
 use zstd::stream::write::Encoder;
 
-use super::Sink;
+use super::contract::Sink;
 use crate::Result;
+use crate::dates::now;
 use crate::error::Doing;
 use crate::name::SafePath;
 
@@ -38,7 +39,7 @@ fn header(kind: EntryType, mode: u32, modified: u32, size: u64) -> Header {
 
 impl Sink for TarSink {
     fn directory(&mut self, path: &SafePath) -> Result<()> {
-        let mut header = header(EntryType::Directory, 0o700, super::now(), 0);
+        let mut header = header(EntryType::Directory, 0o700, now(), 0);
         let path = format!("{}/", path.as_str());
         self.archive.append_data(&mut header, path, std::io::empty()).doing_to("write", ARCHIVE)
     }

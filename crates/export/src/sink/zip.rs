@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::PathBuf;
 
-use super::Sink;
+use super::contract::Sink;
 use super::deflated::{Counted, Measured, Packer, checksum, deflate};
 use crate::content::Spool;
 use crate::error::Doing;
@@ -214,7 +214,7 @@ impl ZipSink {
 impl Sink for ZipSink {
     fn directory(&mut self, path: &SafePath) -> Result<()> {
         let path = format!("{}/", path.as_str());
-        let entry = Entry { mode: 0o040_700, method: STORED, ..self.entry(&path, super::now(), 0) };
+        let entry = Entry { mode: 0o040_700, method: STORED, ..self.entry(&path, dates::now(), 0) };
         self.write(&entry.local_header())?;
         self.list(&entry)
     }

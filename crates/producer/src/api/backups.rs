@@ -8,10 +8,10 @@ use model::{BackupNumber, JobKind, MailboxId};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::authorize::Principal;
 use super::body::Id;
+use super::principal::Principal;
 use super::problem::Problem;
-use super::server::Shared;
+use super::shared::Shared;
 
 /// Backups in one answer.
 const PAGE: u32 = 100;

@@ -8,10 +8,10 @@ use catalog::{Address, Cancel, Job, Redrive};
 use model::{JobId, JobKind, JobState};
 use serde_json::{Value, json};
 
-use super::authorize::Principal;
 use super::body::Id;
+use super::principal::Principal;
 use super::problem::Problem;
-use super::server::Shared;
+use super::shared::Shared;
 use crate::settings::Scope;
 
 const UNKNOWN: &str = "there is no such job; finished ones are kept for some weeks";

@@ -9,10 +9,10 @@ use model::{AccountId, MailboxId, Plan};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::authorize::Principal;
 use super::body::{Body, Id};
+use super::principal::Principal;
 use super::problem::Problem;
-use super::server::Shared;
+use super::shared::Shared;
 use crate::directory::{BadLine, DirectoryError, Disappeared, Entry, Imported, List, OnBadLines, import};
 
 /// Some thousands of mailboxes.

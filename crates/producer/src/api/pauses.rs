@@ -9,10 +9,10 @@ use model::{MailboxId, Plan};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::authorize::Principal;
 use super::body::Body;
+use super::principal::Principal;
 use super::problem::Problem;
-use super::server::Shared;
+use super::shared::Shared;
 
 /// One of the three.
 #[derive(Deserialize)]

@@ -12,10 +12,10 @@ use serde::Deserialize;
 use serde_json::json;
 use tracing::Span;
 
-use super::authorize::Principal;
 use super::body::{Body, Key};
+use super::principal::Principal;
 use super::problem::Problem;
-use super::server::Shared;
+use super::shared::Shared;
 use crate::asking::{Asker, BackupName, RestoreRequest};
 use crate::settings::Scope;
 

@@ -7,47 +7,25 @@ use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::{MethodRouter, delete, get, post, put};
 use axum::{Router, middleware};
-use catalog::{Catalog, Mailbox};
-use model::{Clock, MailboxId};
+use catalog::Catalog;
+use model::Clock;
 use telemetry::{HttpLimits, serve_http};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::authorize::{Principal, Tokens, authorize};
+use super::authorize::authorize;
+use super::principal::Tokens;
 use super::problem::Problem;
+use super::shared::Shared;
 use super::{backups, jobs, mailboxes, pauses, requests};
 use crate::Error;
 use crate::asking::Asking;
-use crate::directory::Rules;
 use crate::settings::{ApiSettings, Connections, Scope};
 
 /// What one call of the catalogue may take: who asks an API waits for seconds.
 const ANSWERS: Duration = Duration::from_secs(3);
 /// For answers under way when the role ends.
 const LAST_ANSWERS: Duration = Duration::from_secs(10);
-
-/// What all requests share.
-#[derive(Clone)]
-pub(super) struct Shared {
-    pub(super) catalog: Catalog,
-    /// For lists of thousands of mailboxes, which take their time.
-    pub(super) lists: Catalog,
-    pub(super) asking: Asking,
-    pub(super) clock: Arc<dyn Clock>,
-    pub(super) tokens: Arc<Tokens>,
-    pub(super) rules: Arc<Rules>,
-    /// As configured.
-    pub(super) servers: Arc<[String]>,
-    pub(super) zones: Arc<[String]>,
-}
-
-impl Shared {
-    /// The mailbox, if it is there for who asks.
-    pub(super) async fn mailbox(&self, principal: &Principal, id: MailboxId) -> Result<Mailbox, Problem> {
-        let found = self.catalog.mailbox(id).await?.filter(|mailbox| principal.sees(mailbox));
-        found.ok_or_else(|| Problem::unknown("there is no such mailbox"))
-    }
-}
 
 /// The HTTP API for the platform team's programs; [`openapi`] describes it.
 pub struct Api {

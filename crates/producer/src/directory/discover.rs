@@ -5,8 +5,8 @@ use catalog::Catalog;
 use model::{Clock, ErrorClass, Timestamp};
 use telemetry::OutboxMetrics;
 
-use super::import::{BadLine, DirectoryError, Disappeared, Imported, checked, mark_gone};
-use super::lines::List;
+use super::import::{DirectoryError, Disappeared, Imported, checked, mark_gone};
+use super::lines::{BadLine, List};
 use super::listing::{Listing, Sight};
 use super::rules::Rules;
 use crate::backoff::Pulse;

@@ -4,27 +4,12 @@ use catalog::{Catalog, Ruled, Unlisted};
 use model::mail_address::to_ascii;
 use model::{ErrorClass, SignedDuration, Timestamp};
 
-use super::lines::List;
+use super::lines::{BadLine, List};
 use super::listing::Sight;
 use super::rules::Rules;
 
 /// Mailboxes written at once.
 pub(super) const BATCH: usize = 2000;
-
-/// Why a line of a list is of no use; never quotes it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BadLine {
-    /// From 1, the header of CSV counted.
-    pub line: u64,
-    /// For people.
-    pub reason: String,
-}
-
-impl BadLine {
-    pub(super) fn new(line: u64, reason: impl Into<String>) -> BadLine {
-        BadLine { line, reason: reason.into() }
-    }
-}
 
 /// What happens to a list with bad lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,7 +5,6 @@ use csv::{ByteRecord, ReaderBuilder, Terminator, Trim};
 use serde::Deserialize;
 
 use super::entry::{Entry, MailboxKind};
-use super::import::BadLine;
 
 /// A line longer than this is none of a list of mailboxes.
 const LONGEST_LINE: u64 = 64 << 10;
@@ -30,6 +29,21 @@ impl List {
         let reason = format!("zone is unknown; stores lie in {}", known.join(", "));
         self.bad.extend(others.into_iter().map(|(line, _)| BadLine::new(line, reason.as_str())));
         List { entries, ..self }
+    }
+}
+
+/// Why a line of a list is of no use; never quotes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BadLine {
+    /// From 1, the header of CSV counted.
+    pub line: u64,
+    /// For people.
+    pub reason: String,
+}
+
+impl BadLine {
+    pub(super) fn new(line: u64, reason: impl Into<String>) -> BadLine {
+        BadLine { line, reason: reason.into() }
     }
 }
 

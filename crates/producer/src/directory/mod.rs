@@ -1,4 +1,5 @@
 mod access;
+mod checked;
 mod discover;
 mod entry;
 mod import;
@@ -12,8 +13,8 @@ mod stalwart_rest;
 pub use access::StalwartCredentials;
 pub use discover::{Directory, discover};
 pub use entry::{Entry, MailboxKind};
-pub use import::{BadLine, DirectoryError, Disappeared, Imported, OnBadLines, import};
-pub use lines::{List, read_csv, read_json_lines};
+pub use import::{DirectoryError, Disappeared, Imported, OnBadLines, import};
+pub use lines::{BadLine, List, read_csv, read_json_lines};
 pub use listing::{Listing, ListingError, Page, Sight};
 pub use rules::{Rule, Rules};
 pub use stalwart_jmap::StalwartJmap;
