@@ -7,8 +7,8 @@ help: ## What the targets do
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | column -t -s "$$(printf '\t')"
 
 demo: ## See it work: a simulated server, three backups, an export, a restore; no service needed
-	cargo build --quiet -p cli --no-default-features --bin malle
-	cargo run --quiet -p sim-stalwart --example demo
+	cargo build --quiet --profile demo -p cli -p sim-stalwart --no-default-features --bin malle --bin demo
+	$${CARGO_TARGET_DIR:-target}/demo/demo
 
 test: setup ## Every test, against a real Stalwart and a real S3 too; installs what is missing
 	$(STAGE) 'test build' cargo nextest run --workspace --no-run

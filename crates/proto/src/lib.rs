@@ -3,13 +3,13 @@
 /// Format 1 of the repository, generated from `proto/repository.proto`.
 #[expect(missing_docs, clippy::all, reason = "generated; the .proto file is the documentation")]
 pub mod repository {
-    include!(concat!(env!("OUT_DIR"), "/malle.repository.v1.rs"));
+    include!("generated/malle.repository.v1.rs");
 }
 
 /// Messages on the queues, generated from `proto/ticket.proto`.
 #[expect(missing_docs, reason = "generated; the .proto file is the documentation")]
 pub mod ticket {
-    include!(concat!(env!("OUT_DIR"), "/malle.ticket.v1.rs"));
+    include!("generated/malle.ticket.v1.rs");
 }
 
 mod email;

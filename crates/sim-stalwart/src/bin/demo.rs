@@ -43,7 +43,7 @@ struct Cost {
 async fn main() -> Done {
     let account = AccountSpec::new(ALICE, PASSWORD).emails(EMAILS);
     let demo = Demo {
-        malle: beside_this_example()?,
+        malle: beside_this_program()?,
         dir: tempfile::Builder::new().prefix("malle-demo-").tempdir()?,
         sim: Simulator::builder().seed(1).account(account).start().await?,
     };
@@ -144,14 +144,13 @@ fn files_in(below: &Path, name: &str) -> usize {
     entries.flatten().map(of).sum()
 }
 
-/// `target/…/examples/demo` stands beside `target/…/malle`.
-fn beside_this_example() -> Done<PathBuf> {
-    let example = std::env::current_exe()?;
-    let malle = example.ancestors().nth(2).ok_or("no directory above")?.join("malle");
+/// `target/…/demo` stands beside `target/…/malle`.
+fn beside_this_program() -> Done<PathBuf> {
+    let malle = std::env::current_exe()?.with_file_name("malle");
     if malle.exists() {
         Ok(malle)
     } else {
-        Err("build the binary first: cargo build -p cli --no-default-features --bin malle".into())
+        Err("build the binary first: make demo".into())
     }
 }
 
