@@ -19,6 +19,9 @@ fn the_shapes_are_those_of_the_proto_files() {
             fs::write(&kept, &made).expect("it is written");
         }
         let kept = fs::read_to_string(kept).expect("it is there");
-        assert!(made == kept, "{name} is not what /proto says: MALLE_WRITE_PROTO=1 cargo test -p proto --test generated");
+        assert!(
+            made == kept,
+            "{name} is not what /proto says: MALLE_WRITE_PROTO=1 cargo test -p proto --test generated"
+        );
     }
 }

@@ -147,11 +147,7 @@ fn files_in(below: &Path, name: &str) -> usize {
 /// `target/…/demo` stands beside `target/…/malle`.
 fn beside_this_program() -> Done<PathBuf> {
     let malle = std::env::current_exe()?.with_file_name("malle");
-    if malle.exists() {
-        Ok(malle)
-    } else {
-        Err("build the binary first: make demo".into())
-    }
+    if malle.exists() { Ok(malle) } else { Err("build the binary first: make demo".into()) }
 }
 
 impl Demo {
