@@ -12,6 +12,7 @@ mod report;
 mod request;
 mod run;
 mod safety;
+mod seam;
 mod shares;
 mod staging;
 mod target;

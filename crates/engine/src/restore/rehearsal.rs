@@ -13,6 +13,7 @@ use crate::restore::exact::patch;
 use crate::restore::folders::mapping::Map;
 use crate::restore::request::{Act, Mode, Planned, Tell};
 use crate::restore::run::Work;
+use crate::restore::seam::Seam;
 use crate::restore::target::Folder;
 use crate::search::folders::{self, FolderTree};
 
@@ -34,7 +35,7 @@ impl Work<'_> {
             }
             planned = Some(map);
         }
-        let ids = self.give_objects(None, None).await?;
+        let ids = self.give_objects(Seam::Rehearsed(tell)).await?;
         self.settle_shares(ids, planned.as_ref()).await
     }
 

@@ -24,6 +24,7 @@ use crate::restore::objects::pairs::NewIds;
 use crate::restore::record::{Before, End, Records};
 use crate::restore::report::{Refusal, Refusals, Restored, RestoredObjects};
 use crate::restore::request::{Mode, Restore};
+use crate::restore::seam::Seam;
 use crate::restore::shares;
 use crate::restore::staging::Staging;
 use crate::restore::target::{Folder, Target};
@@ -102,21 +103,9 @@ async fn restore_all(
     let done = Restored { lacks_rows: snapshot.lacks_rows(), ..Restored::nothing(&how.id) };
     let objects = BTreeMap::new();
     let upload_target = UploadTarget::of(account);
-    let before = records.as_ref().map(|records| records.record.before.clone());
     let why_wrapped = BTreeMap::new();
-    let mut work = Work {
-        target,
-        upload_target,
-        snapshot,
-        how,
-        has_emails,
-        before,
-        ledger,
-        chosen,
-        done,
-        why_wrapped,
-        objects,
-    };
+    let mut work =
+        Work { target, upload_target, snapshot, how, has_emails, ledger, chosen, done, why_wrapped, objects };
     let ended = match (records, how.dry_run) {
         (Some(mut records), _) => work.attempts(&mut records).await,
         (None, tell) => {
@@ -155,8 +144,6 @@ pub(super) struct Work<'a> {
     pub(super) snapshot: &'a Arc<Snapshot>,
     pub(super) how: &'a Restore<'a>,
     pub(super) has_emails: bool,
-    /// What the account held before the first attempt; `None`: nothing is written.
-    before: Option<Before>,
     pub(super) ledger: Ledger,
     /// The folders of the emails that a selection chose, and those they lie in.
     chosen: BTreeSet<FolderId>,
@@ -276,15 +263,16 @@ impl Work<'_> {
             _ => None,
         };
         let map = self.map(Some(&staging.folder)).await?;
-        self.done.folders = self.made(&map);
+        let before = &records.record.before;
+        self.done.folders = self.made(&map, before);
         self.done.odd_folders.extend(map.odd.iter().cloned());
         if safety.is_none() && self.has_emails {
             self.look_around(&map, staging).await?;
         }
         self.import(&map, staging).await?;
         let ids = match &safety {
-            Some((safety, held)) => self.make_exact(safety, held, &map, staging).await?,
-            None => self.give_objects(Some(staging), None).await?,
+            Some((safety, held)) => self.make_exact((safety, held), &map, staging, before).await?,
+            None => self.give_objects(Seam::Real { staging, safety: None, before }).await?,
         };
         self.settle_shares(ids, Some(&map)).await
     }
@@ -329,8 +317,10 @@ impl Work<'_> {
     }
 
     /// How many of the snapshot's folders the account did not have before.
-    fn made(&self, map: &Map) -> u64 {
-        let Some(before) = self.before.as_ref().filter(|_| self.has_emails) else { return map.made };
+    fn made(&self, map: &Map, before: &Before) -> u64 {
+        if !self.has_emails {
+            return map.made;
+        }
         let root = (self.how.mode == Mode::Beside).then_some(&map.home);
         let folders: BTreeSet<&Id> = map.folders.values().chain(root).collect();
         folders.into_iter().filter(|id| !before.has_folder(id)).count() as u64
@@ -477,10 +467,10 @@ impl Work<'_> {
     /// Everything is there; now what is there gets into its place, and what is too much goes.
     async fn make_exact(
         &mut self,
-        safety: &Safety,
-        held: &AccountEmails,
+        (safety, held): (&Safety, &AccountEmails),
         map: &Map,
         staging: &Staging<'_>,
+        before: &Before,
     ) -> Result<NewIds> {
         let (target, snapshot) = (self.target, self.snapshot);
         let exact = Exact { target, snapshot, safety, held, map, staging, progress: self.how.progress };
@@ -488,7 +478,7 @@ impl Work<'_> {
             self.how.progress.phase("putting into place");
             self.done.relabelled = exact.relabel(&self.ledger).await?;
         }
-        let ids = self.give_objects(Some(staging), Some(safety)).await?;
+        let ids = self.give_objects(Seam::Real { staging, safety: Some(safety), before }).await?;
         if self.has_emails {
             self.how.progress.phase("removing");
             (self.done.removed, self.done.unremoved) = exact.remove_surplus(&self.ledger).await?;
@@ -498,14 +488,9 @@ impl Work<'_> {
     }
 
     /// Everything but emails and folders; in mode *exact* what is too much of it goes.
-    pub(super) async fn give_objects(
-        &mut self,
-        staging: Option<&Staging<'_>>,
-        safety: Option<&Safety>,
-    ) -> Result<NewIds> {
+    pub(super) async fn give_objects(&mut self, seam: Seam<'_>) -> Result<NewIds> {
         let label = self.folder_name();
-        let before = self.before.as_ref();
-        let mut objects = Objects::new(self.target, self.snapshot, self.how, staging, safety, before, &label);
+        let mut objects = Objects::new(self.target, self.snapshot, self.how, seam, &label);
         objects.give(&mut self.objects).await?;
         objects.remove(&mut self.objects).await?;
         Ok(objects.into_ids())

@@ -107,7 +107,7 @@ impl Set {
 }
 
 /// What became of everything that was asked for.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Written {
     /// The type's state afterwards, where it has one.
     pub new_state: Option<State>,

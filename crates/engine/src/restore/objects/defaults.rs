@@ -9,7 +9,6 @@ use super::there::There;
 use super::{Objects, rules};
 use crate::error::Result;
 use crate::restore::report::RestoredObjects;
-use crate::server::types::to_jmap;
 
 impl Objects<'_> {
     /// The default address book or calendar of the snapshot is that of the account, whatever that is called. It keeps a name that its
@@ -62,10 +61,7 @@ impl Objects<'_> {
     }
 
     async fn make_default(&self, data_type: DataType, id: &str) -> Result<()> {
-        if self.staging.is_some() {
-            let set = Set::new().with("onSuccessSetIsDefault", id);
-            self.target.set(rules::plural(data_type), to_jmap(data_type), set).await?;
-        }
-        Ok(())
+        let set = Set::new().with("onSuccessSetIsDefault", id);
+        self.seam.set(self.target, data_type, set).await.map(drop)
     }
 }

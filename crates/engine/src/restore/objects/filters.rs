@@ -99,15 +99,13 @@ impl Objects<'_> {
         // Without it, Stalwart switches the response off.
         patch.insert("isEnabled".to_owned(), json!(is_on));
         let is_pristine = rules::is_pristine(DataType::VacationResponse, now);
-        if let Some(tell) = self.how.dry_run {
-            let act = if is_pristine { Act::Create } else { Act::Change };
-            tell(&Planned { act, data_type: DataType::VacationResponse, id: SINGLETON, name: RESPONSE });
-        } else {
+        let act = if is_pristine { Act::Create } else { Act::Change };
+        let data_type = DataType::VacationResponse;
+        if !self.seam.tells(&Planned { act, data_type, id: SINGLETON, name: RESPONSE }) {
             let id = Id::new(SINGLETON).map_err(|_| Error::Stopped)?;
             let mut set = Set::new();
             set.update(&id, patch.into());
-            let data_type = to_jmap(DataType::VacationResponse);
-            let written = self.target.set(RESPONSE, data_type, set).await?;
+            let written = self.seam.set(self.target, data_type, set).await?;
             if let Some(refusal) = written.not_updated.get(&id) {
                 report.refuse(SINGLETON, RESPONSE.to_owned(), refusal.to_string(), &kept.json, None);
                 return Ok(());
@@ -124,7 +122,7 @@ impl Objects<'_> {
     /// What the account's was before the first attempt, as far as that is known and may differ.
     async fn vacation_before(&self) -> Result<Option<JmapObject>> {
         let data_type = DataType::VacationResponse;
-        if let Some(safety) = self.safety {
+        if let Some(safety) = self.seam.safety() {
             let first = jmap_objects(&readable(&safety.first, data_type).await?.0).pop();
             return Ok((!safety.is_first()).then(|| first.unwrap_or_else(nothing)));
         }
@@ -134,7 +132,7 @@ impl Objects<'_> {
     /// Whether an earlier attempt put the snapshot's into one that was empty (mode *missing*).
     fn was_vacation_filled(&self, kept: &JmapObject, now: &JmapObject) -> bool {
         let data_type = DataType::VacationResponse;
-        let was_empty = self.before.is_some_and(|before| {
+        let was_empty = self.seam.before().is_some_and(|before| {
             before.was_pristine(data_type, SINGLETON) || !before.has(data_type, SINGLETON)
         });
         was_empty && patch(kept, now, &rules::rules(data_type)).is_empty()
@@ -180,10 +178,7 @@ impl Objects<'_> {
     }
 
     async fn set_scripts(&self, set: Set) -> Result<()> {
-        match self.staging {
-            Some(_) => self.target.set("scripts", to_jmap(DataType::SieveScript), set).await.map(drop),
-            None => Ok(()),
-        }
+        self.seam.set(self.target, DataType::SieveScript, set).await.map(drop)
     }
 }
 

@@ -32,11 +32,9 @@ use repository::{ObjectRecord, Snapshot, TypeStatus};
 use serde_json::{Map, Value, json};
 
 use crate::error::{Error, Result};
-use crate::restore::exact::Safety;
-use crate::restore::record::Before;
 use crate::restore::report::RestoredObjects;
 use crate::restore::request::{Mode, Restore};
-use crate::restore::staging::Staging;
+use crate::restore::seam::Seam;
 use crate::restore::target::Target;
 use crate::server::owner::is_each_users;
 use crate::server::properties::MEMBER;
@@ -68,12 +66,7 @@ pub(super) struct Objects<'a> {
     target: Target<'a>,
     snapshot: &'a Arc<Snapshot>,
     how: &'a Restore<'a>,
-    /// `None`: nothing is written.
-    staging: Option<&'a Staging<'a>>,
-    /// Backups of the account (mode *exact*).
-    safety: Option<&'a Safety>,
-    /// What the account held before the first attempt; `None`: what it holds now.
-    before: Option<&'a Before>,
+    seam: Seam<'a>,
     /// What lies beside is called so.
     label: &'a str,
     ids: NewIds,
@@ -95,30 +88,13 @@ impl<'a> Objects<'a> {
         target: Target<'a>,
         snapshot: &'a Arc<Snapshot>,
         how: &'a Restore<'a>,
-        staging: Option<&'a Staging<'a>>,
-        safety: Option<&'a Safety>,
-        before: Option<&'a Before>,
+        seam: Seam<'a>,
         label: &'a str,
     ) -> Objects<'a> {
         let (ids, surplus, unkept) = (BTreeMap::new(), Vec::new(), Vec::new());
         let (twins, changed) = (BTreeSet::new(), BTreeSet::new());
         let (made, left_out) = (BTreeMap::new(), BTreeMap::new());
-        Objects {
-            target,
-            snapshot,
-            how,
-            staging,
-            safety,
-            before,
-            label,
-            ids,
-            surplus,
-            unkept,
-            twins,
-            changed,
-            made,
-            left_out,
-        }
+        Objects { target, snapshot, how, seam, label, ids, surplus, unkept, twins, changed, made, left_out }
     }
 
     /// Creates what is missing and, in mode *exact*, changes what differs.
@@ -176,9 +152,7 @@ impl<'a> Objects<'a> {
         let mut free = vec![true; there.things.len()];
         let keys = rules::keys(data_type, self.how.mode, self.how.same_account);
         let default = wanted.iter().find(|thing| thing.is("isDefault")).map(|thing| thing.id.clone());
-        if let Some(staging) = self.staging {
-            staging.assert_alive().await?;
-        }
+        self.seam.assert_alive().await?;
         for level in levels(wanted) {
             let things = self.refer(data_type, level, report);
             let mut pairs = pair(&things, &there.things, &mut free, &keys);

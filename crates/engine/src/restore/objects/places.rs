@@ -11,7 +11,6 @@ use super::there::There;
 use super::{DESTROYED_AT_ONCE, Objects, rules};
 use crate::error::Result;
 use crate::restore::folders::placing::aside;
-use crate::server::types::to_jmap;
 
 impl Objects<'_> {
     /// Renames files and directories that stand in the places of others: servers refuse a second one of a name. They get their own
@@ -55,11 +54,10 @@ impl Objects<'_> {
             set.update(&id, patch.into());
             names.push((*at, id, name));
         }
-        if self.staging.is_none() || set.is_empty() {
+        if set.is_empty() {
             return Ok(());
         }
-        let data_type = DataType::FileNode;
-        let written = self.target.set(rules::plural(data_type), to_jmap(data_type), set).await?;
+        let written = self.seam.set(self.target, DataType::FileNode, set).await?;
         for (at, id, name) in names {
             if !written.not_updated.contains_key(&id) {
                 there.things[at].json.insert("name".to_owned(), json!(name));

@@ -188,9 +188,7 @@ impl Objects<'_> {
         if needed.is_empty() {
             return Ok(());
         }
-        if let Some(staging) = self.staging {
-            staging.assert_alive().await?;
-        }
+        self.seam.assert_alive().await?;
         let collections = self.target.collections(data_type).await?.unwrap_or_default();
         let mut put: Vec<(&Collection, &Difference)> = Vec::new();
         let names = self.names_of(data_type, &needed).await?;

@@ -52,7 +52,7 @@ impl Objects<'_> {
         match (found, &text.replaces) {
             (Ok(place), Some(_)) => self.replace(needed, place, now, there, report).await,
             (Ok(_), None) => Ok(Some("the account has another one of its UID".to_owned())),
-            (Err(calendar), None) if calendar.is_some() || self.how.dry_run.is_some() => {
+            (Err(calendar), None) if calendar.is_some() || self.seam.is_rehearsed() => {
                 let refusal = self.add(needed, calendar, report).await?;
                 needed.is_put = refusal.is_none();
                 Ok(refusal)
@@ -70,9 +70,9 @@ impl Objects<'_> {
         if has_participants(&String::from_utf8_lossy(&needed.bytes)) {
             return Ok(Some(SCHEDULED.to_owned()));
         }
-        if let Some(tell) = self.how.dry_run {
-            let (id, name) = (&needed.text.event.id, needed.text.event.name());
-            tell(&Planned { act: Act::Create, data_type: DataType::CalendarEvent, id, name: &name });
+        let (id, name) = (&needed.text.event.id, needed.text.event.name());
+        let (act, data_type) = (Act::Create, DataType::CalendarEvent);
+        if self.seam.tells(&Planned { act, data_type, id, name: &name }) {
             report.restored += 1;
             return Ok(None);
         }
@@ -128,9 +128,9 @@ impl Objects<'_> {
                 return Ok(needed.lacks.is_some().then(|| SCHEDULED.to_owned()));
             }
             let is_change = self.is_others(&needed.text) && !self.changed.contains(&id);
-            if let Some(tell) = self.how.dry_run {
-                let name = needed.text.event.name();
-                tell(&Planned { act: Act::Change, data_type: DataType::CalendarEvent, id: &id, name: &name });
+            let (act, name) = (Act::Change, needed.text.event.name());
+            let data_type = DataType::CalendarEvent;
+            if self.seam.tells(&Planned { act, data_type, id: &id, name: &name }) {
                 report.changed += u64::from(is_change);
                 return Ok(None);
             }
@@ -174,7 +174,7 @@ impl Objects<'_> {
 
     /// Why an event that this restore did not make must not be replaced: the safety backup cannot give it back.
     async fn is_unsaved(&self, text: &Text, there: &There) -> Result<Option<String>> {
-        let is_asked = self.is_others(text) && self.how.dry_run.is_none();
+        let is_asked = self.is_others(text) && !self.seam.is_rehearsed();
         let Some(id) = text.replaces.as_ref().filter(|_| is_asked) else { return Ok(None) };
         let held = there.things.iter().zip(&there.is_held).find(|(thing, _)| thing.id == *id);
         match held {

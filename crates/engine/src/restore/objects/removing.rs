@@ -29,11 +29,11 @@ impl Objects<'_> {
                 ));
                 continue;
             }
-            if let Some(tell) = self.how.dry_run {
+            if self.seam.is_rehearsed() {
                 report.removed += surplus.len() as u64;
                 for thing in surplus {
                     let (act, name) = (Act::Remove, thing.name());
-                    tell(&Planned { act, data_type: *data_type, id: &thing.id, name: &name });
+                    self.seam.tells(&Planned { act, data_type: *data_type, id: &thing.id, name: &name });
                 }
                 continue;
             }
@@ -69,9 +69,7 @@ impl Objects<'_> {
         if set.is_empty() {
             return Ok(());
         }
-        if let Some(staging) = self.staging {
-            staging.assert_alive().await?;
-        }
+        self.seam.assert_alive().await?;
         let written = self.target.set(rules::plural(data_type), to_jmap(data_type), set).await?;
         report.removed += written.destroyed.len() as u64;
         // What lies in something arrived meanwhile, and stays with it.

@@ -262,7 +262,7 @@ fn node(key: impl Fn(&JmapObject) -> String + Send + Sync + 'static) -> Key {
 }
 
 /// For people.
-pub(super) fn plural(data_type: DataType) -> &'static str {
+pub(in crate::restore) fn plural(data_type: DataType) -> &'static str {
     match data_type {
         DataType::Mailbox => "folders",
         DataType::Email => "emails",

@@ -102,11 +102,11 @@ impl Objects<'_> {
         steps: Vec<Step>,
         report: &mut RestoredObjects,
     ) -> Result<()> {
-        if let Some(tell) = self.how.dry_run {
+        if self.seam.is_rehearsed() {
             for step in steps {
                 let act = if step.of.is_some() { Act::Change } else { Act::Create };
                 let id = step.of.as_ref().map_or(&step.thing.id, |of| &of.id);
-                tell(&Planned { act, data_type, id: id.trim(), name: &step.thing.name() });
+                self.seam.tells(&Planned { act, data_type, id: id.trim(), name: &step.thing.name() });
                 self.succeeded(data_type, &step, None, report);
             }
             return Ok(());

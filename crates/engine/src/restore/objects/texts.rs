@@ -93,8 +93,8 @@ impl Objects<'_> {
         report: &mut RestoredObjects,
     ) -> Result<()> {
         let mut needed = self.needed(texts, places, calendars, report).await?;
-        if let Some(staging) = self.staging.filter(|_| !needed.is_empty()) {
-            staging.assert_alive().await?;
+        if !needed.is_empty() {
+            self.seam.assert_alive().await?;
         }
         let calendars = match calendars {
             Ok(calendars) => calendars,
@@ -210,9 +210,9 @@ impl Objects<'_> {
         let usual = if event.is_journal() { "its text" } else { "the text of the snapshot" };
         let lacks = needed.lacks.as_deref().unwrap_or(usual);
         let told = without(&event.name(), &[lacks]);
-        let told = match self.staging {
-            Some(_) => told,
-            None => told.replace(" came back without ", " would come back without "),
+        let told = match self.seam.is_rehearsed() {
+            true => told.replace(" came back without ", " would come back without "),
+            false => told,
         };
         report.note(format!("{told}: {reason}"));
     }
@@ -251,7 +251,7 @@ impl Objects<'_> {
     fn meant(&self, mut text: Text, there: &There) -> Option<Text> {
         text.replaces = self.ids.get(&(DataType::CalendarEvent, text.event.id.clone())).cloned();
         let is_planned = |id: &String| id.starts_with(NEW) || self.changed.contains(id);
-        text.is_planned = self.staging.is_none() && text.replaces.as_ref().is_some_and(is_planned);
+        text.is_planned = self.seam.is_rehearsed() && text.replaces.as_ref().is_some_and(is_planned);
         let may_be_put = match &text.replaces {
             Some(_) if text.is_planned => true,
             Some(_) if self.is_others(&text) => self.how.mode == Mode::Exact,

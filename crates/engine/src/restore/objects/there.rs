@@ -48,8 +48,8 @@ impl Objects<'_> {
         if matters || wanted.iter().any(has_properties) {
             self.target.add_properties(data_type, &mut live).await?;
         }
-        let Some(safety) = self.safety else {
-            // A dry run: nothing will be touched.
+        let Some(safety) = self.seam.safety() else {
+            // Nothing will be touched.
             let is_held = vec![true; live.len()];
             return Ok(There { things: live, is_held, first: BTreeMap::new() });
         };
@@ -86,12 +86,12 @@ impl Objects<'_> {
 
     /// Whether an earlier attempt created this object of the account.
     pub(super) fn is_ours(&self, data_type: DataType, id: &str) -> bool {
-        self.before.is_some_and(|before| !before.has(data_type, id))
+        self.seam.before().is_some_and(|before| !before.has(data_type, id))
     }
 
     /// Whether an earlier attempt put something into an object that was there and empty.
     pub(super) fn was_filled(&self, data_type: DataType, wanted: &JmapObject, now: &JmapObject) -> bool {
-        let was_pristine = self.before.is_some_and(|before| before.was_pristine(data_type, &now.id));
+        let was_pristine = self.seam.before().is_some_and(|before| before.was_pristine(data_type, &now.id));
         was_pristine && !rules::is_pristine(data_type, wanted)
     }
 
@@ -112,14 +112,14 @@ impl Objects<'_> {
     /// Why the content of an object of the account must not go: the store cannot give it back.
     pub(super) async fn is_irreplaceable(&self, thing: &JmapObject) -> Result<Option<String>> {
         let content = thing.content.or(thing.text);
-        let (Some(safety), Some(content)) = (self.safety, content) else { return Ok(None) };
+        let (Some(safety), Some(content)) = (self.seam.safety(), content) else { return Ok(None) };
         let place = safety.now.locate(&[content]).await?.remove(&content);
         prove(&safety.now, place).await
     }
 
     pub(super) async fn has_other_content(&self, wanted: &JmapObject, now: &JmapObject) -> Result<bool> {
         let same_account = self.how.same_account;
-        match (wanted.content, now.content, self.safety) {
+        match (wanted.content, now.content, self.seam.safety()) {
             (None, ..) => Ok(false),
             (Some(wanted), Some(now), _) if same_account => Ok(wanted != now),
             // Another mailbox names the same bytes otherwise.
