@@ -50,9 +50,10 @@ impl Catalog {
         let sql = "SELECT current_setting('server_version_num')::integer AS number, \
                    current_setting('server_version') AS version";
         let row = self.one(sql, &[]).await?;
-        match row.get::<_, i32>("number") >= OLDEST {
-            true => Ok(()),
-            false => Err(Error::TooOld { found: row.get("version") }),
+        if row.get::<_, i32>("number") >= OLDEST {
+            Ok(())
+        } else {
+            Err(Error::TooOld { found: row.get("version") })
         }
     }
 

@@ -87,9 +87,10 @@ fn pending(applied: &[String], known: &[String]) -> Result<usize> {
     if let Some(at) = applied.iter().zip(known).position(|(applied, known)| applied != known) {
         return Err(Error::Edited { number: number(at) });
     }
-    match applied.len() > known.len() {
-        true => Err(Error::Newer { number: number(applied.len() - 1) }),
-        false => Ok(applied.len()),
+    if applied.len() > known.len() {
+        Err(Error::Newer { number: number(applied.len() - 1) })
+    } else {
+        Ok(applied.len())
     }
 }
 

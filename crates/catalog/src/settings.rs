@@ -38,10 +38,7 @@ settings! {
 /// A word that needs no quotes in SQL.
 fn schema(text: &str) -> std::result::Result<String, String> {
     let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-    match !text.is_empty() && text.chars().all(is_plain) {
-        true => Ok(text.to_owned()),
-        false => Err(String::new()),
-    }
+    if !text.is_empty() && text.chars().all(is_plain) { Ok(text.to_owned()) } else { Err(String::new()) }
 }
 
 impl Settings {

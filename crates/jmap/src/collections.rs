@@ -176,9 +176,10 @@ impl Client {
 
 /// All that an answer tells, if nothing is left out.
 pub(crate) fn whole(told: Multistatus) -> Result<Vec<Told>, Error> {
-    match told.is_cut {
-        true => Err(malformed("the server leaves out what is more than it tells at once")),
-        false => Ok(told.told),
+    if told.is_cut {
+        Err(malformed("the server leaves out what is more than it tells at once"))
+    } else {
+        Ok(told.told)
     }
 }
 

@@ -78,9 +78,10 @@ impl ElementCopy {
             self.xml = None;
             return None;
         };
-        match std::mem::take(&mut self.is_in_tag) {
-            true => xml.push_str("/>"),
-            false => xml.extend(["</", local_of(&name), ">"]),
+        if std::mem::take(&mut self.is_in_tag) {
+            xml.push_str("/>")
+        } else {
+            xml.extend(["</", local_of(&name), ">"])
         }
         self.open.is_empty().then(|| (name, std::mem::take(xml)))
     }

@@ -41,9 +41,10 @@ impl Client {
         let wire: Wire =
             serde_json::from_slice(&answer).map_err(|source| Error::malformed("upload answer", &source))?;
         check_account(wire.account_id.as_deref(), account.as_str(), METHOD)?;
-        match wire.size == upload.length {
-            true => Ok(wire.blob_id),
-            false => Err(Error::WrongLength { expected: upload.length, got: wire.size }),
+        if wire.size == upload.length {
+            Ok(wire.blob_id)
+        } else {
+            Err(Error::WrongLength { expected: upload.length, got: wire.size })
         }
     }
 }

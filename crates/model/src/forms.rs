@@ -243,9 +243,10 @@ pub fn url(words: &'static str, schemes: &'static [&'static str]) -> Single<Stri
             return Err("it holds a password, which belongs into a file of its own".to_owned());
         }
         let is_known = schemes.contains(&scheme.to_lowercase().as_str());
-        match is_known && !rest.is_empty() && !text.contains(char::is_whitespace) {
-            true => Ok(text.to_owned()),
-            false => Err(String::new()),
+        if is_known && !rest.is_empty() && !text.contains(char::is_whitespace) {
+            Ok(text.to_owned())
+        } else {
+            Err(String::new())
         }
     };
     Single::new(Allowed::Text(words), read, |url| Some(format!("{url:?}")))

@@ -43,9 +43,10 @@ settings! {
 
 fn window(text: &str, schedule: Schedule) -> Result<Window, String> {
     let window: Window = text.parse().map_err(|error: Error| error.to_string())?;
-    match window.schedule == schedule {
-        true => Ok(window),
-        false => Err(Error::OtherSchedule { schedule, window: window.to_string() }.to_string()),
+    if window.schedule == schedule {
+        Ok(window)
+    } else {
+        Err(Error::OtherSchedule { schedule, window: window.to_string() }.to_string())
     }
 }
 

@@ -156,10 +156,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_written_is_read_again(weekend: bool, opens in 0..DAY, length in 1..=2 * DAY) {
-            let (schedule, closes) = match weekend {
-                true => (Schedule::Weekend, (opens + length).min(2 * DAY)),
-                false => (Schedule::Nightly, opens + (length % DAY).max(1)),
-            };
+            let (schedule, closes) = if weekend { (Schedule::Weekend, (opens + length).min(2 * DAY)) } else { (Schedule::Nightly, opens + (length % DAY).max(1)) };
             let window = Window { schedule, opens, closes };
             prop_assert_eq!(window.to_string().parse::<Window>(), Ok(window));
         }

@@ -150,9 +150,10 @@ impl Wanted {
             let facts = facts(mailbox);
             let Some(due) = moments.of(mailbox.time_zone.as_deref()).due(&facts) else { continue };
             let kind = due.slot.schedule.into();
-            let jobs = match facts.first {
-                true => wanted.first.entry((mailbox.server.clone(), kind)).or_default(),
-                false => wanted.due.entry(kind).or_default(),
+            let jobs = if facts.first {
+                wanted.first.entry((mailbox.server.clone(), kind)).or_default()
+            } else {
+                wanted.due.entry(kind).or_default()
             };
             jobs.push(NewJob {
                 kind,

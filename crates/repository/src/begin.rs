@@ -80,10 +80,8 @@ impl Repository {
             let tip = self.tip_to_write(clock).await?;
             let (head, mut base) = (self.head(&tip).await?, self.base(&tip).await?);
             base.is_doubtful |= self.has_lost_note(&head).await?;
-            let is_settled = match base.is_doubtful {
-                true => !self.note_missing(&base.segments(), clock).await?,
-                false => true,
-            };
+            let is_settled =
+                if base.is_doubtful { !self.note_missing(&base.segments(), clock).await? } else { true };
             if is_settled {
                 return Ok((tip, head, base));
             }
@@ -231,9 +229,6 @@ impl Repository {
     }
 
     async fn entry(&self, number: u64, newest: &LogEntry) -> Result<LogEntry> {
-        match number == newest.number {
-            true => Ok(newest.clone()),
-            false => self.journal().read(number).await,
-        }
+        if number == newest.number { Ok(newest.clone()) } else { self.journal().read(number).await }
     }
 }

@@ -268,10 +268,7 @@ impl Repository {
             let head = self.head(&tip).await?;
             // A lost note is replaced even if nothing is found: otherwise every backup to come would look for it.
             let is_lost = self.has_lost_note(&head).await?;
-            let known = match is_lost {
-                true => self.found_again(&tip).await?,
-                false => self.damaged_by(&head).await?,
-            };
+            let known = if is_lost { self.found_again(&tip).await? } else { self.damaged_by(&head).await? };
             let mut all = known.clone();
             change(&mut all);
             if all == known && !is_lost {

@@ -296,9 +296,10 @@ impl Repository {
                 // Another writer may have begun the log since it was looked for.
                 None => self.journal.tip().await?.ok_or_else(|| log_gone(&self.objects))?,
             };
-            match tip.head().is_some_and(|head| head.erased) {
-                true => Err(Error::Erased { number: tip.position.number }),
-                false => Ok(tip),
+            if tip.head().is_some_and(|head| head.erased) {
+                Err(Error::Erased { number: tip.position.number })
+            } else {
+                Ok(tip)
             }
         })
     }

@@ -130,10 +130,8 @@ impl Snapshot {
 
     async fn open_segments(&self) -> Result<Vec<Arc<SegmentReader>>> {
         let opened = open_each(&self.objects, &self.key, &self.info.segments).await?;
-        let as_asked = |segment| match self.lacks_rows {
-            true => SegmentReader::going_around_damage(segment),
-            false => segment,
-        };
+        let as_asked =
+            |segment| if self.lacks_rows { SegmentReader::going_around_damage(segment) } else { segment };
         Ok(opened.into_iter().map(as_asked).map(Arc::new).collect())
     }
 

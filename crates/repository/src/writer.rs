@@ -185,9 +185,10 @@ impl SnapshotWriter {
             self.begin_step()?;
             let new = unknown.len();
             for (id, bytes) in blobs {
-                match unknown.remove(&id) {
-                    true => self.packer.add(id, bytes).await?,
-                    false => self.held_bytes += bytes.len() as u64,
+                if unknown.remove(&id) {
+                    self.packer.add(id, bytes).await?
+                } else {
+                    self.held_bytes += bytes.len() as u64
                 }
             }
             self.intact = true;
@@ -432,10 +433,7 @@ impl SnapshotWriter {
 
     /// From here until `intact` is set again an error, or a caller that drops the future, leaves a gap: no commit then.
     fn begin_step(&mut self) -> Result<()> {
-        match std::mem::replace(&mut self.intact, false) {
-            true => Ok(()),
-            false => Err(Error::Interrupted),
-        }
+        if std::mem::replace(&mut self.intact, false) { Ok(()) } else { Err(Error::Interrupted) }
     }
 
     async fn put(&mut self, row: NewRow) -> Result<()> {

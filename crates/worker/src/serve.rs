@@ -194,9 +194,10 @@ fn span(claimed: &Claimed, trace: Option<&TraceContext>) -> Span {
     let span =
         tracing::info_span!("job", job, kind = %claimed.kind, mailbox, attempt, slices = claimed.slices);
     if let Some(TraceContext { traceparent, .. }) = trace {
-        match claimed.worked.is_zero() {
-            true => continue_trace(&span, traceparent),
-            false => link_trace(&span, traceparent),
+        if claimed.worked.is_zero() {
+            continue_trace(&span, traceparent)
+        } else {
+            link_trace(&span, traceparent)
         };
     }
     span

@@ -61,9 +61,10 @@ impl Stores {
         // Of what an operator accepted as lost no position is remembered, and all of it is called damaged.
         let is_here =
             |newest: Backup| newest.facts.store == *name && newest.facts.state != BackupState::Damaged;
-        let repository = match position.is_some() || newest.is_some_and(is_here) {
-            true => existing(store, &ring, identity).await?,
-            false => store.create_mailbox(&ring, identity, account_name).await?,
+        let repository = if position.is_some() || newest.is_some_and(is_here) {
+            existing(store, &ring, identity).await?
+        } else {
+            store.create_mailbox(&ring, identity, account_name).await?
         };
         repository.remember(position);
         Ok(repository)

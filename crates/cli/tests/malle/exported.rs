@@ -86,7 +86,9 @@ impl Receiver for Contents {
             content.bytes.read_to_end(&mut bytes).expect("readable");
             bytes
         });
-        let json = serde_json::from_slice(object.json).expect("JSON");
+        let mut json: Value = serde_json::from_slice(object.json).expect("JSON");
+        // Not of JMAP.
+        json.as_object_mut().map(|json| json.remove("davProperties"));
         let before = self.things.insert((object.data_type, object.id.to_owned()), (json, content));
         assert!(before.is_none(), "{} {} twice", object.data_type, object.id);
         Ok(())

@@ -31,10 +31,7 @@ impl Doubts {
             return Ok(false);
         }
         // Reading every row costs what the tables are long: for who asks for a full listing, not for each seventh night.
-        let look = match how.full_listing {
-            true => Look::Rows,
-            false => Look::Listing,
-        };
+        let look = if how.full_listing { Look::Rows } else { Look::Listing };
         let is_new = repository.examine(look, how.clock).await?;
         self.found |= is_new;
         Ok(is_new)

@@ -158,9 +158,10 @@ impl<'a> Draft<'a> {
         let counts = &mut self.counts;
         counts.emails = counts.emails.saturating_sub(1);
         counts.bytes = counts.bytes.saturating_sub(size);
-        match from_base {
-            true => counts.removed += 1,
-            false => counts.new = counts.new.saturating_sub(1),
+        if from_base {
+            counts.removed += 1
+        } else {
+            counts.new = counts.new.saturating_sub(1)
         }
         self.forgive(DataType::Email, id.as_str()).await?;
         self.lost.remove(id);

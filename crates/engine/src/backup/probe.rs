@@ -80,9 +80,10 @@ impl Run<'_> {
         match answer {
             Ok(objects) => {
                 let state = objects.state.clone().filter(|_| has_state(data_type));
-                match state_tells_all(data_type) {
-                    true => Offer::State(state, None),
-                    false => Offer::State(state, fingerprint_of(&self.draft.hasher, data_type, objects)),
+                if state_tells_all(data_type) {
+                    Offer::State(state, None)
+                } else {
+                    Offer::State(state, fingerprint_of(&self.draft.hasher, data_type, objects))
                 }
             }
             Err(error)

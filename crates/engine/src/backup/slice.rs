@@ -141,9 +141,10 @@ impl Alarm {
 
     /// An error if something was left out because it rang.
     pub(crate) fn check(&self) -> Result<()> {
-        match self.0.as_ref().is_some_and(|ringing| ringing.rang.load(Ordering::Relaxed)) {
-            true => Err(Error::Paused),
-            false => Ok(()),
+        if self.0.as_ref().is_some_and(|ringing| ringing.rang.load(Ordering::Relaxed)) {
+            Err(Error::Paused)
+        } else {
+            Ok(())
         }
     }
 }

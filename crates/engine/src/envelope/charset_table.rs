@@ -77,10 +77,8 @@ fn samples() -> Vec<Sample> {
         let sample = |text: String, bytes: Vec<u8>| Sample { label, charset, text, bytes };
         if charset == UTF_16BE || charset == UTF_16LE {
             // The mark says the order of bytes; the labels of one order alone need none.
-            let bytes_of = |unit: u16| match charset == UTF_16BE {
-                true => unit.to_be_bytes(),
-                false => unit.to_le_bytes(),
-            };
+            let bytes_of =
+                |unit: u16| if charset == UTF_16BE { unit.to_be_bytes() } else { unit.to_le_bytes() };
             let has_mark = !["utf-16be", "utf-16le", "unicodefffe"].contains(&label);
             let marked = if has_mark { "\u{feff}Łódź" } else { "Łódź" };
             samples.push(sample("Łódź".to_owned(), marked.encode_utf16().flat_map(bytes_of).collect()));

@@ -143,9 +143,10 @@ impl EnvelopeScanner {
         let is_multipart =
             message.content_type().is_some_and(|t| t.ctype().eq_ignore_ascii_case("multipart"));
         if is_first {
-            match is_multipart && self.charset.is_none() && needs_charset(&head) {
-                true => self.undecided = Some(head.clone()),
-                false => self.read_fields(read),
+            if is_multipart && self.charset.is_none() && needs_charset(&head) {
+                self.undecided = Some(head.clone())
+            } else {
+                self.read_fields(read)
             }
         }
         self.state = if is_first && !is_multipart { State::Done } else { State::Body };

@@ -79,14 +79,10 @@ async fn origin(snapshot: &Snapshot, source: Option<Source>, is_selection: bool)
         let is_servers = !known.state.is_empty() && !known.state.starts_with(OWN_STATE);
         known.status == TypeStatus::Complete && is_servers && !has_failed
     };
-    let states = match snapshot.lacks_rows() || is_selection {
-        true => Vec::new(),
-        false => summary
-            .types
-            .iter()
-            .filter(is_whole)
-            .map(|known| (known.data_type, known.state.clone()))
-            .collect(),
+    let states = if snapshot.lacks_rows() || is_selection {
+        Vec::new()
+    } else {
+        summary.types.iter().filter(is_whole).map(|known| (known.data_type, known.state.clone())).collect()
     };
     let (session_url, account_id) = (Some(url), Some(account_id));
     let account_name = Some(summary.account_name.clone()).filter(|name| !name.is_empty());

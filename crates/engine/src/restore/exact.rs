@@ -88,10 +88,8 @@ impl Exact<'_> {
         let ids: Vec<EmailId> = pairs.iter().map(|(id, _)| EmailId::from(id.as_str())).collect();
         let there = self.safety.now.find_emails(&ids).await?;
         let there = by_id(&there);
-        let first = match self.safety.is_first() {
-            true => Vec::new(),
-            false => self.safety.first.find_emails(&ids).await?,
-        };
+        let first =
+            if self.safety.is_first() { Vec::new() } else { self.safety.first.find_emails(&ids).await? };
         let first = by_id(&first);
         let (mut set, mut changed) = (Set::new(), BTreeSet::new());
         for (id, email) in &pairs {

@@ -114,9 +114,10 @@ impl Pinned {
     pub(super) async fn open(&self, repository: &Repository) -> Result<Snapshot> {
         let number = SnapshotNumber(self.number);
         let snapshot = repository.snapshot(Some(number)).await?;
-        match hex(&snapshot.info().digest(&snapshot.hasher())) == self.digest {
-            true => Ok(snapshot),
-            false => Err(Error::OtherSnapshot { number }),
+        if hex(&snapshot.info().digest(&snapshot.hasher())) == self.digest {
+            Ok(snapshot)
+        } else {
+            Err(Error::OtherSnapshot { number })
         }
     }
 }
@@ -292,9 +293,10 @@ impl<'a> Records<'a> {
         if let Some(difference) = known.differs_in(&what) {
             return Err(Error::OtherRestore { id: id.to_string(), difference });
         }
-        match known.digest == what.digest {
-            true => Ok(Records { repository, id, number, record }),
-            false => Err(Error::OtherSnapshot { number: SnapshotNumber(what.snapshot) }),
+        if known.digest == what.digest {
+            Ok(Records { repository, id, number, record })
+        } else {
+            Err(Error::OtherSnapshot { number: SnapshotNumber(what.snapshot) })
         }
     }
 

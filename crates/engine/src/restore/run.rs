@@ -355,10 +355,8 @@ impl Work<'_> {
 
     /// `staging_folder`: the restore's own folder; without it nothing is written.
     pub(super) async fn map(&self, staging_folder: Option<&Id>) -> Result<Map> {
-        let folders = match self.has_emails {
-            true => self.snapshot.objects_of(DataType::Mailbox).await?,
-            false => Vec::new(),
-        };
+        let folders =
+            if self.has_emails { self.snapshot.objects_of(DataType::Mailbox).await? } else { Vec::new() };
         let is_selection = self.how.select.is_some();
         let is_wanted =
             |folder: &Folder| !is_selection || self.chosen.contains(&FolderId::from(folder.id.as_str()));
@@ -427,10 +425,7 @@ impl Work<'_> {
                 }
             })
             .await?;
-        match wraps.is_empty() {
-            true => Ok(()),
-            false => self.wrap(wraps, map, staging).await,
-        }
+        if wraps.is_empty() { Ok(()) } else { self.wrap(wraps, map, staging).await }
     }
 
     /// Imports what the server does not take for an email as attachments.
@@ -509,9 +504,10 @@ impl Work<'_> {
         let unwanted = self.ledger.count(Mark::Unwanted);
         let restored = self.ledger.count(Mark::Restored);
         // What earlier attempts brought was not counted here.
-        let bytes = match restored == self.done.restored {
-            true => self.done.bytes,
-            false => self.bytes_of(Mark::Restored).await?,
+        let bytes = if restored == self.done.restored {
+            self.done.bytes
+        } else {
+            self.bytes_of(Mark::Restored).await?
         };
         Ok(Restored {
             folder: (self.how.mode == Mode::Beside && self.has_emails).then(|| self.folder_name()),

@@ -80,9 +80,10 @@ pub(super) async fn settle(
             }
         }
         let asked = how.grant_shares && how.dry_run.is_none() && !open.is_empty();
-        let mut refused = match asked {
-            true => target.set("what was shared", to_jmap(data_type), set).await?.not_updated,
-            false => BTreeMap::new(),
+        let mut refused = if asked {
+            target.set("what was shared", to_jmap(data_type), set).await?.not_updated
+        } else {
+            BTreeMap::new()
         };
         shares.extend(open.into_iter().map(|(thing, id)| {
             let refusal = refused.remove(&id).map(|refusal| refusal.to_string());

@@ -134,10 +134,7 @@ impl<'a> Staging<'a> {
     /// Fails when another attempt has taken over.
     pub(super) async fn assert_alive(&self) -> Result<()> {
         let folders = self.target.folders().await?;
-        match folders.iter().any(|folder| folder.id == self.folder) {
-            true => Ok(()),
-            false => Err(Error::Superseded),
-        }
+        if folders.iter().any(|folder| folder.id == self.folder) { Ok(()) } else { Err(Error::Superseded) }
     }
 
     /// Gives requests of earlier attempts time to end. Fails if one of them brought emails: what there is has to be counted again.
@@ -159,9 +156,10 @@ impl<'a> Staging<'a> {
     /// Moves what came into the folders of earlier attempts, after they were destroyed, into this one; how many emails.
     async fn gather(&self) -> Result<u64> {
         let mut gathered = 0;
-        let there: BTreeSet<Id> = match self.earlier.is_empty() {
-            true => return Ok(0),
-            false => self.target.folders().await?.into_iter().map(|folder| folder.id).collect(),
+        let there: BTreeSet<Id> = if self.earlier.is_empty() {
+            return Ok(0);
+        } else {
+            self.target.folders().await?.into_iter().map(|folder| folder.id).collect()
         };
         for folder in self.earlier.difference(&there) {
             gathered += match self.empty(folder, |_| vec![self.folder.clone()]).await {
@@ -232,9 +230,8 @@ impl<'a> Staging<'a> {
     /// Takes the emails out of the folder and destroys it.
     pub(super) async fn dissolve(&self, home: &Id) -> Result<()> {
         // What its owner took out of its folder meanwhile lies here alone, and goes where it is found.
-        let alone = |email: &jmap::Email| match email.mailbox_ids == [self.folder.clone()] {
-            true => vec![home.clone()],
-            false => Vec::new(),
+        let alone = |email: &jmap::Email| {
+            if email.mailbox_ids == [self.folder.clone()] { vec![home.clone()] } else { Vec::new() }
         };
         loop {
             self.empty(&self.folder, alone).await?;

@@ -218,8 +218,5 @@ pub(super) fn read(what: &'static str, source: jmap::Error) -> Error {
 
 /// A failed write.
 pub(super) fn written(what: &'static str, source: jmap::Error) -> Error {
-    match source.did_nothing() {
-        true => Error::Write { what, source },
-        false => Error::Unsettled { what, source },
-    }
+    if source.did_nothing() { Error::Write { what, source } } else { Error::Unsettled { what, source } }
 }

@@ -223,11 +223,10 @@ fn pieces(
 
 /// Damage is noted; sending what is damaged again is useless.
 fn broken(error: repository::Error, damage: &Damage) -> std::io::Error {
-    match is_damage(&error) {
-        true => {
-            *damage.lock().unwrap_or_else(PoisonError::into_inner) = Some(unreadable(&error));
-            std::io::Error::new(std::io::ErrorKind::InvalidData, error)
-        }
-        false => std::io::Error::other(error),
+    if is_damage(&error) {
+        *damage.lock().unwrap_or_else(PoisonError::into_inner) = Some(unreadable(&error));
+        std::io::Error::new(std::io::ErrorKind::InvalidData, error)
+    } else {
+        std::io::Error::other(error)
     }
 }

@@ -230,10 +230,7 @@ impl Diff {
     /// Always true: emails come after the last object.
     /// Reads the next changes. Returns false at the end.
     fn read(&mut self) -> LocalBoxFuture<'_, Result<bool>> {
-        match self.objects.is_some() {
-            true => Box::pin(self.read_objects()),
-            false => Box::pin(self.read_emails()),
-        }
+        if self.objects.is_some() { Box::pin(self.read_objects()) } else { Box::pin(self.read_emails()) }
     }
 
     async fn read_objects(&mut self) -> Result<bool> {

@@ -54,9 +54,10 @@ async fn find_in(
     if let Some(path) = selection.missing_folder(&views.trees) {
         return Err(views.newest().lacks(path));
     }
-    let exact = match selection.names_folders() && views.trees.len() > 1 {
-        true => views.trees.iter().map(|tree| selection.among(tree)).collect(),
-        false => Vec::new(),
+    let exact = if selection.names_folders() && views.trees.len() > 1 {
+        views.trees.iter().map(|tree| selection.among(tree)).collect()
+    } else {
+        Vec::new()
     };
     let wanted = selection.among_any(&views.trees);
     let mut emails = history.emails(move |email| wanted.matches_row(email));

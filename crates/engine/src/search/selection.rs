@@ -134,10 +134,7 @@ impl Term {
         let sets = trees.iter().map(|tree| -> HashSet<String> {
             tree.named(path, subfolders).into_iter().map(String::from).collect()
         });
-        let all = sets.reduce(|one, other| match self.expected {
-            true => &one | &other,
-            false => &one & &other,
-        });
+        let all = sets.reduce(|one, other| if self.expected { &one | &other } else { &one & &other });
         all.unwrap_or_default()
     }
 }

@@ -143,15 +143,13 @@ impl Mbox {
                 number => self.name_of_part(&path, &stem, number, out),
             };
             let length = places.enter(&path, part);
-            match is_as_spooled {
-                true => out.sink.adopt(&path, dates::now(), &spooled)?,
-                false => out.sink.file(&path, dates::now(), length, &mut Pieces::open(&spooled, part)?)?,
+            if is_as_spooled {
+                out.sink.adopt(&path, dates::now(), &spooled)?
+            } else {
+                out.sink.file(&path, dates::now(), length, &mut Pieces::open(&spooled, part)?)?
             }
         }
-        match is_as_spooled {
-            true => Ok(()),
-            false => std::fs::remove_file(&spooled).doing("remove", &spooled),
-        }
+        if is_as_spooled { Ok(()) } else { std::fs::remove_file(&spooled).doing("remove", &spooled) }
     }
 
     fn name_of_part(&mut self, first: &SafePath, stem: &str, number: u32, out: &Out) -> SafePath {
@@ -263,9 +261,10 @@ struct Endings {
 
 impl Endings {
     fn of(options: Options) -> Endings {
-        match options.thunderbird {
-            true => Endings { of_box: "", of_directory: DIRECTORY },
-            false => Endings { of_box: BOX, of_directory: "" },
+        if options.thunderbird {
+            Endings { of_box: "", of_directory: DIRECTORY }
+        } else {
+            Endings { of_box: BOX, of_directory: "" }
         }
     }
 }

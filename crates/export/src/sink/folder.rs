@@ -57,9 +57,10 @@ fn takes_any_name(dir: &Path) -> bool {
 /// An empty directory is as good as none.
 fn refuse_what_is_in(place: &Path) -> Result<()> {
     let is_directory = fs::symlink_metadata(place).is_ok_and(|metadata| metadata.is_dir());
-    match is_directory && fs::read_dir(place).doing("list", place)?.next().is_none() {
-        true => Ok(()),
-        false => refuse_what_is_there(place),
+    if is_directory && fs::read_dir(place).doing("list", place)?.next().is_none() {
+        Ok(())
+    } else {
+        refuse_what_is_there(place)
     }
 }
 

@@ -136,9 +136,10 @@ impl Wire<'_> {
             (Some(base64), _) => {
                 let encoded = base64.get().strip_prefix('"').and_then(|text| text.strip_suffix('"'));
                 let encoded = encoded.ok_or(ObjectError::Malformed)?;
-                let decoded = match encoded.contains('\\') {
-                    true => BASE64.decode(string_bytes(base64).ok_or(ObjectError::Malformed)?),
-                    false => BASE64.decode(encoded),
+                let decoded = if encoded.contains('\\') {
+                    BASE64.decode(string_bytes(base64).ok_or(ObjectError::Malformed)?)
+                } else {
+                    BASE64.decode(encoded)
                 };
                 decoded.map_err(|_| ObjectError::BadBase64)?
             }

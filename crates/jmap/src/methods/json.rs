@@ -77,9 +77,10 @@ pub(crate) fn check_account(answered: Option<&str>, asked: &str, method: &'stati
 pub(crate) fn no_duplicates<const N: usize>(lists: [&[Id]; N], method: &'static str) -> Result<(), Error> {
     let mut all: Vec<&Id> = lists.into_iter().flatten().collect();
     all.sort_unstable();
-    match all.windows(2).any(|pair| pair[0] == pair[1]) {
-        true => Err(Error::Untrue { method, reason: "an id stands in it twice" }),
-        false => Ok(()),
+    if all.windows(2).any(|pair| pair[0] == pair[1]) {
+        Err(Error::Untrue { method, reason: "an id stands in it twice" })
+    } else {
+        Ok(())
     }
 }
 

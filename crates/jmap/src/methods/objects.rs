@@ -150,9 +150,10 @@ impl<'a, I> Book<'a, I> {
 
     /// Notes an id; refuses one that was not asked for or stands in the answer twice.
     pub(crate) fn see(&mut self, id: &str, method: &'static str) -> Result<(), Error> {
-        match self.note(id, method)? {
-            true => Ok(()),
-            false => Err(Error::Untrue { method, reason: "an id stands in it twice" }),
+        if self.note(id, method)? {
+            Ok(())
+        } else {
+            Err(Error::Untrue { method, reason: "an id stands in it twice" })
         }
     }
 

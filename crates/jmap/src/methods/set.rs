@@ -220,12 +220,13 @@ impl Written {
             not_destroyed: errors(wire.not_destroyed),
         };
         let asked = expected.written.as_ref();
-        match asked.is_none_or(|asked| written.accounts_for(asked, &updated)) {
-            true => Ok(written),
-            false => Err(Error::Untrue {
+        if asked.is_none_or(|asked| written.accounts_for(asked, &updated)) {
+            Ok(written)
+        } else {
+            Err(Error::Untrue {
                 method: expected.method,
                 reason: "it does not say what became of everything",
-            }),
+            })
         }
     }
 

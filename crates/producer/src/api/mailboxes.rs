@@ -86,13 +86,12 @@ async fn check_tenants(
     let errors: Vec<_> = theirs
         .map(|(index, _)| (index, "no mailbox of the token's tenants is called so".to_owned()))
         .collect();
-    match errors.is_empty() {
-        true => Ok(()),
-        false => {
-            let detail = "the token is bound to tenants: it changes their mailboxes, and makes and renames none; none was \
+    if errors.is_empty() {
+        Ok(())
+    } else {
+        let detail = "the token is bound to tenants: it changes their mailboxes, and makes and renames none; none was \
                           written";
-            Err(Problem::new(StatusCode::FORBIDDEN, "tenant", detail).with_errors(errors))
-        }
+        Err(Problem::new(StatusCode::FORBIDDEN, "tenant", detail).with_errors(errors))
     }
 }
 

@@ -24,13 +24,11 @@ pub(super) struct Principal {
 impl Principal {
     /// Whether it may be used for this.
     pub(super) fn may(&self, scope: Scope) -> Result<(), Problem> {
-        match self.scopes.contains(&scope) {
-            true => Ok(()),
-            false => {
-                let detail =
-                    format!("the token may not be used for this: it lacks the scope {}", scope.as_str());
-                Err(Problem::new(StatusCode::FORBIDDEN, "scope", detail))
-            }
+        if self.scopes.contains(&scope) {
+            Ok(())
+        } else {
+            let detail = format!("the token may not be used for this: it lacks the scope {}", scope.as_str());
+            Err(Problem::new(StatusCode::FORBIDDEN, "scope", detail))
         }
     }
 

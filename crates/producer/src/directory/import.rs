@@ -192,8 +192,9 @@ pub(super) async fn mark_gone(
 }
 
 fn allow(Unlisted { active, unlisted }: Unlisted, at_most_percent: u8) -> Result<(), DirectoryError> {
-    match unlisted.saturating_mul(100) > active.saturating_mul(at_most_percent.into()) {
-        true => Err(DirectoryError::TooManyGone { active, unlisted, at_most_percent }),
-        false => Ok(()),
+    if unlisted.saturating_mul(100) > active.saturating_mul(at_most_percent.into()) {
+        Err(DirectoryError::TooManyGone { active, unlisted, at_most_percent })
+    } else {
+        Ok(())
     }
 }

@@ -84,9 +84,10 @@ impl Listing for StalwartRest {
             cursor.strip_suffix(WITHOUT_GROUPS).map_or((cursor, false), |number| (number, true));
         let number: u64 = number.parse().unwrap_or(1);
         // Listing groups takes a permission of its own.
-        let all = match groups_are_refused {
-            true => Err(ListingError::Refused { status: 403 }),
-            false => self.list("individual,group", number).await,
+        let all = if groups_are_refused {
+            Err(ListingError::Refused { status: 403 })
+        } else {
+            self.list("individual,group", number).await
         };
         let (body, sight) = match all {
             Err(ListingError::Refused { status: 403 }) => {

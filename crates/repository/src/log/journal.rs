@@ -114,9 +114,10 @@ impl Journal {
     async fn find_remembered(&self, remembered: LogPosition) -> Result<Found> {
         if let Some(found) = self.found(remembered.number).await? {
             let is_it = found.position == remembered || found.entry.is_none();
-            return match is_it {
-                true => Ok(found),
-                false => Err(history(Some(remembered), &found, HistoryFault::Forked)),
+            return if is_it {
+                Ok(found)
+            } else {
+                Err(history(Some(remembered), &found, HistoryFault::Forked))
             };
         }
         let last = self.last_listed().await?;

@@ -64,10 +64,7 @@ pub(crate) fn parse_footer(
         frames.push(blobs.collect());
         offset += u64::from(described.sealed_length);
     }
-    match offset == end as u64 {
-        true => Ok(frames),
-        false => Err("its frames do not add up to its length"),
-    }
+    if offset == end as u64 { Ok(frames) } else { Err("its frames do not add up to its length") }
 }
 
 fn to_usize(offset: u64) -> usize {

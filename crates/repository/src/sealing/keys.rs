@@ -215,9 +215,10 @@ async fn remove(objects: &MailboxObjects, master: &Secret) -> Result<()> {
 
 async fn prove(objects: &MailboxObjects, master: &Secret, key: &Secret) -> Result<()> {
     let copy = object(master);
-    match opens_as(objects, master, &objects.must_get(&copy).await?, key) {
-        true => Ok(()),
-        false => Err(Error::corrupt(copy.relative(), "it does not open to the mailbox's data key")),
+    if opens_as(objects, master, &objects.must_get(&copy).await?, key) {
+        Ok(())
+    } else {
+        Err(Error::corrupt(copy.relative(), "it does not open to the mailbox's data key"))
     }
 }
 

@@ -105,12 +105,11 @@ impl Groups {
                 break;
             }
             self.heads.pop();
-            match self.sources[number].is_loaded() {
-                true => rows.push((number, self.take(number))),
-                false => {
-                    self.sources[number].load().await?;
-                    self.push_head(number);
-                }
+            if self.sources[number].is_loaded() {
+                rows.push((number, self.take(number)))
+            } else {
+                self.sources[number].load().await?;
+                self.push_head(number);
             }
         }
         Ok(rows)

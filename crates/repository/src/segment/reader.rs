@@ -294,10 +294,7 @@ fn find_rows(mut raw: Bytes, keys: &[Bytes]) -> Result<Vec<StoredRow>, &'static 
 
 pub(crate) fn next_row(raw: &mut Bytes) -> Result<Bytes, &'static str> {
     let length = prost::decode_length_delimiter(&mut *raw).map_err(|_| "a row's length does not decode")?;
-    match length > raw.len() {
-        true => Err("a row is longer than its block"),
-        false => Ok(raw.split_to(length)),
-    }
+    if length > raw.len() { Err("a row is longer than its block") } else { Ok(raw.split_to(length)) }
 }
 
 /// The rows of an opened block.

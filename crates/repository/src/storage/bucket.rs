@@ -126,14 +126,15 @@ impl Store {
             self.objects.get(&Path::from(DESCRIPTOR_COPY)).await?,
         );
         let is_old = second.is_none() && self.format < FORMAT.into();
-        Ok(match first == second || is_old {
-            true => Vec::new(),
-            false => vec![Problem {
+        Ok(if first == second || is_old {
+            Vec::new()
+        } else {
+            vec![Problem {
                 snapshot: None,
                 what: format!(
                     "{DESCRIPTOR} and {DESCRIPTOR_COPY} are not the same bytes; `malle repair` makes them so again"
                 ),
-            }],
+            }]
         })
     }
 

@@ -38,10 +38,7 @@ pub(crate) async fn committed_earlier(
 
 /// Fails unless a snapshot is the one that the catalogue's backup was made as: a number never means another one.
 pub(crate) fn assert_same(snapshot: &Snapshot, backup: &Backup) -> Result<()> {
-    match is_same(snapshot.info(), &snapshot.hasher(), backup) {
-        true => Ok(()),
-        false => Err(Error::OtherSnapshot),
-    }
+    if is_same(snapshot.info(), &snapshot.hasher(), backup) { Ok(()) } else { Err(Error::OtherSnapshot) }
 }
 
 /// Whether this is the snapshot that the backup was made as. Rows from before digests tell it by number and time.

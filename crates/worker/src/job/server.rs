@@ -124,12 +124,13 @@ impl Job<'_> {
                 None
             }
         };
-        match connected.is_some() {
-            true => gates.acted_as_owner(&server.name),
-            false => tracing::warn!(
+        if connected.is_some() {
+            gates.acted_as_owner(&server.name)
+        } else {
+            tracing::warn!(
                 server = server.name,
                 "we may not sign in as the owner of the mailbox: subscriptions, and names of calendars and address books, are ours"
-            ),
+            )
         }
         Ok(connected)
     }

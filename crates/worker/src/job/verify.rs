@@ -37,12 +37,11 @@ impl Job<'_> {
             self.mark_after(error, (backup.mailbox, &identity), &backup.facts.store).await;
         }
         self.mark_read(&backup, &read).await?;
-        match read? {
-            false => Ok(Answer::Sliced { progressed: false }),
-            true => {
-                self.reach(Step::Verified).await;
-                self.complete(None).await
-            }
+        if read? {
+            self.reach(Step::Verified).await;
+            self.complete(None).await
+        } else {
+            Ok(Answer::Sliced { progressed: false })
         }
     }
 
@@ -68,10 +67,7 @@ impl Job<'_> {
             tracing::error!(number = backup.number.0, problem = %telemetry::mask(&problem.what), "what a verification found");
         }
         self.mark_by_log(&repository, backup.mailbox, store).await?;
-        match report.is_harmful() {
-            true => Err(Error::Damaged { problems: report.problems.len() }),
-            false => Ok(true),
-        }
+        if report.is_harmful() { Err(Error::Damaged { problems: report.problems.len() }) } else { Ok(true) }
     }
 
     async fn backup(&self, parameters: VerifyParameters) -> Result<Backup> {

@@ -62,9 +62,10 @@ impl Missing {
             Ok(answer) => Ok(Some(answer)),
             Err(source) if is_fatal(&source) => Err(Error::Server { what: "the calendars", source }),
             Err(error) => {
-                match is_not_shown(&error) {
-                    true => self.is_not_shown = true,
-                    false => drop(self.all.get_or_insert(error.to_string())),
+                if is_not_shown(&error) {
+                    self.is_not_shown = true
+                } else {
+                    self.all.get_or_insert(error.to_string());
                 }
                 Ok(None)
             }

@@ -72,9 +72,10 @@ impl Found {
         for id in &objects.not_found {
             self.objects.insert(id.as_str().to_owned(), None);
         }
-        match self.held > MOST_HELD {
-            true => Err(incomplete(data_type, "its objects are longer than can be held")),
-            false => Ok(()),
+        if self.held > MOST_HELD {
+            Err(incomplete(data_type, "its objects are longer than can be held"))
+        } else {
+            Ok(())
         }
     }
 
@@ -91,11 +92,10 @@ impl Found {
 
     /// Nothing that the server named is missing without its having been destroyed.
     pub(crate) fn believed(&self, data_type: DataType) -> Result<(), Unread> {
-        match self.doubted.is_empty() {
-            true => Ok(()),
-            false => {
-                Err(incomplete(data_type, "the server lists an object and then says that there is none"))
-            }
+        if self.doubted.is_empty() {
+            Ok(())
+        } else {
+            Err(incomplete(data_type, "the server lists an object and then says that there is none"))
         }
     }
 

@@ -35,9 +35,10 @@ impl RemoteAccount<'_> {
         for id in ids {
             let Some(Some(json)) = found.objects.get(&id) else { continue };
             let Ok(mut object) = serde_json::from_slice::<Map<String, Value>>(json) else { continue };
-            match add(&mut object, &collections) {
-                true => found.replace(id, Value::from(object).to_string().into()),
-                false => lacks = Some(UNTOLD_PROPERTIES),
+            if add(&mut object, &collections) {
+                found.replace(id, Value::from(object).to_string().into())
+            } else {
+                lacks = Some(UNTOLD_PROPERTIES)
             }
         }
         Ok(lacks)

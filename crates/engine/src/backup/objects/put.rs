@@ -85,10 +85,7 @@ impl Run<'_> {
                 None => known.remove(&id),
             };
         }
-        match events.is_empty() {
-            true => Ok(None),
-            false => self.put_events(events, known).await,
-        }
+        if events.is_empty() { Ok(None) } else { self.put_events(events, known).await }
     }
 }
 

@@ -99,9 +99,10 @@ impl AccountEmails {
         same_mailbox: bool,
         staging: &Staging<'_>,
     ) -> Result<AccountEmails> {
-        let source = match same_mailbox {
-            true => Source::SameMailbox(Arc::clone(backup)),
-            false => Source::Backup(Arc::clone(backup)),
+        let source = if same_mailbox {
+            Source::SameMailbox(Arc::clone(backup))
+        } else {
+            Source::Backup(Arc::clone(backup))
         };
         let (ids, ours) = (IdList::default(), Vec::new());
         let (keys, digests, labels) = (Vec::new(), Vec::new(), Vec::new());

@@ -147,10 +147,7 @@ impl Import<'_> {
                 set.create(n.to_string(), self.creation(&parcel.email, blob));
             }
         }
-        let mut written = match set.is_empty() {
-            true => None,
-            false => Some(self.import(set).await?),
-        };
+        let mut written = if set.is_empty() { None } else { Some(self.import(set).await?) };
         let mut outcomes = Vec::with_capacity(batch.len());
         for (n, (parcel, blob)) in batch.into_iter().zip(blobs).enumerate() {
             let refusal = match (blob, &mut written) {

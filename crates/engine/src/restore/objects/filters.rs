@@ -183,10 +183,7 @@ impl Objects<'_> {
 }
 
 fn count(was_pristine: bool, report: &mut RestoredObjects) {
-    match was_pristine {
-        true => report.restored += 1,
-        false => report.changed += 1,
-    }
+    if was_pristine { report.restored += 1 } else { report.changed += 1 }
 }
 
 fn nothing() -> JmapObject {

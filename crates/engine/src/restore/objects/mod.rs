@@ -345,9 +345,10 @@ impl<'a> Objects<'a> {
                 let ids = set.into_iter().flat_map(Map::keys);
                 let ids = ids.filter_map(|id| self.ids.get(&(container, id.clone())));
                 let ids: Map<String, Value> = ids.map(|id| (id.clone(), json!(true))).collect();
-                match ids.is_empty() {
-                    true => Err("what it lies in did not come back"),
-                    false => Ok(Some((member, ids.into()))),
+                if ids.is_empty() {
+                    Err("what it lies in did not come back")
+                } else {
+                    Ok(Some((member, ids.into())))
                 }
             }
         }

@@ -197,8 +197,8 @@ impl Objects<'_> {
             let is_alike = |it: &&(String, String)| it.1 == *name && needed[it.0.as_str()] == difference;
             let alike = names[at..].iter().filter(is_alike).count();
             let is_left = |it: &&Collection| put.iter().all(|(taken, _)| !taken.is_at(it));
-            let called = collections.iter().filter(|it| it.name == *name).filter(is_left).collect();
-            match find(called, difference, alike) {
+            let called: Vec<_> = collections.iter().filter(|it| it.name == *name).filter(is_left).collect();
+            match find(&called, difference, alike) {
                 Ok(collection) => {
                     self.put_properties(data_type, collection, difference, report).await?;
                     put.push((collection, difference));
@@ -224,7 +224,7 @@ impl Objects<'_> {
         data_type: DataType,
         needed: &BTreeMap<&str, &Difference>,
     ) -> Result<Vec<(String, String)>> {
-        let ids = needed.keys().filter_map(|id| Id::new(*id).ok()).collect();
+        let ids = needed.keys().filter_map(|id| Id::new(id).ok()).collect();
         let found = self.target.objects_of(to_jmap(data_type), ids).await?;
         let things = found.iter().filter_map(|object| read_object(object.id.as_str(), &object.json));
         Ok(things.map(|thing| (thing.id.clone(), thing.text("name").to_owned())).collect())
@@ -264,13 +264,13 @@ impl Objects<'_> {
 
 /// The collection that an object is. `called`: those with its name that got nothing yet; `alike`: how many with this name get the same.
 fn find<'c>(
-    called: Vec<&'c Collection>,
+    called: &[&'c Collection],
     difference: &Difference,
     alike: usize,
 ) -> std::result::Result<&'c Collection, &'static str> {
     let as_before: Vec<&Collection> =
         called.iter().filter(|collection| collection.properties == difference.before).copied().collect();
-    match (called.as_slice(), as_before.as_slice()) {
+    match (called, as_before.as_slice()) {
         ([], _) => Err(UNSHOWN),
         ([only], _) | (_, [only]) => Ok(only),
         ([first, ..], _) if called.len() == alike => Ok(first),

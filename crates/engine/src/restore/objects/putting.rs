@@ -194,8 +194,5 @@ fn foretold(needed: &mut Needed) -> Option<String> {
 
 /// Why one text is not taken; what may pass, or is about all of them, is an error.
 fn refused(error: jmap::Error) -> Result<Option<String>> {
-    match refused_for_good(&error) {
-        true => Ok(Some(error.to_string())),
-        false => Err(written("the calendars", error)),
-    }
+    if refused_for_good(&error) { Ok(Some(error.to_string())) } else { Err(written("the calendars", error)) }
 }

@@ -319,9 +319,10 @@ impl Objects<'_> {
         for (_, place) in batch.iter().filter(|(step, _)| step.has_content) {
             contents.push(Content::read(self.snapshot, place.clone()).await?);
         }
-        let (uploaded, failure) = match contents.is_empty() {
-            true => (Vec::new(), None),
-            false => uploads.send(&contents.iter().collect::<Vec<_>>()).await?,
+        let (uploaded, failure) = if contents.is_empty() {
+            (Vec::new(), None)
+        } else {
+            uploads.send(&contents.iter().collect::<Vec<_>>()).await?
         };
         let mut uploaded: std::vec::IntoIter<Uploaded> = uploaded.into_iter();
         let mut ready = Vec::new();

@@ -210,9 +210,10 @@ impl Objects<'_> {
         let usual = if event.is_journal() { "its text" } else { "the text of the snapshot" };
         let lacks = needed.lacks.as_deref().unwrap_or(usual);
         let told = without(&event.name(), &[lacks]);
-        let told = match self.seam.is_rehearsed() {
-            true => told.replace(" came back without ", " would come back without "),
-            false => told,
+        let told = if self.seam.is_rehearsed() {
+            told.replace(" came back without ", " would come back without ")
+        } else {
+            told
         };
         report.note(format!("{told}: {reason}"));
     }
