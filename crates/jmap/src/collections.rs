@@ -5,15 +5,16 @@ use std::collections::BTreeMap;
 
 use percent_encoding::percent_decode_str;
 use reqwest::Method;
+use reqwest::header::{HeaderName, HeaderValue};
 use url::Url;
 
-use crate::calendars::within;
 use crate::client::Client;
-use crate::dav::{Multistatus, Told, Wanted, malformed, multistatus};
+use crate::dav::{Multistatus, Told, Wanted, multistatus};
 use crate::error::Error;
 use crate::http::transport::{Body, Dav, Outgoing, Repeat};
-use crate::property::{Properties, as_sent, empty, namespace_of};
+use crate::property::{Properties, as_sent, empty, local_of, namespace_of};
 use crate::session::Account;
+use crate::xml::malformed;
 
 /// Longest list of an account's calendars, and of what lies in one.
 pub(crate) const LISTED_BYTES: u64 = 64 << 20;
@@ -26,12 +27,74 @@ pub(crate) const NAMESPACES: &str = "xmlns=\"DAV:\" xmlns:c=\"urn:ietf:params:xm
 pub const COMPONENTS: &str = "{urn:ietf:params:xml:ns:caldav}supported-calendar-component-set";
 /// The zone of times without one, as iCalendar (RFC 4791 section 5.2.2).
 pub const TIME_ZONE: &str = "{urn:ietf:params:xml:ns:caldav}calendar-timezone";
-/// Namespaces whose properties are a server's, or stand in JMAP.
-const SERVERS: [&str; 4] = [
-    "DAV:",
-    "urn:ietf:params:xml:ns:caldav",
-    "urn:ietf:params:xml:ns:carddav",
-    "http://calendarserver.org/ns/",
+/// Properties that are a server's, or stand in JMAP, by namespace (RFC 4918, 3744, 5397, 6578, 4791, 6638, 7809, 6352, calendarserver.org).
+const SERVERS: [(&str, &[&str]); 4] = [
+    (
+        "DAV:",
+        &[
+            "acl",
+            "acl-restrictions",
+            "add-member",
+            "creationdate",
+            "current-user-principal",
+            "current-user-privilege-set",
+            "displayname",
+            "getcontentlanguage",
+            "getcontentlength",
+            "getcontenttype",
+            "getetag",
+            "getlastmodified",
+            "group",
+            "inherited-acl-set",
+            "lockdiscovery",
+            "owner",
+            "parent-set",
+            "principal-collection-set",
+            "quota-available-bytes",
+            "quota-used-bytes",
+            "resource-id",
+            "resourcetype",
+            "supported-privilege-set",
+            "supported-report-set",
+            "supportedlock",
+            "sync-level",
+            "sync-token",
+        ],
+    ),
+    (
+        "urn:ietf:params:xml:ns:caldav",
+        &[
+            "calendar-data",
+            "calendar-description",
+            "calendar-timezone-id",
+            "max-attachment-size",
+            "max-attachments-per-resource",
+            "max-attendees-per-instance",
+            "max-date-time",
+            "max-instances",
+            "max-resource-size",
+            "min-date-time",
+            "schedule-calendar-transp",
+            "schedule-default-calendar-URL",
+            "schedule-tag",
+            "supported-calendar-component-sets",
+            "supported-calendar-data",
+            "supported-collation-set",
+            "timezone-service-set",
+        ],
+    ),
+    (
+        "urn:ietf:params:xml:ns:carddav",
+        &[
+            "address-data",
+            "addressbook-description",
+            "max-image-size",
+            "max-resource-size",
+            "supported-address-data",
+            "supported-collation-set",
+        ],
+    ),
+    ("http://calendarserver.org/ns/", &["getctag"]),
 ];
 
 /// Where an account's collections of a kind are.
@@ -49,8 +112,8 @@ pub struct Collection {
     url: Url,
     /// What the one who asks calls it: the `name` of the JMAP object.
     pub name: String,
-    /// What clients have set; [`COMPONENTS`] unless it is the usual one, and [`TIME_ZONE`].
-    pub properties: Properties,
+    /// What clients have set; [`COMPONENTS`] unless it is the usual one, and [`TIME_ZONE`]. `None`: the server's answer cannot be read.
+    pub properties: Option<Properties>,
 }
 
 impl Collection {
@@ -67,12 +130,36 @@ impl Collection {
 }
 
 impl Client {
-    /// The calendars or address books of an account.
+    /// The calendars or address books of an account; those that others share with it are not among them. Stalwart 0.16 gives properties of
+    /// some shapes as what is no XML: then each collection is asked for by itself.
     ///
     /// # Errors
     /// As [`Client::calendar_places`].
     pub async fn collections(&self, account: &Account, home: Home) -> Result<Vec<Collection>, Error> {
         let url = self.home(account, home)?;
+        match self.told_of(&url, home, None).await {
+            Err(Error::Malformed { .. }) => {}
+            told => return Ok(own(&url, whole(told?)?, home).collect()),
+        }
+        let known = format!("<propfind {NAMESPACES}><prop><resourcetype/><displayname/></prop></propfind>");
+        let known = self.ask_about("PROPFIND", &url, known, LISTED_BYTES, Wanted::Known).await?;
+        let mut collections: Vec<Collection> = own(&url, whole(known)?, home).collect();
+        for collection in &mut collections {
+            let told = match self.told_of(&collection.url, home, Some("0")).await {
+                Err(Error::Malformed { .. }) => None,
+                told => own(&url, told?.told, home).next(),
+            };
+            collection.properties = told.and_then(|told| told.properties);
+        }
+        Ok(collections)
+    }
+
+    async fn told_of(
+        &self,
+        url: &Url,
+        home: Home,
+        depth: Option<&'static str>,
+    ) -> Result<Multistatus, Error> {
         let include = match home {
             Home::Calendars => {
                 "<include><c:supported-calendar-component-set/><c:calendar-timezone/></include>"
@@ -80,13 +167,9 @@ impl Client {
             Home::AddressBooks => "",
         };
         let body = format!("<propfind {NAMESPACES}><allprop/>{include}</propfind>");
-        let told = self.ask_about("PROPFIND", &url, body, LISTED_BYTES, Wanted::Properties).await?;
-        let told = whole(told)?.into_iter();
-        let collections = told.filter(|told| match home {
-            Home::Calendars => told.is_calendar,
-            Home::AddressBooks => told.is_address_book,
-        });
-        collections.map(|told| collection(&url, told)).collect()
+        let depth = depth.map(|depth| (HeaderName::from_static("depth"), HeaderValue::from_static(depth)));
+        let answer = self.send("PROPFIND", url, body, depth, Repeat::Always).await?;
+        multistatus(&answer, Wanted::Properties)
     }
 
     /// Sets and removes properties of a collection; all of them, or none. Returns the refused ones and why, as HTTP statuses.
@@ -131,7 +214,7 @@ impl Client {
             "<c:mkcalendar {NAMESPACES}><set><prop><displayname>{name}</displayname>{}</prop></set></c:mkcalendar>",
             elements(properties)?
         );
-        self.send("MKCALENDAR", &url, body, LISTED_BYTES, Repeat::IfNothingWasDone).await.map(drop)
+        self.send("MKCALENDAR", &url, body, None, Repeat::IfNothingWasDone).await.map(drop)
     }
 
     /// Stalwart has an account's at `/dav/cal/<its name>/`. RFC 6764 leads users to collections of their own, and nobody to those of
@@ -156,7 +239,8 @@ impl Client {
         limit: u64,
         wanted: Wanted,
     ) -> Result<Multistatus, Error> {
-        multistatus(&self.send(method, url, body, limit, Repeat::Always).await?, wanted)
+        let request = outgoing(method, url, body, None, Repeat::Always)?;
+        multistatus(&self.shared.transport.fetch(&request, limit).await?, wanted)
     }
 
     async fn send(
@@ -164,13 +248,11 @@ impl Client {
         method: &'static str,
         url: &Url,
         body: String,
-        limit: u64,
+        header: Option<(HeaderName, HeaderValue)>,
         repeat: Repeat,
     ) -> Result<bytes::Bytes, Error> {
-        let method = Method::from_bytes(method.as_bytes()).map_err(|_| malformed("no method"))?;
-        let dav = Dav { method, media_type: XML, condition: None, body: body.into(), repeat };
-        let request = Outgoing { url: url.clone(), body: Body::Dav(dav), accept: "*/*" };
-        self.shared.transport.fetch(&request, limit).await
+        let request = outgoing(method, url, body, header, repeat)?;
+        self.shared.transport.fetch(&request, LISTED_BYTES).await
     }
 }
 
@@ -183,26 +265,86 @@ pub(crate) fn whole(told: Multistatus) -> Result<Vec<Told>, Error> {
     }
 }
 
-fn collection(asked: &Url, told: Told) -> Result<Collection, Error> {
-    let (url, name) = (within(asked, &told)?, told.name);
-    let mut properties = told.properties;
+fn outgoing(
+    method: &'static str,
+    url: &Url,
+    body: String,
+    header: Option<(HeaderName, HeaderValue)>,
+    repeat: Repeat,
+) -> Result<Outgoing, Error> {
+    let method = Method::from_bytes(method.as_bytes()).map_err(|_| malformed("no method"))?;
+    let dav = Dav { method, media_type: XML, condition: header, body: body.into(), repeat };
+    Ok(Outgoing { url: url.clone(), body: Body::Dav(dav), accept: "*/*" })
+}
+
+/// The collections that lie in the place that was asked about. Stalwart 0.16 tells there of those that others share, too.
+fn own(asked: &Url, told: Vec<Told>, home: Home) -> impl Iterator<Item = Collection> {
+    let is_wanted = move |told: &Told| match home {
+        Home::Calendars => told.is_calendar,
+        Home::AddressBooks => told.is_address_book,
+    };
+    told.into_iter().filter(is_wanted).filter_map(|told| {
+        let url = within(asked, &told).ok()?;
+        let properties = of_clients(told.properties);
+        Some(Collection { url, name: told.name, properties })
+    })
+}
+
+/// What clients have set, if it is not too much.
+fn of_clients(mut properties: Properties) -> Option<Properties> {
     properties.retain(|name, property| match name.as_str() {
         COMPONENTS => !is_usual(property),
         TIME_ZONE => true,
-        name => !SERVERS.contains(&namespace_of(name)),
+        name => !is_servers(name),
     });
-    match properties.iter().map(|(name, property)| name.len() + property.len()).sum::<usize>() {
-        0..=MOST_BYTES => Ok(Collection { url, name, properties }),
-        _ => Err(malformed("the properties of a collection are too long")),
-    }
+    let length: usize = properties.iter().map(|(name, property)| name.len() + property.len()).sum();
+    (length <= MOST_BYTES).then_some(properties)
 }
 
-/// Whether a calendar takes events, tasks and journals.
+fn is_servers(name: &str) -> bool {
+    let known = SERVERS.iter().find(|(namespace, _)| *namespace == namespace_of(name));
+    known.is_some_and(|(_, names)| names.contains(&local_of(name)))
+}
+
+/// Whether nobody has chosen what a calendar takes: those who do leave out what is no entry.
 fn is_usual(components: &str) -> bool {
-    ["VEVENT", "VTODO", "VJOURNAL"].iter().all(|name| components.contains(&format!("name=\"{name}\"")))
+    let all = ["VEVENT", "VTODO", "VJOURNAL", "VTIMEZONE"];
+    all.iter().all(|name| components.contains(&format!("name=\"{name}\"")))
 }
 
 fn elements(properties: &Properties) -> Result<String, Error> {
     let sent = properties.values().map(|property| as_sent(property));
     sent.collect::<Option<String>>().ok_or_else(|| malformed("a property is no element"))
+}
+
+/// The place that an answer names, which lies in the one that was asked about.
+pub(crate) fn within(asked: &Url, told: &Told) -> Result<Url, Error> {
+    let url = asked.join(&told.href).map_err(|_| malformed("it names no place"))?;
+    let [place, asked_place] = [&url, asked].map(|url| percent_decode_str(url.path()).collect::<Vec<u8>>());
+    let is_within = url.origin() == asked.origin() && place.starts_with(&asked_place);
+    if is_within { Ok(url) } else { Err(malformed("it names a place elsewhere")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_elsewhere_is_not_believed() {
+        let asked: Url = "http://a.example/dav/cal/b@c/".parse().unwrap();
+        let at = |href: &str| within(&asked, &Told { href: href.into(), ..Told::default() }).ok();
+        for href in ["/dav/cal/b%40c/d.ics", "d.ics", "/dav/cal/b@c/d.ics"] {
+            assert!(at(href).is_some_and(|url| url.path().ends_with("/d.ics")), "{href}");
+        }
+        let elsewhere = [
+            "http://b.example/dav/cal/b@c/d",
+            "/dav/cal/c/d",
+            "../c",
+            "//b.example/dav/cal/b@c/d",
+            "http://[",
+        ];
+        for href in elsewhere {
+            assert_eq!(at(href), None, "{href}");
+        }
+    }
 }

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use quick_xml::XmlVersion;
-use quick_xml::escape::resolve_predefined_entity;
-use quick_xml::events::{BytesRef, Event};
+use quick_xml::events::Event;
 use quick_xml::name::{Namespace, ResolveResult};
 use quick_xml::reader::NsReader;
 
 use crate::error::Error;
 use crate::property::{ElementCopy, Properties};
+use crate::xml::{malformed, meant, plain};
 
 /// Elements in one another.
 const DEEPEST: usize = 32;
@@ -56,6 +56,7 @@ enum Element {
     Status,
     Propstat,
     Prop,
+    ResourceType,
     Name,
     Etag,
     Calendar,
@@ -72,6 +73,7 @@ fn element(namespace: &ResolveResult<'_>, name: &[u8]) -> Element {
         (DAV, b"status") => Element::Status,
         (DAV, b"propstat") => Element::Propstat,
         (DAV, b"prop") => Element::Prop,
+        (DAV, b"resourcetype") => Element::ResourceType,
         (DAV, b"displayname") => Element::Name,
         (DAV, b"getetag") => Element::Etag,
         (CALDAV, b"calendar") => Element::Calendar,
@@ -136,6 +138,7 @@ impl Answer {
     }
 
     fn open(&mut self, element: Element) -> Result<(), Error> {
+        let element = if self.may_hold(element) { element } else { Element::Other };
         let told = &mut self.read.told;
         match element {
             _ if self.path.len() == DEEPEST => {
@@ -145,21 +148,35 @@ impl Answer {
                 return Err(malformed("it names too many things"));
             }
             Element::Response => told.push(Told::default()),
-            Element::Calendar if self.path.contains(&Element::Response) => {
+            Element::Calendar => {
                 told.last_mut().into_iter().for_each(|told| told.is_calendar = true);
             }
-            Element::AddressBook if self.path.contains(&Element::Response) => {
+            Element::AddressBook => {
                 told.last_mut().into_iter().for_each(|told| told.is_address_book = true);
             }
             Element::Status => self.status.clear(),
             _ => {}
         }
-        let is_of_propstat = self.path.last() == Some(&Element::Propstat);
-        if element == Element::Prop && is_of_propstat && self.wanted == Wanted::Properties {
+        if element == Element::Prop && self.wanted == Wanted::Properties {
             self.copy = ElementCopy::begin();
         }
         self.path.push(element);
         Ok(())
+    }
+
+    /// Whether the element has a meaning where it stands: what a property holds has none.
+    fn may_hold(&self, element: Element) -> bool {
+        use Element as E;
+        let parent = self.path.last();
+        match element {
+            E::Response => self.path.len() == 1,
+            E::Href | E::Propstat => parent == Some(&E::Response),
+            E::Status => matches!(parent, Some(E::Response | E::Propstat)),
+            E::Prop => parent == Some(&E::Propstat),
+            E::Name | E::Etag | E::CalendarData | E::ResourceType => parent == Some(&E::Prop),
+            E::Calendar | E::AddressBook => parent == Some(&E::ResourceType),
+            E::Other => true,
+        }
     }
 
     fn close(&mut self) {
@@ -185,12 +202,9 @@ impl Answer {
 
     fn put(&mut self, text: &str) {
         self.copy.text(text);
-        let ([.., parent, element], Some(told)) = (self.path.as_slice(), self.read.told.last_mut()) else {
-            return;
-        };
+        let (Some(element), Some(told)) = (self.path.last(), self.read.told.last_mut()) else { return };
         match element {
-            // Errors and principals have addresses, too.
-            Element::Href if *parent == Element::Response => told.href.push_str(text),
+            Element::Href => told.href.push_str(text),
             Element::Status => self.status.push_str(text),
             Element::Name => told.name.push_str(text),
             Element::Etag => told.etag.push_str(text),
@@ -203,23 +217,6 @@ impl Answer {
 /// The code in a status line (`HTTP/1.1 200 OK`); 0: there is none.
 fn status_of(line: &str) -> u16 {
     line.split_ascii_whitespace().nth(1).and_then(|code| code.parse().ok()).unwrap_or(0)
-}
-
-pub(crate) fn plain<T, E>(text: Result<T, E>) -> Result<T, Error> {
-    text.map_err(|_| malformed("its text is no text"))
-}
-
-/// What stands for itself under another name.
-pub(crate) fn meant(reference: &BytesRef<'_>) -> Result<String, Error> {
-    if let Some(character) = plain(reference.resolve_char_ref())? {
-        return Ok(character.to_string());
-    }
-    let named = std::str::from_utf8(reference).ok().and_then(resolve_predefined_entity);
-    named.map(str::to_owned).ok_or_else(|| malformed("an unknown entity"))
-}
-
-pub(crate) fn malformed(why: &'static str) -> Error {
-    Error::Malformed { what: "answer by CalDAV or CardDAV", why: why.to_owned() }
 }
 
 #[cfg(test)]
@@ -258,6 +255,19 @@ END:VCALENDAR]]></c:calendar-data><owner><href>/other</href></owner></prop></pro
         }
         let nothing = multistatus(b"<a/>", Wanted::Properties).expect("it says nothing");
         assert_eq!(nothing, Multistatus::default());
+    }
+
+    #[test]
+    fn what_a_property_holds_is_no_part_of_the_answer() {
+        let inner = "<response/><propstat/><status>HTTP/1.1 507 x</status><prop/><displayname>n</displayname><href>/b</href>";
+        let body = format!(
+            "<multistatus xmlns='DAV:'><response><href>/a/</href><propstat><prop><displayname>A</displayname><x xmlns='u:x'>\
+             <y xmlns='DAV:'>{inner}</y></x></prop><status>HTTP/1.1 200 OK</status></propstat></response></multistatus>"
+        );
+        let read = multistatus(body.as_bytes(), Wanted::Properties).expect("it is well-formed");
+        let [told] = read.told.as_slice() else { panic!("{read:?}") };
+        assert_eq!((told.name.as_str(), told.href.as_str(), read.is_cut), ("A", "/a/", false));
+        assert!(told.properties["{u:x}x"].contains("<status>HTTP/1.1 507 x</status>"), "{told:?}");
     }
 
     #[test]

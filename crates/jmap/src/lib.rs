@@ -15,6 +15,7 @@ mod session;
 mod text;
 mod upload;
 mod whole;
+mod xml;
 
 pub use account::AccountRef;
 pub use calendars::{CalendarPlace, EventPlace, EventText};

@@ -8,8 +8,8 @@ use quick_xml::events::{BytesStart, Event};
 use quick_xml::name::{Namespace, ResolveResult};
 use quick_xml::reader::NsReader;
 
-use crate::dav::{meant, plain};
 use crate::error::Error;
+use crate::xml::{meant, plain};
 
 /// Elements by their names, which are written `{namespace}name`.
 pub type Properties = BTreeMap<String, String>;
@@ -143,7 +143,7 @@ pub(crate) fn namespace_of(name: &str) -> &str {
     name.rsplit_once('}').map_or("", |(namespace, _)| namespace.trim_start_matches('{'))
 }
 
-fn local_of(name: &str) -> &str {
+pub(crate) fn local_of(name: &str) -> &str {
     name.rsplit_once('}').map_or(name, |(_, local)| local)
 }
 

@@ -49,7 +49,7 @@ SEGMENT_FOOTER = {
 }
 PACK_FOOTER = {1: ("frames", [{1: ("sealed_length", "uint"), 2: ("blob_lengths", ["uint"])}])}
 EMAIL = {
-    1: ("blob", "bytes"), 2: ("source_hash", "fixed64"), 3: ("received_at", "int"), 4: ("size", "uint"), 5: ("folders", ["str"]),
+    1: ("blob", "bytes"), 2: ("server_blob", "fixed64"), 3: ("received_at", "int"), 4: ("size", "uint"), 5: ("folders", ["str"]),
     6: ("keywords", ["str"]), 7: ("from", "str"), 8: ("to", "str"), 9: ("subject", "str"), 10: ("message_id", "str"),
     11: ("date", "int?"), 12: ("attachments", ["str"]), 13: ("envelope_version", "uint"),
 }

@@ -47,7 +47,7 @@ fn email(email: &EmailRecord, bytes: &[u8]) -> Value {
     let mut said = json!({
         "id": email.id.as_str(),
         "bytes": hash(bytes),
-        "source_hash": email.source_hash,
+        "server_blob": email.source_hash,
         "received_at": email.received_at,
         "size": email.size,
         "folders": email.folders.iter().map(|folder| folder.as_str()).collect::<Vec<_>>(),

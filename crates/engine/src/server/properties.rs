@@ -7,6 +7,11 @@ use serde_json::{Map, Value};
 
 use super::account::is_fatal;
 
+/// What a snapshot lacks where a server does not show them; stands beside properties that JMAP does not give.
+pub(crate) const NOT_SHOWN: &str = "what programs set by CalDAV and CardDAV alone (such as Apple's colours)";
+/// The same where it shows them, and does not say whose they are, or shows some of them in a way that nobody can read.
+pub(crate) const NOT_TOLD: &str = "what programs set by CalDAV and CardDAV alone to some, because others have the same name or the server's answer is no XML";
+
 /// The member: an object with elements of XML by names that are written `{namespace}name`.
 pub(crate) const MEMBER: &str = "davProperties";
 
@@ -42,12 +47,12 @@ pub(crate) async fn collections(
 /// name: of two with one name and different properties it is not.
 pub(crate) fn add(object: &mut Map<String, Value>, collections: &[Collection]) -> bool {
     let name = object.get("name").and_then(Value::as_str).unwrap_or_default();
-    let mut same = collections.iter().filter(|collection| collection.name == name);
+    let mut same = collections.iter().filter(|collection| is_called(collection, name));
     let Some(first) = same.next() else { return false };
     if same.any(|other| other.properties != first.properties) {
         return false;
     }
-    let mut properties = first.properties.clone();
+    let Some(mut properties) = first.properties.clone() else { return false };
     if object.get("timeZone").is_some_and(|zone| !zone.is_null()) {
         properties.remove(TIME_ZONE);
     }
@@ -55,6 +60,11 @@ pub(crate) fn add(object: &mut Map<String, Value>, collections: &[Collection]) -
         properties.into_iter().map(|(name, element)| (name, Value::String(element))).collect();
     object.insert(MEMBER.to_owned(), properties.into());
     true
+}
+
+/// Whether a collection has this name. XML makes LF of every line end.
+pub(crate) fn is_called(collection: &Collection, name: &str) -> bool {
+    collection.name == name || collection.name == name.replace("\r\n", "\n").replace('\r', "\n")
 }
 
 /// The properties in an object's JSON; `None`: nobody asked for them, or the server did not show them.

@@ -6,13 +6,7 @@ use serde_json::{Map, Value};
 
 use super::found::{Found, Unread};
 use crate::server::account::RemoteAccount;
-use crate::server::properties::{self, add, collections};
-
-/// What a snapshot lacks where a server does not show them; stands beside properties that JMAP does not give.
-const PROPERTIES: &str = "what programs set by CalDAV and CardDAV alone (such as Apple's colours)";
-/// The same where it shows them, and does not say whose they are.
-const UNTOLD_PROPERTIES: &str =
-    "what programs set by CalDAV and CardDAV alone to two of one name (give one of the two another name)";
+use crate::server::properties::{self, NOT_SHOWN, NOT_TOLD, add, collections};
 
 impl RemoteAccount<'_> {
     /// Adds them to what was read of a type; what of them the server does not show.
@@ -29,7 +23,7 @@ impl RemoteAccount<'_> {
         }
         let reader = self.reader_of(data_type).await?;
         let Some(collections) = collections(reader, self.account, home).await? else {
-            return Ok(Some(PROPERTIES));
+            return Ok(Some(NOT_SHOWN));
         };
         let mut lacks = None;
         for id in ids {
@@ -38,7 +32,7 @@ impl RemoteAccount<'_> {
             if add(&mut object, &collections) {
                 found.replace(id, Value::from(object).to_string().into())
             } else {
-                lacks = Some(UNTOLD_PROPERTIES)
+                lacks = Some(NOT_TOLD)
             }
         }
         Ok(lacks)
@@ -46,7 +40,7 @@ impl RemoteAccount<'_> {
 
     /// Whether the server shows properties that the base lacks because it did not.
     pub(super) async fn shows_properties_now(&self, data_type: DataType, base: Option<&TypeState>) -> bool {
-        let is_lacking = base.is_some_and(|base| base.not_given.iter().any(|name| name == PROPERTIES));
+        let is_lacking = base.is_some_and(|base| base.not_given.iter().any(|name| name == NOT_SHOWN));
         let Some(home) = properties::home_of(data_type).filter(|_| is_lacking) else { return false };
         let Ok(reader) = self.reader_of(data_type).await else { return false };
         matches!(collections(reader, self.account, home).await, Ok(Some(_)))

@@ -13,6 +13,7 @@ mod defaults;
 mod filters;
 mod icalendar;
 mod left_out;
+mod losses;
 pub(super) mod pairs;
 mod places;
 mod properties;
@@ -40,7 +41,7 @@ use crate::server::owner::is_each_users;
 use crate::server::properties::MEMBER;
 use crate::server::types::to_jmap;
 use pairs::{JmapObject, NewIds, jmap_object, levels, pair, patch, read_object};
-use properties::{differ, has_own_components};
+use properties::{differ, has_own_components, is_partly_unknown};
 use rules::Refers;
 use steps::Step;
 use text::Text;
@@ -148,6 +149,7 @@ impl<'a> Objects<'a> {
         }
         let texts: Vec<Text> = wanted.iter().filter_map(Text::of).collect();
         let bare = wanted.iter().filter(|event| Text::is_missing(event)).count();
+        let unknown = wanted.iter().filter(|thing| is_partly_unknown(data_type, thing)).count();
         let mut there = self.there(data_type, &wanted, report).await?;
         let mut free = vec![true; there.things.len()];
         let keys = rules::keys(data_type, self.how.mode, self.how.same_account);
@@ -190,6 +192,7 @@ impl<'a> Objects<'a> {
         }
         self.give_texts(texts, &there, report).await?;
         self.tell_bare(bare, report);
+        self.tell_unknown(data_type, unknown, report);
         self.tell_left_out(data_type, report);
         self.tell_unkept(data_type, report).await?;
         let has_default = there.things.iter().any(|thing| thing.is("isDefault"));
@@ -197,7 +200,10 @@ impl<'a> Objects<'a> {
             self.choose_default(data_type, default, &there).await?;
         }
         if self.how.mode == Mode::Exact {
-            self.surplus.push((data_type, surplus(there, free)));
+            let (kept, surplus) =
+                surplus(there, free).into_iter().partition(|thing| is_partly_unknown(data_type, thing));
+            tell_kept(kept, report);
+            self.surplus.push((data_type, surplus));
         }
         Ok(())
     }
@@ -441,6 +447,16 @@ impl<'a> Objects<'a> {
 fn surplus(there: There, free: Vec<bool>) -> Vec<JmapObject> {
     let all = there.things.into_iter().zip(there.is_held).zip(free);
     all.filter(|((_, is_held), free)| *free && *is_held).map(|((thing, _), _)| thing).collect()
+}
+
+/// Tells what stays because the safety backup lacks a part of it.
+fn tell_kept(kept: Vec<JmapObject>, report: &mut RestoredObjects) {
+    for thing in kept {
+        report.note(format!(
+            "{} is still there: what programs set to it by CalDAV and CardDAV alone could not be backed up before",
+            thing.name()
+        ));
+    }
 }
 
 /// Of a type whose objects need names: what somebody else made has none for its owner.

@@ -6,19 +6,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jmap::{COMPONENTS, Collection, Id, Properties};
+use jmap::{COMPONENTS, Collection, Id, Properties, TIME_ZONE};
 use model::DataType;
 use serde_json::{Map, Value};
 
+use super::losses::{otherwise, without};
 use super::pairs::{JmapObject, read_object};
-use super::steps::{Step, otherwise, without};
 use super::text::refused_for_good;
 use super::{Objects, rules};
 use crate::error::Result;
 use crate::restore::report::RestoredObjects;
 use crate::restore::request::Mode;
 use crate::restore::target::{Target, read, written};
-use crate::server::properties::{add, collections, home_of, local_name, of};
+use crate::server::properties::{NOT_SHOWN, NOT_TOLD, add, collections, home_of, is_called, local_name, of};
 use crate::server::types::to_jmap;
 
 /// Why it is not told which collection an object is.
@@ -66,9 +66,18 @@ impl Difference {
     }
 }
 
-/// Whether an object of the account has other properties than are wanted, as far as both are known.
+/// Whether an object of the account may have other properties than are wanted.
 pub(super) fn differ(wanted: &JmapObject, now: &JmapObject) -> bool {
-    matches!((of(&wanted.json), of(&now.json)), (Some(wanted), Some(now)) if wanted != now)
+    match (of(&wanted.json), of(&now.json)) {
+        (Some(wanted), Some(now)) => wanted != now,
+        (Some(wanted), None) => !wanted.is_empty(),
+        (None, _) => false,
+    }
+}
+
+/// Whether its properties would be lost with it: the safety backup has them not.
+pub(super) fn is_partly_unknown(data_type: DataType, thing: &JmapObject) -> bool {
+    home_of(data_type).is_some() && of(&thing.json).is_none()
 }
 
 pub(super) fn has_properties(thing: &JmapObject) -> bool {
@@ -120,6 +129,10 @@ impl Objects<'_> {
         let mut difference = Difference::between(&properties, before);
         if self.how.mode != Mode::Exact {
             difference.remove.clear();
+        }
+        if wanted.json.get("timeZone").is_some_and(|zone| !zone.is_null()) {
+            // Its own zone goes when JMAP sets another one.
+            difference.remove.retain(|name| name != TIME_ZONE);
         }
         let is_fixed = difference.set.remove(COMPONENTS).is_some();
         let components = difference.remove.len();
@@ -173,18 +186,30 @@ impl Objects<'_> {
         Ok(things.filter(|thing| thing.text("name") == name).map(|thing| thing.id).collect())
     }
 
+    /// Tells that the snapshot does not know the properties of some collections.
+    pub(super) fn tell_unknown(&self, data_type: DataType, unknown: usize, report: &mut RestoredObjects) {
+        let state = self.snapshot.info().type_state(data_type);
+        let is_said = |name: &String| [NOT_SHOWN, NOT_TOLD].contains(&name.as_str());
+        let is_lacking = state.is_some_and(|state| state.not_given.iter().any(is_said));
+        if unknown > 0
+            && is_lacking
+            && (report.restored > 0 || report.changed > 0 || self.how.mode == Mode::Exact)
+        {
+            let plural = rules::plural(data_type);
+            report.note(format!(
+                "{unknown} {plural} are as JMAP shows them: the snapshot lacks what programs had set to them by CalDAV and CardDAV alone"
+            ));
+        }
+    }
+
     /// Gives collections that were created or changed their properties.
     pub(super) async fn give_properties(
         &self,
         data_type: DataType,
-        done: &[(String, Step)],
+        mut needed: BTreeMap<&str, &Difference>,
         report: &mut RestoredObjects,
     ) -> Result<()> {
-        let needed: BTreeMap<&str, &Difference> = done
-            .iter()
-            .map(|(id, step)| (id.as_str(), step.properties()))
-            .filter(|(_, difference)| !difference.is_empty())
-            .collect();
+        needed.retain(|_, difference| !difference.is_empty());
         if needed.is_empty() {
             return Ok(());
         }
@@ -197,7 +222,8 @@ impl Objects<'_> {
             let is_alike = |it: &&(String, String)| it.1 == *name && needed[it.0.as_str()] == difference;
             let alike = names[at..].iter().filter(is_alike).count();
             let is_left = |it: &&Collection| put.iter().all(|(taken, _)| !taken.is_at(it));
-            let called: Vec<_> = collections.iter().filter(|it| it.name == *name).filter(is_left).collect();
+            let called: Vec<_> =
+                collections.iter().filter(|it| is_called(it, name)).filter(is_left).collect();
             match find(&called, difference, alike) {
                 Ok(collection) => {
                     self.put_properties(data_type, collection, difference, report).await?;
@@ -210,7 +236,8 @@ impl Objects<'_> {
         let now = self.target.collections(data_type).await?.unwrap_or_default();
         for (collection, difference) in put {
             let Some(now) = now.iter().find(|now| now.is_at(collection)) else { continue };
-            let missing = difference.missing(&now.properties);
+            let missing =
+                now.properties.as_ref().map_or_else(|| difference.names(), |now| difference.missing(now));
             if !missing.is_empty() {
                 report.note(otherwise(&collection.name, &missing));
             }
@@ -269,7 +296,7 @@ fn find<'c>(
     alike: usize,
 ) -> std::result::Result<&'c Collection, &'static str> {
     let as_before: Vec<&Collection> =
-        called.iter().filter(|collection| collection.properties == difference.before).copied().collect();
+        called.iter().filter(|it| it.properties.as_ref() == Some(&difference.before)).copied().collect();
     match (called, as_before.as_slice()) {
         ([], _) => Err(UNSHOWN),
         ([only], _) | (_, [only]) => Ok(only),

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use jmap::{Id, MethodErrorKind, Set, SetError, State, Written};
 
+use super::losses::{otherwise, without};
 use super::pairs::{JmapObject, creation, not_kept};
 use super::properties::{Difference, has_own_components};
 use super::{NEW, Objects, is_as_before, read_object, rules};
@@ -62,10 +63,6 @@ impl Step {
 
     pub(super) fn with(self, properties: Difference) -> Step {
         Step { properties, ..self }
-    }
-
-    pub(super) fn properties(&self) -> &Difference {
-        &self.properties
     }
 
     /// The account's object that the request is about; `None`: it creates one.
@@ -185,7 +182,8 @@ impl Objects<'_> {
                 }
             }
             open = again;
-            self.give_properties(data_type, &done, report).await?;
+            let properties = done.iter().map(|(id, step)| (id.as_str(), &step.properties)).collect();
+            self.give_properties(data_type, properties, report).await?;
             self.note_unkept(data_type, done, report).await?;
         }
         failure.map_or(Ok(()), Err)
@@ -389,19 +387,6 @@ impl Objects<'_> {
             }
         }
     }
-}
-
-/// What the server did not take of an object.
-pub(super) fn without(name: &str, members: &[&str]) -> String {
-    format!("{name} came back without {}", members.join(", "))
-}
-
-/// What the server took of an object and keeps otherwise, or not at all.
-pub(super) fn otherwise(name: &str, members: &[&str]) -> String {
-    format!(
-        "{name} came back, and the mail server keeps something else, or nothing, in {}",
-        members.join(", ")
-    )
 }
 
 /// A failure that another attempt may not meet, or that would meet everything else.

@@ -13,8 +13,8 @@ use repository::Located;
 
 use super::calendars::Calendars;
 use super::icalendar::{in_shown_zone, lacking};
+use super::losses::{otherwise, without};
 use super::pairs::{JmapObject, creation};
-use super::steps::{otherwise, without};
 use super::text::{MOST_BYTES, Needed, Text, refused_for_good};
 use super::there::There;
 use super::{NEW, Objects, rules};

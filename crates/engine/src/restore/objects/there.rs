@@ -8,15 +8,16 @@ use repository::{ObjectRecord, Snapshot};
 use serde_json::Value;
 
 use super::pairs::{JmapObject, Rules, creation, not_kept, patch};
-use super::properties::{differ, has_properties};
+use super::properties::{differ, has_properties, is_partly_unknown};
 use super::rules;
-use super::{Objects, is_as_before, jmap_object, jmap_objects, steps};
+use super::{Objects, is_as_before, jmap_object, jmap_objects, losses};
 use crate::error::Result;
 use crate::restore::content::hash_blob;
 use crate::restore::exact::prove;
 use crate::restore::report::RestoredObjects;
 use crate::restore::request::Mode;
 use crate::restore::uploads::is_damage;
+use crate::server::properties::MEMBER;
 use crate::server::types::to_jmap;
 
 /// What the account holds of a type.
@@ -70,6 +71,9 @@ impl Objects<'_> {
                 report.notes.push(format!("{} was changed meanwhile, and was left as it is", thing.name()));
             }
             let known = known.filter(|_| touched.is_none());
+            if known.is_some_and(|known| is_partly_unknown(data_type, known)) {
+                thing.json.remove(MEMBER);
+            }
             (thing.content, thing.text) = known.map_or((None, None), |known| (known.content, known.text));
             is_held.push(known.is_some() && first.contains_key(thing.id.as_str()));
         }
@@ -176,7 +180,7 @@ pub(super) fn came_without(wanted: &JmapObject, now: &JmapObject, rules: &Rules)
         not_kept(&sent, now, rules).into_iter().partition(is_there);
     match (missing.is_empty(), others.is_empty()) {
         (true, true) => None,
-        (false, true) => Some(steps::without(&wanted.name(), &missing)),
-        (_, false) => Some(steps::otherwise(&wanted.name(), &[missing, others].concat())),
+        (false, true) => Some(losses::without(&wanted.name(), &missing)),
+        (_, false) => Some(losses::otherwise(&wanted.name(), &[missing, others].concat())),
     }
 }
