@@ -114,3 +114,33 @@ fn targets_that_documents_name_are_in_the_makefile() {
     }
     assert!(found.is_empty(), "{found:#?}");
 }
+
+/// Paths of this repository that a document names in backquotes.
+#[test]
+fn paths_that_documents_name_are_there() {
+    let mut found = Vec::new();
+    for path in documents() {
+        let text = read(&path);
+        for (_, line) in sentences(&text) {
+            let spans = line.split('`').skip(1).step_by(2);
+            let named = spans.filter(|span| span.starts_with("crates/") || span.starts_with("tests/"));
+            found.extend(named.filter(|name| !root().join(name).exists()).map(str::to_owned));
+        }
+    }
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+#[test]
+fn every_alarm_is_explained() {
+    let alarms = read(&root().join("deploy/alerts.yaml"));
+    let names: Vec<&str> =
+        alarms.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).map(str::trim).collect();
+    assert!(names.len() > 5, "{names:?}");
+    let operating = read(&root().join("docs/operating.md"));
+    let rows: Vec<&str> = operating.lines().filter(|line| line.starts_with("| `Malle")).collect();
+    let explained: Vec<&str> = rows.iter().filter_map(|row| row.split('`').nth(1)).collect();
+    for name in &names {
+        assert!(explained.contains(name), "docs/operating.md does not explain {name}");
+    }
+    assert_eq!(explained.len(), names.len(), "docs/operating.md explains what is no alarm");
+}
