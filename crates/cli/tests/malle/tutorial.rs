@@ -55,7 +55,7 @@ impl Session {
             None => self.shell(&command).await,
         };
         let place = self.dir.path().to_str().expect("UTF-8");
-        printed.replace(&address, SERVER).replace(place, PLACE)
+        printed.replace(&address, SERVER).replace(place, PLACE).replace('\r', "")
     }
 
     async fn shell(&self, command: &str) -> String {
