@@ -1,5 +1,6 @@
 //! The house is as its drawing says: arrows between crates, outside crates, sizes and names of files, words.
 
+mod documents;
 mod rooms;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -40,7 +41,7 @@ fn read(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// A row of the README's table of crates.
+/// A row of the table of crates in `docs/architecture.md`.
 #[derive(Debug, Default)]
 struct Row {
     /// `None`: all.
@@ -50,8 +51,8 @@ struct Row {
 
 /// The table whose head begins with `| Layer | Crate |`.
 fn drawing() -> BTreeMap<String, Row> {
-    let readme = read(&root().join("README.md"));
-    let table = readme
+    let architecture = read(&root().join("docs/architecture.md"));
+    let table = architecture
         .lines()
         .skip_while(|line| !line.starts_with("| Layer | Crate |"))
         .skip(2)
@@ -80,7 +81,7 @@ fn built_from(package: &Package) -> BTreeSet<String> {
 }
 
 #[test]
-fn the_readme_names_every_crate_and_no_other() {
+fn the_architecture_names_every_crate_and_no_other() {
     let drawn: BTreeSet<String> = drawing().into_keys().collect();
     let built: BTreeSet<String> =
         metadata().packages.iter().map(|package| package.name.to_string()).collect();
@@ -88,7 +89,7 @@ fn the_readme_names_every_crate_and_no_other() {
 }
 
 #[test]
-fn arrows_between_crates_are_those_in_the_readme() {
+fn arrows_between_crates_are_those_in_the_architecture() {
     let drawing = drawing();
     for package in &metadata().packages {
         let Some(may_use) = &drawing[package.name.as_str()].may_use else {
@@ -98,14 +99,14 @@ fn arrows_between_crates_are_those_in_the_readme() {
             built_from(package).into_iter().filter(|name| drawing.contains_key(name)).collect();
         assert_eq!(
             uses, *may_use,
-            "what {} uses differs from the README's table; a new arrow is a decision of its own",
+            "what {} uses differs from the table in docs/architecture.md; a new arrow is a decision of its own",
             package.name
         );
     }
 }
 
 #[test]
-fn outside_crates_stay_where_the_readme_puts_them() {
+fn outside_crates_stay_where_the_architecture_puts_them() {
     let drawing = drawing();
     let kept: BTreeSet<&String> = drawing.values().flat_map(|row| &row.only_here).collect();
     for package in &metadata().packages {

@@ -5,6 +5,7 @@
 mod beginning;
 mod careless_store;
 mod damage_matrix;
+mod documents;
 mod door;
 mod everyday;
 mod exported;
@@ -33,5 +34,6 @@ mod repaired;
 mod secrets;
 mod signals;
 mod store;
+mod tutorial;
 mod wrong_settings;
 mod wrong_use;

@@ -20,6 +20,8 @@ const EMAILS: u32 = 5000;
 const CHANGES: u32 = 100;
 /// malle's exit code for it.
 const SOMETHING_REFUSED: i32 = 3;
+/// How a line begins that names what the server refused.
+const REFUSAL: &str = "  did not come back";
 const REFUSALS_SHOWN: u32 = 3;
 
 type Done<T = ()> = Result<T, Box<dyn std::error::Error>>;
@@ -184,8 +186,8 @@ impl Demo {
         let output = self.command(&args).stderr(Stdio::inherit()).output().await?;
         let (mut named, text) = (0, String::from_utf8_lossy(&output.stdout));
         for line in text.lines() {
-            named += u32::from(line.starts_with("  refused"));
-            if named < REFUSALS_SHOWN || !line.starts_with("  refused") {
+            named += u32::from(line.starts_with(REFUSAL));
+            if named <= REFUSALS_SHOWN || !line.starts_with(REFUSAL) {
                 say(line)?;
             }
         }
