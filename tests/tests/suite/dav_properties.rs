@@ -172,6 +172,7 @@ pub(crate) async fn what_programs_set_to_calendars_comes_back(place: impl Place)
     assert_eq!(alice.told().await, expected);
     let (id, number) = (RestoreId::random(), Some(report.number));
     let undone = alices.restore_types(&place.url(), number, &alices, Mode::Exact, &id, &TYPES).await;
-    undone.expect("restores");
-    assert_eq!(alice.told().await, disturbed);
+    let undone = undone.expect("restores");
+    assert!(undone.is_whole(), "{undone:#?}");
+    assert_eq!(alice.told().await, disturbed, "{undone:#?}");
 }

@@ -6,8 +6,8 @@ use jmap::{Id, Set};
 use model::DataType;
 
 use super::pairs::{JmapObject, levels};
-use super::{DESTROYED_AT_ONCE, Objects, is_as_before, jmap_object, rules};
-use crate::error::Result;
+use super::{DESTROYED_AT_ONCE, Objects, is_as_before, read_object, rules};
+use crate::error::{Error, Result};
 use crate::restore::report::RestoredObjects;
 use crate::restore::request::{Act, Planned};
 use crate::server::types::to_jmap;
@@ -55,14 +55,18 @@ impl Objects<'_> {
     ) -> Result<()> {
         let ids = things.iter().filter_map(|thing| Id::new(&thing.id).ok()).collect();
         let mut set = Set::new();
-        for object in self.target.objects_of(to_jmap(data_type), ids).await? {
-            let now = jmap_object(object.id.as_str(), &object.json, None);
-            let is_same =
-                |doomed: &JmapObject| now.as_ref().is_some_and(|now| is_as_before(data_type, doomed, now));
-            let doomed = things.iter().find(|doomed| doomed.id == object.id.as_str() && is_same(doomed));
-            let Some(doomed) = doomed else { continue };
+        let found = self.target.objects_of(to_jmap(data_type), ids).await?;
+        let read = found.iter().filter_map(|object| read_object(object.id.as_str(), &object.json));
+        let mut now: Vec<JmapObject> = read.collect();
+        self.target.add_properties(data_type, &mut now).await?;
+        for now in &now {
+            let Some(doomed) = things.iter().find(|doomed| doomed.id == now.id) else { continue };
+            if !is_as_before(data_type, doomed, now) {
+                report.note(format!("{} was changed meanwhile, and was left as it is", now.name()));
+                continue;
+            }
             match self.is_irreplaceable(doomed).await? {
-                None => set.destroy(&object.id),
+                None => set.destroy(&Id::new(&now.id).map_err(|_| Error::Stopped)?),
                 Some(reason) => report.notes.push(format!("{} is still there: {reason}", doomed.name())),
             }
         }
