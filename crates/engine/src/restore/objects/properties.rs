@@ -23,6 +23,7 @@ use crate::server::types::to_jmap;
 
 /// Why it is not told which collection an object is.
 const UNTOLD: &str = "another one has the same name, and the mail server does not say which is which";
+const UNKNOWN: &str = "the mail server does not tell what it has of them";
 const UNSHOWN: &str = "the mail server does not show it by CalDAV or CardDAV";
 
 /// What makes the properties of a collection those of another one.
@@ -123,7 +124,7 @@ impl Objects<'_> {
         let Some(properties) = of(&wanted.json) else { return Difference::default() };
         let Some(before) = of(&now.json) else {
             let missing = Difference::between(&properties, Properties::new());
-            note_without(&now.name(), &missing.names(), UNSHOWN, report);
+            note_without(&now.name(), &missing.names(), UNKNOWN, report);
             return Difference::default();
         };
         let mut difference = Difference::between(&properties, before);
