@@ -16,6 +16,7 @@ use crate::fleet;
 use crate::signals::Signals;
 use crate::terminal::exit::{self, Exit, Work};
 use crate::terminal::failure;
+use crate::terminal::hint::Setup;
 use crate::terminal::output::{Out, remark};
 
 /// How long blocking work (one file written, one frame compressed) may take to end after everything else did.
@@ -103,8 +104,8 @@ async fn stores_of(file: PathBuf, out: &Out) -> Result<Exit> {
 
 #[cfg(not(feature = "fleet"))]
 async fn stores_of(_file: PathBuf, _out: &Out) -> Result<Exit> {
-    let what = "this malle was built without the fleet, whose configuration this is";
-    Err(failure::Failure::usage(what, "name the store by --store, or build it with `--features fleet`")
+    let what = "make the stores of a configuration: this malle was built without the fleet";
+    Err(failure::Failure::usage(what, "name one store with --store, or build malle with `--features fleet`")
         .into())
 }
 
@@ -136,7 +137,7 @@ fn conclude(ended: Result<Exit>, cli: &Cli) -> Exit {
         // Whoever read our output (`malle list | head`) has enough of it.
         Err(error) if is_closed_pipe(&error) => Exit::Good,
         Err(error) => {
-            let (exit, line) = failure::explain(&error);
+            let (exit, line) = failure::explain(&error, setup(&cli.command));
             remark(line);
             if cli.talk.verbose
                 && let Some(text) = failure::library_text(&error)
@@ -145,6 +146,15 @@ fn conclude(ended: Result<Exit>, cli: &Cli) -> Exit {
             }
             exit
         }
+    }
+}
+
+fn setup(command: &Command) -> Setup {
+    match command {
+        #[cfg(feature = "fleet")]
+        Command::Fleet(_) => Setup::Fleet,
+        Command::Init(args) if commands::init::configuration(args).is_some() => Setup::Fleet,
+        _ => Setup::OneShot,
     }
 }
 

@@ -13,6 +13,7 @@ use crate::args::shared::ServerArgs;
 use crate::secrets;
 use crate::terminal::exit::Exit;
 use crate::terminal::failure::Failure;
+use crate::terminal::hint::Hint;
 use crate::terminal::output::Out;
 use crate::terminal::waiting;
 
@@ -155,7 +156,11 @@ pub(crate) fn authorities(path: Option<&Path>) -> Result<Vec<u8>, Failure> {
     let Some(path) = path.filter(|path| !path.as_os_str().is_empty()) else { return Ok(Vec::new()) };
     let refused = |why: &str| {
         let what = format!("read the authorities' certificates: {}: {why}", path.display());
-        Failure::usage(what, "name a PEM file (--ca-file, MALLE_CA_FILE, or a ca_file of the configuration)")
+        let hint = Hint::two(
+            "name a PEM file with --ca-file or MALLE_CA_FILE",
+            "name a PEM file in the ca_file of its section of the configuration",
+        );
+        Failure::usage(what, hint)
     };
     let pem = std::fs::read(path).map_err(|error| refused(&error.to_string()))?;
     let is_pem = pem.windows(PEM.len()).any(|part| part == PEM);

@@ -40,7 +40,7 @@ pub enum Error {
         #[source]
         source: jmap::Error,
     },
-    /// The server refuses something without which the rest makes no sense.
+    /// The server refuses something without which the rest is useless.
     #[error("write {what} to the mail server: it refuses: {reason}")]
     Refused {
         /// What was being written.

@@ -222,8 +222,7 @@ fn history(remembered: Option<&LogPosition>, found: &LogPosition, fault: History
     };
     format!(
         "go on with this mailbox's history: {expected} was remembered, and in the store {what}; the store was rolled back, \
-         exchanged, or put together of two. If this store is the right one, say so with --accept-history (of a \
-         fleet: `malle mailbox accept-history`)"
+         exchanged, or put together of two"
     )
 }
 

@@ -158,7 +158,7 @@ pub(crate) struct ImportArgs {
     /// (its `discover`)
     #[arg(long, conflicts_with = "drop_at_most")]
     pub(crate) accept_drop: bool,
-    /// Write the good lines although others are of no use
+    /// Write the good lines although others cannot be used
     #[arg(long)]
     pub(crate) skip_bad_lines: bool,
 }

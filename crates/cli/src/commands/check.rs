@@ -11,6 +11,7 @@ use crate::store::from_url;
 use crate::store::temporaries::Temporaries;
 use crate::terminal::exit::Exit;
 use crate::terminal::failure::explain;
+use crate::terminal::hint::Setup;
 use crate::terminal::output::{Out, bytes, count, remark};
 
 /// Runs it.
@@ -76,7 +77,7 @@ async fn check(opened: Opened, args: &CheckArgs, depth: Depth) -> Result<Option<
         // Without the store nothing can be said of any mailbox.
         Err(error @ Error::Store { .. }) => Err(error.into()),
         Err(error) => {
-            let (exit, line) = explain(&error.into());
+            let (exit, line) = explain(&error.into(), Setup::OneShot);
             Ok(Some((Checked::unreadable(dir, line, exit), exit)))
         }
     }

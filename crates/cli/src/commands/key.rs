@@ -17,6 +17,7 @@ use crate::secrets;
 use crate::store::from_url;
 use crate::terminal::exit::Exit;
 use crate::terminal::failure::{Failure, explain};
+use crate::terminal::hint::Setup;
 use crate::terminal::output::{Out, count, remark};
 
 /// Runs it.
@@ -149,7 +150,7 @@ async fn rewrap(args: &RewrapArgs, out: &Out) -> Result<Exit> {
                 }
             }
             Err(error) => {
-                let (code, line) = explain(&error.into());
+                let (code, line) = explain(&error.into(), Setup::OneShot);
                 remark(format_args!("mailbox {dir}: {line}"));
                 exit = code;
             }

@@ -10,6 +10,7 @@ use crate::secrets;
 use crate::store::from_url;
 use crate::terminal::exit::Exit;
 use crate::terminal::failure::{explain, one_line};
+use crate::terminal::hint::Setup;
 use crate::terminal::output::{Out, Table, bytes, duration, minute, or_dash, remark};
 
 /// Runs it.
@@ -90,7 +91,7 @@ fn mailboxes(opened: Vec<Opened>, out: &Out) -> Result<Exit> {
             }
             Ok(None) => {}
             Err(error) => {
-                let (code, line) = explain(&error.into());
+                let (code, line) = explain(&error.into(), Setup::OneShot);
                 remark(format_args!("mailbox {dir}: {line}"));
                 exit = code;
             }

@@ -13,6 +13,7 @@ use crate::secrets;
 use crate::store::from_url;
 use crate::terminal::exit::Exit;
 use crate::terminal::failure::{explain, one_line};
+use crate::terminal::hint::Setup;
 use crate::terminal::output::{Out, bytes, count, remark};
 use crate::terminal::progress;
 
@@ -40,7 +41,7 @@ pub(crate) async fn run(args: &ReindexArgs, out: &Out) -> Result<Exit> {
             Ok(Exit::NotFound) => empty += 1,
             Ok(exit) => worst = worse(worst, exit),
             Err(error) => {
-                let (exit, line) = explain(&error);
+                let (exit, line) = explain(&error, Setup::OneShot);
                 remark(format_args!("mailbox {}: {line}", opened.dir));
                 worst = worse(worst, exit);
             }

@@ -18,6 +18,7 @@ use crate::server::{Server, host};
 use crate::store::from_url;
 use crate::terminal::exit::Exit;
 use crate::terminal::failure::{Failure, causes, explain, one_line};
+use crate::terminal::hint::Setup;
 use crate::terminal::output::{Out, bytes, count, remark};
 use crate::terminal::progress;
 
@@ -71,7 +72,7 @@ pub(crate) async fn run(prepared: Prepared<'_>, out: &Out) -> Result<Exit> {
             Err(error) => Err(hopeless(error.into())),
         };
         let exit = repaired.unwrap_or_else(|error| {
-            let (exit, line) = explain(&error);
+            let (exit, line) = explain(&error, Setup::OneShot);
             remark(format_args!("mailbox {}: {line}", opened.dir));
             exit
         });
@@ -92,7 +93,7 @@ fn hopeless(error: anyhow::Error) -> anyhow::Error {
         return error;
     }
     let hint = "the store has nothing left to mend this from: put the object back from a mirror or an older version of the store";
-    Failure::new(explain(&error).0, causes(&error), hint).into()
+    Failure::new(explain(&error, Setup::OneShot).0, causes(&error), hint).into()
 }
 
 /// What was found in one mailbox, and what became of it.

@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 
 use crate::store::client::{Access, Keys};
 use crate::terminal::failure;
+use crate::terminal::hint::Setup;
 
 /// Emails that each backup adds.
 const NEW: u64 = 5;
@@ -128,9 +129,9 @@ fn judged(ended: Result<u64>, end: End, emails: u64) -> Result<(), String> {
     match (ended, end) {
         (Ok(found), End::Works) if found == emails => Ok(()),
         (Ok(found), _) => Err(format!("it was called good with {found} of {emails} emails")),
-        (Err(error), End::Works) => Err(failure::explain(&error).1),
+        (Err(error), End::Works) => Err(failure::explain(&error, Setup::OneShot).1),
         (Err(error), End::Fails(code, says)) => {
-            let (exit, line) = failure::explain(&error);
+            let (exit, line) = failure::explain(&error, Setup::OneShot);
             let is_plain = !line.contains("Generic") && !line.contains("Error performing");
             match exit.code() == code && line.contains(says) && is_plain {
                 true => Ok(()),
@@ -142,7 +143,7 @@ fn judged(ended: Result<u64>, end: End, emails: u64) -> Result<(), String> {
 
 /// With the quirk gone, all that was called good is there: `backups` of them.
 async fn whole(bucket: &Bucket, backups: u64) -> Result<(), String> {
-    let (_, mailbox) = bucket.open().await.map_err(|error| failure::explain(&error).1)?;
+    let (_, mailbox) = bucket.open().await.map_err(|error| failure::explain(&error, Setup::OneShot).1)?;
     let report = match mailbox.check(None, Depth::Data).await {
         Err(repository::Error::NoMailbox) if backups == 0 => return Ok(()),
         checked => checked.map_err(|error| error.to_string())?,

@@ -17,6 +17,7 @@ use crate::store::client::{Access, azure, google, s3};
 use crate::store::memory;
 use crate::terminal::exit::Exit;
 use crate::terminal::failure::Failure;
+use crate::terminal::hint::Hint;
 
 /// A store's URL, understood.
 #[derive(Debug, PartialEq, Eq)]
@@ -262,10 +263,14 @@ fn below(store: impl ObjectStore, prefix: &Path) -> Arc<dyn ObjectStore> {
 fn directory(dir: &std::path::Path) -> Result<Arc<dyn ObjectStore>> {
     if dir.is_file() {
         let what = format!("open the store: {} is a file", dir.display());
-        return Err(Failure::usage(what, "name the directory of a store with --store").into());
+        let hint = Hint::two("name the directory of a store with --store", "name a directory in stores.url");
+        return Err(Failure::usage(what, hint).into());
     }
     let store = LocalFileSystem::new_with_prefix(dir).map_err(|_| {
-        let hint = "check --store and whether the disk is mounted; `malle init` makes a store";
+        let hint = Hint::two(
+            "check --store and whether the disk is mounted; `malle init` makes a store",
+            "check stores.url and whether the disk is mounted; `malle init --config` makes the stores",
+        );
         Failure::new(
             Exit::UnfitStore,
             format!("open the store: there is no directory {}", dir.display()),

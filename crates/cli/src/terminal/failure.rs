@@ -6,7 +6,7 @@ use std::fmt;
 use crate::terminal::exit::Exit;
 #[cfg(feature = "fleet")]
 use crate::terminal::fleet_hint;
-use crate::terminal::hint;
+use crate::terminal::hint::{self, Hint, Setup};
 
 /// A line is cut here: servers send pages of text as explanations.
 const LONGEST: usize = 900;
@@ -16,15 +16,15 @@ const LONGEST: usize = 900;
 pub(crate) struct Failure {
     pub(crate) exit: Exit,
     what: String,
-    hint: String,
+    hint: Hint,
 }
 
 impl Failure {
-    pub(crate) fn new(exit: Exit, what: impl Into<String>, hint: impl Into<String>) -> Failure {
+    pub(crate) fn new(exit: Exit, what: impl Into<String>, hint: impl Into<Hint>) -> Failure {
         Failure { exit, what: what.into(), hint: hint.into() }
     }
 
-    pub(crate) fn usage(what: impl Into<String>, hint: impl Into<String>) -> Failure {
+    pub(crate) fn usage(what: impl Into<String>, hint: impl Into<Hint>) -> Failure {
         Failure::new(Exit::Usage, what, hint)
     }
 }
@@ -38,7 +38,7 @@ impl fmt::Display for Failure {
 impl Error for Failure {}
 
 /// The exit code and the line of an error.
-pub(crate) fn explain(error: &anyhow::Error) -> (Exit, String) {
+pub(crate) fn explain(error: &anyhow::Error, setup: Setup) -> (Exit, String) {
     // Without any context: it was met where output is written.
     if error.chain().len() == 1 && error.is::<std::io::Error>() {
         return (
@@ -46,45 +46,52 @@ pub(crate) fn explain(error: &anyhow::Error) -> (Exit, String) {
             format!("failed to write the answer: {error}; send it where there is room"),
         );
     }
-    let (exit, hint) = error.chain().find_map(judge).unwrap_or((Exit::Unexpected, String::new()));
-    let said = one_line(&causes(error), LONGEST);
-    let mut line = if is_sentence(error) { said } else { format!("failed to {said}") };
+    let (exit, hint) = error.chain().find_map(judge).unwrap_or((Exit::Unexpected, Hint::default()));
+    let mut line = format!("{}{}", opening(error), one_line(&causes(error), LONGEST));
+    let hint = hint.told(setup);
     if !hint.is_empty() {
         line.push_str("; ");
-        line.push_str(&hint);
+        line.push_str(hint);
     }
     (exit, line)
 }
 
-/// Whether it states what is wrong, so that "failed to" does not fit before it.
-fn is_sentence(error: &anyhow::Error) -> bool {
-    error.chain().next().is_some_and(|first| {
-        #[cfg(feature = "fleet")]
-        if fleet_hint::states_what_is_wrong(first) {
-            return true;
-        }
-        first.is::<jmap::Error>()
-    })
+/// What fits before the text of an error: some name what was tried, some state what is wrong.
+fn opening(error: &anyhow::Error) -> &'static str {
+    // Contexts and messages of this crate.
+    let is_ours = error.is::<&'static str>() || error.is::<String>() || error.is::<Failure>();
+    let is_action = is_ours
+        || error.is::<engine::Error>()
+        || error.is::<repository::Error>()
+        || error.is::<export::Error>()
+        || error.is::<export::NoSuchFormat>();
+    if is_action {
+        return "failed to ";
+    }
+    #[cfg(feature = "fleet")]
+    if let Some(opening) = fleet_hint::opening(error) {
+        return opening;
+    }
+    if error.is::<jmap::Error>() { "" } else { "failed: " }
 }
 
-fn judge(error: &(dyn Error + 'static)) -> Option<(Exit, String)> {
+fn judge(error: &(dyn Error + 'static)) -> Option<(Exit, Hint)> {
     if let Some(failure) = error.downcast_ref::<Failure>() {
         return Some((failure.exit, failure.hint.clone()));
     }
-    let (exit, hint) = if let Some(error) = error.downcast_ref::<engine::Error>() {
-        hint::of_engine(error)
-    } else if let Some(error) = error.downcast_ref::<repository::Error>() {
-        hint::of_repository(error)
-    } else if let Some(error) = error.downcast_ref::<jmap::Error>() {
-        hint::of_server(error)
-    } else {
-        #[cfg(feature = "fleet")]
-        if let Some((exit, hint)) = fleet_hint::judge(error) {
-            return Some((exit, hint.to_owned()));
-        }
-        return None;
-    };
-    Some((exit, hint.to_owned()))
+    if let Some(error) = error.downcast_ref::<engine::Error>() {
+        return Some(hint::of_engine(error));
+    }
+    if let Some(error) = error.downcast_ref::<repository::Error>() {
+        return Some(hint::of_repository(error));
+    }
+    if let Some(error) = error.downcast_ref::<jmap::Error>() {
+        return Some(hint::of_server(error));
+    }
+    #[cfg(feature = "fleet")]
+    return fleet_hint::judge(error);
+    #[cfg(not(feature = "fleet"))]
+    None
 }
 
 /// What the store's library says of an error in its own words: for `--verbose`, since the line says what they mean.
@@ -145,7 +152,7 @@ mod tests {
             .context("read it: disk\n on \x1b[31mfire")
             .context("open the store")
             .unwrap_err();
-        let (exit, line) = explain(&error);
+        let (exit, line) = explain(&error, Setup::OneShot);
         assert_eq!(exit, Exit::Unexpected);
         assert_eq!(line, "failed to open the store: read it: disk on [31mfire");
     }
@@ -153,7 +160,10 @@ mod tests {
     #[test]
     fn the_hint_of_the_failure_stands_at_the_end() {
         let error = anyhow::Error::from(Failure::usage("read --server", "write a URL")).context("start");
-        assert_eq!(explain(&error), (Exit::Usage, "failed to start: read --server; write a URL".to_owned()));
+        assert_eq!(
+            explain(&error, Setup::OneShot),
+            (Exit::Usage, "failed to start: read --server; write a URL".to_owned())
+        );
     }
 
     /// No command erases yet, so no test of the binary meets such a mailbox.
@@ -161,7 +171,7 @@ mod tests {
     fn an_erased_mailbox_is_told_from_every_other_failure() {
         let erased = repository::Error::Erased { number: 7 };
         let error = anyhow::Error::from(engine::Error::Repository(erased)).context("back up");
-        let (exit, line) = explain(&error);
+        let (exit, line) = explain(&error, Setup::OneShot);
         assert_eq!(exit.code(), 14);
         assert!(line.contains("erased by log entry 7") && line.ends_with("any more"), "{line}");
     }

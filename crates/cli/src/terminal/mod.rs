@@ -1,5 +1,7 @@
 //! What people and scripts see: results, remarks, progress, errors and exit codes.
 
+#[cfg(all(test, feature = "fleet"))]
+mod every_error;
 pub(crate) mod exit;
 pub(crate) mod failure;
 #[cfg(feature = "fleet")]

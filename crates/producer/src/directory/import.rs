@@ -59,8 +59,8 @@ pub struct Imported {
 /// Why a list was not taken, or not whole.
 #[derive(Debug, thiserror::Error)]
 pub enum DirectoryError {
-    /// Lines that are of no use; nothing was written.
-    #[error("{} lines of the list are of no use; nothing was written", .0.len())]
+    /// Lines that cannot be used; nothing was written.
+    #[error("{} lines of the list cannot be used; nothing was written", .0.len())]
     BadLines(Vec<BadLine>),
     /// The mailboxes are listed; none was marked as gone.
     #[error(

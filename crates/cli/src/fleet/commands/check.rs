@@ -17,6 +17,7 @@ use crate::fleet::settings::mail_server::Server;
 use crate::server::connect;
 use crate::terminal::exit::Exit;
 use crate::terminal::failure;
+use crate::terminal::hint::Setup;
 use crate::terminal::output::{Out, remark};
 
 /// `malle config check`: tries everything that the configuration names, a line each.
@@ -188,7 +189,7 @@ struct Report<'a> {
 
 impl Report<'_> {
     fn add(&mut self, what: impl Display, ended: Result<()>) -> Result<()> {
-        let problem = ended.err().map(|error| failure::explain(&error).1);
+        let problem = ended.err().map(|error| failure::explain(&error, Setup::Fleet).1);
         self.failed += usize::from(problem.is_some());
         match (self.out.json(), problem) {
             (true, problem) => self
@@ -219,6 +220,6 @@ mod tests {
         store.create_mailbox(&ours, &alice, "alice@example.org").await.expect("its key is made");
         opens_a_mailbox(&store, &ours).await.expect("it is ours");
         let error = opens_a_mailbox(&store, &other).await.expect_err("another ring");
-        assert_eq!(failure::explain(&error).0, Exit::Key, "{error:?}");
+        assert_eq!(failure::explain(&error, Setup::Fleet).0, Exit::Key, "{error:?}");
     }
 }

@@ -37,13 +37,8 @@ pub(crate) async fn enqueue(args: &EnqueueArgs, out: &Out) -> Result<Exit> {
         tenants: None,
         crosses_tenants: args.any_customer,
     };
-    let requested = ask(&asking, &asker, args).await.map_err(|refusal| match refusal {
-        Refusal::Catalog(error) => anyhow::Error::from(error),
-        refusal => {
-            let what = format!("enqueue {} of {}: {refusal}", what(args), args.mailbox);
-            Failure::new(exit(&refusal), what, hint(&refusal)).into()
-        }
-    })?;
+    let requested = ask(&asking, &asker, args).await;
+    let requested = requested.map_err(|refusal| refused(what(args), &args.mailbox, refusal))?;
     match (out.json(), requested.new) {
         (true, new) => out.object(&json!({ "job": requested.job.0, "new": new }))?,
         (false, true) => out.line(format_args!("job {}", requested.job))?,
@@ -82,6 +77,17 @@ fn what(args: &EnqueueArgs) -> &'static str {
     }
 }
 
+/// A refused request as people read it.
+pub(crate) fn refused(what: &str, mailbox: &str, refusal: Refusal) -> anyhow::Error {
+    match refusal {
+        Refusal::Catalog(error) => anyhow::Error::from(error),
+        refusal => {
+            let what = format!("enqueue {what} of {mailbox}: {refusal}");
+            Failure::new(exit(&refusal), what, hint(&refusal)).into()
+        }
+    }
+}
+
 fn exit(refusal: &Refusal) -> Exit {
     match refusal {
         Refusal::Recipient(refusal) => exit(refusal),
@@ -102,7 +108,23 @@ fn exit(refusal: &Refusal) -> Exit {
 
 fn hint(refusal: &Refusal) -> &'static str {
     match refusal {
+        Refusal::UnknownMailbox => {
+            "name an address that `malle mailbox import` listed, or the mailbox's number"
+        }
         Refusal::UnknownBackup => "`malle mailbox backups` lists them",
-        _ => "",
+        Refusal::Recipient(refusal) => hint(refusal),
+        Refusal::PersonalPlan => "give the mailbox another plan, or wait for the weekend",
+        Refusal::TooMany { .. } => "ask again then",
+        Refusal::Selection(_) => "`malle find --help` explains selections with examples",
+        Refusal::ExactSelection => "leave the selection out, or restore in the mode missing or beside",
+        // They say what to do themselves.
+        Refusal::Ambiguous { .. }
+        | Refusal::Gone
+        | Refusal::GoneFromServer
+        | Refusal::OtherCustomer
+        | Refusal::NoPlan
+        | Refusal::Underway
+        | Refusal::KeyReused
+        | Refusal::Catalog(_) => "",
     }
 }

@@ -58,21 +58,30 @@ pub(crate) async fn import(args: &ImportArgs, out: &Out) -> Result<Exit> {
     let imported = producer::import(&catalog, &args.server, list, &rules, on_bad_lines, disappeared, now);
     let imported = match imported.await {
         Ok(imported) => imported,
-        Err(DirectoryError::BadLines(bad)) => {
-            show(&bad);
-            let what = format!("import mailboxes: {} lines are of no use; nothing was written", bad.len());
-            return Err(Failure::usage(what, "mend them, or give --skip-bad-lines").into());
+        Err(error) => {
+            if let DirectoryError::BadLines(bad) = &error {
+                show(bad);
+            }
+            return Err(refused(error));
         }
-        Err(error @ DirectoryError::TooManyGone { active, unlisted, .. }) => {
-            let percent = (unlisted * 100).div_ceil(active.max(1));
-            let hint = format!("see whether the list is whole; --drop-at-most {percent} takes it as it is");
-            return Err(
-                Failure::usage(format!("import mailboxes: the {error}; nothing was written"), hint).into()
-            );
-        }
-        Err(error) => return Err(error.into()),
     };
     tell(&imported, now, out)
+}
+
+/// A list that was not taken, as people read it.
+pub(crate) fn refused(error: DirectoryError) -> anyhow::Error {
+    match error {
+        DirectoryError::BadLines(bad) => {
+            let what = format!("import mailboxes: {} lines cannot be used; nothing was written", bad.len());
+            Failure::usage(what, "mend them, or give --skip-bad-lines").into()
+        }
+        DirectoryError::TooManyGone { active, unlisted, .. } => {
+            let percent = (unlisted * 100).div_ceil(active.max(1));
+            let hint = format!("check that the list is complete; --drop-at-most {percent} takes it as it is");
+            Failure::usage(format!("import mailboxes: the {error}; nothing was written"), hint).into()
+        }
+        error => error.into(),
+    }
 }
 
 /// Takes what the server itself names, however many it leaves out.

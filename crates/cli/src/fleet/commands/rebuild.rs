@@ -18,6 +18,7 @@ use crate::args::fleet::RebuildArgs;
 use crate::fleet::settings::config::Config;
 use crate::terminal::exit::Exit;
 use crate::terminal::failure;
+use crate::terminal::hint::Setup;
 use crate::terminal::output::{Out, remark};
 
 /// Mailboxes read at the same time.
@@ -237,7 +238,7 @@ struct Done {
 
 impl Done {
     fn unreadable(&mut self, dir: MailboxDir, error: Error) {
-        let (exit, line) = failure::explain(&error.into());
+        let (exit, line) = failure::explain(&error.into(), Setup::Fleet);
         remark(format_args!("mailbox {dir}: {line}"));
         self.unreadable += 1;
         self.worst.get_or_insert(exit);

@@ -15,6 +15,7 @@ use crate::args::fleet::TopArgs;
 use crate::fleet::settings::config::Config;
 use crate::terminal::exit::Exit;
 use crate::terminal::failure;
+use crate::terminal::hint::Setup;
 use crate::terminal::output::{Out, bytes};
 
 const EVERY: Duration = Duration::from_secs(2);
@@ -47,7 +48,7 @@ pub(crate) async fn top(args: &TopArgs, out: &Out) -> Result<Exit> {
                 before = Some(look);
             }
             Err(error) if again => {
-                let (_, why) = failure::explain(&error);
+                let (_, why) = failure::explain(&error, Setup::Fleet);
                 out.screen(format_args!("{}\n{why}; it is tried again", title(SystemClock.now())))?;
             }
             Err(error) => return Err(error),
