@@ -20,6 +20,8 @@ use crate::xml::malformed;
 pub(crate) const LISTED_BYTES: u64 = 64 << 20;
 /// Longest properties of one collection, in bytes. Stalwart 0.16 takes 1,024 in all.
 const MOST_BYTES: usize = 1 << 20;
+/// Collections that are asked for one by one.
+const MOST_ONE_BY_ONE: usize = 200;
 const XML: &str = "application/xml; charset=utf-8";
 pub(crate) const NAMESPACES: &str = "xmlns=\"DAV:\" xmlns:c=\"urn:ietf:params:xml:ns:caldav\"";
 
@@ -144,9 +146,11 @@ impl Client {
         let known = format!("<propfind {NAMESPACES}><prop><resourcetype/><displayname/></prop></propfind>");
         let known = self.ask_about("PROPFIND", &url, known, LISTED_BYTES, Wanted::Known).await?;
         let mut collections: Vec<Collection> = own(&url, whole(known)?, home).collect();
-        for collection in &mut collections {
+        // The properties of more are not read then.
+        collections.iter_mut().for_each(|collection| collection.properties = None);
+        for collection in collections.iter_mut().take(MOST_ONE_BY_ONE) {
             let told = match self.told_of(&collection.url, home, Some("0")).await {
-                Err(Error::Malformed { .. }) => None,
+                Err(Error::Malformed { .. } | Error::Status { status: 404, .. }) => None,
                 told => own(&url, told?.told, home).next(),
             };
             collection.properties = told.and_then(|told| told.properties);

@@ -1,9 +1,9 @@
 //! WebDAV's properties (RFC 4918 section 4): each is an element of XML.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use quick_xml::XmlVersion;
-use quick_xml::escape::{escape, partial_escape};
+use quick_xml::escape::{escape, partial_escape, unescape};
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::name::{Namespace, ResolveResult};
 use quick_xml::reader::NsReader;
@@ -40,18 +40,23 @@ impl ElementCopy {
             xml.push('>');
         }
         let namespace = match namespace {
-            ResolveResult::Bound(Namespace(namespace)) => plain(std::str::from_utf8(namespace))?,
-            ResolveResult::Unbound | ResolveResult::Unknown(_) => "",
+            ResolveResult::Bound(Namespace(namespace)) => {
+                plain(unescape(plain(std::str::from_utf8(namespace))?))?.into_owned()
+            }
+            ResolveResult::Unbound | ResolveResult::Unknown(_) => String::new(),
         };
         let local = tag.local_name();
         let local = plain(std::str::from_utf8(local.as_ref()))?;
         xml.extend(["<", local]);
         if self.open.last().is_none_or(|outer| namespace_of(outer) != namespace) {
-            xml.extend([" xmlns=\"", &escape(namespace), "\""]);
+            xml.extend([" xmlns=\"", &escape(&namespace), "\""]);
         }
+        let mut declared = BTreeSet::new();
         for (name, value) in attributes(tag)? {
             match name.split_once(':') {
-                Some((prefix, _)) if self.declares && prefix != "xml" => {
+                Some((prefix, _))
+                    if self.declares && prefix != "xml" && declared.insert(prefix.to_owned()) =>
+                {
                     xml.extend([" xmlns:", prefix, "=\"", prefix, ":\""]);
                 }
                 _ => {}
@@ -156,6 +161,9 @@ mod tests {
         let color = r##"<color xmlns="urn:b" a:y="&lt;" x="1" xml:lang="de">#<i/>&amp;&#13;<j xmlns="urn:c">1</j></color>"##;
         let sent = r##"<color xmlns="urn:b" xmlns:a="a:" a:y="&lt;" x="1" xml:lang="de">#<i/>&amp;&#13;<j xmlns="urn:c">1</j></color>"##;
         assert_eq!(as_sent(color).as_deref(), Some(sent));
+        let twice = r#"<c xmlns="urn:a&amp;b" a:x="1" a:y="2"/>"#;
+        let sent = r#"<c xmlns="urn:a&amp;b" xmlns:a="a:" a:x="1" a:y="2"/>"#;
+        assert_eq!(as_sent(twice).as_deref(), Some(sent));
         for no_element in
             ["", "a", "<a/><b/>", "<a>", "</a>", "<a></b>", "<!DOCTYPE a><a/>", "<a>&b;</a>", "<?a?>"]
         {

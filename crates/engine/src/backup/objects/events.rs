@@ -21,6 +21,7 @@ use crate::backup::fetch::step::{Arrived, Step, Subject};
 use crate::backup::run::Run;
 use crate::error::{Error, Result};
 use crate::server::account::is_fatal;
+use crate::server::properties::{NOT_SHOWN, NOT_TOLD};
 use crate::server::types::to_jmap;
 
 /// Texts in one request.
@@ -41,7 +42,9 @@ const UNTOLD_TEXT: &str = "text of events whose UID is also in another calendar 
 
 /// What a type lacks. `before`: what the objects lacked of which none but the changed ones were read.
 pub(crate) fn lacking(mut now: Vec<String>, before: &[String]) -> Vec<String> {
-    let of_texts = before.iter().filter(|name| [TEXT, SOME_TEXT, UNTOLD_TEXT].contains(&name.as_str()));
+    let of_texts = before
+        .iter()
+        .filter(|name| [TEXT, SOME_TEXT, UNTOLD_TEXT, NOT_SHOWN, NOT_TOLD].contains(&name.as_str()));
     let kept: Vec<String> = of_texts.filter(|name| !now.contains(name)).cloned().collect();
     now.extend(kept);
     now

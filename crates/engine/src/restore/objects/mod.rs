@@ -399,6 +399,7 @@ impl<'a> Objects<'a> {
                 return Ok(self.property_change(wanted, now, report));
             } else if self.how.mode == Mode::Missing && self.was_filled(data_type, &wanted, now) {
                 report.changed += 1;
+                self.tell_cut_off(&wanted, now, report);
             }
             return Ok(None);
         }

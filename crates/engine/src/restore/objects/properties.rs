@@ -23,6 +23,7 @@ use crate::server::types::to_jmap;
 
 /// Why it is not told which collection an object is.
 const UNTOLD: &str = "another one has the same name, and the mail server does not say which is which";
+const CUT_OFF: &str = "an attempt was cut off before; mode exact sets it";
 const UNKNOWN: &str = "the mail server does not tell what it has of them";
 const UNSHOWN: &str = "the mail server does not show it by CalDAV or CardDAV";
 
@@ -130,6 +131,8 @@ impl Objects<'_> {
         let mut difference = Difference::between(&properties, before);
         if self.how.mode != Mode::Exact {
             difference.remove.clear();
+            // What somebody set since stays.
+            difference.set.retain(|name, _| !difference.before.contains_key(name));
         }
         if wanted.json.get("timeZone").is_some_and(|zone| !zone.is_null()) {
             // Its own zone goes when JMAP sets another one.
@@ -185,6 +188,12 @@ impl Objects<'_> {
         let calendars = self.target.objects(to_jmap(DataType::Calendar)).await?;
         let things = calendars.iter().filter_map(|object| read_object(object.id.as_str(), &object.json));
         Ok(things.filter(|thing| thing.text("name") == name).map(|thing| thing.id).collect())
+    }
+
+    /// Tells what an attempt that was cut off did not set of something that it had filled.
+    pub(super) fn tell_cut_off(&self, wanted: &JmapObject, now: &JmapObject, report: &mut RestoredObjects) {
+        let difference = self.property_difference(wanted, now, report);
+        note_without(&now.name(), &difference.names(), CUT_OFF, report);
     }
 
     /// Tells that the snapshot does not know the properties of some collections.
@@ -296,14 +305,27 @@ fn find<'c>(
     difference: &Difference,
     alike: usize,
 ) -> std::result::Result<&'c Collection, &'static str> {
-    let as_before: Vec<&Collection> =
-        called.iter().filter(|it| it.properties.as_ref() == Some(&difference.before)).copied().collect();
+    let as_before: Vec<&Collection> = called
+        .iter()
+        .filter(|it| it.properties.as_ref().is_some_and(|now| are_alike(now, &difference.before)))
+        .copied()
+        .collect();
     match (called, as_before.as_slice()) {
         ([], _) => Err(UNSHOWN),
         ([only], _) | (_, [only]) => Ok(only),
         ([first, ..], _) if called.len() == alike => Ok(first),
         _ => Err(UNTOLD),
     }
+}
+
+/// Whether they are the same but for the zone, which may stand in JMAP.
+fn are_alike(one: &Properties, other: &Properties) -> bool {
+    let but_zone = |all: &Properties| {
+        let mut all = all.clone();
+        all.remove(TIME_ZONE);
+        all
+    };
+    but_zone(one) == but_zone(other)
 }
 
 fn note_without(name: &str, members: &[&str], reason: &str, report: &mut RestoredObjects) {
