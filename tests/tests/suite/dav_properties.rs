@@ -155,7 +155,16 @@ pub(crate) async fn what_programs_set_to_calendars_comes_back(place: impl Place)
         assert_eq!(dave.told().await, expected);
     }
 
-    // A change that JMAP does not show is in the next backup, and is taken back.
+    changes_are_taken_back(&place, &alice, &alices, &expected).await;
+}
+
+/// A change that JMAP does not show is in the next backup, and is taken back.
+async fn changes_are_taken_back(
+    place: &impl Place,
+    alice: &Seen,
+    alices: &Bed,
+    expected: &BTreeMap<String, Vec<String>>,
+) {
     alice.disturb().await;
     let disturbed = alice.told().await;
     let (repository, before) = alices.newest(&place.url()).await;
@@ -164,14 +173,12 @@ pub(crate) async fn what_programs_set_to_calendars_comes_back(place: impl Place)
     drop(repository);
     let id = RestoreId::random();
     let number = Some(before.info().number);
-    let restored = alices
-        .restore_types(&place.url(), number, &alices, Mode::Exact, &id, &TYPES)
-        .await
-        .expect("restores");
+    let restored =
+        alices.restore_types(&place.url(), number, alices, Mode::Exact, &id, &TYPES).await.expect("restores");
     assert_whole(&restored, VALUES.len() as u64 + 2 + 2);
-    assert_eq!(alice.told().await, expected);
+    assert_eq!(alice.told().await, *expected);
     let (id, number) = (RestoreId::random(), Some(report.number));
-    let undone = alices.restore_types(&place.url(), number, &alices, Mode::Exact, &id, &TYPES).await;
+    let undone = alices.restore_types(&place.url(), number, alices, Mode::Exact, &id, &TYPES).await;
     let undone = undone.expect("restores");
     assert!(undone.is_whole(), "{undone:#?}");
     assert_eq!(alice.told().await, disturbed, "{undone:#?}");
