@@ -156,13 +156,18 @@ impl Error {
         }
     }
 
-    /// The whole chain in one line, for logs and the catalogue; what looks like an address is masked.
+    /// The whole chain in one line, for logs and the catalogue, with advice about a history that does not continue; what looks like an address is masked.
     pub(crate) fn chain(&self) -> String {
         let mut text = self.to_string();
         let mut source = self.source();
         while let Some(error) = source {
             text = format!("{text}: {error}");
             source = error.source();
+        }
+        if let Error::Repository(repository) | Error::Engine(engine::Error::Repository(repository)) = self
+            && matches!(repository, repository::Error::History { .. })
+        {
+            text.push_str("; if this store is the right one, run `malle mailbox accept-history`");
         }
         telemetry::mask(&text).into_owned()
     }

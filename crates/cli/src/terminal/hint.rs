@@ -14,10 +14,6 @@ pub(crate) enum Setup {
     /// In options and in variables of the environment.
     OneShot,
     /// In the fleet's configuration file.
-    #[cfg_attr(
-        not(feature = "fleet"),
-        expect(dead_code, reason = "without the fleet there is no such command")
-    )]
     Fleet,
 }
 
